@@ -1,0 +1,54 @@
+"""
+Trigger, pause and wait for DAGs in another Airflow Deployment.
+
+Importing this package loads nothing else: Airflow reads it at start-up to learn what the provider brings.
+"""
+
+from __future__ import annotations
+
+__version__ = "0.1.0"
+
+
+def get_provider_info() -> dict[str, object]:
+    """
+    Tell Airflow what this provider brings (the ``apache_airflow_provider`` entry point).
+
+    :return: the provider's metadata, in the form that Airflow's ``provider_info.schema.json`` describes
+    """
+    return {
+        "package-name": "airflow-provider-astro",
+        "name": "Astro",
+        "description": "Trigger, pause and wait for DAGs in another Airflow Deployment, on Astro or anywhere.",
+        "versions": [__version__],
+        "integrations": [
+            {
+                "integration-name": "Astro",
+                "external-doc-url": "https://www.astronomer.io/docs/astro/airflow-api",
+                "tags": ["service"],
+            }
+        ],
+        "operators": [
+            {
+                "integration-name": "Astro",
+                "python-modules": [
+                    "astro_provider.operators.api",
+                    "astro_provider.operators.dag",
+                    "astro_provider.operators.dag_run",
+                ],
+            }
+        ],
+        "sensors": [
+            {
+                "integration-name": "Astro",
+                "python-modules": ["astro_provider.sensors.dag_run", "astro_provider.sensors.task"],
+            }
+        ],
+        "hooks": [{"integration-name": "Astro", "python-modules": ["astro_provider.hooks.astro"]}],
+        "triggers": [
+            {"integration-name": "Astro", "python-modules": ["astro_provider.triggers.dag_run"]},
+        ],
+        "connection-types": [
+            {"hook-class-name": "astro_provider.hooks.astro.AstroHook", "connection-type": "astro"}
+        ],
+        "extra-links": ["astro_provider.links.RemoteDagRunLink"],
+    }
