@@ -1,0 +1,224 @@
+"""The Python environments of this repository, made by uv under `.build/` when they are missing or stale.
+
+Run as a script it needs nothing but Python 3.10 and its standard library:
+
+    python3 dev/environments.py triggering target
+    python3 dev/environments.py --lock
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import functools
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BUILD = ROOT / ".build"
+REQUIREMENTS = ROOT / "dev" / "requirements"
+PYPROJECT = ROOT / "pyproject.toml"
+UV = BUILD / "tools" / "bin" / "uv"
+UV_VERSION = "0.13.9"
+
+# A Python that was built without one of these starts, and fails later in the middle of Airflow.
+NEEDED_MODULES = ("bz2", "ctypes", "lzma", "sqlite3", "ssl")
+
+AIRFLOW_3_PYTHONS = ("3.12", "3.11", "3.10", "3.13", "3.14")
+AIRFLOW_2_PYTHONS = ("3.12", "3.11", "3.10")
+
+
+class SetupError(Exception):
+    """An environment cannot be made; the text says what is missing."""
+
+
+@dataclass(frozen=True)
+class Environment:
+    """One virtual environment: what `requirements/<name>.txt` lists and, if wanted, this repository.
+
+    :param airflow: the version of Airflow in it
+    :param pythons: the Python versions which that Airflow supports, the preferred one first
+    :param with_package: whether this repository is installed too, editable
+    """
+
+    name: str
+    airflow: str
+    pythons: tuple[str, ...]
+    with_package: bool
+
+    @property
+    def path(self) -> Path:
+        return BUILD / "env" / self.name
+
+    @property
+    def python(self) -> Path:
+        return self.path / "bin" / "python"
+
+    @property
+    def requirements(self) -> Path:
+        return REQUIREMENTS / f"{self.name}.txt"
+
+    def sources(self) -> list[Path]:
+        """The files that it is made of: a change in one of them makes it stale."""
+        return [self.requirements, PYPROJECT] if self.with_package else [self.requirements]
+
+    def fingerprint(self) -> str:
+        content = b"".join(path.read_bytes() for path in self.sources())
+        return hashlib.sha256(f"{ROOT} {UV_VERSION} ".encode() + content).hexdigest()
+
+    def is_fresh(self) -> bool:
+        stamp = self.path / ".stamp"
+        return self.python.exists() and stamp.exists() and stamp.read_text() == self.fingerprint()
+
+
+ENVIRONMENTS = {
+    environment.name: environment
+    for environment in (
+        Environment("triggering", "3.3.2", AIRFLOW_3_PYTHONS, with_package=True),
+        Environment("target", "3.3.2", AIRFLOW_3_PYTHONS, with_package=False),
+        Environment("target-v1", "2.11.2", AIRFLOW_2_PYTHONS, with_package=True),
+    )
+}
+
+
+def python(name: str) -> Path:
+    """The interpreter of the environment `name`."""
+    return ENVIRONMENTS[name].python
+
+
+@functools.cache
+def site_packages(name: str) -> Path:
+    """The folder that the packages of the environment `name` are installed in."""
+    return next((ENVIRONMENTS[name].path / "lib").glob("python3.*/site-packages"))
+
+
+def make(environment: Environment, say: Callable[[str], None] = print) -> None:
+    """Make `environment`, unless it is there and fresh.
+
+    :param say: is told, in one line, what takes time
+    :raises SetupError: no fitting Python, or uv could not install
+    """
+    with _only_one(environment.path.with_suffix(".lock")):
+        if environment.is_fresh():
+            return
+        started = time.monotonic()
+        interpreter = find_python(environment)
+        if not UV.exists():
+            say(f"uv {UV_VERSION}: installing")
+            _make_tools()
+        packages = sum("==" in line for line in environment.requirements.read_text().splitlines())
+        say(f"{environment.name}: installing Airflow {environment.airflow}, {packages} packages in all")
+        _uv("venv", "--quiet", "--clear", "--python", interpreter, environment.path)
+        target = ("--python", environment.python)
+        _uv("pip", "install", *target, "--no-deps", "--requirement", environment.requirements)
+        if environment.with_package:
+            _uv("pip", "install", "--quiet", *target, "--no-deps", "--editable", ROOT)
+        (environment.path / ".stamp").write_text(environment.fingerprint())
+        say(f"{environment.name}: ready after {time.monotonic() - started:.0f} s")
+
+
+def find_python(environment: Environment, candidates: Sequence[str] | None = None) -> str:
+    """A Python that runs, is whole, and that the environment's Airflow supports.
+
+    :param candidates: interpreters to choose from, the first that fits wins; default: this one, those on
+        the PATH, those of pyenv
+    :raises SetupError: none fits; names those that were found
+    """
+    seen: dict[str, str] = {}
+    for candidate in _known_pythons(environment) if candidates is None else candidates:
+        version = _version(candidate)
+        if version in environment.pythons:
+            return candidate
+        seen[candidate] = version or "does not run, or lacks one of " + ", ".join(NEEDED_MODULES)
+    raise SetupError(
+        f"Airflow {environment.airflow} runs on Python {', '.join(sorted(environment.pythons))}, "
+        "and none of them was found. Install one of them so that it is on the PATH.\nFound instead:\n"
+        + "\n".join(f"  {path}: {what}" for path, what in seen.items())
+    )
+
+
+def lock() -> None:
+    """Write every requirements file anew, with the newest versions that go together."""
+    _make_tools()
+    for environment in ENVIRONMENTS.values():
+        source = environment.requirements.with_suffix(".in")
+        inputs = [source, PYPROJECT] if environment.with_package else [source]
+        options = ("--universal", "--python-version", "3.10", "--upgrade", "--no-annotate", "--no-header")
+        relative = [path.relative_to(ROOT) for path in (*inputs, environment.requirements)]
+        _uv("pip", "compile", "--quiet", *options, *relative[:-1], "--output-file", relative[-1])
+        print(f"{relative[-1]}: written")
+
+
+def _known_pythons(environment: Environment) -> Iterator[str]:
+    yield sys.executable
+    for version in environment.pythons:
+        if found := shutil.which(f"python{version}"):
+            yield found
+    # pyenv's commands on the PATH refuse to run for all versions but the active ones.
+    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
+    for version in environment.pythons:
+        yield from map(str, sorted(pyenv.glob(f"versions/{version}.*/bin/python"), reverse=True))
+
+
+def _version(interpreter: str) -> str | None:
+    """Major and minor version of an interpreter; None if it does not run or is not whole."""
+    code = f"import {', '.join(NEEDED_MODULES)}, sys; print('%d.%d' % sys.version_info[:2])"
+    try:
+        answer = subprocess.run([interpreter, "-c", code], capture_output=True, text=True, timeout=20)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return answer.stdout.strip() if answer.returncode == 0 else None
+
+
+def _make_tools() -> None:
+    """The pinned uv, in an environment of its own."""
+    tools = UV.parent.parent
+    _run(sys.executable, "-m", "venv", "--clear", tools)
+    _run(tools / "bin" / "python", "-m", "pip", "install", "--quiet", f"uv=={UV_VERSION}")
+
+
+def _uv(*arguments: str | Path) -> None:
+    # Everything comes from the package index; another Python from elsewhere is not asked for.
+    _run(UV, *arguments, env={**os.environ, "UV_PYTHON_DOWNLOADS": "never", "UV_NO_PROJECT": "1"})
+
+
+def _run(*command: str | Path, env: Mapping[str, str] | None = None) -> None:
+    if subprocess.run(command, env=env, cwd=ROOT).returncode != 0:
+        raise SetupError(f"This command failed, its output is above: {' '.join(map(str, command))}")
+
+
+@contextmanager
+def _only_one(lock_file: Path) -> Iterator[None]:
+    """Let one process at a time make an environment; the others wait for it."""
+    lock_file.parent.mkdir(parents=True, exist_ok=True)
+    with lock_file.open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", choices=[[], *ENVIRONMENTS], metavar="environment")
+    parser.add_argument("--lock", action="store_true", help="write dev/requirements/*.txt anew")
+    arguments = parser.parse_args()
+    try:
+        if arguments.lock:
+            lock()
+        for name in arguments.names:
+            make(ENVIRONMENTS[name], lambda line: print(f"==> {line}", flush=True))
+    except SetupError as error:
+        print(f"\n{error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

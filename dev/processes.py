@@ -1,0 +1,117 @@
+"""Processes that cannot outlive this one, and ports that only one of us uses at a time."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import socket
+import subprocess
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack, suppress
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import IO
+
+import psutil
+
+from dev import environments
+
+LEASH = Path(__file__).resolve().parent / "leash.py"
+GRACE = 5.0  # seconds that a process gets to end by itself
+
+
+class LeashedProcess:
+    """A command that runs on a leash: it and all that it starts end with this program, however that ends.
+
+    :param log: where its output goes, after what is there
+    :param reservation: a lock that is held for as long as the command or anything that it started is alive
+    """
+
+    def __init__(
+        self, command: Iterable[str | Path], env: Mapping[str, str], log: Path, reservation: IO[str]
+    ) -> None:
+        self.log = log
+        self.started = datetime.now(timezone.utc)
+        with log.open("ab") as output:
+            self._leash = subprocess.Popen(
+                [environments.python("triggering"), LEASH, str(GRACE), *command],
+                env=env,
+                cwd=log.parent,
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                pass_fds=(reservation.fileno(),),
+                # Ctrl-C in a terminal is for the caller, who then decides what ends and in which order.
+                start_new_session=True,
+            )
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs."""
+        return self._leash.poll()
+
+    def let_go(self) -> None:
+        """Tell it to end, without waiting for that."""
+        assert self._leash.stdin
+        with suppress(BrokenPipeError):
+            self._leash.stdin.close()
+
+    def wait(self) -> None:
+        """Wait until it and everything that it started have ended."""
+        self._leash.wait(GRACE + 10)
+
+    def pids(self) -> list[int]:
+        """It and what it started, the first of them at the front."""
+        return [process.pid for process in psutil.Process(self._leash.pid).children(recursive=True)]
+
+    def cpu_seconds(self) -> float:
+        """The processor time used so far, by everything that it started, also by what has ended."""
+        leash = psutil.Process(self._leash.pid)
+        total = 0.0
+        for process in [leash, *leash.children(recursive=True)]:
+            with suppress(psutil.NoSuchProcess):
+                used = process.cpu_times()
+                total += used.user + used.system + used.children_user + used.children_system
+        return total
+
+    def last_lines(self, count: int = 25) -> str:
+        with self.log.open(errors="replace") as file:
+            return "".join(file.readlines()[-count:])
+
+
+def reserve_port(wanted: int, folder: Path) -> tuple[int, IO[str]]:
+    """The port `wanted` or the next one that is free, and the lock which keeps it ours.
+
+    A deployment listens only seconds after it has been given its port. The lock, a file in `folder`, keeps
+    another one from choosing the same port meanwhile.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for port in range(wanted, wanted + 100):
+        lock = (folder / f"{port}.lock").open("w")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()
+            continue
+        if _is_free(port):
+            return port, lock
+        lock.close()
+    raise OSError(f"No free port from {wanted} to {wanted + 99}")
+
+
+def free_ports(count: int) -> list[int]:
+    """Different ports that nobody listens on now, for servers whose port is nobody's business."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.create_server(("", 0))) for _ in range(count)]
+        return [server.getsockname()[1] for server in sockets]
+
+
+def _is_free(port: int) -> bool:
+    """Whether nobody listens on any of the addresses that `localhost` means."""
+    for family, _, _, _, address in socket.getaddrinfo("localhost", port, type=socket.SOCK_STREAM):
+        try:
+            socket.create_server(address[:2], family=family).close()
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                return False
+    return True

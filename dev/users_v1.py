@@ -1,0 +1,26 @@
+"""Make the users of an Airflow 2 deployment; runs inside its environment.
+
+    python users_v1.py NAME:ROLE [NAME:ROLE ...]
+
+`airflow users create` takes one user at a time and loads all of Airflow for each.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from airflow.providers.fab.auth_manager.cli_commands.utils import get_application_builder
+
+
+def main() -> None:
+    with get_application_builder() as builder:
+        security = builder.sm
+        for name, role in (argument.split(":") for argument in sys.argv[1:]):
+            if not security.find_user(name):
+                security.add_user(
+                    name, name, name, f"{name}@example.com", security.find_role(role.capitalize()), name
+                )
+
+
+if __name__ == "__main__":
+    main()
