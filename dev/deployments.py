@@ -1,4 +1,5 @@
-"""Start and stop real Airflow deployments on this machine.
+"""
+Start and stop real Airflow deployments on this machine.
 
     with running(TRIGGERING, TARGET) as (triggering, target):
         target.wait_for_dags("remote_report")
@@ -55,7 +56,8 @@ class DeploymentError(Exception):
 
 @dataclass(eq=False)
 class Deployment:
-    """One Airflow with a REST API.
+    """
+    One Airflow with a REST API.
 
     To use one of the standard ones with dags of your own: `replace(TARGET, dags=[...])`.
 
@@ -119,7 +121,8 @@ class Deployment:
     # -- using it ------------------------------------------------------------------------------------------
 
     def request(self, method: str, path: str, *, user: str = "admin", **options: Any) -> Any:
-        """Ask the REST API.
+        """
+        Ask the REST API.
 
         :param path: below the API root, such as `dags/x/dagRuns`
         :param user: one of `settings.USERS`
@@ -150,7 +153,8 @@ class Deployment:
         return f"Bearer {self._tokens[user]}"
 
     def connection(self, form: str = "http", user: str = "admin") -> dict[str, Any]:
-        """A connection to this deployment as a user would make it, for `add_connection` or `AIRFLOW_CONN_...`.
+        """
+        A connection to this deployment as a user would make it, for `add_connection` or `AIRFLOW_CONN_...`.
 
         :param form: `http`, as the Astro documentation has it, or `astro`, both with a token that lives for a
             day; or `login`, of type `http` with name and password, which can be made before anything runs
@@ -173,7 +177,8 @@ class Deployment:
         self.request("POST", "connections", json=body)
 
     def wait_for_dags(self, *dag_ids: str, timeout: float = 60) -> None:
-        """Wait until all these dags can be triggered.
+        """
+        Wait until all these dags can be triggered.
 
         :param timeout: seconds
         :raises DeploymentError: a file cannot be imported, or the time is over
@@ -198,7 +203,8 @@ class Deployment:
     # -- its processes -------------------------------------------------------------------------------------
 
     def start(self, *components: str) -> None:
-        """Start what was stopped, all of it or these components, and wait until it is healthy.
+        """
+        Start what was stopped, all of it or these components, and wait until it is healthy.
 
         :raises DeploymentError: it does not become healthy
         """
@@ -242,7 +248,8 @@ class Deployment:
         return self._processes[component].cpu_seconds()
 
     def starting(self, *components: str) -> Iterator[str]:
-        """Start all of it or these components; yield what is being waited for, until all are healthy.
+        """
+        Start all of it or these components; yield what is being waited for, until all are healthy.
 
         A generator, so that several deployments start at the same time without threads: whenever Ctrl-C
         comes, `stop` knows every process.
@@ -361,7 +368,8 @@ class Deployment:
 
 @contextmanager
 def running(*deployments: Deployment, progress: Progress | None = None) -> Iterator[tuple[Deployment, ...]]:
-    """Have these deployments run, all healthy, for as long as the `with` block lasts.
+    """
+    Have these deployments run, all healthy, for as long as the `with` block lasts.
 
     :param progress: is told again and again what each is waiting for; "healthy" when it waits for nothing
     :raises DeploymentError: one of them does not start

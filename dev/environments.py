@@ -1,4 +1,5 @@
-"""The Python environments of this repository, made by uv under `.build/` when they are missing or stale.
+"""
+The Python environments of this repository, made by uv under `.build/` when they are missing or stale.
 
 Run as a script it needs nothing but Python 3.10 and its standard library:
 
@@ -17,10 +18,13 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / ".build"
@@ -42,7 +46,8 @@ class SetupError(Exception):
 
 @dataclass(frozen=True)
 class Environment:
-    """One virtual environment: what `requirements/<name>.txt` lists and, if wanted, this repository.
+    """
+    One virtual environment: what `requirements/<name>.txt` lists and, if wanted, this repository.
 
     :param airflow: the version of Airflow in it
     :param pythons: the Python versions which that Airflow supports, the preferred one first
@@ -101,7 +106,8 @@ def site_packages(name: str) -> Path:
 
 
 def make(environment: Environment, say: Callable[[str], None] = print) -> None:
-    """Make `environment`, unless it is there and fresh.
+    """
+    Make `environment`, unless it is there and fresh.
 
     :param say: is told, in one line, what takes time
     :raises SetupError: no fitting Python, or uv could not install
@@ -126,7 +132,8 @@ def make(environment: Environment, say: Callable[[str], None] = print) -> None:
 
 
 def find_python(environment: Environment, candidates: Sequence[str] | None = None) -> str:
-    """A Python that runs, is whole, and that the environment's Airflow supports.
+    """
+    A Python that runs, is whole, and that the environment's Airflow supports.
 
     :param candidates: interpreters to choose from, the first that fits wins; default: this one, those on
         the PATH, those of pyenv

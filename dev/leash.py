@@ -1,4 +1,5 @@
-"""Run a command that cannot outlive its caller.
+"""
+Run a command that cannot outlive its caller.
 
     python leash.py GRACE COMMAND [ARGUMENT ...]
 

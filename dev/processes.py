@@ -6,30 +6,31 @@ import errno
 import fcntl
 import socket
 import subprocess
-from collections.abc import Iterable, Mapping
 from contextlib import ExitStack, suppress
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING, Any
 
 import psutil
 
 from dev import environments
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
 LEASH = Path(__file__).resolve().parent / "leash.py"
 GRACE = 5.0  # seconds that a process gets to end by itself
 
 
 class LeashedProcess:
-    """A command that runs on a leash: it and all that it starts end with this program, however that ends.
+    """
+    A command that runs on a leash: it and all that it starts end with this program, however that ends.
 
     :param log: where its output goes, after what is there
     :param reservation: a lock that is held for as long as the command or anything that it started is alive
     """
 
-    def __init__(
-        self, command: Iterable[str | Path], env: Mapping[str, str], log: Path, reservation: IO[str]
-    ) -> None:
+    def __init__(self, command: Iterable[str | Path], env: Mapping[str, str], log: Path, reservation: IO[str]) -> None:
         self.log = log
         self.started = datetime.now(timezone.utc)
         with log.open("ab") as output:
@@ -80,7 +81,8 @@ class LeashedProcess:
 
 
 def reserve_port(wanted: int, folder: Path) -> tuple[int, IO[str]]:
-    """The port `wanted` or the next one that is free, and the lock which keeps it ours.
+    """
+    The port `wanted` or the next one that is free, and the lock which keeps it ours.
 
     A deployment listens only seconds after it has been given its port. The lock, a file in `folder`, keeps
     another one from choosing the same port meanwhile.
@@ -108,10 +110,13 @@ def free_ports(count: int) -> list[int]:
 
 def _is_free(port: int) -> bool:
     """Whether nobody listens on any of the addresses that `localhost` means."""
-    for family, _, _, _, address in socket.getaddrinfo("localhost", port, type=socket.SOCK_STREAM):
-        try:
-            socket.create_server(address[:2], family=family).close()
-        except OSError as error:
-            if error.errno == errno.EADDRINUSE:
-                return False
-    return True
+    found = socket.getaddrinfo("localhost", port, type=socket.SOCK_STREAM)
+    return not any(_is_taken(family, address[:2]) for family, _, _, _, address in found)
+
+
+def _is_taken(family: socket.AddressFamily, address: tuple[Any, ...]) -> bool:
+    try:
+        socket.create_server(address, family=family).close()
+    except OSError as error:
+        return error.errno == errno.EADDRINUSE  # not: this machine has no such address
+    return False

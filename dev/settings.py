@@ -1,4 +1,5 @@
-"""How a deployment of ours is configured: environment variables, by generation of Airflow.
+"""
+How a deployment of ours is configured: environment variables, by generation of Airflow.
 
 Nothing here starts anything. `docker-compose.yaml` says the same for containers, and a test compares the two.
 """
@@ -9,9 +10,12 @@ import base64
 import json
 import os
 import secrets
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
 
 # Throw-away users: name -> role. The password is the name. They guard nothing but local examples.
 USERS = {"admin": "admin", "viewer": "viewer"}
@@ -47,7 +51,8 @@ def environ(
     keys: Keys,
     extra: Mapping[str, str],
 ) -> dict[str, str]:
-    """The whole environment of a deployment's processes.
+    """
+    The whole environment of a deployment's processes.
 
     :param bin_folder: of its Python environment
     :param database: SQLAlchemy address of its PostgreSQL database, for psycopg2
@@ -97,9 +102,7 @@ def _airflow_3(home: Path, database: str, ports: Ports, keys: Keys) -> Settings:
     passwords.write_text(json.dumps({user: user for user in USERS}))
     return {
         ("core", "execution_api_server_url"): f"{base_url}/execution/",
-        ("core", "auth_manager"): (
-            "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager"
-        ),
+        ("core", "auth_manager"): ("airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager"),
         ("core", "simple_auth_manager_users"): ",".join(f"{user}:{role}" for user, role in USERS.items()),
         ("core", "simple_auth_manager_passwords_file"): str(passwords),
         ("database", "sql_alchemy_conn_async"): database.replace("psycopg2", "asyncpg"),

@@ -1,4 +1,5 @@
-"""Make the users of an Airflow 2 deployment; runs inside its environment.
+"""
+Make the users of an Airflow 2 deployment; runs inside its environment.
 
     python users_v1.py NAME:ROLE [NAME:ROLE ...]
 
@@ -15,11 +16,11 @@ from airflow.providers.fab.auth_manager.cli_commands.utils import get_applicatio
 def main() -> None:
     with get_application_builder() as builder:
         security = builder.sm
+        security.sync_roles()
         for name, role in (argument.split(":") for argument in sys.argv[1:]):
-            if not security.find_user(name):
-                security.add_user(
-                    name, name, name, f"{name}@example.com", security.find_role(role.capitalize()), name
-                )
+            found = security.find_role(role.capitalize())
+            if not security.add_user(name, name, name, f"{name}@example.com", found, name):
+                sys.exit(f"The user {name} could not be made")
 
 
 if __name__ == "__main__":
