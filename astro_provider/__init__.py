@@ -47,8 +47,6 @@ def get_provider_info() -> dict[str, object]:
         "triggers": [
             {"integration-name": "Astro", "python-modules": ["astro_provider.triggers.dag_run"]},
         ],
-        "connection-types": [
-            {"hook-class-name": "astro_provider.hooks.astro.AstroHook", "connection-type": "astro"}
-        ],
+        "connection-types": [{"hook-class-name": "astro_provider.hooks.astro.AstroHook", "connection-type": "astro"}],
         "extra-links": ["astro_provider.links.RemoteDagRunLink"],
     }

@@ -1,0 +1,259 @@
+"""What to ask: one small function per endpoint. Ids are percent-encoded here, and nowhere else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, cast
+from urllib.parse import quote
+
+from astro_provider.api import v1, v2
+from astro_provider.api.errors import RequestNotPossible
+from astro_provider.api.reading import collection, mapping
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from astro_provider.api.types import JSON, Dag, DagRun, LogEntry, Pool, TaskInstance
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+PAGE_SIZE = 100
+"""What every target allows unless its ``maximum_page_limit`` was lowered; shorter pages are coped with."""
+
+
+class Generation(Protocol):
+    """What a generation of the REST API answers for; the modules ``v1`` and ``v2`` are the two that there are."""
+
+    @property
+    def NAME(self) -> str: ...  # noqa: N802
+    @property
+    def XCOM_PARAMS(self) -> dict[str, JSON]: ...  # noqa: N802
+    def trigger_body(self, fields: dict[str, JSON]) -> dict[str, JSON]: ...
+    def run_filters(self, filters: dict[str, JSON]) -> dict[str, JSON]: ...
+    def clear_run(
+        self, dag_path: str, run_path: str, run_id: str, *, only_failed: bool
+    ) -> tuple[str, dict[str, JSON]]: ...
+    def group_filter(self, group_id: str | None) -> dict[str, JSON]: ...
+    def dag_run(self, raw: JSON) -> DagRun: ...
+    def task_instance(self, raw: JSON) -> TaskInstance: ...
+    def log_entries(self, raw: JSON) -> list[LogEntry]: ...
+    def run_url(self, deployment_url: str, dag_id: str, run_id: str) -> str: ...
+
+
+GENERATIONS: dict[str, Generation] = {"v1": v1, "v2": v2}
+
+
+@dataclass(frozen=True)
+class Call(Generic[T_co]):
+    """
+    One question to the REST API.
+
+    :param method: HTTP method
+    :param path: path relative to ``/api/vN/``, percent-encoded
+    :param read: makes the result of the parsed answer; raises ``Unexpected`` where it cannot
+    :param about: what the question is about, for errors, e.g. ``dag run 'r' of dag 'd'``
+    :param params: query string; lists repeat their key, ``None`` is left out
+    :param body: request body, a text is sent as it is, anything else as JSON; ``None`` sends none
+    :param headers: further request headers
+    :param dag_id: the dag that a 404 may be about
+    """
+
+    method: str
+    path: str
+    read: Callable[[JSON], T_co]
+    about: str
+    params: Mapping[str, JSON] = field(default_factory=dict)
+    body: JSON = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    dag_id: str | None = None
+
+
+def _segment(value: str) -> str:
+    # HTTP libraries and servers resolve these two as directions, encoded or not.
+    if value in ("", ".", ".."):
+        raise RequestNotPossible(f"an id of {value!r} cannot be part of a URL")
+    return quote(value, safe="")
+
+
+def _dag(dag_id: str) -> str:
+    return f"dags/{_segment(dag_id)}"
+
+
+def _run(dag_id: str, run_id: str) -> str:
+    return f"{_dag(dag_id)}/dagRuns/{_segment(run_id)}"
+
+
+def _run_named(dag_id: str, run_id: str) -> str:
+    return f"dag run {run_id!r} of dag {dag_id!r}"
+
+
+def _read_dag(raw: JSON) -> Dag:
+    return cast("Dag", mapping(raw, "a dag", dag_id=str, is_paused=(bool, type(None))))
+
+
+def _read_pool(raw: JSON) -> Pool:
+    return cast("Pool", mapping(raw, "a pool", name=str, slots=int))
+
+
+def _read_cleared(raw: JSON) -> None:
+    mapping(raw, "the cleared run or its task instances")
+
+
+def version(api: Generation) -> Call[str]:
+    """Ask which Airflow version answers (``GET version``); v2 asks for no credentials here."""
+    return Call("GET", "version", lambda raw: str(mapping(raw, "a version", version=str)["version"]), "version")
+
+
+def get_dag(api: Generation, dag_id: str) -> Call[Dag]:
+    """Ask for one dag."""
+    return Call("GET", _dag(dag_id), _read_dag, f"dag {dag_id!r}", dag_id=dag_id)
+
+
+def list_dags(api: Generation, params: Mapping[str, JSON]) -> Call[tuple[list[Dag], int]]:
+    """Ask for one page of dags."""
+    return Call("GET", "dags", lambda raw: collection(raw, "dags", _read_dag), "dags", params=params)
+
+
+def set_paused(api: Generation, dag_id: str, *, paused: bool) -> Call[Dag]:
+    """Pause or unpause a dag."""
+    return Call("PATCH", _dag(dag_id), _read_dag, f"dag {dag_id!r}", body={"is_paused": paused}, dag_id=dag_id)
+
+
+def trigger_dag_run(api: Generation, dag_id: str, fields: dict[str, JSON]) -> Call[DagRun]:
+    """Create a dag run; ``fields`` has the v2 names."""
+    return Call(
+        "POST",
+        f"{_dag(dag_id)}/dagRuns",
+        api.dag_run,
+        f"a run of dag {dag_id!r}",
+        body=api.trigger_body(fields),
+        dag_id=dag_id,
+    )
+
+
+def get_dag_run(api: Generation, dag_id: str, run_id: str) -> Call[DagRun]:
+    """Ask for one dag run."""
+    return Call("GET", _run(dag_id, run_id), api.dag_run, _run_named(dag_id, run_id), dag_id=dag_id)
+
+
+def list_dag_runs(api: Generation, dag_id: str, filters: dict[str, JSON]) -> Call[tuple[list[DagRun], int]]:
+    """Ask for one page of a dag's runs; ``filters`` has the v2 names."""
+    return Call(
+        "GET",
+        f"{_dag(dag_id)}/dagRuns",
+        lambda raw: collection(raw, "dag_runs", api.dag_run),
+        f"runs of dag {dag_id!r}",
+        params=api.run_filters(filters),
+        dag_id=dag_id,
+    )
+
+
+def set_run_state(api: Generation, dag_id: str, run_id: str, state: str) -> Call[DagRun]:
+    """Set the state of a dag run; ``failed`` ends it and what it runs."""
+    return Call(
+        "PATCH",
+        _run(dag_id, run_id),
+        api.dag_run,
+        _run_named(dag_id, run_id),
+        body={"state": state},
+        dag_id=dag_id,
+    )
+
+
+def clear_dag_run(api: Generation, dag_id: str, run_id: str, *, only_failed: bool) -> Call[None]:
+    """Clear a dag run, so that its tasks (or the failed ones) run again."""
+    path, body = api.clear_run(_dag(dag_id), _run(dag_id, run_id), run_id, only_failed=only_failed)
+    return Call(
+        "POST",
+        path,
+        _read_cleared,
+        _run_named(dag_id, run_id),
+        body=body,
+        dag_id=dag_id,
+    )
+
+
+def list_task_instances(
+    api: Generation, dag_id: str, run_id: str, params: dict[str, JSON]
+) -> Call[tuple[list[TaskInstance], int]]:
+    """Ask for one page of a run's task instances."""
+    return Call(
+        "GET",
+        f"{_run(dag_id, run_id)}/taskInstances",
+        lambda raw: collection(raw, "task_instances", api.task_instance),
+        f"task instances of {_run_named(dag_id, run_id)}",
+        params=params,
+        dag_id=dag_id,
+    )
+
+
+def get_task(api: Generation, dag_id: str, task_id: str) -> Call[str]:
+    """Ask for a task of a dag; the result is its id."""
+    return Call(
+        "GET",
+        f"{_dag(dag_id)}/tasks/{_segment(task_id)}",
+        lambda raw: str(mapping(raw, "a task", task_id=str)["task_id"]),
+        f"task {task_id!r} of dag {dag_id!r}",
+        dag_id=dag_id,
+    )
+
+
+def get_task_instance(api: Generation, dag_id: str, run_id: str, task_id: str, map_index: int) -> Call[TaskInstance]:
+    """Ask for one task instance."""
+    mapped = f"/{map_index}" if map_index >= 0 else ""
+    return Call(
+        "GET",
+        f"{_run(dag_id, run_id)}/taskInstances/{_segment(task_id)}{mapped}",
+        api.task_instance,
+        f"task {task_id!r} of {_run_named(dag_id, run_id)}",
+        dag_id=dag_id,
+    )
+
+
+def get_task_log(
+    api: Generation, dag_id: str, run_id: str, task_id: str, try_number: int, map_index: int
+) -> Call[list[LogEntry]]:
+    """Ask for the log of one try of a task instance."""
+    return Call(
+        "GET",
+        f"{_run(dag_id, run_id)}/taskInstances/{_segment(task_id)}/logs/{try_number}",
+        api.log_entries,
+        f"log of try {try_number} of task {task_id!r} of {_run_named(dag_id, run_id)}",
+        params={"full_content": True, "map_index": map_index},
+        dag_id=dag_id,
+    )
+
+
+def get_xcom(api: Generation, dag_id: str, run_id: str, task_id: str, key: str, map_index: int | None) -> Call[JSON]:
+    """Ask for the value of an XCom."""
+    return Call(
+        "GET",
+        f"{_run(dag_id, run_id)}/taskInstances/{_segment(task_id)}/xcomEntries/{_segment(key)}",
+        lambda raw: mapping(raw, "an XCom", key=str, value=object)["value"],
+        f"XCom {key!r} of task {task_id!r} of {_run_named(dag_id, run_id)}",
+        params={**api.XCOM_PARAMS, "map_index": map_index},
+        dag_id=dag_id,
+    )
+
+
+def list_pools(api: Generation, params: Mapping[str, JSON]) -> Call[tuple[list[Pool], int]]:
+    """Ask for one page of pools."""
+    return Call("GET", "pools", lambda raw: collection(raw, "pools", _read_pool), "pools", params=params)
+
+
+def any_endpoint(
+    method: str,
+    endpoint: str,
+    *,
+    params: Mapping[str, JSON] | None = None,
+    body: JSON = None,
+    headers: Mapping[str, str] | None = None,
+) -> Call[JSON]:
+    """Ask anything else; ``endpoint`` is relative to ``/api/vN/`` and taken as it is."""
+    path = endpoint.strip().lstrip("/")
+    # A dot segment or a scheme would leave the API, maybe the Deployment.
+    odd = not path or "://" in path or any(part in (".", "..") for part in path.split("?")[0].split("/"))
+    if odd or path.startswith(("api/v1", "api/v2")):
+        raise RequestNotPossible(f"endpoint {endpoint!r}: expected a path relative to /api/vN/, e.g. 'dags' or 'pools'")
+    return Call(method.upper(), path, lambda raw: raw, path, params or {}, body, headers or {})

@@ -1,0 +1,303 @@
+"""One Deployment's REST API as flows: what a hook offers, before anything carries it."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from astro_provider.api import calls
+from astro_provider.api.dates import iso
+from astro_provider.api.errors import AstroError, WaitTimeoutError
+from astro_provider.api.exchange import Exchange, Memory, Pause
+from astro_provider.api.explain import last_error
+from astro_provider.api.reading import collection, collection_key, mapping
+from astro_provider.api.states import FINISHED_DAG_RUN_STATES
+from astro_provider.api.waits import Patience
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from datetime import datetime
+
+    from astro_provider.api.calls import Call, Generation
+    from astro_provider.api.exchange import Flow
+    from astro_provider.api.types import JSON, Dag, DagRun, LogEntry, Pool, TaskInstance
+    from astro_provider.connection import Deployment
+
+T = TypeVar("T")
+
+MOST_FAILED_TASKS = 5
+"""How many failed tasks a failure names; each costs a request for its log."""
+
+
+class Client(Exchange):
+    """Every method is a flow (see ``exchange``) and raises what ``errors`` lists."""
+
+    def request(
+        self,
+        method: str,
+        endpoint: str,
+        *,
+        params: Mapping[str, JSON] | None = None,
+        body: JSON = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Flow[JSON]:
+        """Ask any endpoint; the parsed answer."""
+        call = calls.any_endpoint(method, endpoint, params=params, body=body, headers=headers)
+        return self.ask(lambda api: call)
+
+    def all_pages(
+        self, endpoint: str, *, params: Mapping[str, JSON] | None = None, headers: Mapping[str, str] | None = None
+    ) -> Flow[dict[str, JSON]]:
+        """Ask for a collection, page after page; the answer has the form of one page, with the items of all."""
+        page: dict[str, JSON] = {}
+
+        def question(limits: dict[str, JSON], api: Generation) -> Call[tuple[list[JSON], int]]:
+            call = calls.any_endpoint("GET", endpoint, params={**(params or {}), **limits}, headers=headers)
+
+            def read(raw: JSON) -> tuple[list[JSON], int]:
+                page.update(mapping(raw, "a collection"))
+                return collection(raw, collection_key(raw), lambda item: item)
+
+            return calls.Call(call.method, call.path, read, call.about, call.params, None, call.headers)
+
+        items = yield from self._all(question)
+        return {**page, collection_key(page): items, "total_entries": len(items)}
+
+    def test(self) -> Flow[str]:
+        """Ask which Airflow answers, then with the credentials for a dag; say so in a sentence."""
+        version = yield from self.ask(calls.version)
+        yield from self.ask(lambda api: calls.list_dags(api, {"limit": 1}))
+        return (
+            f"Airflow {version} (REST API {self._assumed().NAME}) answers at {self.deployment.url}, "
+            "and accepts the credentials."
+        )
+
+    def get_dag(self, dag_id: str) -> Flow[Dag]:
+        """Ask for a dag."""
+        return self.ask(lambda api: calls.get_dag(api, dag_id))
+
+    def set_paused(self, dag_id: str, *, paused: bool) -> Flow[Dag]:
+        """Pause or unpause a dag."""
+        return self.ask(lambda api: calls.set_paused(api, dag_id, paused=paused))
+
+    def trigger_dag_run(
+        self,
+        dag_id: str,
+        *,
+        run_id: str | None = None,
+        logical_date: datetime | str | None = None,
+        data_interval_start: datetime | str | None = None,
+        data_interval_end: datetime | str | None = None,
+        run_after: datetime | str | None = None,
+        conf: Mapping[str, Any] | None = None,
+        note: str | None = None,
+        partition_key: str | None = None,
+    ) -> Flow[DagRun]:
+        """Create a dag run; see ``AstroHook.trigger_dag_run``."""
+        try:
+            # Round trip: what JSON cannot hold is refused here, what it holds otherwise (tuples) is what is sent.
+            plain_conf = None if conf is None else json.loads(json.dumps(conf, allow_nan=False))
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"conf must be JSON: {error}") from None
+        fields: dict[str, JSON] = {
+            "dag_run_id": run_id,
+            "logical_date": iso("logical_date", logical_date),
+            "data_interval_start": iso("data_interval_start", data_interval_start),
+            "data_interval_end": iso("data_interval_end", data_interval_end),
+            "run_after": iso("run_after", run_after),
+            "conf": plain_conf,
+            "note": note,
+            "partition_key": partition_key,
+        }
+        return self.ask(lambda api: calls.trigger_dag_run(api, dag_id, fields))
+
+    def get_dag_run(self, dag_id: str, run_id: str) -> Flow[DagRun]:
+        """Ask for a dag run."""
+        return self.ask(lambda api: calls.get_dag_run(api, dag_id, run_id))
+
+    def clear_dag_run(self, dag_id: str, run_id: str, *, only_failed: bool) -> Flow[DagRun]:
+        """Clear a dag run, then ask for it."""
+        yield from self.ask(lambda api: calls.clear_dag_run(api, dag_id, run_id, only_failed=only_failed))
+        return (yield from self.get_dag_run(dag_id, run_id))
+
+    def cancel_dag_run(self, dag_id: str, run_id: str) -> Flow[DagRun]:
+        """Mark a dag run failed, which ends what it runs."""
+        return self.ask(lambda api: calls.set_run_state(api, dag_id, run_id, "failed"))
+
+    def list_dags(self, **filters: JSON) -> Flow[list[Dag]]:
+        """Ask for all dags that the filters let through."""
+        limit = filters.pop("limit", None)
+        return self._all(lambda page, api: calls.list_dags(api, {"order_by": "dag_id", **filters, **page}), limit)
+
+    def list_pools(self) -> Flow[list[Pool]]:
+        """Ask for all pools."""
+        return self._all(lambda page, api: calls.list_pools(api, page))
+
+    def list_dag_runs(self, dag_id: str, **filters: JSON) -> Flow[list[DagRun]]:
+        """Ask for all runs of a dag that the filters let through; a ``limit`` ends the list after so many."""
+        limit = filters.pop("limit", None)
+        return self._all(lambda page, api: calls.list_dag_runs(api, dag_id, {**filters, **page}), limit)
+
+    def list_task_instances(
+        self, dag_id: str, run_id: str, *, group_id: str | None = None, **filters: JSON
+    ) -> Flow[list[TaskInstance]]:
+        """Ask for all task instances of a run that the filters let through."""
+
+        def question(page: dict[str, JSON], api: Generation) -> Call[tuple[list[TaskInstance], int]]:
+            params = {**filters, **api.group_filter(group_id), **page}
+            return calls.list_task_instances(api, dag_id, run_id, params)
+
+        return self._all(question)
+
+    def _all(
+        self,
+        question: Callable[[dict[str, JSON], Generation], Call[tuple[list[T], int]]],
+        limit: JSON = None,
+    ) -> Flow[list[T]]:
+        """Turn pages until all is there: by what came, as a target may send shorter pages than it was asked for."""
+        items: list[T] = []
+        most = limit if isinstance(limit, int) else None
+        while True:
+            size = calls.PAGE_SIZE if most is None else min(calls.PAGE_SIZE, most - len(items))
+            page, total = yield from self.ask(partial(question, {"limit": size, "offset": len(items)}))
+            items += page
+            if not page or len(items) >= total or (most is not None and len(items) >= most):
+                return items
+
+    def find_by_logical_date(self, dag_id: str, logical_date: str) -> Flow[DagRun | None]:
+        """Find the run of a dag that has this logical date."""
+        runs = yield from self.list_dag_runs(
+            dag_id, logical_date_gte=logical_date, logical_date_lte=logical_date, limit=1
+        )
+        return runs[0] if runs else None
+
+    def find_dag_run(self, dag_id: str, run_id: str) -> Flow[DagRun | None]:
+        """Find a dag run by its id; ``None`` where there is none (or no such dag)."""
+        return self.find(lambda api: calls.get_dag_run(api, dag_id, run_id))
+
+    def get_task_log(
+        self, dag_id: str, run_id: str, task_id: str, *, try_number: int | None = None, map_index: int = -1
+    ) -> Flow[list[LogEntry]]:
+        """Ask for the log of a task instance, by default of its newest try."""
+        if try_number is None:
+            instance = yield from self.ask(lambda api: calls.get_task_instance(api, dag_id, run_id, task_id, map_index))
+            try_number = instance["try_number"]
+        number = try_number
+        return (yield from self.ask(lambda api: calls.get_task_log(api, dag_id, run_id, task_id, number, map_index)))
+
+    def get_xcom(
+        self, dag_id: str, run_id: str, task_id: str, *, key: str = "return_value", map_index: int | None = None
+    ) -> Flow[JSON]:
+        """Ask for the value of an XCom."""
+        return self.ask(lambda api: calls.get_xcom(api, dag_id, run_id, task_id, key, map_index))
+
+    def wait_for_dag_run(
+        self,
+        dag_id: str,
+        run_id: str,
+        *,
+        poke_interval: float,
+        timeout: float | None,
+        on_change: Callable[[DagRun], None],
+        on_trouble: Callable[[AstroError], None],
+        until: Callable[[DagRun], bool] = lambda run: run["state"] in FINISHED_DAG_RUN_STATES,
+    ) -> Flow[DagRun]:
+        """
+        Wait until a dag run is over (or ``until`` says so).
+
+        Trouble of the target is survived once it has answered, see ``Patience``.
+
+        :param on_change: told of the run when it is first seen and whenever its state has changed
+        :param on_trouble: told when trouble begins that is survived
+        """
+        deadline = None if timeout is None else self._clock() + timeout
+        patience = Patience(self._clock)
+        state = None
+        while True:
+            try:
+                run = yield from self.get_dag_run(dag_id, run_id)
+            except AstroError as error:
+                if not patience.bears(error, on_trouble):
+                    raise
+            else:
+                patience.worked()
+                if run["state"] != state:
+                    state = run["state"]
+                    on_change(run)
+                if until(run):
+                    return run
+            now = self._clock()
+            if deadline is not None and now >= deadline:
+                raise WaitTimeoutError(
+                    f"Dag run {run_id!r} of dag {dag_id!r} in {self.deployment} is {state or 'of unknown state'} "
+                    f"after {timeout:g} seconds of waiting. See {self.run_url(dag_id, run_id)}"
+                )
+            yield Pause(poke_interval if deadline is None else min(poke_interval, deadline - now))
+
+    def lists_groups(self) -> bool:
+        """Say whether the target's lists of task instances can be told a task group."""
+        return bool(self._assumed().group_filter("any"))
+
+    def run_url(self, dag_id: str, run_id: str) -> str:
+        """Say where the target's UI shows a dag run, for the generation that is known or assumed."""
+        return self._assumed().run_url(self.deployment.url, dag_id, run_id)
+
+    def describe_failure(self, run: DagRun, *, tasks: list[TaskInstance] | None = None) -> Flow[str]:
+        """
+        Say what failed in a dag run: its failed tasks, the last error line of each, and the link.
+
+        Never raises an ``AstroError``: whatever cannot be read is said to be so.
+
+        :param run: the dag run
+        :param tasks: the task instances that failed; ``None`` to ask the target for them
+        :return: several lines of text
+        """
+        dag_id, run_id = run["dag_id"], run["dag_run_id"]
+        link = f"See {self.run_url(dag_id, run_id)}"
+        if tasks is None:
+            try:
+                instances = yield from self.list_task_instances(dag_id, run_id, state=["failed"])
+            except AstroError as error:
+                return f"Its failed tasks could not be read: {error}\n{link}"
+            tasks = [instance for instance in instances if instance["state"] == "failed"]
+            if not tasks:
+                return f"None of its tasks failed: it was marked so, or ran into its dagrun_timeout.\n{link}"
+        lines = []
+        for instance in sorted(tasks, key=lambda task: task["end_date"] or "~")[:MOST_FAILED_TASKS]:
+            lines.append(f"  {_named(instance)}: {(yield from self._reason(instance))}")
+        if len(tasks) > MOST_FAILED_TASKS:
+            lines.append(f"  and {len(tasks) - MOST_FAILED_TASKS} more")
+        return "\n".join(["Failed tasks:", *lines, link])
+
+    def _reason(self, instance: TaskInstance) -> Flow[str]:
+        if instance["state"] != "failed":
+            return str(instance["state"])
+        try:
+            log = yield from self.get_task_log(
+                instance["dag_id"],
+                instance["dag_run_id"],
+                instance["task_id"],
+                try_number=instance["try_number"],
+                map_index=instance["map_index"],
+            )
+        except AstroError as error:
+            return f"(its log could not be read: {type(error).__name__})"
+        return self._clean(last_error(log) or "(its log names no error)")
+
+
+def _named(instance: TaskInstance) -> str:
+    mapped = f"[{instance['map_index']}]" if instance["map_index"] >= 0 else ""
+    return f"{instance['task_id']}{mapped} (try {instance['try_number']})"
+
+
+_memories: dict[str, Memory] = {}
+
+
+def client_of(deployment: Deployment) -> Client:
+    """
+    Make a client that shares what this process has learned of the Deployment (API generation, tokens).
+
+    :param deployment: the target
+    """
+    return Client(deployment, _memories.setdefault(deployment.fingerprint, Memory()))

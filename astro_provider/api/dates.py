@@ -1,0 +1,29 @@
+"""Dates as the REST API wants them: ISO 8601 with an offset."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+
+
+def iso(parameter: str, value: datetime | str | None) -> str | None:
+    """
+    Write a date for the REST API.
+
+    :param parameter: what the date is for, for the error
+    :param value: a datetime, or ISO 8601 text; without an offset it is UTC. ``None``, ``""`` and ``"None"`` (what a
+        template gives in a run without a logical date) mean none
+    :return: ISO 8601 text with an offset, or ``None``
+    :raise ValueError: naming the parameter, for a text that is no date
+    """
+    if value is None or (isinstance(value, str) and value.strip() in ("", "None")):
+        return None
+    date = _parse(parameter, value.strip()) if isinstance(value, str) else value
+    return (date if date.tzinfo else date.replace(tzinfo=timezone.utc)).isoformat()
+
+
+def _parse(parameter: str, text: str) -> datetime:
+    try:
+        # Python 3.10 does not read the Z.
+        return datetime.fromisoformat(text.replace("Z", "+00:00"))
+    except ValueError:
+        raise ValueError(f"{parameter}: {text!r} is no ISO 8601 date, such as 2026-01-31T06:00:00Z") from None

@@ -1,0 +1,127 @@
+"""
+What can go wrong between two Deployments.
+
+* AstroError
+  + ConnectionConfigError    the Airflow connection cannot be used as it is
+  + RequestNotPossible       this target's Airflow cannot do what was asked
+  + TransportError           no (whole) answer: name not resolved, refused, TLS, timeout, broken off
+  + NotAirflowError          something answered, but no Airflow REST API
+  + UnexpectedAnswerError    JSON that is not what the API describes; empty, truncated or too large
+  + TargetError              the target's REST API answered with an error
+    - AccessDeniedError      401, 403
+    - NotFoundError          404
+    - ConflictError          409
+    - InvalidRequestError    400, 422
+    - TargetUnavailableError 429, 5xx
+  + WaitTimeoutError         a wait took longer than it was allowed to
+
+``retryable`` says whether the same request may succeed later without anybody changing anything; an error that
+is not retryable fails a task for good.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class AstroError(Exception):
+    """Base of every error that this package raises about a target Deployment."""
+
+    retryable: ClassVar[bool] = False
+
+
+class ConnectionConfigError(AstroError):
+    """
+    The Airflow connection cannot be used: which one, which field, what is expected.
+
+    :param conn_id: id of the connection
+    :param field: the field as the connection form names it, e.g. ``Host`` or ``Extra "api_version"``
+    :param problem: what is wrong with it and what is expected
+    """
+
+    def __init__(self, conn_id: str, field: str, problem: str) -> None:
+        super().__init__(f"Connection {conn_id!r}, field {field}: {problem}")
+        self.conn_id = conn_id
+        self.field = field
+
+
+class RequestNotPossible(AstroError):  # noqa: N818  it says what it is; an "Error" more would not
+    """The target's Airflow generation has no such thing, e.g. ``partition_key`` on Airflow 2."""
+
+
+class TransportError(AstroError):
+    """
+    No answer came, or not all of it.
+
+    :param message: what happened, for which host
+    :param sent: whether the request may have reached the target; a request that was surely not sent can be
+        sent again whatever it does
+    """
+
+    retryable = True
+
+    def __init__(self, message: str, *, sent: bool = True) -> None:
+        super().__init__(message)
+        self.sent = sent
+
+
+class NotAirflowError(AstroError):
+    """Something answered that is no Airflow REST API: a login page, a proxy, a wrong URL path."""
+
+
+class UnexpectedAnswerError(AstroError):
+    """The answer is not what the API describes: the message has what was expected and how the answer begins."""
+
+    retryable = True
+
+
+class TargetError(AstroError):
+    """
+    The target's REST API answered with an error.
+
+    :param message: what happened, where, and what to do
+    :param status: HTTP status of the answer
+    :param detail: the target's own reason, empty where it gave none
+    """
+
+    def __init__(self, message: str, *, status: int, detail: str = "") -> None:
+        super().__init__(message)
+        self.status = status
+        self.detail = detail
+
+
+class AccessDeniedError(TargetError):
+    """401 or 403: the token is missing, expired, or of another Workspace or Deployment."""
+
+
+class NotFoundError(TargetError):
+    """
+    404 from the REST API: no such dag, run, task or other resource.
+
+    :param similar: ids that the Deployment does have and that look like the one asked for
+    """
+
+    def __init__(self, message: str, *, status: int, detail: str = "", similar: Sequence[str] = ()) -> None:
+        super().__init__(message, status=status, detail=detail)
+        self.similar = tuple(similar)
+
+
+class ConflictError(TargetError):
+    """409: for a trigger, a run with this run id or logical date is there already."""
+
+
+class InvalidRequestError(TargetError):
+    """400 or 422: the message has the target's own reasons, field by field."""
+
+
+class TargetUnavailableError(TargetError):
+    """429 or 5xx: the target, or a proxy before it, cannot answer now."""
+
+    retryable = True
+
+
+class WaitTimeoutError(AstroError):
+    """A wait took longer than its ``timeout``."""

@@ -1,0 +1,410 @@
+"""
+How a question becomes an answer: one flow that yields requests and is sent responses.
+
+Finding the API generation, authorising, renewing tokens, retrying, redirects and reading errors are decided here,
+once, for the blocking and the async hook, which only carry requests and wait out pauses.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import time
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
+from urllib.parse import urlencode, urljoin, urlsplit
+
+from astro_provider.api import calls
+from astro_provider.api.calls import GENERATIONS, Call, Generation
+from astro_provider.api.errors import (
+    AccessDeniedError,
+    AstroError,
+    ConflictError,
+    InvalidRequestError,
+    NotAirflowError,
+    NotFoundError,
+    TargetError,
+    TargetUnavailableError,
+    TransportError,
+    UnexpectedAnswerError,
+)
+from astro_provider.api.explain import access_denied, beginning, page_title, reasons, similar_ids
+from astro_provider.api.reading import Unexpected
+from astro_provider.connection import ClientCredentials, Deployment, Login
+
+if TYPE_CHECKING:
+    from astro_provider.api.types import JSON
+
+T = TypeVar("T")
+
+MAX_ANSWER_BYTES = 32 * 1024 * 1024
+"""More than any sane answer, less than what would hurt a worker or a triggerer."""
+
+RETRY_PAUSES = (1.0, 3.0)
+"""Seconds before a request that may be sent again is sent again."""
+
+_ERRORS: dict[int, tuple[type[TargetError], str]] = {
+    400: (InvalidRequestError, "does not accept {about}:"),
+    404: (NotFoundError, "has no {about}."),
+    409: (ConflictError, "has {about} already."),
+    422: (InvalidRequestError, "does not accept {about}:"),
+}
+"""What a status means, and what is said of it; ``{about}`` is what the call was about."""
+
+_LONGEST_RETRY_AFTER = 30.0
+_PASSING_STATUSES = (429, 502, 503, 504)
+_MOST_REDIRECTS = 3
+_TOKEN_SLACK = 60.0
+"""Seconds that a token is given up before it expires, so that it does not expire on the way."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request to carry; ``headers`` are whole, credentials included, and not to be logged."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class Response:
+    """What came back; ``body`` is at most ``MAX_ANSWER_BYTES`` + 1 long, header names are lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True)
+class Pause:
+    """Wait this many seconds, then go on."""
+
+    seconds: float
+
+
+Flow: TypeAlias = Generator["Request | Pause", "Response | None", T]
+"""Yields requests and pauses, is sent responses (``None`` after a pause), returns a ``T``."""
+
+
+@dataclass
+class Memory:
+    """What was learned of a Deployment; shared by everything in a process that asks the same one."""
+
+    generation: Generation | None = None
+    token: str | None = field(default=None, repr=False)
+    token_expires: float = float("inf")
+
+
+@dataclass(frozen=True)
+class _Attempt(Generic[T]):
+    """A call to one generation and what came of it; ``other_generation`` says that the target has the other one."""
+
+    call: Call[T]
+    request: Request
+    response: Response
+    other_generation: bool
+
+
+class _NoTokenEndpointError(Exception):
+    """The target has no ``/auth/token``: it is no Airflow 3."""
+
+    def __init__(self, request: Request, response: Response) -> None:
+        super().__init__()
+        self.request = request
+        self.response = response
+
+
+class Exchange:
+    """
+    Asks one Deployment.
+
+    :param deployment: the target
+    :param memory: what is known of it, and what is learned
+    :param clock: seconds since the epoch, for the life of tokens
+    """
+
+    def __init__(self, deployment: Deployment, memory: Memory, clock: Callable[[], float] = time.time) -> None:
+        self.deployment = deployment
+        self.memory = memory
+        self._clock = clock
+
+    def ask(self, question: Callable[[Generation], Call[T]]) -> Flow[T]:
+        """
+        Ask a question.
+
+        :param question: makes the call for a generation of the REST API
+        :return: the answer
+        :raise AstroError: whatever went wrong, see ``errors``
+        """
+        try:
+            return (yield from self._ask(question))
+        except NotFoundError as error:
+            call = question(self._assumed())
+            if call.dag_id is None:
+                raise
+            raise (yield from self._with_similar_dags(error, call.dag_id)) from None
+
+    def find(self, question: Callable[[Generation], Call[T]]) -> Flow[T | None]:
+        """Ask a question whose answer may be that there is no such thing: ``None``."""
+        try:
+            return (yield from self._ask(question))
+        except NotFoundError:
+            return None
+
+    def generation(self) -> Flow[Generation]:
+        """Find out the API generation, asking the target only when it is not known yet."""
+        if self.deployment.api_version is None and self.memory.generation is None:
+            yield from self._ask(calls.version)
+        return self._assumed()
+
+    def _assumed(self) -> Generation:
+        if self.deployment.api_version is not None:
+            return GENERATIONS[self.deployment.api_version]
+        return self.memory.generation or GENERATIONS["v2"]
+
+    def _ask(self, question: Callable[[Generation], Call[T]]) -> Flow[T]:
+        """Ask the assumed generation, and the other one where the answer shows that the assumption was wrong."""
+        generation = self._assumed()
+        attempt = yield from self._attempt(question(generation), generation)
+        if attempt.other_generation and self.deployment.api_version is None:
+            other = GENERATIONS["v1" if generation.NAME == "v2" else "v2"]
+            second = yield from self._attempt(question(other), other)
+            if not second.other_generation:
+                attempt, generation = second, other
+        answer = self._read(attempt.call, attempt.request, attempt.response)
+        self.memory.generation = generation
+        return answer
+
+    def _attempt(self, call: Call[T], generation: Generation) -> Flow[_Attempt[T]]:
+        try:
+            request, response = yield from self._authorised(call, generation)
+        except _NoTokenEndpointError as missing:
+            return _Attempt(call, missing.request, missing.response, other_generation=True)
+        return _Attempt(call, request, response, other_generation=_is_other_generation(response))
+
+    def _authorised(self, call: Call[T], generation: Generation) -> Flow[tuple[Request, Response]]:
+        authorization = yield from self._authorization(generation)
+        request = self._request(call, generation, authorization)
+        response = yield from self._send(request)
+        token = self.memory.token
+        if response.status == 401 and token and authorization == f"Bearer {token}":
+            self.memory.token = None
+            request = self._request(call, generation, (yield from self._authorization(generation)))
+            response = yield from self._send(request)
+        return request, response
+
+    def _authorization(self, generation: Generation) -> Flow[str | None]:
+        match self.deployment.credentials:
+            case None:
+                return None
+            case Login(login, password) if generation.NAME == "v1":
+                return "Basic " + base64.b64encode(f"{login}:{password}".encode()).decode()
+            case Login() | ClientCredentials() as credentials:
+                if not self.memory.token or self.memory.token_expires <= self._clock():
+                    yield from self._fetch_token(credentials)
+                return f"Bearer {self.memory.token}"
+            case header:
+                return header.value
+
+    def _fetch_token(self, credentials: Login | ClientCredentials) -> Flow[None]:
+        if isinstance(credentials, Login):
+            body = json.dumps({"username": credentials.login, "password": credentials.password})
+            url, kind, headers = (
+                f"{self.deployment.url}/auth/token",
+                "application/json",
+                self.deployment.headers,
+            )
+        else:
+            form = {
+                "grant_type": "client_credentials",
+                "client_id": credentials.client_id,
+                "client_secret": credentials.client_secret,
+                "audience": credentials.audience,
+            }
+            body = urlencode({key: value for key, value in form.items() if value is not None})
+            # The connection's headers are for the Deployment, not for whoever gives tokens.
+            url, kind, headers = credentials.token_url, "application/x-www-form-urlencoded", {}
+        request = Request("POST", url, {**headers, "Content-Type": kind, "Accept": "application/json"}, body.encode())
+        response = yield from self._send(request)
+        if isinstance(credentials, Login) and response.status in (404, 405):
+            raise _NoTokenEndpointError(request, response)
+        call = Call("POST", url, _read_token, "a token")
+        self.memory.token, life = self._read(call, request, response)
+        self.memory.token_expires = self._clock() + life - _TOKEN_SLACK
+
+    def _request(self, call: Call[T], generation: Generation, authorization: str | None) -> Request:
+        query = urlencode({k: _query_value(v) for k, v in call.params.items() if v is not None}, doseq=True)
+        url = f"{self.deployment.url}/api/{generation.NAME}/{call.path}" + (f"?{query}" if query else "")
+        headers = {k: v for k, v in self.deployment.headers.items() if k.lower() != "content-type"}
+        headers |= {"Accept": "application/json"}
+        body = None
+        if call.body is not None:
+            headers["Content-Type"] = "application/json"
+            body = (call.body if isinstance(call.body, str) else json.dumps(call.body)).encode()
+        headers |= call.headers
+        if authorization is not None:
+            headers["Authorization"] = authorization
+        return Request(call.method, url, headers, body)
+
+    def _send(self, request: Request) -> Flow[Response]:
+        """Send, again after a pause where that is safe and may help, and on to where a redirect points."""
+        redirects = 0
+        pauses = iter(RETRY_PAUSES)
+        while True:
+            pause = None
+            try:
+                response = yield request
+                assert response is not None  # only pauses are answered with None
+            except TransportError as error:
+                if (error.sent and request.method != "GET") or (pause := next(pauses, None)) is None:
+                    raise
+            else:
+                location = response.headers.get("location")
+                if 300 < response.status < 400 and location:
+                    request = self._redirected(request, response.status, location, redirects)
+                    redirects += 1
+                    continue
+                if not self._may_resend(request, response) or (pause := next(pauses, None)) is None:
+                    return response
+                pause = _retry_after(response) or pause
+            yield Pause(pause)
+
+    @staticmethod
+    def _may_resend(request: Request, response: Response) -> bool:
+        # 429 and 503 come from a server that did not take the request; after the others it may have.
+        return response.status in (_PASSING_STATUSES if request.method == "GET" else (429, 503))
+
+    def _redirected(self, request: Request, status: int, location: str, redirects: int) -> Request:
+        """Follow a redirect within the Deployment's own host only: credentials must go to no other."""
+        url = urljoin(request.url, location)
+        here, there = urlsplit(request.url), urlsplit(url)
+        same_host = here.hostname == there.hostname and (
+            (here.scheme, here.port) == (there.scheme, there.port)
+            or (here.scheme, there.scheme, here.port, there.port) == ("http", "https", None, None)
+        )
+        followable = request.method == "GET" or status in (307, 308)
+        if same_host and followable and redirects < _MOST_REDIRECTS and self.deployment.http.allow_redirects:
+            return Request(request.method, url, request.headers, request.body)
+        raise NotAirflowError(
+            self._clean(
+                f"{self.deployment} did not answer: {request.method} {_shown(request.url)} is redirected to "
+                f"{there.scheme}://{there.netloc.rpartition('@')[2]}{there.path}. "
+                "A redirect to a login page means that the token is missing or wrong; "
+                "otherwise put the URL that it points to into the connection's Host."
+            )
+        )
+
+    def _read(self, call: Call[T], request: Request, response: Response) -> T:
+        if len(response.body) > MAX_ANSWER_BYTES:
+            raise self._unexpected(request, response, f"at most {MAX_ANSWER_BYTES // 1024**2} MiB of JSON")
+        if not 200 <= response.status < 300:
+            raise self._error(call, request, response)
+        if response.status == 204 or (not response.body and request.method == "DELETE"):
+            return call.read(None)
+        try:
+            return call.read(json.loads(response.body))
+        except Unexpected as unexpected:
+            raise self._unexpected(request, response, str(unexpected)) from None
+        except (ValueError, RecursionError):
+            if _is_html(response):
+                raise self._not_airflow(request, response) from None
+            raise self._unexpected(request, response, "JSON") from None
+
+    def _error(self, call: Call[T], request: Request, response: Response) -> AstroError:
+        status = response.status
+        detail = self._clean(reasons(response.body) if not _is_html(response) else page_title(response.body))
+        where = f"{request.method} {_shown(request.url)}"
+        said = f" It says: {detail}" if detail else ""
+        if status in (401, 403):
+            return AccessDeniedError(
+                f"{self.deployment} refused {where} with {status}.{said} "
+                + access_denied(status, self.deployment.credentials),
+                status=status,
+                detail=detail,
+            )
+        if status in (404, 405) and _is_html(response):
+            return self._not_airflow(request, response)
+        kind, text = _ERRORS.get(status, (TargetError, f"answered {where} with {status}."))
+        if status == 429 or status >= 500:
+            kind, text = TargetUnavailableError, f"cannot answer now: {where} got {status}."
+        text = f"{self.deployment} {text.replace('{about}', call.about)}"
+        return kind(f"{text} {detail}" if kind is InvalidRequestError else text + said, status=status, detail=detail)
+
+    def _not_airflow(self, request: Request, response: Response) -> NotAirflowError:
+        title = self._clean(page_title(response.body))
+        return NotAirflowError(
+            f"{_shown(request.url)} is no Airflow REST API: it answered {response.status} with an HTML page"
+            f"{f' titled {title!r}' if title else ''}. Check Host of connection {self.deployment.conn_id!r} "
+            "(the Deployment URL, without anything behind it), and that the token is of this Deployment: "
+            "a login page or a proxy answers like this."
+        )
+
+    def _unexpected(self, request: Request, response: Response, expected: str) -> UnexpectedAnswerError:
+        came = self._clean(beginning(response.body))
+        return UnexpectedAnswerError(
+            f"{self.deployment} answered {request.method} {_shown(request.url)} with {response.status}, "
+            f"expected {expected}, but got {came}"
+        )
+
+    def _with_similar_dags(self, error: NotFoundError, dag_id: str) -> Flow[NotFoundError]:
+        """Name the dags with similar ids, where the 404 is about the dag; finding none never hides the error."""
+        try:
+            matches, _ = yield from self._ask(
+                lambda api: calls.list_dags(api, {"limit": calls.PAGE_SIZE, "dag_id_pattern": dag_id})
+            )
+            if any(dag["dag_id"] == dag_id for dag in matches):
+                return error
+            dags, _ = yield from self._ask(lambda api: calls.list_dags(api, {"limit": calls.PAGE_SIZE}))
+        except AstroError:
+            return error
+        similar = similar_ids(dag_id, [dag["dag_id"] for dag in (*matches, *dags)])
+        text = f"{self.deployment} has no dag {dag_id!r}, or the token may not see it."
+        if similar:
+            text += f" It has {', '.join(repr(name) for name in similar)}."
+        return NotFoundError(text, status=error.status, detail=error.detail, similar=similar)
+
+    def _clean(self, text: str) -> str:
+        """Take every credential out of a text: a target may send back what it was sent."""
+        for secret in (*self.deployment.secrets, *filter(None, [self.memory.token])):
+            text = text.replace(secret, "***")
+        return text
+
+
+def _read_token(raw: JSON) -> tuple[str, float]:
+    if not isinstance(raw, dict) or not isinstance(token := raw.get("access_token"), str):
+        raise Unexpected("a token: an object with access_token")
+    life = raw.get("expires_in")
+    return token, float(life) if isinstance(life, (int, float)) else float("inf")
+
+
+def _query_value(value: JSON) -> JSON:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return [_query_value(item) for item in value] if isinstance(value, list) else value
+
+
+def _is_html(response: Response) -> bool:
+    return "html" in response.headers.get("content-type", "") or response.body[:200].lstrip().lower().startswith(
+        (b"<!doctype html", b"<html")
+    )
+
+
+def _is_other_generation(response: Response) -> bool:
+    """Airflow 2 answers v2 paths with an HTML 404, Airflow 3 answers v1 paths with a JSON 404 that says so."""
+    if response.status != 404:
+        return False
+    return _is_html(response) or re.search(rb'"error"\s*:\s*"/api/v1 has been removed', response.body) is not None
+
+
+def _retry_after(response: Response) -> float | None:
+    seconds = response.headers.get("retry-after", "")
+    return min(float(seconds), _LONGEST_RETRY_AFTER) if seconds.isdigit() else None
+
+
+def _shown(url: str) -> str:
+    """Show a URL without its query string, which is long and may hold what is nobody's business."""
+    return url.partition("?")[0]

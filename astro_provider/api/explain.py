@@ -1,0 +1,101 @@
+"""What errors say: reasons taken from answers, titles of pages, similar ids, and what to do."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from astro_provider.api.types import JSON, LogEntry
+    from astro_provider.connection import Credentials
+
+_BEGINNING = 200
+_MOST_REASON = 2000
+_RAISED = re.compile(r"^[\w.]*(Error|Exception|Exit|Interrupt|Warning|Timeout|Failed|Fail)\b(:.*)?$")
+_ERROR_LEVELS = ("error", "critical")
+
+
+def beginning(body: bytes) -> str:
+    """Show the first few characters of an answer, or that it is empty."""
+    text = body[: _BEGINNING * 4].decode("utf-8", "replace").strip()
+    if not text:
+        return "an empty answer"
+    return repr(text[:_BEGINNING] + ("…" if len(text) > _BEGINNING or len(body) > _BEGINNING * 4 else ""))
+
+
+def page_title(body: bytes) -> str:
+    """Take the title of an HTML page, or its first heading; empty where it has neither."""
+    found = re.search(rb"<(title|h1)[^>]*>(.*?)</\1", body[:100_000], re.IGNORECASE | re.DOTALL)
+    return " ".join(found.group(2).decode("utf-8", "replace").split())[:_BEGINNING] if found else ""
+
+
+def reasons(body: bytes) -> str:
+    """Take the target's own reasons out of an error, v1's or v2's form, a field a clause."""
+    try:
+        raw: JSON = json.loads(body)
+    except (ValueError, RecursionError):
+        return beginning(body) if body.strip() else ""
+    if not isinstance(raw, dict):
+        return beginning(body)
+    detail = raw.get("detail") or raw.get("error") or raw.get("title") or raw.get("message")
+    if isinstance(detail, list):
+        text = "; ".join(_field_reason(item) for item in detail)
+    elif isinstance(detail, dict):
+        text = "; ".join(str(value) for key, value in detail.items() if key in ("reason", "message", "detail")) or (
+            json.dumps(detail)
+        )
+    else:
+        text = str(detail or "")
+    return text[:_MOST_REASON]
+
+
+def _field_reason(item: JSON) -> str:
+    if not isinstance(item, dict):
+        return str(item)
+    where = item.get("loc")
+    path = ".".join(str(part) for part in where if part != "body") if isinstance(where, list) else ""
+    return f"{path}: {item.get('msg')}" if path else str(item.get("msg"))
+
+
+def access_denied(status: int, credentials: Credentials) -> str:
+    """Say what a 401 or 403 means and what to do about it."""
+    if credentials is None:
+        return "The connection has no credentials: give it an API token."
+    if status == 401:
+        return (
+            "The token (or the login) is wrong, has expired, or is of another Workspace or Deployment: "
+            "make a new API token for this Deployment and put it into the connection."
+        )
+    return (
+        "The token (or the login) is known there but may not do this; it may also be of another Workspace or "
+        "Deployment, or have expired: give it a role that may, or use a token of this Deployment."
+    )
+
+
+def similar_ids(wanted: str, ids: Iterable[str]) -> list[str]:
+    """Find up to five ids that look like the wanted one, the most alike first."""
+    unique = {name.lower(): name for name in ids if name != wanted}
+    found = difflib.get_close_matches(wanted.lower(), unique, n=5, cutoff=0.6)
+    return [unique[name] for name in found]
+
+
+def last_error(entries: list[LogEntry]) -> str | None:
+    """
+    Find what a failed task's log says last of its failure.
+
+    :param entries: the log of its last try
+    :return: class and message of the exception, else the last line logged as an error, else the last line that
+        looks like a raised exception; ``None`` where there is none
+    """
+    found = None
+    for entry in entries:
+        line = entry["event"].strip()
+        if entry["error"]:
+            found = entry["error"]
+        elif (entry["level"] or "").lower() in _ERROR_LEVELS or _RAISED.match(line):
+            found = line
+    return found[:500] if found else None

@@ -1,0 +1,90 @@
+"""REST API v1 (Airflow 2): what it names things, and how its answers become ours."""
+
+from __future__ import annotations
+
+import ast
+from typing import TYPE_CHECKING, cast
+from urllib.parse import quote
+
+from astro_provider.api.errors import RequestNotPossible
+from astro_provider.api.reading import mapping
+
+if TYPE_CHECKING:
+    from astro_provider.api.types import JSON, DagRun, LogEntry, TaskInstance
+
+NAME = "v1"
+# v1 answers with text unless told otherwise (Airflow 2.10+).
+XCOM_PARAMS: dict[str, JSON] = {"stringify": False}
+
+_V2_ONLY = ("run_after", "partition_key")
+
+
+def trigger_body(fields: dict[str, JSON]) -> dict[str, JSON]:
+    """Body of a trigger: an unset field is left out, as null is refused."""
+    given: dict[str, JSON] = {key: value for key, value in fields.items() if value is not None}
+    for name in _V2_ONLY:
+        if name in given:
+            raise RequestNotPossible(f"{name} needs Airflow 3 in the target; this one runs Airflow 2 (REST API v1)")
+    return given
+
+
+def run_filters(filters: dict[str, JSON]) -> dict[str, JSON]:
+    """Query parameters for a list of dag runs; ``execution_date`` stands for ``logical_date`` and ``run_after``."""
+    renamed = {_v1_name(key): value for key, value in filters.items()}
+    order = renamed.get("order_by")
+    if isinstance(order, str):
+        renamed["order_by"] = order[: -len(order.lstrip("-"))] + _v1_name(order.lstrip("-"))
+    return renamed
+
+
+def _v1_name(name: str) -> str:
+    return name.replace("logical_date", "execution_date").replace("run_after", "execution_date")
+
+
+def clear_run(dag_path: str, run_path: str, run_id: str, *, only_failed: bool) -> tuple[str, dict[str, JSON]]:
+    """Path and body that clear a run: all of its tasks, or the failed ones."""
+    if not only_failed:
+        return f"{run_path}/clear", {"dry_run": False}
+    return f"{dag_path}/clearTaskInstances", {
+        "dry_run": False,
+        "dag_run_id": run_id,
+        "only_failed": True,
+        "reset_dag_runs": True,
+    }
+
+
+def group_filter(group_id: str | None) -> dict[str, JSON]:
+    """v1 has no filter by group."""
+    return {}
+
+
+def dag_run(raw: JSON) -> DagRun:
+    """Read a dag run; ``execution_date`` becomes ``logical_date``."""
+    run = {**mapping(raw, "a dag run", dag_id=str, dag_run_id=str, state=str)}
+    execution_date = run.pop("execution_date", None)
+    run.pop("external_trigger", None)
+    absent = dict.fromkeys(("queued_at", "duration", "run_after", "partition_key", "note", "conf"))
+    return cast("DagRun", {**absent, "logical_date": execution_date, **run})
+
+
+def task_instance(raw: JSON) -> TaskInstance:
+    """Read a task instance; ``execution_date`` becomes ``logical_date``."""
+    instance = {
+        **mapping(raw, "a task instance", dag_id=str, dag_run_id=str, task_id=str, map_index=int, try_number=int)
+    }
+    return cast("TaskInstance", {"logical_date": instance.pop("execution_date", None), **instance})
+
+
+def log_entries(raw: JSON) -> list[LogEntry]:
+    """Read a task log: text, or the written form of a list of (host, text) pairs."""
+    content = cast("str", mapping(raw, "a task log", content=str)["content"])
+    try:
+        text = "\n".join(str(part[1]) for part in ast.literal_eval(content))
+    except (ValueError, SyntaxError, TypeError, IndexError, MemoryError, RecursionError):
+        text = content
+    return [{"event": line, "timestamp": None, "level": None, "error": None} for line in text.splitlines()]
+
+
+def run_url(deployment_url: str, dag_id: str, run_id: str) -> str:
+    """Where the UI shows a dag run."""
+    return f"{deployment_url}/dags/{quote(dag_id, safe='')}/grid?dag_run_id={quote(run_id, safe='')}"

@@ -1,0 +1,82 @@
+"""REST API v2 (Airflow 3): what it names things, and how its answers become ours."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+from urllib.parse import quote
+
+from astro_provider.api.reading import mapping
+
+if TYPE_CHECKING:
+    from astro_provider.api.types import JSON, DagRun, LogEntry, TaskInstance
+
+NAME = "v2"
+XCOM_PARAMS: dict[str, JSON] = {}
+
+
+def trigger_body(fields: dict[str, JSON]) -> dict[str, JSON]:
+    """Body of a trigger: the key ``logical_date`` is required, null means none."""
+    given = {key: value for key, value in fields.items() if value is not None}
+    return {"logical_date": None, **given}
+
+
+def run_filters(filters: dict[str, JSON]) -> dict[str, JSON]:
+    """Query parameters for a list of dag runs."""
+    return filters
+
+
+def clear_run(dag_path: str, run_path: str, run_id: str, *, only_failed: bool) -> tuple[str, dict[str, JSON]]:
+    """Path and body that clear a run: all of its tasks, or the failed ones."""
+    return f"{run_path}/clear", {"dry_run": False, "only_failed": only_failed}
+
+
+def group_filter(group_id: str | None) -> dict[str, JSON]:
+    """Query parameters that list the task instances of a group (Airflow 3.2+; older ones list them all)."""
+    return {"task_group_id": group_id}
+
+
+def dag_run(raw: JSON) -> DagRun:
+    """Read a dag run."""
+    run = mapping(raw, "a dag run", dag_id=str, dag_run_id=str, state=str)
+    absent = dict.fromkeys(("queued_at", "duration", "run_after", "partition_key", "note", "conf"))
+    return cast("DagRun", {**absent, **run})
+
+
+def task_instance(raw: JSON) -> TaskInstance:
+    """Read a task instance."""
+    return cast(
+        "TaskInstance",
+        mapping(raw, "a task instance", dag_id=str, dag_run_id=str, task_id=str, map_index=int, try_number=int),
+    )
+
+
+def log_entries(raw: JSON) -> list[LogEntry]:
+    """Read a task log: structured entries, or lines of text where the log store keeps text."""
+    content = mapping(raw, "a task log", content=list)["content"]
+    assert isinstance(content, list)  # mapping() saw to it; this tells the type checker
+    return [_log_entry(entry) for entry in content]
+
+
+def _log_entry(raw: JSON) -> LogEntry:
+    if isinstance(raw, str):
+        return {"event": raw, "timestamp": None, "level": None, "error": None}
+    entry = mapping(raw, "a log entry", event=str)
+    text = {key: value if isinstance(value := entry.get(key), str) else None for key in ("timestamp", "level")}
+    return {
+        "event": cast("str", entry["event"]),
+        "timestamp": text["timestamp"],
+        "level": text["level"],
+        "error": _exception(entry.get("error_detail")),
+    }
+
+
+def _exception(detail: JSON) -> str | None:
+    """Take class and message of the exception that was raised last (the first of a chain)."""
+    if not isinstance(detail, list) or not detail or not isinstance(detail[0], dict):
+        return None
+    return f"{detail[0].get('exc_type')}: {detail[0].get('exc_value')}"
+
+
+def run_url(deployment_url: str, dag_id: str, run_id: str) -> str:
+    """Where the UI shows a dag run."""
+    return f"{deployment_url}/dags/{quote(dag_id, safe='')}/runs/{quote(run_id, safe='')}"

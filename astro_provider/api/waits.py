@@ -1,0 +1,237 @@
+"""What is waited for, and what the target's answers mean for it. Pure, but for the flow that asks."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from astro_provider.api import calls
+from astro_provider.api.errors import AccessDeniedError, AstroError, NotAirflowError, NotFoundError
+from astro_provider.api.states import FINISHED_DAG_RUN_STATES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from astro_provider.api.client import Client
+    from astro_provider.api.exchange import Flow
+    from astro_provider.api.types import DagRun, TaskInstance
+
+Outcome: TypeAlias = Literal["pending", "success", "failed", "skipped"]
+
+PATIENCE = 600.0
+"""Seconds that a wait bears being refused, or answered by something else than Airflow, after it has worked: tokens
+are rotated and Deployments are redeployed while tasks wait."""
+
+
+class Patience:
+    """
+    Which trouble of the target a wait survives.
+
+    Before the target has ever answered: none, as a wrong host or token is best heard of at once. Afterwards:
+    whatever passes by itself for as long as the wait may last, and a refusal for ``PATIENCE`` seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.time, *, has_worked: bool = False) -> None:
+        self._clock = clock
+        self._last_worked = clock() if has_worked else None
+        self.in_trouble = False
+
+    def worked(self) -> None:
+        """Note that the target has answered."""
+        self._last_worked = self._clock()
+        self.in_trouble = False
+
+    def bears(self, error: AstroError, tell: Callable[[AstroError], None]) -> bool:
+        """
+        Say whether to go on waiting after this error.
+
+        :param error: the trouble
+        :param tell: called with it when the trouble begins, not again until the target has answered in between
+        """
+        if self._last_worked is None:
+            return False
+        if isinstance(error, (AccessDeniedError, NotAirflowError)):
+            bearable = self._clock() - self._last_worked < PATIENCE
+        else:
+            bearable = error.retryable
+        if bearable and not self.in_trouble:
+            self.in_trouble = True
+            tell(error)
+        return bearable
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """
+    The states that end a wait, and how.
+
+    :param allowed: end it well
+    :param failed: fail the task
+    :param skipped: skip the task
+    """
+
+    allowed: Sequence[str]
+    failed: Sequence[str] = ()
+    skipped: Sequence[str] = ()
+
+    def outcome(self, states: Iterable[str], expected: int = 1) -> Outcome:
+        """
+        Judge what there is so far.
+
+        :param states: the states of everything that there is
+        :param expected: how many there must be at least before all can be well
+        :return: ``failed`` as soon as one is, then ``skipped``; ``success`` when all are there and allowed
+        """
+        seen = list(states)
+        if any(state in self.failed for state in seen):
+            return "failed"
+        if any(state in self.skipped for state in seen):
+            return "skipped"
+        if len(seen) >= expected and all(state in self.allowed for state in seen):
+            return "success"
+        return "pending"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """
+    What a check found.
+
+    :param outcome: whether and how the wait is over
+    :param message: for people; of a failure, with what failed in the target
+    :param run: the dag run that decided it (the last one that was seen), if any
+    :param url: where the target's UI shows that run
+    """
+
+    outcome: Outcome
+    message: str
+    run: DagRun | None = None
+    url: str | None = None
+
+
+@dataclass(frozen=True)
+class RunWait:
+    """
+    A wait for dag runs, or for tasks of dag runs.
+
+    :param dag_id: the dag in the target
+    :param wanted: the states that end it
+    :param run_id: the run, or
+    :param logical_dates: the runs with these logical dates (ISO 8601), or
+    :param latest: the newest run, whichever it is at each check
+    :param task_ids: tasks of the runs, or
+    :param group_id: a task group of the runs; neither means the runs themselves
+    :param check_existence: a dag, task or group that is not there ends the wait
+    """
+
+    dag_id: str
+    wanted: Wanted
+    run_id: str | None = None
+    logical_dates: Sequence[str] = ()
+    latest: bool = False
+    task_ids: Sequence[str] = ()
+    group_id: str | None = None
+    check_existence: bool = False
+
+    def __str__(self) -> str:
+        run = (
+            f"run {self.run_id!r}"
+            if self.run_id
+            else "the newest run"
+            if self.latest
+            else f"the run with logical date {' and '.join(self.logical_dates)}"
+        )
+        if self.group_id:
+            return f"task group {self.group_id!r} in {run} of dag {self.dag_id!r}"
+        if self.task_ids:
+            return f"task {', '.join(map(repr, self.task_ids))} in {run} of dag {self.dag_id!r}"
+        return f"{run} of dag {self.dag_id!r}"
+
+    def check(self, client: Client, *, first: bool = True) -> Flow[Verdict]:
+        """
+        Ask the target how it stands.
+
+        :param client: the target
+        :param first: whether this is the first check, which alone looks for existence
+        :return: the verdict
+        :raise AstroError: the target's trouble; ``NotFoundError`` only with ``check_existence``
+        """
+        if self.check_existence and first:
+            yield from self._must_exist(client)
+        runs = yield from self._runs(client)
+        if not runs:
+            return Verdict("pending", f"{self}: not there yet")
+        if self.task_ids or self.group_id:
+            return (yield from self._judge_tasks(client, runs))
+        outcome = self.wanted.outcome((run["state"] for run in runs), self._expected)
+        run = next((run for run in runs if run["state"] in self.wanted.failed), runs[-1])
+        return (yield from self._verdict(client, outcome, run, run["state"], None))
+
+    @property
+    def _expected(self) -> int:
+        return len(self.logical_dates) or 1
+
+    def _must_exist(self, client: Client) -> Flow[None]:
+        yield from client.ask(lambda api: calls.get_dag(api, self.dag_id))
+        for task_id in self.task_ids:
+            yield from client.ask(partial(calls.get_task, dag_id=self.dag_id, task_id=task_id))
+
+    def _runs(self, client: Client) -> Flow[list[DagRun]]:
+        """Find the runs; a dag that is not there has none."""
+        try:
+            if self.run_id:
+                run = yield from client.find_dag_run(self.dag_id, self.run_id)
+                return [run] if run else []
+            if self.latest:
+                return (yield from client.list_dag_runs(self.dag_id, order_by="-run_after", limit=1))
+            runs = []
+            for date in self.logical_dates:
+                if run := (yield from client.find_by_logical_date(self.dag_id, date)):
+                    runs.append(run)
+        except NotFoundError:
+            return []
+        return runs
+
+    def _judge_tasks(self, client: Client, runs: list[DagRun]) -> Flow[Verdict]:
+        instances: list[TaskInstance] = []
+        missing = len(runs) < self._expected
+        for run in runs:
+            of_run = yield from client.list_task_instances(self.dag_id, run["dag_run_id"], group_id=self.group_id)
+            mine = self._mine(of_run, filtered=client.lists_groups())
+            if not mine and self.group_id and self.check_existence:
+                yield from self._group_must_exist(client, run)
+            missing |= not mine or not set(self.task_ids) <= {task["task_id"] for task in mine}
+            instances += mine
+        outcome = self.wanted.outcome(task["state"] or "none" for task in instances)
+        if outcome == "success" and missing:
+            outcome = "pending"
+        failed = [task for task in instances if task["state"] in self.wanted.failed]
+        run = next((run for run in runs if failed and run["dag_run_id"] == failed[0]["dag_run_id"]), runs[-1])
+        states = ", ".join(sorted({task["state"] or "none" for task in instances})) or "not there yet"
+        return (yield from self._verdict(client, outcome, run, states, failed))
+
+    def _mine(self, instances: list[TaskInstance], *, filtered: bool) -> list[TaskInstance]:
+        if self.task_ids:
+            return [task for task in instances if task["task_id"] in self.task_ids]
+        # A group gives its name to its tasks, unless prefix_group_id=False; then only the target's own filter
+        # (Airflow 3.2+) knows them.
+        prefixed = [task for task in instances if task["task_id"].startswith(f"{self.group_id}.")]
+        return prefixed or (instances if filtered else [])
+
+    def _group_must_exist(self, client: Client, run: DagRun) -> Flow[None]:
+        if (yield from client.list_task_instances(self.dag_id, run["dag_run_id"])):
+            raise NotFoundError(
+                f"{client.deployment} has no task group {self.group_id!r} in dag {self.dag_id!r}.", status=404
+            )
+
+    def _verdict(
+        self, client: Client, outcome: Outcome, run: DagRun, state: str, tasks: list[TaskInstance] | None
+    ) -> Flow[Verdict]:
+        message = f"{self} in {client.deployment}: {state}"
+        if outcome == "failed" and (tasks or state == "failed"):
+            message += "\n" + (yield from client.describe_failure(run, tasks=tasks))
+        elif outcome == "pending" and tasks is not None and run["state"] in FINISHED_DAG_RUN_STATES:
+            message += f" (its run is over: {run['state']})"
+        return Verdict(outcome, message, run, client.run_url(run["dag_id"], run["dag_run_id"]))

@@ -1,0 +1,320 @@
+"""What an Airflow connection means: the Deployment's URL, the credentials, the HTTP options. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, cast
+from urllib.parse import SplitResult, urlsplit
+
+from astro_provider.api.errors import ConnectionConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DEFAULT_TOKEN_URL = "https://auth.astronomer.io/oauth/token"
+DEFAULT_AUDIENCE = "astronomer-ee"
+"""Audience of the default token URL; another token URL has none unless the connection names it."""
+
+DEFAULT_TIMEOUT = (10.0, 60.0)
+"""Seconds to wait for a connection, and for the next bytes of an answer."""
+
+ApiVersion: TypeAlias = Literal["v1", "v2"]
+
+_OAUTH_KEYS = ("client_id", "client_secret", "token_url", "audience")
+_HTTP_OPTION_KEYS = (
+    "allow_redirects",
+    "cert",
+    "check_response",
+    "max_redirects",
+    "proxies",
+    "proxy",
+    "srv_lookup",
+    "stream",
+    "timeout",
+    "trust_env",
+    "verify",
+    "verify_ssl",
+)
+_COPIED_TAIL = re.compile(r"(/home|/api/v[12])?/*$")
+_HOST = re.compile(r"^(\[[0-9a-fA-F:.%]+\]|[^\s\[\]/?#@:\\<>{}|\"'`^]+)$")
+
+
+class AirflowConnection(Protocol):
+    """What is read of an Airflow connection (Airflow 2's and 3's differ in class, not in this)."""
+
+    conn_id: str
+    host: str | None
+    schema: str | None
+    port: int | None
+    login: str | None
+    password: str | None
+    extra: str | None
+
+
+@dataclass(frozen=True)
+class AuthorizationHeader:
+    """A value for the ``Authorization`` header, sent as it is."""
+
+    value: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class ClientCredentials:
+    """OAuth client credentials; a bearer token is fetched from ``token_url`` and kept until it expires."""
+
+    client_id: str
+    client_secret: str = field(repr=False)
+    token_url: str = DEFAULT_TOKEN_URL
+    audience: str | None = None
+
+
+@dataclass(frozen=True)
+class Login:
+    """Login and password: a token from ``/auth/token`` on API v2, HTTP Basic on v1."""
+
+    login: str
+    password: str = field(repr=False)
+
+
+Credentials: TypeAlias = AuthorizationHeader | ClientCredentials | Login | None
+
+
+@dataclass(frozen=True)
+class HttpOptions:
+    """
+    How to talk HTTP, with the names and meanings of the HTTP provider's Extra keys.
+
+    :param timeout: seconds for connecting, and for reading
+    :param verify: whether to check TLS certificates, or the path of a CA bundle
+    :param cert: path of a client certificate, or paths of certificate and key
+    :param proxies: scheme to proxy URL
+    :param trust_env: whether proxies and CA bundles of the environment count
+    :param allow_redirects: whether a redirect on the same host is followed
+    """
+
+    timeout: tuple[float, float] = DEFAULT_TIMEOUT
+    verify: bool | str = True
+    cert: str | tuple[str, str] | None = None
+    proxies: Mapping[str, str] = field(default_factory=dict, repr=False)
+    trust_env: bool = True
+    allow_redirects: bool = True
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """
+    A target Deployment: where it is, how to be let in, how to talk to it.
+
+    :param conn_id: id of the Airflow connection it was read from
+    :param url: base URL without a trailing slash, e.g. ``https://clq52.astronomer.run/dz3uu847``
+    :param credentials: how requests are authorised; ``None`` sends none
+    :param headers: further headers for every request to this Deployment (and to no other host)
+    :param http: HTTP options
+    :param api_version: the REST API generation, ``None`` to find it out
+    """
+
+    conn_id: str
+    url: str
+    credentials: Credentials = None
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    http: HttpOptions = HttpOptions()
+    api_version: ApiVersion | None = None
+
+    @cached_property
+    def secrets(self) -> tuple[str, ...]:
+        """Every text of this connection that must never be shown, longest first."""
+        secrets = {part for value in self.headers.values() for part in (value, *value.split())}
+        match self.credentials:
+            case AuthorizationHeader(value):
+                secrets |= {value, *value.split()}
+            case ClientCredentials(_, secret):
+                secrets.add(secret)
+            case Login(_, password):
+                secrets.add(password)
+        secrets |= {urlsplit(proxy).password or "" for proxy in self.http.proxies.values()}
+        # Short pieces ("Bearer", "Basic", a content type) are no secrets, and hiding them would hide the message.
+        harmless = {"bearer", "basic", "token", "application/json"}
+        return tuple(sorted((s for s in secrets if len(s) > 4 and s.lower() not in harmless), key=len, reverse=True))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """The same for connections to the same URL with the same credentials, for sharing what was learned of it."""
+        known = repr((self.url, self.api_version, sorted(self.headers.items()), _revealed(self.credentials)))
+        return hashlib.sha256(known.encode()).hexdigest()
+
+    def __str__(self) -> str:
+        return f"Deployment {self.url} (connection {self.conn_id!r})"
+
+
+def read_connection(connection: AirflowConnection, extra: Mapping[str, Any]) -> Deployment:
+    """
+    Read what an Airflow connection says of a Deployment.
+
+    :param connection: an Airflow connection of type ``http`` or ``astro``
+    :param extra: its Extra as a dict (read apart, as Airflow has a blocking and an async way to get it)
+    :return: the Deployment
+    :raise ConnectionConfigError: naming connection and field, with what is expected there
+    """
+    if not isinstance(extra, dict) or (not extra and (connection.extra or "").strip() not in ("", "{}")):
+        raise ConnectionConfigError(connection.conn_id, "Extra", "expected a JSON object")
+    reader = _Reader(connection, extra)
+    return Deployment(
+        conn_id=connection.conn_id,
+        url=reader.url(),
+        credentials=reader.credentials(),
+        headers=reader.headers(),
+        http=reader.http_options(),
+        api_version=reader.api_version(),
+    )
+
+
+class _Reader:
+    """Reads one connection; every method answers one question of it."""
+
+    def __init__(self, connection: AirflowConnection, extra: Mapping[str, Any]) -> None:
+        self.connection = connection
+        # Header names have no case, and neither should the one that matters most.
+        self.authorization = next((v for k, v in extra.items() if k.lower() == "authorization"), None)
+        self.extra = {k: v for k, v in extra.items() if k.lower() != "authorization"}
+
+    def wrong(self, field_name: str, problem: str) -> ConnectionConfigError:
+        return ConnectionConfigError(self.connection.conn_id, field_name, problem)
+
+    def url(self) -> str:
+        host = (self.connection.host or "").strip()
+        expected = "expected the Deployment URL, e.g. https://clq52.astronomer.run/dz3uu847"
+        if not host:
+            raise self.wrong("Host", f"it is empty; {expected}")
+        schema = (self.connection.schema or "").strip().lower()
+        if schema not in ("", "http", "https"):
+            raise self.wrong("Schema", f"expected http or https, got {schema!r}; a path of the URL belongs into Host")
+        text = host if "://" in host else f"{schema or 'https'}://{host}"
+        try:
+            parts = urlsplit(text)
+            port = parts.port
+        except ValueError:
+            raise self.wrong("Host", f"it is not a URL; {expected}") from None
+        if parts.username is not None or parts.password is not None:
+            raise self.wrong("Host", f"it must not hold credentials; {expected}")
+        hostname = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+        if parts.scheme not in ("http", "https") or not hostname or not _HOST.match(hostname):
+            raise self.wrong("Host", f"{host!r} is not an http or https URL; {expected}")
+        return f"{parts.scheme}://{hostname}{self._port(port)}{self._path(parts)}"
+
+    def _port(self, in_host: int | None) -> str:
+        in_field = self.connection.port
+        if in_host and in_field and in_host != in_field:
+            raise self.wrong("Port", f"it says {in_field}, but Host says {in_host}; leave one of them out")
+        port = in_host or in_field
+        return f":{port}" if port else ""
+
+    @staticmethod
+    def _path(parts: SplitResult) -> str:
+        # What is copied from the browser ends in /home, what is copied from documentation in /api/v2.
+        return _COPIED_TAIL.sub("", parts.path)
+
+    def credentials(self) -> Credentials:
+        login, password = self.connection.login, self.connection.password
+        if self.authorization:
+            return AuthorizationHeader(self._header('Extra "Authorization"', self.authorization))
+        if self.extra.get("client_id") or self.extra.get("client_secret"):
+            return self._client_credentials()
+        if login:
+            return Login(login, password or "")
+        if password:
+            return AuthorizationHeader(f"Bearer {self._header('Password', password)}")
+        return None
+
+    def _client_credentials(self) -> ClientCredentials:
+        values = {key: self._text(key) for key in _OAUTH_KEYS}
+        for key in ("client_id", "client_secret"):
+            if not values[key]:
+                raise self.wrong(f'Extra "{key}"', "client_id and client_secret go together; this one is missing")
+        token_url = values["token_url"]
+        if token_url and urlsplit(token_url).scheme not in ("http", "https"):
+            raise self.wrong('Extra "token_url"', f"expected an http or https URL, got {token_url!r}")
+        return ClientCredentials(
+            client_id=cast("str", values["client_id"]),
+            client_secret=cast("str", values["client_secret"]),
+            token_url=token_url or DEFAULT_TOKEN_URL,
+            audience=values["audience"] or (None if token_url else DEFAULT_AUDIENCE),
+        )
+
+    def _text(self, key: str) -> str | None:
+        value = self.extra.get(key)
+        if value is not None and not isinstance(value, str):
+            raise self.wrong(f'Extra "{key}"', f"expected a text, got {type(value).__name__}")
+        return value
+
+    def _header(self, field_name: str, value: object) -> str:
+        """Check a header value here: the HTTP libraries would show it in their complaint."""
+        if isinstance(value, (dict, list)):
+            raise self.wrong(field_name, f"it is sent as a header: expected a text, got {type(value).__name__}")
+        text = str(value).strip()
+        if not text.isprintable() or not text.isascii():
+            raise self.wrong(field_name, "it is sent as a header and has a line break or a non-ASCII character")
+        return text
+
+    def headers(self) -> dict[str, str]:
+        ours = {*_OAUTH_KEYS, *_HTTP_OPTION_KEYS, "api_version"}
+        return {k: self._header(f'Extra "{k}"', v) for k, v in self.extra.items() if k not in ours}
+
+    def http_options(self) -> HttpOptions:
+        if _is_true(self.extra.get("srv_lookup", False)):
+            raise self.wrong('Extra "srv_lookup"', "a Deployment has a URL, no DNS SRV record; leave it out")
+        verify = self.extra.get("verify", self.extra.get("verify_ssl", True))
+        if isinstance(verify, str) and verify.lower() in ("true", "false"):
+            verify = _is_true(verify)
+        cert = self.extra.get("cert")
+        proxies = self.extra.get("proxies", self.extra.get("proxy")) or {}
+        if isinstance(proxies, str):
+            proxies = {"http": proxies, "https": proxies}
+        return HttpOptions(
+            timeout=self._timeout(),
+            verify=verify,
+            cert=(cert[0], cert[1]) if isinstance(cert, list) else cert,
+            proxies=proxies,
+            trust_env=_is_true(self.extra.get("trust_env", True)),
+            allow_redirects=_is_true(self.extra.get("allow_redirects", True)),
+        )
+
+    def _timeout(self) -> tuple[float, float]:
+        value = self.extra.get("timeout")
+        if value is None:
+            return DEFAULT_TIMEOUT
+        try:
+            seconds = [float(v) for v in value] if isinstance(value, list) else [float(value)] * 2
+            connect, read = seconds
+        except (TypeError, ValueError):
+            connect = read = 0
+        if connect <= 0 or read <= 0:
+            raise self.wrong('Extra "timeout"', "expected seconds, or [seconds to connect, seconds to read]")
+        return connect, read
+
+    def api_version(self) -> ApiVersion | None:
+        value = self.extra.get("api_version")
+        if value in (None, ""):
+            return None
+        if value not in ("v1", "v2"):
+            raise self.wrong('Extra "api_version"', f"expected v1 (Airflow 2) or v2 (Airflow 3), got {value!r}")
+        return cast("ApiVersion", value)
+
+
+def no_connection(conn_id: str) -> ConnectionConfigError:
+    """Make the error for a connection that is not there."""
+    return ConnectionConfigError(
+        conn_id,
+        "Connection Id",
+        "there is no such connection. Create it, of type Astro (or HTTP), with the Deployment URL as Host.",
+    )
+
+
+def _is_true(value: object) -> bool:
+    return str(value).strip().lower() in ("true", "1", "yes", "on")
+
+
+def _revealed(credentials: Credentials) -> tuple[object, ...]:
+    return () if credentials is None else (type(credentials).__name__, *vars(credentials).values())

@@ -1,0 +1,1 @@
+"""Hooks: a Deployment's REST API from Python."""
