@@ -7,6 +7,7 @@ pytest := $(python) -m pytest
 measured := $(pytest) --cov=astro_provider --cov-append --cov-report=
 
 .DEFAULT_GOAL := help
+.NOTPARALLEL:
 .PHONY: help demo test lint format unit contract integration packaging lock clean triggering target target-v1
 
 help: ## this list
@@ -30,7 +31,7 @@ format: triggering ## let ruff repair and format what it can
 	$(python) -m ruff format
 
 unit: triggering target-v1 ## no Airflow running; under Airflow 3 and Airflow 2
-	$(measured) tests/unit tests/dev
+	$(measured) tests/unit tests/dev -m "not integration"
 	.build/env/target-v1/bin/python -m pytest tests/unit
 
 contract: triggering target-v1 ## every request and stubbed answer against Airflow's own API descriptions
@@ -38,6 +39,7 @@ contract: triggering target-v1 ## every request and stubbed answer against Airfl
 
 integration: triggering target target-v1 ## real deployments: two of Airflow 3, one of Airflow 2
 	$(measured) tests/integration
+	$(pytest) tests/dev -m integration
 
 packaging: triggering ## the built wheel in a fresh environment
 	$(pytest) tests/packaging

@@ -24,14 +24,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / ".build"
 REQUIREMENTS = ROOT / "dev" / "requirements"
 PYPROJECT = ROOT / "pyproject.toml"
-UV = BUILD / "tools" / "bin" / "uv"
 UV_VERSION = "0.13.9"
+TOOLS = BUILD / "tools" / f"uv-{UV_VERSION}"
+UV = TOOLS / "bin" / "uv"
 
 # A Python that was built without one of these starts, and fails later in the middle of Airflow.
 NEEDED_MODULES = ("bz2", "ctypes", "lzma", "sqlite3", "ssl")
@@ -71,17 +72,20 @@ class Environment:
     def requirements(self) -> Path:
         return REQUIREMENTS / f"{self.name}.txt"
 
-    def sources(self) -> list[Path]:
-        """The files that it is made of: a change in one of them makes it stale."""
-        return [self.requirements, PYPROJECT] if self.with_package else [self.requirements]
+    @property
+    def stamp(self) -> Path:
+        """Written when the environment is complete; holds the fingerprint of what it was made of."""
+        return self.path / ".stamp"
 
     def fingerprint(self) -> str:
-        content = b"".join(path.read_bytes() for path in self.sources())
-        return hashlib.sha256(f"{ROOT} {UV_VERSION} ".encode() + content).hexdigest()
+        made_of = [str(ROOT), self.requirements.read_text()]
+        if self.with_package:
+            # How the tools are configured, which is what changes most often there, does not matter.
+            made_of.append(PYPROJECT.read_text().partition("\n[tool.")[0])
+        return hashlib.sha256("\n".join(made_of).encode()).hexdigest()
 
     def is_fresh(self) -> bool:
-        stamp = self.path / ".stamp"
-        return self.python.exists() and stamp.exists() and stamp.read_text() == self.fingerprint()
+        return self.python.exists() and self.stamp.exists() and self.stamp.read_text() == self.fingerprint()
 
 
 ENVIRONMENTS = {
@@ -117,17 +121,14 @@ def make(environment: Environment, say: Callable[[str], None] = print) -> None:
             return
         started = time.monotonic()
         interpreter = find_python(environment)
-        if not UV.exists():
-            say(f"uv {UV_VERSION}: installing")
-            _make_tools()
-        packages = sum("==" in line for line in environment.requirements.read_text().splitlines())
-        say(f"{environment.name}: installing Airflow {environment.airflow}, {packages} packages in all")
+        _make_tools(say)
+        say(f"{environment.name}: installing Airflow {environment.airflow} and what goes with it")
         _uv("venv", "--quiet", "--clear", "--python", interpreter, environment.path)
-        target = ("--python", environment.python)
-        _uv("pip", "install", *target, "--no-deps", "--requirement", environment.requirements)
+        into = ("--python", environment.python, "--no-deps")
+        _uv("pip", "install", *into, "--requirement", environment.requirements)
         if environment.with_package:
-            _uv("pip", "install", "--quiet", *target, "--no-deps", "--editable", ROOT)
-        (environment.path / ".stamp").write_text(environment.fingerprint())
+            _uv("pip", "install", *into, "--editable", ROOT)
+        environment.stamp.write_text(environment.fingerprint())
         say(f"{environment.name}: ready after {time.monotonic() - started:.0f} s")
 
 
@@ -154,7 +155,7 @@ def find_python(environment: Environment, candidates: Sequence[str] | None = Non
 
 def lock() -> None:
     """Write every requirements file anew, with the newest versions that go together."""
-    _make_tools()
+    _make_tools(print)
     for environment in ENVIRONMENTS.values():
         source = environment.requirements.with_suffix(".in")
         inputs = [source, PYPROJECT] if environment.with_package else [source]
@@ -185,21 +186,35 @@ def _version(interpreter: str) -> str | None:
     return answer.stdout.strip() if answer.returncode == 0 else None
 
 
-def _make_tools() -> None:
-    """The pinned uv, in an environment of its own."""
-    tools = UV.parent.parent
-    _run(sys.executable, "-m", "venv", "--clear", tools)
-    _run(tools / "bin" / "python", "-m", "pip", "install", "--quiet", f"uv=={UV_VERSION}")
+def _make_tools(say: Callable[[str], None]) -> None:
+    """Install the pinned uv into an environment of its own, unless it is there."""
+    with _only_one(TOOLS.with_name("lock")):
+        if not UV.exists():
+            say(f"uv {UV_VERSION}: installing")
+            _run(sys.executable, "-m", "venv", "--clear", TOOLS)
+            _run(TOOLS / "bin" / "python", "-m", "pip", "install", "--quiet", f"uv=={UV_VERSION}")
 
 
 def _uv(*arguments: str | Path) -> None:
-    # Everything comes from the package index; another Python from elsewhere is not asked for.
-    _run(UV, *arguments, env={**os.environ, "UV_PYTHON_DOWNLOADS": "never", "UV_NO_PROJECT": "1"})
+    """Run uv, and show what it is busy with, but not the list of all that it has installed."""
+    # Everything comes from the package index; no other place is asked for another Python.
+    env = {**os.environ, "UV_PYTHON_DOWNLOADS": "never", "UV_NO_PROJECT": "1"}
+    with subprocess.Popen((UV, *arguments), env=env, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr
+        for line in process.stderr:
+            if not line.startswith((" + ", " - ", " ~ ")):
+                print(f"    {line.strip()}", file=sys.stderr, flush=True)
+    if process.returncode != 0:
+        raise _failure(UV, *arguments)
 
 
-def _run(*command: str | Path, env: Mapping[str, str] | None = None) -> None:
-    if subprocess.run(command, env=env, cwd=ROOT).returncode != 0:
-        raise SetupError(f"This command failed, its output is above: {' '.join(map(str, command))}")
+def _run(*command: str | Path) -> None:
+    if subprocess.run(command, cwd=ROOT).returncode != 0:
+        raise _failure(*command)
+
+
+def _failure(*command: str | Path) -> SetupError:
+    return SetupError(f"This command failed, its output is above: {' '.join(map(str, command))}")
 
 
 @contextmanager

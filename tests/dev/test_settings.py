@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from dev import settings
+from dev.deployments import TARGET, TARGET_V1, TRIGGERING, Deployment
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+STANDARD = pytest.mark.parametrize("deployment", [TRIGGERING, TARGET, TARGET_V1], ids=lambda one: one.name)
+
+
+@STANDARD
+def test_the_callers_own_settings_stay_outside(
+    deployment: Deployment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AIRFLOW__CORE__FERNET_KEY", "AIRFLOW_CONN_X", "PYTHONPATH", "VIRTUAL_ENV"):
+        monkeypatch.setenv(name, "the caller's")
+    environ = settings.environ(
+        deployment.airflow_version,
+        tmp_path / "bin",
+        tmp_path,
+        "postgresql+psycopg2://",
+        settings.Ports(1, 2, 3),
+        settings.Keys(),
+        {"AIRFLOW_CONN_Y": "ours"},
+    )
+    assert "the caller's" not in environ.values()
+    assert environ["AIRFLOW_CONN_Y"] == "ours"
+    assert environ["PATH"].startswith(f"{tmp_path}/bin:")
+
+
+def test_no_two_deployments_share_a_key() -> None:
+    assert settings.Keys() != settings.Keys()
