@@ -256,4 +256,4 @@ def any_endpoint(
     odd = not path or "://" in path or any(part in (".", "..") for part in path.split("?")[0].split("/"))
     if odd or path.startswith(("api/v1", "api/v2")):
         raise RequestNotPossible(f"endpoint {endpoint!r}: expected a path relative to /api/vN/, e.g. 'dags' or 'pools'")
-    return Call(method.upper(), path, lambda raw: raw, path, params or {}, body, headers or {})
+    return Call(method.upper(), path, lambda raw: raw, f"endpoint {path!r}", params or {}, body, headers or {})

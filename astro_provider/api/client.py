@@ -201,38 +201,58 @@ class Client(Exchange):
         timeout: float | None,
         on_change: Callable[[DagRun], None],
         on_trouble: Callable[[AstroError], None],
-        until: Callable[[DagRun], bool] = lambda run: run["state"] in FINISHED_DAG_RUN_STATES,
     ) -> Flow[DagRun]:
-        """
-        Wait until a dag run is over (or ``until`` says so).
-
-        Trouble of the target is survived once it has answered, see ``Patience``.
-
-        :param on_change: told of the run when it is first seen and whenever its state has changed
-        :param on_trouble: told when trouble begins that is survived
-        """
-        deadline = None if timeout is None else self._clock() + timeout
-        patience = Patience(self._clock)
+        """Wait until a dag run is over; see ``AstroHook.wait_for_dag_run``."""
         state = None
+
+        def check() -> Flow[DagRun | None]:
+            nonlocal state
+            run = yield from self.get_dag_run(dag_id, run_id)
+            if run["state"] != state:
+                state = run["state"]
+                on_change(run)
+            return run if state in FINISHED_DAG_RUN_STATES else None
+
+        deadline = None if timeout is None else self._clock() + timeout
+        run = yield from self.poll(check, poke_interval=poke_interval, deadline=deadline, on_trouble=on_trouble)
+        if run is None:
+            raise WaitTimeoutError(
+                f"Dag run {run_id!r} of dag {dag_id!r} in {self.deployment} is {state or 'of unknown state'} "
+                f"after {timeout:g} seconds of waiting. See {self.run_url(dag_id, run_id)}"
+            )
+        return run
+
+    def poll(
+        self,
+        check: Callable[[], Flow[T | None]],
+        *,
+        poke_interval: float,
+        deadline: float | None,
+        on_trouble: Callable[[AstroError], None],
+    ) -> Flow[T | None]:
+        """
+        Check until there is a result.
+
+        :param check: makes the flow of one check; ``None`` means not yet
+        :param poke_interval: seconds between two checks
+        :param deadline: when to give up, in seconds since the epoch
+        :param on_trouble: told when trouble of the target begins that is survived, see ``Patience``
+        :return: the result, or ``None`` where there was none in time
+        """
+        patience = Patience(self._clock)
         while True:
             try:
-                run = yield from self.get_dag_run(dag_id, run_id)
+                result = yield from check()
             except AstroError as error:
                 if not patience.bears(error, on_trouble):
                     raise
             else:
                 patience.worked()
-                if run["state"] != state:
-                    state = run["state"]
-                    on_change(run)
-                if until(run):
-                    return run
+                if result is not None:
+                    return result
             now = self._clock()
             if deadline is not None and now >= deadline:
-                raise WaitTimeoutError(
-                    f"Dag run {run_id!r} of dag {dag_id!r} in {self.deployment} is {state or 'of unknown state'} "
-                    f"after {timeout:g} seconds of waiting. See {self.run_url(dag_id, run_id)}"
-                )
+                return None
             yield Pause(poke_interval if deadline is None else min(poke_interval, deadline - now))
 
     def lists_groups(self) -> bool:

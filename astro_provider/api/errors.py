@@ -13,10 +13,10 @@ What can go wrong between two Deployments.
     - ConflictError          409
     - InvalidRequestError    400, 422
     - TargetUnavailableError 429, 5xx
+  + DagRunFailedError        what was waited for in the target ended in a failed state
   + WaitTimeoutError         a wait took longer than it was allowed to
 
-``retryable`` says whether the same request may succeed later without anybody changing anything; an error that
-is not retryable fails a task for good.
+``retryable`` says whether a retry of the task may help; an error that is not retryable fails a task for good.
 """
 
 from __future__ import annotations
@@ -71,6 +71,8 @@ class TransportError(AstroError):
 class NotAirflowError(AstroError):
     """Something answered that is no Airflow REST API: a login page, a proxy, a wrong URL path."""
 
+    retryable = True
+
 
 class UnexpectedAnswerError(AstroError):
     """The answer is not what the API describes: the message has what was expected and how the answer begins."""
@@ -104,6 +106,8 @@ class NotFoundError(TargetError):
     :param similar: ids that the Deployment does have and that look like the one asked for
     """
 
+    retryable = True
+
     def __init__(self, message: str, *, status: int, detail: str = "", similar: Sequence[str] = ()) -> None:
         super().__init__(message, status=status, detail=detail)
         self.similar = tuple(similar)
@@ -123,5 +127,13 @@ class TargetUnavailableError(TargetError):
     retryable = True
 
 
+class DagRunFailedError(AstroError):
+    """What was waited for in the target ended in a failed state; the message has what failed there, and the link."""
+
+    retryable = True
+
+
 class WaitTimeoutError(AstroError):
     """A wait took longer than its ``timeout``."""
+
+    retryable = True

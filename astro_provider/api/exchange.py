@@ -191,7 +191,7 @@ class Exchange:
         request = self._request(call, generation, authorization)
         response = yield from self._send(request)
         token = self.memory.token
-        if response.status == 401 and token and authorization == f"Bearer {token}":
+        if token and authorization == f"Bearer {token}" and _is_token_refused(response):
             self.memory.token = None
             request = self._request(call, generation, (yield from self._authorization(generation)))
             response = yield from self._send(request)
@@ -318,11 +318,10 @@ class Exchange:
         status = response.status
         detail = self._clean(reasons(response.body) if not _is_html(response) else page_title(response.body))
         where = f"{request.method} {_shown(request.url)}"
-        said = f" It says: {detail}" if detail else ""
+        said = f" It says: {detail.rstrip('.')}." if detail else ""
         if status in (401, 403):
             return AccessDeniedError(
-                f"{self.deployment} refused {where} with {status}.{said} "
-                + access_denied(status, self.deployment.credentials),
+                f"{self.deployment} refused {where} with {status}.{said} " + access_denied(self.deployment.credentials),
                 status=status,
                 detail=detail,
             )
@@ -379,6 +378,11 @@ def _read_token(raw: JSON) -> tuple[str, float]:
         raise Unexpected("a token: an object with access_token")
     life = raw.get("expires_in")
     return token, float(life) if isinstance(life, (int, float)) else float("inf")
+
+
+def _is_token_refused(response: Response) -> bool:
+    """Whether another token may help: Airflow 3 answers 401 to an expired one, 403 to one signed with an old key."""
+    return response.status == 401 or (response.status == 403 and b"Invalid JWT token" in response.body)
 
 
 def _query_value(value: JSON) -> JSON:

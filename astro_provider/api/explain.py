@@ -61,18 +61,17 @@ def _field_reason(item: JSON) -> str:
     return f"{path}: {item.get('msg')}" if path else str(item.get("msg"))
 
 
-def access_denied(status: int, credentials: Credentials) -> str:
-    """Say what a 401 or 403 means and what to do about it."""
+def access_denied(credentials: Credentials) -> str:
+    """
+    Say what a 401 or 403 means and what to do about it.
+
+    The two are not told apart: Airflow 3 answers 401 to an expired token and 403 to a wrong one.
+    """
     if credentials is None:
         return "The connection has no credentials: give it an API token."
-    if status == 401:
-        return (
-            "The token (or the login) is wrong, has expired, or is of another Workspace or Deployment: "
-            "make a new API token for this Deployment and put it into the connection."
-        )
     return (
-        "The token (or the login) is known there but may not do this; it may also be of another Workspace or "
-        "Deployment, or have expired: give it a role that may, or use a token of this Deployment."
+        "The token (or login) is wrong, expired, or of another Workspace or Deployment, or its role may not do this: "
+        "put an API token of this Deployment into the connection, or give the token's role the permission."
     )
 
 

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from functools import partial
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from astro_provider.api import calls
-from astro_provider.api.errors import AccessDeniedError, AstroError, NotAirflowError, NotFoundError
+from astro_provider.api.errors import (
+    AccessDeniedError,
+    AstroError,
+    NotAirflowError,
+    NotFoundError,
+    TargetUnavailableError,
+    TransportError,
+    UnexpectedAnswerError,
+)
 from astro_provider.api.states import FINISHED_DAG_RUN_STATES
 
 if TYPE_CHECKING:
@@ -52,10 +61,9 @@ class Patience:
         """
         if self._last_worked is None:
             return False
-        if isinstance(error, (AccessDeniedError, NotAirflowError)):
-            bearable = self._clock() - self._last_worked < PATIENCE
-        else:
-            bearable = error.retryable
+        bearable = isinstance(error, (TransportError, TargetUnavailableError, UnexpectedAnswerError)) or (
+            isinstance(error, (AccessDeniedError, NotAirflowError)) and self._clock() - self._last_worked < PATIENCE
+        )
         if bearable and not self.in_trouble:
             self.in_trouble = True
             tell(error)
@@ -124,6 +132,7 @@ class RunWait:
     :param task_ids: tasks of the runs, or
     :param group_id: a task group of the runs; neither means the runs themselves
     :param check_existence: a dag, task or group that is not there ends the wait
+    :param known: the run is known to have been there, so its absence ends the wait
     """
 
     dag_id: str
@@ -134,6 +143,7 @@ class RunWait:
     task_ids: Sequence[str] = ()
     group_id: str | None = None
     check_existence: bool = False
+    known: bool = False
 
     def __str__(self) -> str:
         run = (
@@ -161,13 +171,61 @@ class RunWait:
         if self.check_existence and first:
             yield from self._must_exist(client)
         runs = yield from self._runs(client)
+        if not runs and self.known:
+            raise NotFoundError(f"{client.deployment} has no {self} any more: it was deleted.", status=404)
         if not runs:
-            return Verdict("pending", f"{self}: not there yet")
+            return Verdict("pending", f"{self} in {client.deployment}: not there yet")
         if self.task_ids or self.group_id:
             return (yield from self._judge_tasks(client, runs))
         outcome = self.wanted.outcome((run["state"] for run in runs), self._expected)
         run = next((run for run in runs if run["state"] in self.wanted.failed), runs[-1])
         return (yield from self._verdict(client, outcome, run, run["state"], None))
+
+    def watch(
+        self,
+        client: Client,
+        *,
+        poke_interval: float,
+        deadline: float | None,
+        tell: Callable[[str], None],
+        warn: Callable[[str], None],
+    ) -> Flow[Verdict]:
+        """
+        Check again and again until the wait is over.
+
+        :param poke_interval: seconds between two checks
+        :param deadline: when to give up, in seconds since the epoch; the verdict is ``pending`` then
+        :param tell: told of every change
+        :param warn: told when trouble begins that is survived (see ``Patience``), and of what keeps a run queued
+        :raise AstroError: trouble that is not survived
+        """
+        last: Verdict | None = None
+        looks = 0
+
+        def check() -> Flow[Verdict | None]:
+            nonlocal last, looks
+            looks += 1
+            verdict = yield from self.check(client, first=last is None)
+            if last is None or verdict.message != last.message:
+                tell(verdict.message)
+            if self.known and looks == 2 and verdict.run and verdict.run["state"] == "queued":
+                yield from self._warn_if_paused(client, warn)
+            last = verdict
+            return verdict if verdict.outcome != "pending" else None
+
+        found: Verdict | None = yield from client.poll(
+            check,
+            poke_interval=poke_interval,
+            deadline=deadline,
+            on_trouble=lambda error: warn(f"Still waiting: {error}"),
+        )
+        return found or last or Verdict("pending", f"{self}: never seen")
+
+    def _warn_if_paused(self, client: Client, warn: Callable[[str], None]) -> Flow[None]:
+        """Say that the dag is paused, where that is why its run does not start."""
+        dag = yield from client.find(lambda api: calls.get_dag(api, self.dag_id))
+        if dag and dag["is_paused"]:
+            warn(f"Dag {self.dag_id!r} is paused in {client.deployment}: the run stays queued until it is unpaused.")
 
     @property
     def _expected(self) -> int:
@@ -185,7 +243,9 @@ class RunWait:
                 run = yield from client.find_dag_run(self.dag_id, self.run_id)
                 return [run] if run else []
             if self.latest:
-                return (yield from client.list_dag_runs(self.dag_id, order_by="-run_after", limit=1))
+                # A run that is to start in the future is not the newest yet.
+                now = datetime.now(timezone.utc).isoformat()
+                return (yield from client.list_dag_runs(self.dag_id, order_by="-run_after", run_after_lte=now, limit=1))
             runs = []
             for date in self.logical_dates:
                 if run := (yield from client.find_by_logical_date(self.dag_id, date)):

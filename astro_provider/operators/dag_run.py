@@ -1,0 +1,406 @@
+"""The operator that triggers a dag run in a target Deployment, and waits for it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import BaseOperator
+from airflow.providers.common.compat.sdk import conf as airflow_conf
+
+from astro_provider.api.errors import (
+    AstroError,
+    ConflictError,
+    DagRunFailedError,
+    TargetUnavailableError,
+    TransportError,
+    UnexpectedAnswerError,
+)
+from astro_provider.api.states import DAG_RUN_STATES, checked_states
+from astro_provider.links import XCOM_URL, RemoteDagRunLink
+from astro_provider.run_id import first_try_number, remote_run_id
+from astro_provider.task_errors import final_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from airflow.providers.common.compat.sdk import Context
+
+    from astro_provider.api.types import DagRun
+    from astro_provider.hooks.astro import AstroHook
+
+ON_EXISTING_RUN = ("fail", "attach", "reset", "skip")
+IF_PAUSED = ("trigger", "unpause", "fail")
+
+
+class AstroTriggerDagRunOperator(BaseOperator):
+    """
+    Triggers a dag run in another Deployment; with ``wait_for_completion``, waits for it and brings its outcome home.
+
+    Retrying is safe. Without ``trigger_run_id`` the run id is worked out from this Deployment, dag, run, task, map
+    index and the first try since the task was last cleared, so a retry finds the run that an earlier try created
+    and goes on with it; if that run has failed meanwhile and this task waits for it, its failed tasks are cleared,
+    so that the retry is one. After a clear of this task, a new run is created.
+
+    Returns the remote dag run, as it was last seen; pushes the XComs ``trigger_run_id`` and ``remote_dag_run_url``
+    (behind the extra link "Remote dag run"). Dates are datetimes or ISO 8601 text, UTC where they have no offset.
+
+    :param trigger_dag_id: the dag in the target (templated)
+    :param http_conn_id: id of an Airflow connection of type ``astro`` or ``http`` (templated)
+    :param trigger_run_id: run id of the new run (templated); worked out by default
+    :param logical_date: logical date of the new run (templated). ``None``, ``""`` and ``"None"`` mean none; an
+        Airflow 2 target takes the current time then
+    :param data_interval_start: start of its data interval, together with its end (templated)
+    :param data_interval_end: end of its data interval (templated)
+    :param run_after: earliest time at which it may start (templated; Airflow 3 targets)
+    :param conf: its conf, a dict or JSON text (templated)
+    :param note: a note on it (templated)
+    :param partition_key: its partition (templated; Airflow 3.2+ targets)
+    :param wait_for_completion: whether to wait until it is in one of ``allowed_states`` or ``failed_states``
+    :param poke_interval: seconds between two looks while waiting
+    :param allowed_states: states that end the wait well, by default ``success``
+    :param failed_states: states that fail this task, by default ``failed`` (unless that is allowed)
+    :param on_existing_run: when the run that it would create (same run id or logical date) is there already and is
+        not of an earlier try: ``"fail"`` for good, ``"attach"`` to that run, ``"reset"`` it (clear it and let it run
+        again), or ``"skip"`` this task
+    :param if_paused: when the dag is paused in the target: ``"trigger"`` anyway (the run stays queued), ``"unpause"``
+        it first, or ``"fail"``. The last two ask the target once more before triggering
+    :param cancel_on_kill: whether a user who marks, clears or kills this task while it waits cancels the remote run
+        too; a worker or triggerer that goes down never does. (Before Airflow 3.3, a deferred task that is cleared is
+        not told apart from one that goes on)
+    :param deferrable: whether to wait in the triggerer, by default ``[operators] default_deferrable``
+    :param openlineage_inject_parent_info: whether the run's conf gets OpenLineage's parent facts, where the
+        OpenLineage provider is there and active
+    """
+
+    template_fields: Sequence[str] = (
+        "trigger_dag_id",
+        "http_conn_id",
+        "trigger_run_id",
+        "logical_date",
+        "data_interval_start",
+        "data_interval_end",
+        "run_after",
+        "conf",
+        "note",
+        "partition_key",
+    )
+    template_fields_renderers = {"conf": "json"}
+    operator_extra_links = (RemoteDagRunLink(),)
+    ui_color = "#e9e4ff"
+
+    def __init__(
+        self,
+        *,
+        trigger_dag_id: str,
+        http_conn_id: str = "http_conn",
+        trigger_run_id: str | None = None,
+        logical_date: datetime | str | None = None,
+        data_interval_start: datetime | str | None = None,
+        data_interval_end: datetime | str | None = None,
+        run_after: datetime | str | None = None,
+        conf: Mapping[str, Any] | str | None = None,
+        note: str | None = None,
+        partition_key: str | None = None,
+        wait_for_completion: bool = False,
+        poke_interval: float = 5,
+        allowed_states: Sequence[str] | None = None,
+        failed_states: Sequence[str] | None = None,
+        on_existing_run: str = "fail",
+        if_paused: str = "trigger",
+        cancel_on_kill: bool = True,
+        deferrable: bool = airflow_conf.getboolean("operators", "default_deferrable", fallback=False),
+        openlineage_inject_parent_info: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.trigger_dag_id = trigger_dag_id
+        self.http_conn_id = http_conn_id
+        self.trigger_run_id = trigger_run_id
+        self.logical_date = logical_date
+        self.data_interval_start = data_interval_start
+        self.data_interval_end = data_interval_end
+        self.run_after = run_after
+        self.conf = conf
+        self.note = note
+        self.partition_key = partition_key
+        self.wait_for_completion = wait_for_completion
+        self.poke_interval = poke_interval
+        self.allowed_states = checked_states("allowed_states", allowed_states, DAG_RUN_STATES, ("success",))
+        default_failed = () if "failed" in self.allowed_states else ("failed",)
+        self.failed_states = checked_states("failed_states", failed_states, DAG_RUN_STATES, default_failed)
+        self.on_existing_run = on_existing_run
+        self.if_paused = if_paused
+        self.cancel_on_kill = cancel_on_kill
+        self.deferrable = deferrable
+        self.openlineage_inject_parent_info = openlineage_inject_parent_info
+        self._check_parameters()
+        self._waiting_for: DagRun | None = None
+        self._context: Context | None = None
+
+    def _check_parameters(self) -> None:
+        """Refuse, when the DAG file is parsed, what can be known to be wrong by then."""
+        if not isinstance(self.poke_interval, (int, float)) or self.poke_interval < 0:
+            raise ValueError(f"poke_interval must be seconds, 0 or more, not {self.poke_interval!r}")
+        for parameter, choices in (("on_existing_run", ON_EXISTING_RUN), ("if_paused", IF_PAUSED)):
+            if (choice := getattr(self, parameter)) not in choices:
+                raise ValueError(f"{parameter} must be one of {', '.join(choices)}, not {choice!r}")
+        if both := set(self.allowed_states) & set(self.failed_states):
+            raise ValueError(f"allowed_states and failed_states both have {', '.join(sorted(both))}")
+        if not (isinstance(self.conf, str) and ("{{" in self.conf or "{%" in self.conf)):
+            parsed_conf(self.conf)
+
+    def execute(self, context: Context) -> DagRun | None:
+        """
+        Trigger the run; wait for it, here or in the triggerer.
+
+        :return: the remote dag run, as it was last seen
+        :raise AirflowFailException: what a retry cannot help: refused, a wrong parameter, an existing run with
+            ``on_existing_run="fail"``, a paused dag with ``if_paused="fail"``
+        :raise AirflowSkipException: an existing run with ``on_existing_run="skip"``
+        :raise DagRunFailedError: the run ended in one of ``failed_states``
+        :raise AstroError: other trouble of the target
+        """
+        from astro_provider.hooks.astro import AstroHook
+
+        self._context = context
+        with final_errors(), AstroHook(self.http_conn_id) as hook:
+            self._heed_pause(hook)
+            run = self._trigger(hook, context)
+            url = hook.client.run_url(run["dag_id"], run["dag_run_id"])
+            self.log.info("Dag run %s of dag %s is %s: %s", run["dag_run_id"], run["dag_id"], run["state"], url)
+            context["ti"].xcom_push(key="trigger_run_id", value=run["dag_run_id"])
+            context["ti"].xcom_push(key=XCOM_URL, value=url)
+            if not self.wait_for_completion:
+                if run["state"] == "queued":
+                    self.log.info("Not waiting for it. (Should the dag be paused there, it starts when unpaused.)")
+                return run
+            if self.deferrable and run["state"] not in (*self.allowed_states, *self.failed_states):
+                self._defer(run)
+            return self._wait(hook, run)
+
+    def _heed_pause(self, hook: AstroHook) -> None:
+        if self.if_paused == "unpause":
+            hook.unpause_dag(self.trigger_dag_id)
+        elif self.if_paused == "fail" and hook.get_dag(self.trigger_dag_id)["is_paused"]:
+            raise ValueError(
+                f"Dag {self.trigger_dag_id!r} is paused in {hook.deployment}, and if_paused is 'fail': "
+                "unpause it there, or use if_paused='unpause' or 'trigger'."
+            )
+
+    def _trigger(self, hook: AstroHook, context: Context) -> DagRun:
+        """Create the run, or find the one that is there instead."""
+        run_id = self.trigger_run_id or self._worked_out_run_id(context)
+        try:
+            return hook.trigger_dag_run(
+                self.trigger_dag_id,
+                run_id=run_id,
+                logical_date=self.logical_date,
+                data_interval_start=self.data_interval_start,
+                data_interval_end=self.data_interval_end,
+                run_after=self.run_after,
+                conf=self._conf(context),
+                note=self.note,
+                partition_key=self.partition_key,
+            )
+        except ConflictError as conflict:
+            return self._existing(hook, context, run_id, conflict)
+        except (TransportError, TargetUnavailableError, UnexpectedAnswerError):
+            # The run may have been created all the same. Only an id that nobody else makes tells that it is ours.
+            found = None if self.trigger_run_id else self._found(hook, run_id)
+            if found is None:
+                raise
+            return found
+
+    def _found(self, hook: AstroHook, run_id: str) -> DagRun | None:
+        try:
+            return hook.run(hook.client.find_dag_run(self.trigger_dag_id, run_id))
+        except AstroError:
+            return None
+
+    def _worked_out_run_id(self, context: Context) -> str:
+        ti = context["ti"]
+        return remote_run_id(
+            deployment=airflow_conf.get("api", "base_url", fallback="")
+            or airflow_conf.get("webserver", "base_url", fallback=""),
+            dag_id=ti.dag_id,
+            run_id=ti.run_id,
+            task_id=ti.task_id,
+            map_index=-1 if ti.map_index is None else ti.map_index,
+            first_try=self._first_try(context),
+        )
+
+    def _first_try(self, context: Context) -> int:
+        return first_try_number(context["ti"].max_tries, self.retries or 0)
+
+    def _conf(self, context: Context) -> dict[str, Any] | None:
+        conf = parsed_conf(self.conf)
+        if not self.openlineage_inject_parent_info:
+            return conf
+        try:
+            from airflow.providers.standard.utils.openlineage import (
+                safe_inject_openlineage_properties_into_dagrun_conf,
+            )
+        except ImportError:  # an older standard provider, or none (Airflow 2)
+            return conf
+        injected: dict[str, Any] | None = safe_inject_openlineage_properties_into_dagrun_conf(
+            dr_conf=conf, ti=context["ti"]
+        )
+        return injected
+
+    def _existing(self, hook: AstroHook, context: Context, run_id: str, conflict: ConflictError) -> DagRun:
+        """Decide what to do about a run that is there already."""
+        is_retry = context["ti"].try_number > self._first_try(context)
+        same_id = hook.run(hook.client.find_dag_run(self.trigger_dag_id, run_id))
+        if same_id and (is_retry or not self.trigger_run_id):
+            return self._own(hook, same_id, is_retry=is_retry)
+        run = same_id or self._same_logical_date(hook)
+        if run is None:
+            raise conflict
+        what = f"Dag run {run['dag_run_id']!r} of dag {run['dag_id']!r} ({run['state']}) in {hook.deployment}"
+        if self.on_existing_run == "fail":
+            raise ValueError(
+                f"{what} is there already, with the same {'run id' if same_id else 'logical date'}, and is not of "
+                "this task. Choose what to do with on_existing_run: 'fail' (as now), 'attach' to it, 'reset' it "
+                f"(clear it and let it run again), or 'skip' this task. "
+                f"See {hook.client.run_url(run['dag_id'], run['dag_run_id'])}"
+            )
+        if self.on_existing_run == "skip":
+            from airflow.providers.common.compat.sdk import AirflowSkipException
+
+            raise AirflowSkipException(f"{what} is there already, and on_existing_run is 'skip'")
+        if self.on_existing_run == "attach" or is_retry:  # an earlier try has reset it
+            self.log.info("%s is there already: going on with it", what)
+            return run
+        self.log.info("%s is there already: clearing it", what)
+        return hook.clear_dag_run(run["dag_id"], run["dag_run_id"])
+
+    def _own(self, hook: AstroHook, run: DagRun, *, is_retry: bool) -> DagRun:
+        """Go on with the run of an earlier try; one that failed meanwhile gets the retry that this try is."""
+        self.log.info("An earlier try created dag run %s (%s): going on with it", run["dag_run_id"], run["state"])
+        if is_retry and self.wait_for_completion and run["state"] == "failed" and "failed" in self.failed_states:
+            self.log.info("It has failed: clearing its failed tasks")
+            return hook.clear_dag_run(run["dag_id"], run["dag_run_id"], only_failed=True)
+        return run
+
+    def _same_logical_date(self, hook: AstroHook) -> DagRun | None:
+        from astro_provider.api.dates import iso
+
+        logical_date = iso("logical_date", self.logical_date)
+        if logical_date is None:
+            return None
+        return hook.run(hook.client.find_by_logical_date(self.trigger_dag_id, logical_date))
+
+    def _defer(self, run: DagRun) -> None:
+        from astro_provider.triggers.dag_run import AstroDagRunTrigger
+
+        self.defer(
+            trigger=AstroDagRunTrigger(
+                http_conn_id=self.http_conn_id,
+                external_dag_id=run["dag_id"],
+                external_run_id=run["dag_run_id"],
+                allowed_states=self.allowed_states,
+                failed_states=self.failed_states,
+                known=True,
+                poke_interval=self.poke_interval,
+                cancel_on_kill=self.cancel_on_kill,
+            ),
+            method_name="execute_complete",
+            timeout=self.execution_timeout,
+        )
+
+    def execute_complete(self, context: Context, event: dict[str, Any]) -> DagRun:
+        """
+        Resume after the wait in the triggerer.
+
+        :param context: the task's context
+        :param event: see :func:`astro_provider.triggers.dag_run.event_of`
+        :return: the remote dag run, as it was last seen
+        :raise DagRunFailedError: the run ended in one of ``failed_states``
+        :raise AirflowFailException: the target refuses us for good
+        """
+        from airflow.providers.common.compat.sdk import AirflowFailException
+
+        if event["outcome"] == "success":
+            run: DagRun = event["run"]
+            self.log.info("%s", event["message"])
+            return run
+        if event["outcome"] == "error" and not event["retryable"]:
+            raise AirflowFailException(event["message"])
+        raise DagRunFailedError(event["message"])
+
+    def _wait(self, hook: AstroHook, run: DagRun) -> DagRun:
+        from astro_provider.api.waits import RunWait, Wanted
+
+        wait = RunWait(
+            dag_id=run["dag_id"],
+            wanted=Wanted(self.allowed_states, self.failed_states),
+            run_id=run["dag_run_id"],
+            known=True,
+        )
+        self._waiting_for = run
+        verdict = hook.run(
+            wait.watch(
+                hook.client,
+                poke_interval=self.poke_interval,
+                deadline=None,
+                tell=self.log.info,
+                warn=self.log.warning,
+            )
+        )
+        self._waiting_for = None
+        if verdict.outcome != "success" or verdict.run is None:
+            raise DagRunFailedError(verdict.message)
+        return verdict.run
+
+    def on_kill(self) -> None:
+        """Cancel the remote run, if a user ends this task while it waits on a worker."""
+        from astro_provider.hooks.astro import AstroHook
+        from astro_provider.task_state import ended_by_user
+
+        run, self._waiting_for = self._waiting_for, None
+        if run is None or not self.cancel_on_kill or self._context is None:
+            return
+        if not ended_by_user(self._context["ti"]):
+            self.log.info("Dag run %s goes on: no user ended this task", run["dag_run_id"])
+            return
+        try:
+            with AstroHook(self.http_conn_id) as hook:
+                hook.cancel_dag_run(run["dag_id"], run["dag_run_id"])
+        except AstroError as error:
+            self.log.warning("Dag run %s could not be cancelled: %s", run["dag_run_id"], error)
+        else:
+            self.log.info("Cancelled dag run %s of dag %s", run["dag_run_id"], run["dag_id"])
+
+
+def parsed_conf(conf: Mapping[str, Any] | str | None) -> dict[str, Any] | None:
+    """
+    Read a conf.
+
+    :param conf: a dict, or JSON text of an object; ``None``, ``""`` and ``"None"`` mean none
+    :return: the dict
+    :raise ValueError: it is neither, or holds what JSON cannot
+    """
+    if conf is None or (isinstance(conf, str) and conf.strip() in ("", "None")):
+        return None
+    if _is_resolved_later(conf):
+        return None
+    try:
+        parsed = json.loads(conf) if isinstance(conf, str) else conf
+        json.dumps(parsed, allow_nan=False, default=_only_what_is_resolved_later)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"conf must be a dict that JSON can hold, or JSON text: {error}") from None
+    if not isinstance(parsed, dict):
+        raise ValueError(f"conf must be a dict or the JSON text of one, not of a {type(parsed).__name__}")
+    return parsed
+
+
+def _is_resolved_later(value: object) -> bool:
+    """Whether Airflow puts something else in its place before the task runs (an ``XComArg``)."""
+    return hasattr(value, "resolve")
+
+
+def _only_what_is_resolved_later(value: object) -> None:
+    if not _is_resolved_later(value):
+        raise TypeError(f"{type(value).__name__} is not JSON")

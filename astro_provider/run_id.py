@@ -1,0 +1,59 @@
+"""The run id that a triggering task gives to the run it creates: worked out, never made up."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+MAX_LENGTH = 250
+"""What Airflow's database holds."""
+
+_FORBIDDEN = re.compile(r"[^A-Za-z0-9_.~:+-]")
+"""What the default ``[scheduler] allowed_run_id_pattern`` of Airflow 3 forbids."""
+
+_DIGEST_LENGTH = 12
+
+
+def first_try_number(max_tries: int, retries: int) -> int:
+    """
+    Work out the number of the first try since the task was last cleared.
+
+    Airflow leaves ``max_tries`` alone over automatic retries and raises it when a task is cleared.
+
+    :param max_tries: of the task instance
+    :param retries: of the task
+    """
+    return max_tries - retries + 1
+
+
+def remote_run_id(*, deployment: str, dag_id: str, run_id: str, task_id: str, map_index: int, first_try: int) -> str:
+    """
+    Work out the run id: the same on every retry and after a crash, another after a clear.
+
+    ``<deployment>~<dag_id>~<run_id>~<task_id>[+<map_index>]~<first_try>``, with slashes of the Deployment's URL
+    written as ``+``. Where another character had to be replaced, or the id cut to its length, a digest of what
+    it was made of is appended; so different tasks never get the same id.
+
+    :param deployment: URL of the triggering Deployment
+    :param dag_id: the triggering dag
+    :param run_id: its run
+    :param task_id: the triggering task
+    :param map_index: which one of a mapped task, -1 for a task that is not mapped
+    :param first_try: number of its first try since it was last cleared, see :func:`first_try_number`
+    :return: 1 to 250 characters of those that Airflow 3 allows by default
+    """
+    identity = re.sub(r"^https?://", "", deployment).strip("/")
+    mapped = f"+{map_index}" if map_index >= 0 else ""
+    parts = [identity.replace("/", "+"), dag_id, run_id, f"{task_id}{mapped}", str(first_try)]
+    readable = _FORBIDDEN.sub("_", "~".join(parts))
+    # The ids of dags and tasks hold neither ~ nor +, so that an id with all of its characters is unambiguous.
+    whole = (
+        "~".join(parts) == readable
+        and "+" not in identity
+        and not any("~" in part for part in (identity, dag_id, task_id))
+    )
+    if whole and len(readable) <= MAX_LENGTH:
+        return readable
+    text = "\x00".join([deployment, dag_id, run_id, task_id, str(map_index), str(first_try)])
+    digest = hashlib.sha256(text.encode()).hexdigest()[:_DIGEST_LENGTH]
+    return f"{readable[: MAX_LENGTH - _DIGEST_LENGTH - 1]}~{digest}"

@@ -1,0 +1,1 @@
+"""Sensors: wait for dag runs and tasks of a target Deployment."""

@@ -1,0 +1,270 @@
+"""The sensor that waits for a dag run in a target Deployment."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import BaseSensorOperator
+from airflow.providers.common.compat.sdk import conf as airflow_conf
+
+from astro_provider.api.errors import AstroError, DagRunFailedError
+from astro_provider.api.states import DAG_RUN_STATES, checked_states
+from astro_provider.links import XCOM_URL, RemoteDagRunLink
+from astro_provider.task_errors import final_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from airflow.providers.common.compat.sdk import Context
+
+    from astro_provider.api.waits import Patience, RunWait, Verdict
+    from astro_provider.hooks.astro import AstroHook
+
+_BACKSTOP = timedelta(minutes=5)
+"""How much later than the sensor's own timeout Airflow ends the deferral, should the trigger be stuck."""
+
+
+class AstroDagRunSensor(BaseSensorOperator):
+    """
+    Waits for a dag run in another Deployment.
+
+    Which run: the one with ``external_run_id``; else the one with ``logical_date``, by default this task's own minus
+    ``execution_delta``, or those that ``execution_date_fn`` returns; or, with ``latest``, the newest one at each look.
+    A run that is not there yet is waited for, never taken for success.
+
+    The link to the run is pushed as XCom ``remote_dag_run_url``, behind the extra link "Remote dag run".
+
+    :param external_dag_id: the dag in the target (templated)
+    :param http_conn_id: id of an Airflow connection of type ``astro`` or ``http`` (templated)
+    :param external_run_id: the run (templated)
+    :param logical_date: logical date of the run, a datetime or ISO 8601 text, UTC without an offset (templated)
+    :param execution_delta: how much earlier than this task's own logical date that of the run is
+    :param execution_date_fn: told this task's logical date, and by name whatever of the context it takes; returns
+        the logical date of the run, or a list of several, all of which are waited for
+    :param latest: wait for the newest run (of those whose time has come)
+    :param allowed_states: states that end the wait well, by default ``success``
+    :param failed_states: states that fail the sensor at once, by default ``failed``
+    :param skipped_states: states that skip it, by default none
+    :param check_existence: fail when the dag is not there, rather than wait for it
+    :param deferrable: whether to wait in the triggerer, by default ``[operators] default_deferrable``
+    :param poke_interval: seconds between two looks, 5 by default
+    """
+
+    template_fields: Sequence[str] = ("external_dag_id", "http_conn_id", "external_run_id", "logical_date")
+    operator_extra_links = (RemoteDagRunLink(),)
+    ui_color = "#dbe9ff"
+    _states: tuple[str, ...] = DAG_RUN_STATES
+    _default_failed_states: tuple[str, ...] = ("failed",)
+
+    def __init__(
+        self,
+        *,
+        external_dag_id: str,
+        http_conn_id: str = "http_conn",
+        external_run_id: str | None = None,
+        logical_date: datetime | str | None = None,
+        execution_delta: timedelta | None = None,
+        execution_date_fn: Callable[..., Any] | None = None,
+        latest: bool = False,
+        allowed_states: Sequence[str] | None = None,
+        failed_states: Sequence[str] | None = None,
+        skipped_states: Sequence[str] | None = None,
+        check_existence: bool = False,
+        deferrable: bool = airflow_conf.getboolean("operators", "default_deferrable", fallback=False),
+        poke_interval: float | timedelta = 5,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(poke_interval=poke_interval, **kwargs)
+        self.external_dag_id = external_dag_id
+        self.http_conn_id = http_conn_id
+        self.external_run_id = external_run_id
+        self.logical_date = logical_date
+        self.execution_delta = execution_delta
+        self.execution_date_fn = execution_date_fn
+        self.latest = latest
+        self.allowed_states = checked_states("allowed_states", allowed_states, self._states, ("success",))
+        self.failed_states = checked_states(
+            "failed_states",
+            failed_states,
+            self._states,
+            tuple(state for state in self._default_failed_states if state not in self.allowed_states),
+        )
+        self.skipped_states = checked_states("skipped_states", skipped_states, self._states, ())
+        self.check_existence = check_existence
+        self.deferrable = deferrable
+        self._check_parameters()
+        self._patience: Patience | None = None
+        self._last: Verdict | None = None
+        self._opened: AstroHook | None = None
+
+    def _check_parameters(self) -> None:
+        """Refuse, when the DAG file is parsed, what can be known to be wrong by then."""
+        ways = ("external_run_id", "logical_date", "execution_delta", "execution_date_fn", "latest")
+        chosen = [way for way in ways if getattr(self, way) not in (None, False)]
+        if len(chosen) > 1:
+            raise ValueError(f"{chosen[0]} and {chosen[1]} exclude each other: choose one way to name the run")
+        named = [*self.allowed_states, *self.failed_states, *self.skipped_states]
+        if twice := sorted({state for state in named if named.count(state) > 1}):
+            raise ValueError(
+                f"{', '.join(twice)} stands in more than one of allowed_states, failed_states and skipped_states"
+            )
+
+    def execute(self, context: Context) -> None:
+        """
+        Wait, here or in the triggerer.
+
+        :raise DagRunFailedError: a run is in one of ``failed_states`` (skips with ``soft_fail``)
+        :raise AirflowSkipException: a run is in one of ``skipped_states``
+        :raise AirflowSensorTimeout: ``timeout`` is over (skips with ``soft_fail``)
+        :raise AirflowFailException: what a retry cannot help: refused, or a wrong parameter
+        """
+        from astro_provider.api.waits import Patience
+
+        # A sensor that was rescheduled has been answered before.
+        self._patience = Patience(has_worked=bool(context.get("task_reschedule_count")))
+        try:
+            if not self.deferrable:
+                super().execute(context)
+            elif not self.poke(context):  # it may be over already: then nothing needs to be deferred
+                self._defer(context)
+        finally:
+            if self._opened is not None:
+                self._opened.close()
+
+    def poke(self, context: Context) -> bool:
+        """
+        Look once.
+
+        :return: whether the wait is over, and well
+        :raise: see :meth:`execute`
+        """
+        from astro_provider.api.waits import Patience
+
+        patience = self._patience = self._patience or Patience()
+        try:
+            with final_errors():
+                hook = self._hook()
+                verdict = hook.run(self._wait(context).check(hook.client, first=self._last is None))
+        except AstroError as error:
+            if patience.bears(error, lambda trouble: self.log.warning("Still waiting: %s", trouble)):
+                return False
+            raise
+        patience.worked()
+        if self._last is None or verdict.message != self._last.message:
+            self.log.info("%s", verdict.message)
+        if verdict.url and (self._last is None or verdict.url != self._last.url):
+            context["ti"].xcom_push(key=XCOM_URL, value=verdict.url)
+        self._last = verdict
+        return self._conclude(verdict.outcome, verdict.message)
+
+    def _hook(self) -> AstroHook:
+        """Make the hook at the first look; later ones use its connection to the target again."""
+        if self._opened is None:
+            from astro_provider.hooks.astro import AstroHook
+
+            self._opened = AstroHook(self.http_conn_id)
+        return self._opened
+
+    def _wait(self, context: Context) -> RunWait:
+        from astro_provider.api.waits import RunWait, Wanted
+
+        return RunWait(
+            dag_id=self.external_dag_id,
+            wanted=Wanted(self.allowed_states, self.failed_states, self.skipped_states),
+            run_id=self.external_run_id,
+            logical_dates=self._logical_dates(context),
+            latest=self.latest,
+            check_existence=self.check_existence,
+        )
+
+    def _logical_dates(self, context: Context) -> list[str]:
+        """Work out the logical dates of the runs to wait for; none where they are named otherwise."""
+        from astro_provider.api.dates import iso
+
+        if self.external_run_id or self.latest:
+            return []
+        if (date := iso("logical_date", self.logical_date)) is not None:
+            return [date]
+        own = context.get("logical_date")
+        if own is None:
+            raise ValueError(
+                "This task's run has no logical date, so there is none to wait for: "
+                "give external_run_id or logical_date, or choose latest=True"
+            )
+        if self.execution_date_fn is not None:
+            from airflow.providers.common.compat.sdk import determine_kwargs
+
+            found = self.execution_date_fn(own, **determine_kwargs(self.execution_date_fn, [own], context))
+            dates = found if isinstance(found, (list, tuple, set)) else [found]
+        else:
+            dates = [own - (self.execution_delta or timedelta())]
+        written = [iso("execution_date_fn", date) for date in dates]
+        return [date for date in written if date is not None]
+
+    def _defer(self, context: Context) -> None:
+        from astro_provider.triggers.dag_run import AstroDagRunTrigger
+
+        wait = self._wait(context)
+        self.defer(
+            trigger=AstroDagRunTrigger(
+                http_conn_id=self.http_conn_id,
+                external_dag_id=wait.dag_id,
+                external_run_id=wait.run_id,
+                logical_dates=wait.logical_dates,
+                latest=wait.latest,
+                external_task_ids=wait.task_ids,
+                external_task_group_id=wait.group_id,
+                allowed_states=self.allowed_states,
+                failed_states=self.failed_states,
+                skipped_states=self.skipped_states,
+                poke_interval=self.poke_interval,
+                deadline=time.time() + self.timeout,
+            ),
+            method_name="execute_complete",
+            timeout=timedelta(seconds=self.timeout) + _BACKSTOP,
+        )
+
+    def execute_complete(self, context: Context, event: dict[str, Any]) -> None:
+        """
+        Resume after the wait in the triggerer.
+
+        :param context: the task's context
+        :param event: see :func:`astro_provider.triggers.dag_run.event_of`
+        :raise: see :meth:`execute`
+        """
+        from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSensorTimeout
+
+        message = event["message"]
+        self.log.info("%s", message)
+        if event["outcome"] == "timeout":
+            self._give_up(
+                AirflowSensorTimeout(f"Not over after {self.timeout:g} seconds (timeout). Last seen: {message}")
+            )
+        if event["outcome"] == "error":
+            self._give_up(DagRunFailedError(message) if event["retryable"] else AirflowFailException(message))
+        if event["url"]:
+            context["ti"].xcom_push(key=XCOM_URL, value=event["url"])
+        self._conclude(event["outcome"], message)
+
+    def _conclude(self, outcome: str, message: str) -> bool:
+        """Do what an outcome means for this task."""
+        if outcome == "failed":
+            self._give_up(DagRunFailedError(message))
+        if outcome == "skipped":
+            from airflow.providers.common.compat.sdk import AirflowSkipException
+
+            raise AirflowSkipException(message)
+        return outcome == "success"
+
+    def _give_up(self, error: Exception) -> None:
+        """Fail, or skip with ``soft_fail`` (or ``never_fail``), the same in every mode and every Airflow."""
+        from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
+
+        for option in ("soft_fail", "never_fail"):
+            if getattr(self, option, False):
+                raise AirflowSkipException(f"Skipped, as {option} is set: {error}") from error
+        if getattr(self, "silent_fail", False):  # is for looks that fail, and would take this for one
+            raise AirflowFailException(str(error)) from error
+        raise error

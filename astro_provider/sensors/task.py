@@ -1,0 +1,65 @@
+"""The sensor that waits for tasks, or a task group, of a dag run in a target Deployment."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from astro_provider.api.states import TASK_STATES
+from astro_provider.sensors.dag_run import AstroDagRunSensor
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from airflow.providers.common.compat.sdk import Context
+
+    from astro_provider.api.waits import RunWait
+
+
+class AstroTaskSensor(AstroDagRunSensor):
+    """
+    Waits for tasks, or a task group, of a dag run in another Deployment.
+
+    All of them must be in one of ``allowed_states``, of a mapped task every one. Which run is meant, and everything
+    else, is as in :class:`~astro_provider.sensors.dag_run.AstroDagRunSensor`.
+
+    :param external_task_id: the task (templated), or
+    :param external_task_ids: the tasks (templated), or
+    :param external_task_group_id: the task group (templated). One that does not prefix its tasks' ids
+        (``prefix_group_id=False``) is known to targets with Airflow 3.2+ only
+    :param allowed_states: states that end the wait well, by default ``success``
+    :param failed_states: states that fail the sensor at once, by default ``failed`` and ``upstream_failed``
+    :param skipped_states: states that skip it, by default none
+    :param check_existence: fail when the dag, a task or the group is not there, rather than wait for it
+    """
+
+    template_fields: Sequence[str] = (
+        *AstroDagRunSensor.template_fields,
+        "external_task_id",
+        "external_task_ids",
+        "external_task_group_id",
+    )
+    _states = TASK_STATES
+    _default_failed_states = ("failed", "upstream_failed")
+
+    def __init__(
+        self,
+        *,
+        external_task_id: str | None = None,
+        external_task_ids: Sequence[str] | None = None,
+        external_task_group_id: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.external_task_id = external_task_id
+        self.external_task_ids = external_task_ids
+        self.external_task_group_id = external_task_group_id
+        given = [value for value in (external_task_id, external_task_ids, external_task_group_id) if value is not None]
+        if len(given) != 1 or not given[0]:
+            raise ValueError("give one of external_task_id, external_task_ids and external_task_group_id")
+        if isinstance(external_task_ids, str):
+            raise ValueError(f"external_task_ids must be a list of task ids, not the text {external_task_ids!r}")
+
+    def _wait(self, context: Context) -> RunWait:
+        task_ids = [self.external_task_id] if self.external_task_id else list(self.external_task_ids or ())
+        return replace(super()._wait(context), task_ids=task_ids, group_id=self.external_task_group_id)

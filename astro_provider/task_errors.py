@@ -1,0 +1,31 @@
+"""How errors of the target end a task: for good, or with a retry."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from astro_provider.api.errors import AstroError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@contextmanager
+def final_errors() -> Iterator[None]:
+    """
+    Fail the task for good where a retry cannot help.
+
+    :raise AirflowFailException: in place of an ``AstroError`` that is not retryable, or of a ``ValueError`` (a
+        parameter that turned out wrong when it was rendered)
+    """
+    from airflow.providers.common.compat.sdk import AirflowFailException
+
+    try:
+        yield
+    except AstroError as error:
+        if error.retryable:
+            raise
+        raise AirflowFailException(str(error)) from error
+    except ValueError as error:
+        raise AirflowFailException(str(error)) from error

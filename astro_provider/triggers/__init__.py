@@ -1,0 +1,1 @@
+"""Triggers: what waiting operators and sensors defer to."""

@@ -1,0 +1,181 @@
+"""The trigger that waits for dag runs, tasks and task groups of a target Deployment."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from astro_provider.api.errors import AstroError
+from astro_provider.api.waits import RunWait, Wanted
+from astro_provider.hooks.astro_async import AsyncAstroHook
+from astro_provider.task_state import ended_by_user
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from astro_provider.api.waits import Verdict
+
+
+class AstroDagRunTrigger(BaseTrigger):
+    """
+    Waits in the triggerer until dag runs, or tasks of them, are in a state that ends the wait.
+
+    Yields one event, see :func:`event_of`. Holds the id of the Airflow connection, never what is in it.
+
+    :param http_conn_id: id of an Airflow connection of type ``astro`` or ``http``
+    :param external_dag_id: the dag in the target
+    :param external_run_id: the run, or
+    :param logical_dates: the runs with these logical dates (ISO 8601), or
+    :param latest: the newest run
+    :param external_task_ids: tasks of the runs, or
+    :param external_task_group_id: a task group of the runs; neither waits for the runs themselves
+    :param allowed_states: states that end the wait well
+    :param failed_states: states that fail it
+    :param skipped_states: states that skip it
+    :param check_existence: whether a dag, task or group that is not there ends the wait
+    :param known: whether the run is known to be there, so that its deletion ends the wait
+    :param poke_interval: seconds between two looks
+    :param deadline: when to give up, in seconds since the epoch; ``None`` never
+    :param cancel_on_kill: whether a user who marks, clears or kills the waiting task cancels the run (of
+        ``external_run_id``) too
+    """
+
+    def __init__(
+        self,
+        *,
+        http_conn_id: str,
+        external_dag_id: str,
+        external_run_id: str | None = None,
+        logical_dates: Sequence[str] = (),
+        latest: bool = False,
+        external_task_ids: Sequence[str] = (),
+        external_task_group_id: str | None = None,
+        allowed_states: Sequence[str] = ("success",),
+        failed_states: Sequence[str] = ("failed",),
+        skipped_states: Sequence[str] = (),
+        check_existence: bool = False,
+        known: bool = False,
+        poke_interval: float = 5,
+        deadline: float | None = None,
+        cancel_on_kill: bool = False,
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # Airflow's has no types
+        self.http_conn_id = http_conn_id
+        self.external_dag_id = external_dag_id
+        self.external_run_id = external_run_id
+        self.logical_dates = logical_dates
+        self.latest = latest
+        self.external_task_ids = external_task_ids
+        self.external_task_group_id = external_task_group_id
+        self.allowed_states = allowed_states
+        self.failed_states = failed_states
+        self.skipped_states = skipped_states
+        self.check_existence = check_existence
+        self.known = known
+        self.poke_interval = poke_interval
+        self.deadline = deadline
+        self.cancel_on_kill = cancel_on_kill
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """
+        Say how to make this trigger again.
+
+        :return: class path, and the keyword arguments of the class
+        """
+        return f"{type(self).__module__}.{type(self).__qualname__}", {
+            "http_conn_id": self.http_conn_id,
+            "external_dag_id": self.external_dag_id,
+            "external_run_id": self.external_run_id,
+            "logical_dates": list(self.logical_dates),
+            "latest": self.latest,
+            "external_task_ids": list(self.external_task_ids),
+            "external_task_group_id": self.external_task_group_id,
+            "allowed_states": list(self.allowed_states),
+            "failed_states": list(self.failed_states),
+            "skipped_states": list(self.skipped_states),
+            "check_existence": self.check_existence,
+            "known": self.known,
+            "poke_interval": self.poke_interval,
+            "deadline": self.deadline,
+            "cancel_on_kill": self.cancel_on_kill,
+        }
+
+    @property
+    def wait(self) -> RunWait:
+        """What is waited for."""
+        return RunWait(
+            dag_id=self.external_dag_id,
+            wanted=Wanted(self.allowed_states, self.failed_states, self.skipped_states),
+            run_id=self.external_run_id,
+            logical_dates=self.logical_dates,
+            latest=self.latest,
+            task_ids=self.external_task_ids,
+            group_id=self.external_task_group_id,
+            check_existence=self.check_existence,
+            known=self.known,
+        )
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """
+        Wait, then yield the one event.
+
+        Never raises for trouble of the target: a trigger that raises tells the task nothing.
+        """
+        try:
+            yield TriggerEvent(await self._event())
+        except asyncio.CancelledError:
+            # Airflow 3.3 and up call on_kill instead.
+            if self.cancel_on_kill and not hasattr(BaseTrigger, "on_kill"):
+                await self._cancel_if_ended_by_user()
+            raise
+
+    async def _event(self) -> dict[str, Any]:
+        try:
+            async with AsyncAstroHook(self.http_conn_id) as hook:
+                verdict = await hook.run(
+                    self.wait.watch(
+                        await hook.client(),
+                        poke_interval=self.poke_interval,
+                        deadline=self.deadline,
+                        tell=self.log.info,
+                        warn=self.log.warning,
+                    )
+                )
+        except AstroError as error:
+            return {"outcome": "error", "message": str(error), "retryable": error.retryable, "run": None, "url": None}
+        return event_of(verdict)
+
+    async def on_kill(self) -> None:
+        """Cancel the remote run, as a user ends the waiting task (called by Airflow 3.3 and up)."""
+        if self.cancel_on_kill:
+            await self._cancel()
+
+    async def _cancel_if_ended_by_user(self) -> None:
+        if await asyncio.to_thread(ended_by_user, self.task_instance):
+            await self._cancel()
+
+    async def _cancel(self) -> None:
+        if self.external_run_id is None:
+            return
+        try:
+            async with AsyncAstroHook(self.http_conn_id) as hook:
+                client = await hook.client()
+                await hook.run(client.cancel_dag_run(self.external_dag_id, self.external_run_id))
+        except AstroError as error:
+            self.log.warning("The remote run could not be cancelled: %s", error)
+        else:
+            self.log.info("Cancelled dag run %s of dag %s", self.external_run_id, self.external_dag_id)
+
+
+def event_of(verdict: Verdict) -> dict[str, Any]:
+    """
+    Write a verdict as the payload of an event.
+
+    :param verdict: what the wait came to; ``pending`` where its time was over
+    :return: ``outcome`` (``success``, ``failed``, ``skipped``, ``timeout``, or ``error`` with ``retryable``),
+        ``message`` for people, ``run`` and its ``url``
+    """
+    outcome = "timeout" if verdict.outcome == "pending" else verdict.outcome
+    return {"outcome": outcome, "message": verdict.message, "run": verdict.run, "url": verdict.url}

@@ -1,0 +1,43 @@
+"""List DAGs and pools of another Deployment, and ask any other endpoint of its REST API."""
+
+from datetime import datetime, timezone
+
+from airflow.providers.common.compat.sdk import dag
+
+from astro_provider.operators.api import AstroApiOperator
+
+
+@dag(schedule=None, start_date=datetime(2026, 1, 1, tzinfo=timezone.utc), catchup=False, tags=["example"])
+def any_endpoint():
+    AstroApiOperator(
+        task_id="list_dags",
+        http_conn_id="http_conn",
+        endpoint="dags",
+        all_pages=True,
+        response_filter=lambda answer: [dag["dag_id"] for dag in answer["dags"]],
+    )
+
+    AstroApiOperator(
+        task_id="list_pools",
+        http_conn_id="http_conn",
+        endpoint="pools",
+        response_check=lambda answer: answer["total_entries"] > 0,
+        response_filter=lambda answer: {pool["name"]: pool["slots"] for pool in answer["pools"]},
+    )
+
+    AstroApiOperator(
+        task_id="set_variable",
+        http_conn_id="http_conn",
+        endpoint="variables",
+        method="POST",
+        data={"key": "last_visitor", "value": "{{ run_id }}"},
+        log_response=True,
+    ) >> AstroApiOperator(
+        task_id="delete_variable",
+        http_conn_id="http_conn",
+        endpoint="variables/last_visitor",
+        method="DELETE",
+    )
+
+
+any_endpoint()

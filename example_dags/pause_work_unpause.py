@@ -1,0 +1,24 @@
+"""Pause a DAG in another Deployment, do what it must not see half done, and unpause it whatever happened."""
+
+from datetime import datetime, timezone
+
+from airflow.providers.common.compat.sdk import dag, task
+
+from astro_provider.operators.dag import AstroPauseDagOperator, AstroUnpauseDagOperator
+
+
+@dag(schedule=None, start_date=datetime(2026, 1, 1, tzinfo=timezone.utc), catchup=False, tags=["example"])
+def pause_work_unpause():
+    pause = AstroPauseDagOperator(task_id="pause", http_conn_id="http_conn", external_dag_id="remote_report")
+
+    @task
+    def work():
+        return "the tables that remote_report reads are rebuilt"
+
+    unpause = AstroUnpauseDagOperator(task_id="unpause", http_conn_id="http_conn", external_dag_id="remote_report")
+
+    # A teardown runs also when the work fails, and does not hide that it did.
+    pause >> work() >> unpause.as_teardown(setups=pause)
+
+
+pause_work_unpause()

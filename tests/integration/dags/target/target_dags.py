@@ -1,0 +1,154 @@
+"""DAGs of the target Deployments that the integration tests trigger, pause and wait for."""
+
+import time
+from datetime import datetime, timedelta, timezone
+
+try:
+    from airflow.sdk import Param, TaskGroup, dag, task
+except ImportError:  # Airflow 2
+    from airflow.decorators import dag, task
+    from airflow.models.param import Param
+    from airflow.utils.task_group import TaskGroup
+
+START = datetime(2026, 1, 1, tzinfo=timezone.utc)
+COMMON = {"schedule": None, "start_date": START, "catchup": False, "is_paused_upon_creation": False}
+
+
+@dag(**COMMON)
+def quick():
+    @task
+    def answer(dag_run=None):
+        return {"conf": dag_run.conf, "answer": 42}
+
+    answer()
+
+
+@dag(**{**COMMON, "is_paused_upon_creation": True})
+def sleeping():
+    """Is paused: its runs stay queued until somebody wakes it."""
+
+    @task
+    def wake():
+        return "awake"
+
+    wake()
+
+
+@dag(**COMMON)
+def slow():
+    """Runs for as many seconds as its conf says, in one task."""
+
+    @task(retries=0)
+    def wait(dag_run=None):
+        for _ in range(int((dag_run.conf or {}).get("seconds", 20)) * 2):
+            time.sleep(0.5)
+
+    wait()
+
+
+@dag(**COMMON)
+def broken():
+    """Fails: a plain task, one of three mapped ones, and what comes after them."""
+
+    @task(retries=0)
+    def load():
+        raise ValueError("the file has no rows")
+
+    @task(retries=0)
+    def part(number: int):
+        if number == 1:
+            raise RuntimeError(f"part {number} is lost")
+
+    @task
+    def publish():
+        pass
+
+    [load(), part.expand(number=[0, 1, 2])] >> publish()
+
+
+@dag(**COMMON)
+def fails_once():
+    """Fails in a run's first try, succeeds when its failed task is cleared."""
+
+    @task
+    def first():
+        return "done"
+
+    @task(retries=0)
+    def flaky(ti=None):
+        if ti.try_number == 1:
+            raise RuntimeError("not yet")
+
+    first() >> flaky()
+
+
+@dag(**COMMON, params={"day": Param(type="string", format="date")})
+def strict():
+    """Its params refuse a conf without a day."""
+
+    @task
+    def use(params=None):
+        return params["day"]
+
+    use()
+
+
+@dag(**COMMON)
+def grouped():
+    """A task group, a failing task outside it, and a mapped task."""
+
+    with TaskGroup("inner"):
+
+        @task
+        def one():
+            return 1
+
+        @task
+        def two():
+            return 2
+
+        one() >> two()
+
+    @task(retries=0)
+    def outside():
+        raise RuntimeError("outside fails")
+
+    @task
+    def mapped(number: int):
+        return number
+
+    outside()
+    mapped.expand(number=[1, 2, 3])
+
+
+@dag(**{**COMMON, "schedule": timedelta(days=1)}, max_active_runs=1)
+def daily():
+    """Scheduled, so that its runs have logical dates of their own."""
+
+    @task
+    def work():
+        return "worked"
+
+    work()
+
+
+@dag("żółw.odd-id", **COMMON)
+def odd():
+    """An id that must be percent-encoded."""
+
+    @task
+    def work():
+        return "odd"
+
+    work()
+
+
+quick()
+sleeping()
+slow()
+broken()
+fails_once()
+strict()
+grouped()
+daily()
+odd()
