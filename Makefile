@@ -8,7 +8,7 @@ measured := $(pytest) --cov=astro_provider --cov-append --cov-report=
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test lint format unit contract integration packaging lock clean triggering target target-v1
+.PHONY: help demo test lint format unit contract integration packaging lock clean triggering target target-v1 compose
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1|\2/p' Makefile | column -ts '|'
@@ -30,7 +30,7 @@ format: triggering ## let ruff repair and format what it can
 	$(python) -m ruff check --fix
 	$(python) -m ruff format
 
-unit: triggering target-v1 ## no Airflow running; under Airflow 3 and Airflow 2
+unit: triggering target target-v1 compose ## no Airflow running; under Airflow 3 and Airflow 2
 	$(measured) tests/unit tests/dev -m "not integration"
 	.build/env/target-v1/bin/python -m pytest tests/unit
 
@@ -44,7 +44,7 @@ integration: triggering target target-v1 ## real deployments: two of Airflow 3, 
 packaging: triggering ## the built wheel in a fresh environment
 	$(pytest) tests/packaging
 
-triggering target target-v1:
+triggering target target-v1 compose:
 	@$(environment) $@
 
 lock: ## newest versions of everything into dev/requirements/*.txt

@@ -50,15 +50,17 @@ class Environment:
     """
     One virtual environment: what `requirements/<name>.txt` lists and, if wanted, this repository.
 
-    :param airflow: the version of Airflow in it
-    :param pythons: the Python versions which that Airflow supports, the preferred one first
+    :param holds: what it is for, in a word or two
+    :param pythons: the Python versions that it can be made with, the preferred one first
+    :param airflow: the version of Airflow in it, if any
     :param with_package: whether this repository is installed too, editable
     """
 
     name: str
-    airflow: str
+    holds: str
     pythons: tuple[str, ...]
-    with_package: bool
+    airflow: str = ""
+    with_package: bool = False
 
     @property
     def path(self) -> Path:
@@ -91,9 +93,10 @@ class Environment:
 ENVIRONMENTS = {
     environment.name: environment
     for environment in (
-        Environment("triggering", "3.3.2", AIRFLOW_3_PYTHONS, with_package=True),
-        Environment("target", "3.3.2", AIRFLOW_3_PYTHONS, with_package=False),
-        Environment("target-v1", "2.11.2", AIRFLOW_2_PYTHONS, with_package=True),
+        Environment("triggering", "Airflow 3.3.2", AIRFLOW_3_PYTHONS, "3.3.2", with_package=True),
+        Environment("target", "Airflow 3.3.2", AIRFLOW_3_PYTHONS, "3.3.2"),
+        Environment("target-v1", "Airflow 2.11.2", AIRFLOW_2_PYTHONS, "2.11.2", with_package=True),
+        Environment("compose", "docker-compose 1.29.2", AIRFLOW_3_PYTHONS),
     )
 }
 
@@ -122,7 +125,7 @@ def make(environment: Environment, say: Callable[[str], None] = print) -> None:
         started = time.monotonic()
         interpreter = find_python(environment)
         _make_tools(say)
-        say(f"{environment.name}: installing Airflow {environment.airflow} and what goes with it")
+        say(f"{environment.name}: installing {environment.holds} and what goes with it")
         _uv("venv", "--quiet", "--clear", "--python", interpreter, environment.path)
         into = ("--python", environment.python, "--no-deps")
         _uv("pip", "install", *into, "--requirement", environment.requirements)
@@ -147,7 +150,7 @@ def find_python(environment: Environment, candidates: Sequence[str] | None = Non
             return candidate
         seen[candidate] = version or "does not run, or lacks one of " + ", ".join(NEEDED_MODULES)
     raise SetupError(
-        f"Airflow {environment.airflow} runs on Python {', '.join(sorted(environment.pythons))}, "
+        f"{environment.holds} runs on Python {', '.join(sorted(environment.pythons))}, "
         "and none of them was found. Install one of them so that it is on the PATH.\nFound instead:\n"
         + "\n".join(f"  {path}: {what}" for path, what in seen.items())
     )
@@ -157,12 +160,14 @@ def lock() -> None:
     """Write every requirements file anew, with the newest versions that go together."""
     _make_tools(print)
     for environment in ENVIRONMENTS.values():
-        source = environment.requirements.with_suffix(".in")
-        inputs = [source, PYPROJECT] if environment.with_package else [source]
+        arguments: list[str | Path] = [environment.requirements.with_suffix(".in")]
+        if environment.with_package:
+            arguments.append(PYPROJECT)
+        if (overrides := environment.requirements.with_suffix(".overrides")).exists():
+            arguments += ["--overrides", overrides]
         options = ("--universal", "--python-version", "3.10", "--upgrade", "--no-annotate", "--no-header")
-        relative = [path.relative_to(ROOT) for path in (*inputs, environment.requirements)]
-        _uv("pip", "compile", "--quiet", *options, *relative[:-1], "--output-file", relative[-1])
-        print(f"{relative[-1]}: written")
+        _uv("pip", "compile", "--quiet", *options, *arguments, "--output-file", environment.requirements)
+        print(f"{environment.requirements.relative_to(ROOT)}: written")
 
 
 def _known_pythons(environment: Environment) -> Iterator[str]:
