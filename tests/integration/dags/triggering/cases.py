@@ -1,0 +1,171 @@
+"""DAGs of the triggering Deployment: one a case, run by the integration tests against both targets."""
+
+from datetime import datetime, timedelta, timezone
+
+from airflow.providers.common.compat.sdk import dag, task
+
+from astro_provider.operators.api import AstroApiOperator
+from astro_provider.operators.dag import AstroPauseDagOperator, AstroUnpauseDagOperator
+from astro_provider.operators.dag_run import AstroTriggerDagRunOperator
+from astro_provider.sensors.dag_run import AstroDagRunSensor
+from astro_provider.sensors.task import AstroTaskSensor
+
+COMMON = {"schedule": None, "start_date": datetime(2026, 1, 1, tzinfo=timezone.utc), "catchup": False}
+RETRY_DELAY = timedelta(seconds=1)
+# The conf of a run chooses the connection, so that one DAG serves for all targets and all credentials.
+CONN = "{{ dag_run.conf.get('conn', 'v2_conn') }}"
+RUN_ID = "{{ dag_run.conf['run_id'] }}"
+
+
+def trigger(dag_id, task_id="trigger", **kwargs):
+    kwargs = {"http_conn_id": CONN, "trigger_dag_id": dag_id, "retries": 0, "poke_interval": 1, **kwargs}
+    return AstroTriggerDagRunOperator(task_id=task_id, **kwargs)
+
+
+for mode in ("sync", "deferred"):
+    deferrable = mode == "deferred"
+    wait = {"wait_for_completion": True, "deferrable": deferrable}
+
+    @dag(f"trigger_quick_{mode}", **COMMON)
+    def trigger_quick(wait=wait):
+        trigger("quick", conf={"greeting": "from {{ run_id }}"}, note="made by {{ dag.dag_id }}", **wait)
+
+    @dag(f"trigger_broken_{mode}", **COMMON)
+    def trigger_broken(wait=wait):
+        trigger("broken", **wait)
+
+    @dag(f"trigger_fails_once_{mode}", **COMMON)
+    def trigger_fails_once(wait=wait):
+        trigger("fails_once", retries=1, retry_delay=RETRY_DELAY, **wait)
+
+    @dag(f"trigger_slow_{mode}", **COMMON)
+    def trigger_slow(wait=wait):
+        trigger("slow", conf={"seconds": 120}, retries=1, retry_delay=RETRY_DELAY, **wait)
+
+    @dag(f"trigger_sleeping_{mode}", **COMMON)
+    def trigger_sleeping(wait=wait):
+        trigger("sleeping", **wait)
+
+    @dag(f"wait_for_run_{mode}", **COMMON)
+    def wait_for_run(deferrable=deferrable):
+        common = {"http_conn_id": CONN, "external_run_id": RUN_ID, "deferrable": deferrable, "poke_interval": 1}
+        common |= {"timeout": 60, "retries": 0, "external_dag_id": "{{ dag_run.conf['dag'] }}"}
+        AstroDagRunSensor(task_id="run", **common)
+        AstroTaskSensor(task_id="task", external_task_id="{{ dag_run.conf.get('task', 'answer') }}", **common)
+        AstroDagRunSensor(task_id="soft", soft_fail=True, **common)
+
+    @dag(f"wait_for_nothing_{mode}", **COMMON)
+    def wait_for_nothing(deferrable=deferrable):
+        common = {"http_conn_id": CONN, "deferrable": deferrable, "poke_interval": 1, "timeout": 3, "retries": 1}
+        common |= {"external_dag_id": "quick", "external_run_id": "never", "retry_delay": RETRY_DELAY}
+        AstroDagRunSensor(task_id="hard", **common)
+        AstroDagRunSensor(task_id="soft", soft_fail=True, **common)
+        missing = {"http_conn_id": CONN, "deferrable": deferrable, "check_existence": True, "timeout": 60, "retries": 0}
+        AstroDagRunSensor(task_id="missing_dag", **missing, external_dag_id="quik", latest=True)
+        AstroTaskSensor(task_id="missing_task", **missing, external_dag_id="quick", external_task_id="no", latest=True)
+
+    @dag(f"wait_for_group_{mode}", **COMMON)
+    def wait_for_group(deferrable=deferrable):
+        common = {"http_conn_id": CONN, "external_run_id": RUN_ID, "deferrable": deferrable, "poke_interval": 1}
+        common |= {"timeout": 60, "retries": 0, "external_dag_id": "grouped"}
+        AstroTaskSensor(task_id="group", external_task_group_id="inner", **common)
+        AstroTaskSensor(task_id="mapped", external_task_ids=["mapped", "inner.one"], **common)
+        AstroTaskSensor(task_id="outside", external_task_id="outside", **common)
+
+    trigger_quick()
+    trigger_broken()
+    trigger_fails_once()
+    trigger_slow()
+    trigger_sleeping()
+    wait_for_run()
+    wait_for_nothing()
+    wait_for_group()
+
+
+@dag(**COMMON)
+def trigger_only():
+    """Does not wait; the conf says what: a dag, and how to trigger it."""
+    trigger("{{ dag_run.conf['dag'] }}", conf="{{ dag_run.conf.get('remote_conf', {}) | tojson }}", retries=1)
+
+
+for choice in ("fail", "attach", "reset", "skip"):
+
+    @dag(f"existing_{choice}", **COMMON)
+    def existing(choice=choice):
+        trigger(
+            "quick",
+            trigger_run_id="{{ dag_run.conf.get('run_id', '') }}",
+            logical_date="{{ dag_run.conf.get('logical_date', '') }}",
+            on_existing_run=choice,
+            wait_for_completion=True,
+            retries=2,
+            retry_delay=RETRY_DELAY,
+        )
+
+    existing()
+
+
+for choice in ("trigger", "unpause", "fail"):
+
+    @dag(f"paused_{choice}", **COMMON)
+    def paused(choice=choice):
+        trigger("sleeping", if_paused=choice, retries=2, retry_delay=RETRY_DELAY)
+
+    paused()
+
+
+@dag(**COMMON)
+def mapped_trigger():
+    """A run for each conf, and a summary of what came back."""
+
+    @task
+    def summary(runs):
+        return sorted(run["conf"]["part"] for run in runs)
+
+    runs = AstroTriggerDagRunOperator.partial(
+        task_id="trigger", http_conn_id=CONN, trigger_dag_id="quick", wait_for_completion=True, deferrable=True
+    ).expand(conf=[{"part": part} for part in range(3)])
+    summary(runs.output)
+
+
+@dag(**COMMON)
+def reschedule():
+    common = {"http_conn_id": CONN, "external_run_id": RUN_ID, "mode": "reschedule", "poke_interval": 2, "retries": 0}
+    AstroDagRunSensor(task_id="run", external_dag_id="{{ dag_run.conf['dag'] }}", timeout=60, **common)
+
+
+@dag(**COMMON)
+def by_logical_date():
+    """Waits for the run that has this run's own logical date, and the one of the day before."""
+    common = {"http_conn_id": CONN, "external_dag_id": "quick", "poke_interval": 1, "timeout": 30, "retries": 0}
+    AstroDagRunSensor(task_id="same", **common)
+    AstroDagRunSensor(task_id="day_before", execution_delta=timedelta(days=1), deferrable=True, **common)
+    AstroDagRunSensor(
+        task_id="both", execution_date_fn=lambda date, dag_run: [date, date - timedelta(days=1)], **common
+    )
+
+
+@dag(**COMMON)
+def pause_and_unpause():
+    common = {"http_conn_id": CONN, "external_dag_id": "quick", "retries": 0}
+    AstroPauseDagOperator(task_id="pause", **common) >> AstroUnpauseDagOperator(task_id="unpause", **common)
+
+
+@dag(**COMMON)
+def pause_missing():
+    AstroPauseDagOperator(task_id="pause", http_conn_id=CONN, external_dag_id="quik", retries=0)
+
+
+@dag(**COMMON)
+def ask():
+    AstroApiOperator(task_id="dags", http_conn_id=CONN, endpoint="dags", all_pages=True, data={"limit": 2})
+    AstroApiOperator(task_id="refused", http_conn_id=CONN, endpoint="pools", method="POST", data={"slots": "x"})
+
+
+trigger_only()
+mapped_trigger()
+reschedule()
+by_logical_date()
+pause_and_unpause()
+pause_missing()
+ask()
