@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta, timezone
 
-from airflow.providers.common.compat.sdk import dag, task
+from airflow.providers.common.compat.sdk import DAG, dag, task
 
 from astro_provider.operators.api import AstroApiOperator
 from astro_provider.operators.dag import AstroPauseDagOperator, AstroUnpauseDagOperator
@@ -26,36 +26,29 @@ for mode in ("sync", "deferred"):
     deferrable = mode == "deferred"
     wait = {"wait_for_completion": True, "deferrable": deferrable}
 
-    @dag(f"trigger_quick_{mode}", **COMMON)
-    def trigger_quick(wait=wait):
+    with DAG(f"trigger_quick_{mode}", **COMMON):
         trigger("quick", conf={"greeting": "from {{ run_id }}"}, note="made by {{ dag.dag_id }}", **wait)
 
-    @dag(f"trigger_broken_{mode}", **COMMON)
-    def trigger_broken(wait=wait):
+    with DAG(f"trigger_broken_{mode}", **COMMON):
         trigger("broken", **wait)
 
-    @dag(f"trigger_fails_once_{mode}", **COMMON)
-    def trigger_fails_once(wait=wait):
+    with DAG(f"trigger_fails_once_{mode}", **COMMON):
         trigger("fails_once", retries=1, retry_delay=RETRY_DELAY, **wait)
 
-    @dag(f"trigger_slow_{mode}", **COMMON)
-    def trigger_slow(wait=wait):
+    with DAG(f"trigger_slow_{mode}", **COMMON):
         trigger("slow", conf={"seconds": 120}, retries=1, retry_delay=RETRY_DELAY, **wait)
 
-    @dag(f"trigger_sleeping_{mode}", **COMMON)
-    def trigger_sleeping(wait=wait):
+    with DAG(f"trigger_sleeping_{mode}", **COMMON):
         trigger("sleeping", **wait)
 
-    @dag(f"wait_for_run_{mode}", **COMMON)
-    def wait_for_run(deferrable=deferrable):
+    with DAG(f"wait_for_run_{mode}", **COMMON):
         common = {"http_conn_id": CONN, "external_run_id": RUN_ID, "deferrable": deferrable, "poke_interval": 1}
         common |= {"timeout": 60, "retries": 0, "external_dag_id": "{{ dag_run.conf['dag'] }}"}
         AstroDagRunSensor(task_id="run", **common)
         AstroTaskSensor(task_id="task", external_task_id="{{ dag_run.conf.get('task', 'answer') }}", **common)
         AstroDagRunSensor(task_id="soft", soft_fail=True, **common)
 
-    @dag(f"wait_for_nothing_{mode}", **COMMON)
-    def wait_for_nothing(deferrable=deferrable):
+    with DAG(f"wait_for_nothing_{mode}", **COMMON):
         common = {"http_conn_id": CONN, "deferrable": deferrable, "poke_interval": 1, "timeout": 3, "retries": 1}
         common |= {"external_dag_id": "quick", "external_run_id": "never", "retry_delay": RETRY_DELAY}
         AstroDagRunSensor(task_id="hard", **common)
@@ -64,22 +57,12 @@ for mode in ("sync", "deferred"):
         AstroDagRunSensor(task_id="missing_dag", **missing, external_dag_id="quik", latest=True)
         AstroTaskSensor(task_id="missing_task", **missing, external_dag_id="quick", external_task_id="no", latest=True)
 
-    @dag(f"wait_for_group_{mode}", **COMMON)
-    def wait_for_group(deferrable=deferrable):
+    with DAG(f"wait_for_group_{mode}", **COMMON):
         common = {"http_conn_id": CONN, "external_run_id": RUN_ID, "deferrable": deferrable, "poke_interval": 1}
         common |= {"timeout": 60, "retries": 0, "external_dag_id": "grouped"}
         AstroTaskSensor(task_id="group", external_task_group_id="inner", **common)
         AstroTaskSensor(task_id="mapped", external_task_ids=["mapped", "inner.one"], **common)
         AstroTaskSensor(task_id="outside", external_task_id="outside", **common)
-
-    trigger_quick()
-    trigger_broken()
-    trigger_fails_once()
-    trigger_slow()
-    trigger_sleeping()
-    wait_for_run()
-    wait_for_nothing()
-    wait_for_group()
 
 
 @dag(**COMMON)
@@ -89,9 +72,7 @@ def trigger_only():
 
 
 for choice in ("fail", "attach", "reset", "skip"):
-
-    @dag(f"existing_{choice}", **COMMON)
-    def existing(choice=choice):
+    with DAG(f"existing_{choice}", **COMMON):
         trigger(
             "quick",
             trigger_run_id="{{ dag_run.conf.get('run_id', '') }}",
@@ -102,16 +83,10 @@ for choice in ("fail", "attach", "reset", "skip"):
             retry_delay=RETRY_DELAY,
         )
 
-    existing()
-
 
 for choice in ("trigger", "unpause", "fail"):
-
-    @dag(f"paused_{choice}", **COMMON)
-    def paused(choice=choice):
+    with DAG(f"paused_{choice}", **COMMON):
         trigger("sleeping", if_paused=choice, retries=2, retry_delay=RETRY_DELAY)
-
-    paused()
 
 
 @dag(**COMMON)

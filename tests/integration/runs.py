@@ -1,0 +1,89 @@
+"""Dag runs of real deployments, as the integration tests start, await and read them: over the plain REST API."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from dev.deployments import Deployment
+
+FINISHED = ("success", "failed")
+POLL_INTERVAL = 0.5
+
+
+@dataclass(frozen=True)
+class Run:
+    """A dag run of a deployment."""
+
+    deployment: Deployment
+    dag_id: str
+    run_id: str
+
+    @property
+    def path(self) -> str:
+        return f"dags/{quote(self.dag_id, safe='')}/dagRuns/{quote(self.run_id, safe='')}"
+
+    def get(self) -> dict[str, Any]:
+        return self.deployment.request("GET", self.path)
+
+    @property
+    def state(self) -> str:
+        return self.get()["state"]
+
+    def wait(self, timeout: float = 120) -> Run:
+        """Wait until it is over."""
+        return self.wait_until(lambda: self.state in FINISHED, f"{self.dag_id} is over", timeout)
+
+    def wait_until(self, condition: Any, what: str, timeout: float = 60) -> Run:
+        deadline = time.monotonic() + timeout
+        while not condition():
+            if time.monotonic() > deadline:
+                states = {task: self.tasks()[task]["state"] for task in self.tasks()}
+                raise TimeoutError(f"not within {timeout:g} s: {what}; tasks: {states}")
+            time.sleep(POLL_INTERVAL)
+        return self
+
+    def tasks(self) -> dict[str, dict[str, Any]]:
+        """Its task instances, by task id, mapped ones as `id[index]`."""
+        instances = self.deployment.request("GET", f"{self.path}/taskInstances")["task_instances"]
+        return {
+            task["task_id"] + (f"[{task['map_index']}]" if task["map_index"] >= 0 else ""): task for task in instances
+        }
+
+    def states(self) -> dict[str, str]:
+        return {name: task["state"] for name, task in self.tasks().items()}
+
+    def task_is(self, task_id: str, *states: str) -> Any:
+        return lambda: self.states().get(task_id) in states
+
+    def xcom(self, task_id: str, key: str = "return_value") -> Any:
+        params = {"stringify": "false"}
+        path = f"{self.path}/taskInstances/{task_id}/xcomEntries/{key}"
+        return self.deployment.request("GET", path, params=params)["value"]
+
+    def log(self, task_id: str, try_number: int | None = None, map_index: int = -1) -> str:
+        """Read the log of a task, by default of its last try, as one text."""
+        number = try_number or self.tasks()[task_id]["try_number"]
+        path = f"{self.path}/taskInstances/{task_id}/logs/{number}"
+        params = {"full_content": "true", "map_index": map_index}
+        answer = self.deployment.request("GET", path, params=params, headers={"Accept": "application/json"})
+        content = answer["content"]
+        return content if isinstance(content, str) else "\n".join(map(str, content))
+
+
+def start(deployment: Deployment, dag_id: str, *, run_id: str | None = None, **body: Any) -> Run:
+    """Trigger a dag run over the plain REST API."""
+    if deployment.generation == 3:
+        body.setdefault("logical_date", None)
+    if run_id:
+        body["dag_run_id"] = run_id
+    answer = deployment.request("POST", f"dags/{quote(dag_id, safe='')}/dagRuns", json=body)
+    return Run(deployment, dag_id, answer["dag_run_id"])
+
+
+def runs_of(deployment: Deployment, dag_id: str) -> dict[str, Run]:
+    """All runs of a dag, by run id."""
+    answer = deployment.request("GET", f"dags/{quote(dag_id, safe='')}/dagRuns", params={"limit": 100})
+    return {run["dag_run_id"]: Run(deployment, dag_id, run["dag_run_id"]) for run in answer["dag_runs"]}
