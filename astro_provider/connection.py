@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import json
 import re
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, cast
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, quote_plus, urlsplit
 
 from astro_provider.api.errors import ConnectionConfigError
 
@@ -78,6 +80,11 @@ class Login:
     login: str
     password: str = field(repr=False)
 
+    @property
+    def basic(self) -> str:
+        """The two as HTTP Basic writes them."""
+        return base64.b64encode(f"{self.login}:{self.password}".encode()).decode()
+
 
 Credentials: TypeAlias = AuthorizationHeader | ClientCredentials | Login | None
 
@@ -132,9 +139,13 @@ class Deployment:
                 secrets |= {value, *value.split()}
             case ClientCredentials(_, secret):
                 secrets.add(secret)
-            case Login(_, password):
-                secrets.add(password)
+            case Login(_, password) as login:
+                secrets |= {password, login.basic}
         secrets |= {urlsplit(proxy).password or "" for proxy in self.http.proxies.values()}
+        # Bodies hold them as a form or as JSON writes them, or as JSON writes JSON.
+        secrets |= {quote_plus(s) for s in secrets}
+        for _ in range(2):
+            secrets |= {json.dumps(s)[1:-1] for s in secrets}
         # Short pieces ("Bearer", "Basic", a content type) are no secrets, and hiding them would hide the message.
         harmless = {"bearer", "basic", "token", "application/json"}
         return tuple(sorted((s for s in secrets if len(s) > 4 and s.lower() not in harmless), key=len, reverse=True))

@@ -7,7 +7,6 @@ once, for the blocking and the async hook, which only carry requests and wait ou
 
 from __future__ import annotations
 
-import base64
 import json
 import re
 import time
@@ -56,6 +55,7 @@ _ERRORS: dict[int, tuple[type[TargetError], str]] = {
 _LONGEST_RETRY_AFTER = 30.0
 _PASSING_STATUSES = (429, 502, 503, 504)
 _MOST_REDIRECTS = 3
+_MOST_DETAIL = 2000
 _TOKEN_SLACK = 60.0
 """Seconds that a token is given up before it expires, so that it does not expire on the way."""
 
@@ -201,8 +201,8 @@ class Exchange:
         match self.deployment.credentials:
             case None:
                 return None
-            case Login(login, password) if generation.NAME == "v1":
-                return "Basic " + base64.b64encode(f"{login}:{password}".encode()).decode()
+            case Login() as login if generation.NAME == "v1":
+                return f"Basic {login.basic}"
             case Login() | ClientCredentials() as credentials:
                 if not self.memory.token or self.memory.token_expires <= self._clock():
                     yield from self._fetch_token(credentials)
@@ -316,7 +316,9 @@ class Exchange:
 
     def _error(self, call: Call[T], request: Request, response: Response) -> AstroError:
         status = response.status
-        detail = self._clean(reasons(response.body) if not _is_html(response) else page_title(response.body))
+        body = self._cleaned(response)
+        # Again, for what JSON wrote otherwise.
+        detail = self._clean(page_title(body) if _is_html(response) else reasons(body))[:_MOST_DETAIL]
         where = f"{request.method} {_shown(request.url)}"
         said = f" It says: {detail.rstrip('.')}." if detail else ""
         if status in (401, 403):
@@ -334,7 +336,7 @@ class Exchange:
         return kind(f"{text} {detail}" if kind is InvalidRequestError else text + said, status=status, detail=detail)
 
     def _not_airflow(self, request: Request, response: Response) -> NotAirflowError:
-        title = self._clean(page_title(response.body))
+        title = page_title(self._cleaned(response))
         return NotAirflowError(
             f"{_shown(request.url)} is no Airflow REST API: it answered {response.status} with an HTML page"
             f"{f' titled {title!r}' if title else ''}. Check Host of connection {self.deployment.conn_id!r} "
@@ -343,7 +345,7 @@ class Exchange:
         )
 
     def _unexpected(self, request: Request, response: Response, expected: str) -> UnexpectedAnswerError:
-        came = self._clean(beginning(response.body))
+        came = beginning(self._cleaned(response))
         return UnexpectedAnswerError(
             f"{self.deployment} answered {request.method} {_shown(request.url)} with {response.status}, "
             f"expected {expected}, but got {came}"
@@ -371,6 +373,10 @@ class Exchange:
         for secret in (*self.deployment.secrets, *filter(None, [self.memory.token])):
             text = text.replace(secret, "***")
         return text
+
+    def _cleaned(self, response: Response) -> bytes:
+        """Clean a body before a part of it is shown, as a part of a credential would not be recognised."""
+        return self._clean(response.body.decode("utf-8", "replace")).encode()
 
 
 def _read_token(raw: JSON) -> tuple[str, float]:

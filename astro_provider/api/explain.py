@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from astro_provider.connection import Credentials
 
 _BEGINNING = 200
-_MOST_REASON = 2000
 _RAISED = re.compile(r"^[\w.]*(Error|Exception|Exit|Interrupt|Warning|Timeout|Failed|Fail)\b(:.*)?$")
 _ERROR_LEVELS = ("error", "critical")
 
@@ -50,7 +49,7 @@ def reasons(body: bytes) -> str:
         )
     else:
         text = str(detail or "")
-    return text[:_MOST_REASON]
+    return text
 
 
 def _field_reason(item: JSON) -> str:
