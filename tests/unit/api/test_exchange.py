@@ -1,0 +1,139 @@
+"""Which generation of the REST API is asked, and what it costs to find out."""
+
+from __future__ import annotations
+
+import pytest
+
+from astro_provider.api import calls
+from astro_provider.api.errors import NotAirflowError, NotFoundError, RequestNotPossible
+from astro_provider.api.exchange import Memory, Request
+from tests.unit import answers
+from tests.unit.target import Target, page, says
+
+
+@pytest.mark.parametrize(("generation", "asked_first"), [("v2", []), ("v1", ["GET /api/v2/dags/d"])])
+def test_the_first_answer_tells_the_generation(generation: str, asked_first: list[str]) -> None:
+    target = Target(generation)
+    target.on("GET", "dags/d", says(target.answers.dag()))
+    client = target.client()
+    for _ in range(2):
+        assert target.run(client.get_dag("d"))["dag_id"] == "d"
+    assert target.asked == [*asked_first, *[f"GET /api/{generation}/dags/d"] * 2]
+
+
+def test_triggering_on_airflow_3_takes_one_request(target: Target) -> None:
+    target.on("POST", "dags/d/dagRuns", says(answers.v2.dag_run("r")))
+    assert target.run(target.client().trigger_dag_run("d", run_id="r"))["dag_run_id"] == "r"
+    assert target.asked == ["POST /api/v2/dags/d/dagRuns"]
+
+
+@pytest.mark.parametrize(("before", "after"), [("v1", "v2"), ("v2", "v1")])
+def test_a_target_that_changed_its_generation_is_found_again(before: str, after: str) -> None:
+    target = Target(after)
+    target.on("GET", "dags/d", says(target.answers.dag()))
+    memory = Memory(generation=calls.GENERATIONS[before])
+    assert target.run(target.client(memory=memory).get_dag("d"))["dag_id"] == "d"
+    assert target.asked == [f"GET /api/{before}/dags/d", f"GET /api/{after}/dags/d"]
+    assert memory.generation is calls.GENERATIONS[after]
+
+
+@pytest.mark.parametrize(("pinned", "runs"), [("v1", "v2"), ("v2", "v1")])
+def test_a_pinned_generation_is_never_left(pinned: str, runs: str) -> None:
+    target = Target(runs)
+    client = target.client(api_version=pinned)
+    with pytest.raises((NotFoundError, NotAirflowError)):
+        target.run(client.request("GET", "pools"))
+    assert target.asked == [f"GET /api/{pinned}/pools"]
+
+
+def test_a_404_of_the_right_generation_is_no_reason_to_ask_the_other(target: Target) -> None:
+    with pytest.raises(NotFoundError):
+        target.run(target.client().request("GET", "pools/none"))
+    assert target.asked == ["GET /api/v2/pools/none"]
+
+
+def test_what_is_no_airflow_at_all_is_said_of_the_first_path_asked(target: Target) -> None:
+    for generation in ("v1", "v2"):
+        target.on("GET", f"/api/{generation}/pools", page("It works!", 404))
+    memory = Memory()
+    with pytest.raises(NotAirflowError, match=r"/api/v2/pools is no Airflow REST API.*titled 'It works!'"):
+        target.run(target.client(memory=memory).request("GET", "pools"))
+    assert memory.generation is None
+
+
+def test_an_error_is_an_answer_of_neither_generation(target: Target) -> None:
+    """A v1 target whose first v1 answer is an error is not known to be v1 yet, but is asked as such."""
+    target_v1 = Target("v1")
+    memory = Memory()
+    with pytest.raises(NotFoundError):
+        target_v1.run(target_v1.client(memory=memory).request("GET", "pools/none"))
+    assert target_v1.asked == ["GET /api/v2/pools/none", "GET /api/v1/pools/none"]
+
+
+def test_the_generation_is_asked_for_only_where_it_is_not_known(target: Target, target_v1: Target) -> None:
+    target_v1.on("GET", "version", says(answers.v1.version()))
+    client = target_v1.client()
+    assert [target_v1.run(client.generation()).NAME for _ in range(2)] == ["v1", "v1"]
+    assert target_v1.asked == ["GET /api/v2/version", "GET /api/v1/version"]
+    assert target.run(target.client(api_version="v1").generation()).NAME == "v1"
+    assert target.asked == []
+
+
+def test_looking_for_what_is_not_there_finds_nothing(target: Target) -> None:
+    assert target.run(target.client().find(lambda api: calls.get_dag(api, "d"))) is None
+    assert target.asked == ["GET /api/v2/dags/d"]
+
+
+def test_what_a_generation_cannot_do_is_said_before_anything_is_asked(target_v1: Target) -> None:
+    client = target_v1.client(api_version="v1")
+    with pytest.raises(RequestNotPossible, match="run_after needs Airflow 3"):
+        target_v1.run(client.trigger_dag_run("d", run_after="2026-01-01"))
+    assert target_v1.asked == []
+
+
+def test_a_request_is_whole(target: Target) -> None:
+    """URL, query, body and headers; what a call sets wins over the connection's headers."""
+    target.on("POST", "dags/d", says({}))
+    client = target.client(headers={"X-Team": "red", "content-type": "text/odd", "X-Own": "no"})
+    flow = client.request(
+        "post",
+        "dags/d",
+        params={"b": True, "many": ["x", "y"], "none": None, "i": 1},
+        body={"ż": 1},
+        headers={"X-Own": "yes"},
+    )
+    assert target.run(flow) == {}
+    [seen] = target.seen
+    assert seen.target == "/api/v2/dags/d?b=true&many=x&many=y&i=1"
+    assert seen.json == {"ż": 1}
+    assert {name: seen.headers[name] for name in ("x-team", "x-own", "content-type", "accept")} == {
+        "x-team": "red",
+        "x-own": "yes",
+        "content-type": "application/json",
+        "accept": "application/json",
+    }
+
+
+def test_a_body_of_text_is_sent_as_it_is_and_none_without_a_content_type(target: Target) -> None:
+    target.on("POST", "x", says({}))
+    client = target.client(headers={"Content-Type": "application/json"})
+    target.run(client.request("POST", "x", body='{"a":  1}'))
+    target.run(client.request("POST", "x"))
+    assert [(seen.body, seen.headers.get("content-type")) for seen in target.seen] == [
+        (b'{"a":  1}', "application/json"),
+        (b"", None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("method", "answer"), [("DELETE", says(None, 204)), ("PATCH", says(None, 204)), ("DELETE", says(""))]
+)
+def test_an_empty_answer_where_it_is_meant_so(target: Target, method: str, answer: object) -> None:
+    target.on(method, "pools/p", answer)
+    assert not target.run(target.client().request(method, "pools/p"))
+
+
+def test_a_request_never_shows_its_headers_or_body() -> None:
+    request = Request("GET", "https://x.example.com", {"Authorization": "Bearer abc"}, b"abc")
+    assert "abc" not in repr(request)
+    assert "abc" not in repr(Memory(token="abc"))
