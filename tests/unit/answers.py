@@ -238,7 +238,7 @@ class V1(Answers):
             "file_token": "a.b.c",
             "owners": ["airflow"],
             "description": None,
-            "schedule_interval": None,
+            "schedule_interval": {"__type": "CronExpression", "value": "@daily"},
             "timetable_description": "Never, external triggers only",
             "tags": [],
             "max_active_tasks": 16,

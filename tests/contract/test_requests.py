@@ -1,0 +1,316 @@
+"""Every request that this package can send is one that Airflow describes; so is every answer of the played Airflow."""
+
+from __future__ import annotations
+
+import inspect
+import types
+from dataclasses import replace
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from astro_provider.api import calls, exchange
+from astro_provider.api.client import Client
+from astro_provider.api.errors import AstroError, ConflictError, InvalidRequestError, NotFoundError, RequestNotPossible
+from astro_provider.api.exchange import Memory, Pause
+from astro_provider.api.waits import RunWait, Wanted
+from astro_provider.connection import Login
+from tests.contract.description import Description, NotAsDescribed, description
+from tests.unit.target_stub import Played
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from astro_provider.api.exchange import Flow, Request, Response
+    from tests.unit.target import Answer, Seen
+
+# Kerberos, one of v1's ways to log in, is unknown to the validator.
+pytestmark = pytest.mark.filterwarnings("ignore:Unsupported scheme type")
+
+DAG = "zażółć.~dag-1"
+RUN = {"v1": "ręczny bieg/1 50%+~.:2026-01-31T06:00:00+00:00", "v2": "A-run_~.:2026-01-31T06:00:00+00:00"}
+"""Airflow 2 takes any run id, Airflow 3 these characters only."""
+
+KEY = "klucz/ż ?&#+%"
+DATE = "2026-01-31T06:00:00+00:00"
+WANTED = Wanted(("success",), ("failed",), ("skipped",))
+
+
+class Target(Played):
+    """A played Airflow that checks every request, and every answer of its own."""
+
+    def __init__(self, generation: str) -> None:
+        super().__init__(generation)
+        self.requests: list[Request] = []
+        self.run_id = RUN[generation]
+        self.dags = {DAG: False, "zażółć": False, "paused": True}
+        self.groups = {"group": ["group.inside"]}
+        self.page_limit = 2
+        self.has_run(self.run_id, "running", "failed", dag_id=DAG)
+        self.has_run("queued", "queued", dag_id="paused")
+        log = self.answers.log()
+        self.has_task("extract", "failed", run_id=self.run_id, dag_id=DAG, log=log)
+        self.has_task("load.ż", "failed", run_id=self.run_id, dag_id=DAG, log=log, map_index=3, try_number=2)
+        self.has_task("group.inside", "success", run_id=self.run_id, dag_id=DAG)
+        self.has_xcom(KEY, {"rows": [1, None]})
+
+    def client(self, *credentials: Any, **options: Any) -> Client:
+        # What the description of each generation asks for; v2's login has a test of its own.
+        if not credentials and self.generation == "v1":
+            credentials = (Login("user", "pass word"),)
+        return Recording(super().client(*credentials, **options))
+
+    def _carry(self, step: Request | Pause) -> Response | None:
+        if not isinstance(step, Pause):
+            request = replace(step, url=step.url.replace("/dz3uu847", "", 1))
+            self.requests.append(request)
+            self._described.check_request(request)
+        return super()._carry(step)
+
+    def answer(self, seen: Seen) -> Answer:
+        answer = super().answer(seen)
+        if self._asked_generation == self.generation:
+            self._described.check_answer(self.requests[-1], answer)
+        return answer
+
+    @property
+    def _described(self) -> Description:
+        is_login = urlsplit(self.requests[-1].url).path.startswith("/auth/")
+        return description("auth" if is_login else self._asked_generation)
+
+    @property
+    def _asked_generation(self) -> str:
+        """A target of Airflow 2 is asked as if it were one of Airflow 3 at first, with its very first request."""
+        return "v1" if urlsplit(self.requests[-1].url).path.startswith("/api/v1/") else "v2"
+
+
+class Recording(Client):
+    """A client that notes which of its methods are called."""
+
+    called: set[str] = set()
+
+    def __init__(self, client: Client) -> None:
+        super().__init__(client.deployment, client.memory, client._clock)  # a copy, but for the class
+
+    def __getattribute__(self, name: str) -> Any:
+        Recording.called.add(name)
+        return super().__getattribute__(name)
+
+
+FLOWS: dict[str, Callable[[Client, str], Flow[Any]]] = {
+    "test": lambda client, run: client.test(),
+    "generation": lambda client, run: client.generation(),
+    "any endpoint": lambda client, run: client.request("get", "/pools", params={"limit": 1, "offset": None}),
+    "any endpoint with a body": lambda client, run: client.request("PATCH", "dags/paused", body={"is_paused": True}),
+    "any endpoint with text": lambda client, run: client.request("PATCH", "dags/paused", body='{"is_paused": true}'),
+    "all pages": lambda client, run: client.all_pages("dags", params={"tags": ["daily", "ż"], "paused": False}),
+    "get dag": lambda client, run: client.get_dag(DAG),
+    "pause": lambda client, run: client.set_paused(DAG, paused=True),
+    "unpause": lambda client, run: client.set_paused(DAG, paused=False),
+    "trigger": lambda client, run: client.trigger_dag_run(DAG),
+    "trigger with nothing in it": lambda client, run: client.trigger_dag_run(DAG, logical_date="None", conf={}),
+    "trigger with everything": lambda client, run: client.trigger_dag_run(
+        DAG,
+        run_id="new~run+1:ok",
+        logical_date=datetime(2026, 2, 1),
+        data_interval_start="2026-02-01T00:00:00Z",
+        data_interval_end=datetime(2026, 2, 2, tzinfo=timezone.utc),
+        conf={"rows": (1, 2), "ż": None},
+        note="a\nnote",
+    ),
+    "get run": lambda client, run: client.get_dag_run(DAG, run),
+    "find run": lambda client, run: client.find_dag_run(DAG, "no-such-run"),
+    "find by logical date": lambda client, run: client.find_by_logical_date(DAG, DATE),
+    "list dags": lambda client, run: client.list_dags(tags=["daily"], dag_id_pattern="ż", limit=3, paused=False),
+    "list pools": lambda client, run: client.list_pools(),
+    "list runs": lambda client, run: client.list_dag_runs(
+        DAG,
+        state=["failed", "success"],
+        order_by="-logical_date",
+        logical_date_gte=DATE,
+        logical_date_lte=DATE,
+        run_after_gte=DATE,
+        start_date_gte=DATE,
+        end_date_lte=DATE,
+        limit=1,
+    ),
+    "list runs of all dags": lambda client, run: client.list_dag_runs("~"),
+    "cancel": lambda client, run: client.cancel_dag_run(DAG, run),
+    "clear": lambda client, run: client.clear_dag_run(DAG, run, only_failed=False),
+    "clear what failed": lambda client, run: client.clear_dag_run(DAG, run, only_failed=True),
+    "list tasks": lambda client, run: client.list_task_instances(DAG, run),
+    "list tasks of a group": lambda client, run: client.list_task_instances(
+        DAG, run, group_id="group", state=["success"]
+    ),
+    "log": lambda client, run: client.get_task_log(DAG, run, "extract"),
+    "log of a mapped task": lambda client, run: client.get_task_log(DAG, run, "load.ż", map_index=3),
+    "log of a try": lambda client, run: client.get_task_log(DAG, run, "load.ż", try_number=2, map_index=3),
+    "xcom": lambda client, run: client.get_xcom(DAG, run, "extract", key=KEY),
+    "xcom of a mapped task": lambda client, run: client.get_xcom(DAG, run, "load.ż", key=KEY, map_index=3),
+    "wait": lambda client, run: client.wait_for_dag_run(
+        DAG, run, poke_interval=5, timeout=60, on_change=print, on_trouble=print
+    ),
+    "describe a failure": lambda client, run: client.describe_failure(
+        {"dag_id": DAG, "dag_run_id": run}  # type: ignore[typeddict-item]
+    ),
+    "wait for a run": lambda client, run: _watched(client, run_id=run, known=True),
+    "wait for a run that is paused": lambda client, run: _watched(client, "paused", run_id="queued", known=True),
+    "wait for a logical date": lambda client, run: _watched(client, logical_dates=[DATE, "2020-01-01T00:00:00+00:00"]),
+    "wait for the newest run": lambda client, run: _watched(client, latest=True),
+    "wait for tasks": lambda client, run: _watched(
+        client, run_id=run, task_ids=["extract", "load.ż"], check_existence=True
+    ),
+    "wait for a group": lambda client, run: _watched(client, run_id=run, group_id="group", check_existence=True),
+    "wait for a group that is not there": lambda client, run: _watched(client, run_id=run, group_id="nowhere"),
+}
+
+ONLY_V2: dict[str, Callable[[Client, str], Flow[Any]]] = {
+    "trigger later": lambda client, run: client.trigger_dag_run(
+        DAG, run_after="2030-01-01T00:00:00Z", partition_key="2026-01-31|ż"
+    ),
+}
+
+TROUBLES: dict[str, tuple[type[AstroError], Callable[[Client, str], Flow[Any]]]] = {
+    "no such dag": (NotFoundError, lambda client, run: client.get_dag("zażółc")),
+    "no such run": (NotFoundError, lambda client, run: client.get_dag_run(DAG, "none")),
+    "no such task": (
+        NotFoundError,
+        lambda client, run: _watched(client, run_id=run, task_ids=["none"], check_existence=True),
+    ),
+    "no such xcom": (NotFoundError, lambda client, run: client.get_xcom(DAG, run, "extract", key="none")),
+    "no such log": (NotFoundError, lambda client, run: client.get_task_log(DAG, run, "extract", try_number=9)),
+    "the run is there": (ConflictError, lambda client, run: client.trigger_dag_run(DAG, run_id=run)),
+    "the logical date is there": (
+        ConflictError,
+        lambda client, run: client.trigger_dag_run(DAG, logical_date=DATE),
+    ),
+}
+
+
+def _watched(client: Client, dag_id: str = DAG, **what: Any) -> Flow[Any]:
+    deadline = client._clock() + 12
+    return RunWait(dag_id, WANTED, **what).watch(client, poke_interval=5, deadline=deadline, tell=print, warn=print)
+
+
+def flows(generation: str) -> dict[str, Callable[[Client, str], Flow[Any]]]:
+    return FLOWS | (ONLY_V2 if generation == "v2" else {})
+
+
+@pytest.fixture(params=["v1", "v2"])
+def target(request: pytest.FixtureRequest) -> Target:
+    return Target(request.param)
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["known", "new"])
+@pytest.mark.parametrize(
+    ("generation", "name"), [(generation, name) for generation in ("v1", "v2") for name in flows(generation)]
+)
+def test_a_request_is_described(generation: str, name: str, known: bool) -> None:
+    target = Target(generation)
+    client = target.client(memory=Memory(calls.GENERATIONS[generation] if known else None))
+    target.run(flows(generation)[name](client, target.run_id))
+    assert name == "generation" or [request for request in target.requests if f"/api/{generation}/" in request.url]
+
+
+@pytest.mark.parametrize("name", TROUBLES)
+def test_a_request_that_is_in_vain_is_described(target: Target, name: str) -> None:
+    error, flow = TROUBLES[name]
+    client = target.client(memory=Memory(calls.GENERATIONS[target.generation]))
+    with pytest.raises(error):
+        target.run(flow(client, target.run_id))
+    assert target.requests
+
+
+def test_what_the_target_does_not_take_is_answered_as_described() -> None:
+    with pytest.raises(InvalidRequestError, match="does not match the pattern"):
+        (v2 := Target("v2")).run(v2.client().trigger_dag_run(DAG, run_id="no space"))
+
+
+@pytest.mark.parametrize("field", ["run_after", "partition_key"])
+def test_what_v1_does_not_describe_is_not_sent(field: str) -> None:
+    target = Target("v1")
+    client = target.client(memory=Memory(calls.GENERATIONS["v1"]))
+    with pytest.raises(RequestNotPossible):
+        target.run(client.trigger_dag_run(DAG, **{field: "2030-01-01T00:00:00Z"}))  # type: ignore[arg-type]
+    assert not target.requests
+
+
+def test_the_request_for_a_token_is_described() -> None:
+    target = Target("v2")
+    target.run(target.client(Login("user", 'p"a:ss ż')).get_dag(DAG))
+    assert urlsplit(target.requests[0].url).path == "/auth/token"
+    assert target.requests[1].headers["Authorization"] == "Bearer token-of-a-login"
+
+
+def test_every_call_has_such_a_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call that is added without one is named here."""
+    asked: set[str] = set()
+
+    def noting(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def noted(*arguments: Any, **options: Any) -> Any:
+            asked.add(name)
+            return function(*arguments, **options)
+
+        return noted
+
+    ours = {name: function for name, function in vars(calls).items() if _is_ours(function, calls)}
+    for name, function in ours.items():
+        monkeypatch.setattr(calls, name, noting(name, function))
+    for generation in ("v1", "v2"):
+        for flow in flows(generation).values():
+            target = Target(generation)
+            target.run(flow(target.client(), target.run_id))
+    assert set(ours) - asked == set()
+
+
+def test_every_flow_of_the_client_has_such_a_test() -> None:
+    Recording.called.clear()
+    for flow in flows("v2").values():
+        target = Target("v2")
+        target.run(flow(target.client(), target.run_id))
+    offered = {
+        name
+        for owner in (Client, exchange.Exchange)
+        for name, function in vars(owner).items()
+        if inspect.isfunction(function) and not name.startswith("_")
+    }
+    assert offered - Recording.called == set()
+
+
+def _is_ours(thing: object, module: types.ModuleType) -> bool:
+    return inspect.isfunction(thing) and thing.__module__ == module.__name__ and not thing.__name__.startswith("_")
+
+
+def _requests_that_are_wrong() -> Iterator[Any]:
+    wrong: dict[str, tuple[str, str, bytes | None]] = {
+        "no such path": ("GET", "/api/{v}/runs", None),
+        "a slash in an id": ("GET", "/api/{v}/dags/a/b/c/d", None),
+        "no such method": ("PUT", "/api/{v}/pools", None),
+        "an unknown parameter": ("GET", "/api/{v}/dags/d/dagRuns?limits=1", None),
+        "a parameter that is no number": ("GET", "/api/{v}/dags/d/dagRuns?limit=many", None),
+        "a parameter twice": ("GET", "/api/{v}/dags/d/dagRuns?limit=1&limit=2", None),
+        "a body where none belongs": ("GET", "/api/{v}/pools", b"{}"),
+        "no body": ("POST", "/api/{v}/dags/d/dagRuns", None),
+        "an unknown key": ("POST", "/api/{v}/dags/d/dagRuns", b'{"logical_date": null, "run_id": "r"}'),
+        "no date": ("POST", "/api/{v}/dags/d/dagRuns", b'{"logical_date": "today"}'),
+        "a conf that is no object": ("POST", "/api/{v}/dags/d/dagRuns", b'{"logical_date": null, "conf": []}'),
+        "an unknown state": ("PATCH", "/api/{v}/dags/d/dagRuns/r", b'{"state": "cancelled"}'),
+    }
+    for generation in ("v1", "v2"):
+        for name, (method, path, body) in wrong.items():
+            yield pytest.param(generation, method, path.format(v=generation), body, id=f"{generation}-{name}")
+    yield pytest.param("v2", "POST", "/api/v2/dags/d/dagRuns", b"{}", id="v2-no logical date")
+    yield pytest.param("v1", "POST", "/api/v1/dags/d/dagRuns", b'{"run_after": "2030-01-01T00:00:00Z"}', id="v1-later")
+
+
+@pytest.mark.parametrize(("generation", "method", "path", "body"), list(_requests_that_are_wrong()))
+def test_these_tests_notice(generation: str, method: str, path: str, body: bytes | None) -> None:
+    """A validator that lets all of this pass would prove nothing."""
+    headers = {"Content-Type": "application/json", "Authorization": "Basic dXNlcjpwYXNz"}
+    if generation == "v2":
+        headers["Authorization"] = "Bearer token"
+    request = exchange.Request(method, f"https://target.example.com{path}", headers, body)
+    with pytest.raises(NotAsDescribed):
+        description(generation).check_request(request)

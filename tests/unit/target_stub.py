@@ -1,0 +1,300 @@
+"""An Airflow that is played: it keeps dags, runs and tasks, and answers as Airflow 2 or Airflow 3 would."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+from tests.unit.server import Server
+from tests.unit.target import Answer, Target, says
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.unit.target import Seen
+
+_ALLOWED_RUN_ID = re.compile(r"^[A-Za-z0-9_.~:+-]+$")
+_UNIQUE = {
+    "reason": "Unique constraint violation",
+    "statement": "hidden",
+    "orig_error": "hidden",
+    "message": "Serious error when handling your request.",
+}
+"""All that Airflow 3 says of a run that is there already, whatever clashes."""
+
+
+class Played(Target):
+    """
+    Answers what nothing was said about (see ``Target.on``) from what it keeps.
+
+    :ivar dags: id to whether the dag is paused
+    :ivar course: states that a new or cleared run goes through, one a look; the last one stays
+    """
+
+    def __init__(self, generation: str = "v2", *arguments: Any, **options: Any) -> None:
+        super().__init__(generation, *arguments, **options)
+        self.dags: dict[str, bool] = {"d": False}
+        self.course: list[str] = ["queued", "running", "success"]
+        self.page_limit = 100
+        self.groups: dict[str, list[str]] = {}
+        self.cleared: list[tuple[str, bool]] = []
+        self._runs: dict[tuple[str, str], dict[str, Any]] = {}
+        self._ahead: dict[tuple[str, str], list[str]] = {}
+        self._tasks: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
+        self._logs: dict[tuple[str, int, int], dict[str, Any]] = {}
+        self._xcoms: dict[str, Any] = {}
+
+    # What a test sets up and looks at.
+
+    def has_run(self, run_id: str, *course: str, dag_id: str = "d", **fields: Any) -> None:
+        """Put a run there, that goes through these states."""
+        if self.generation == "v1" and "logical_date" in fields:
+            fields["execution_date"] = fields["logical_date"]
+        self._runs[dag_id, run_id] = self.answers.dag_run(run_id, course[0], dag_id=dag_id, **fields)
+        self._ahead[dag_id, run_id] = list(course)
+
+    def has_task(
+        self,
+        task_id: str,
+        state: str | None,
+        *,
+        run_id: str,
+        dag_id: str = "d",
+        log: dict[str, Any] | None = None,
+        **fields: Any,
+    ) -> None:
+        """Put a task instance of a run there; ``log`` is of its only try."""
+        instance = self.answers.task_instance(task_id, state, dag_id=dag_id, dag_run_id=run_id, **fields)
+        self._tasks[dag_id, run_id].append(instance)
+        if log is not None:
+            self._logs[task_id, instance["map_index"], instance["try_number"]] = log
+
+    def has_xcom(self, key: str, value: Any) -> None:
+        """Put an XCom there, of whichever task."""
+        self._xcoms[key] = value
+
+    def forget_tasks(self, run_id: str) -> None:
+        """Take the task instances of a run away."""
+        self._tasks.pop(("d", run_id), None)
+
+    def forget_run(self, run_id: str) -> None:
+        """Take a run away."""
+        del self._runs["d", run_id]
+
+    @property
+    def runs(self) -> dict[str, dict[str, Any]]:
+        """Run id to run, of all dags."""
+        return {run_id: run for (_, run_id), run in self._runs.items()}
+
+    def triggered(self) -> list[dict[str, Any]]:
+        """Bodies of the requests that would create a run."""
+        return [seen.json for seen in self.seen if seen.method == "POST" and seen.path.endswith("/dagRuns")]
+
+    # What it answers.
+
+    def _nothing_there(self, seen: Seen) -> Answer:
+        if seen.path == "/auth/token" and seen.method == "POST" and self.generation == "v2":
+            return says({"access_token": "token-of-a-login"}, 201)
+        api = f"/api/{self.generation}/"
+        if not seen.path.startswith(api):
+            return super()._nothing_there(seen)
+        for pattern, play in self._PLAYS.items():
+            method, _, path = pattern.partition(" ")
+            found = re.fullmatch(path, seen.path.removeprefix(api))
+            if found and method == seen.method:
+                return play(self, seen, *map(unquote, found.groups()))
+        return super()._nothing_there(seen)
+
+    def _missing(self, what: str) -> Answer:
+        return says(self.answers.error(404, f"{what} was not found"), 404)
+
+    def _version(self, seen: Seen) -> Answer:
+        return says(self.answers.version())
+
+    def _page(self, seen: Seen, key: str, items: list[dict[str, Any]]) -> Answer:
+        limit = min(int(seen.query.get("limit", ["50"])[0]), self.page_limit)
+        offset = int(seen.query.get("offset", ["0"])[0])
+        return says(self.answers.collection(key, *items[offset : offset + limit], total=len(items)))
+
+    def _list_dags(self, seen: Seen) -> Answer:
+        part = seen.query.get("dag_id_pattern", [""])[0]
+        return self._page(
+            seen, "dags", [self.answers.dag(d, is_paused=p) for d, p in sorted(self.dags.items()) if part in d]
+        )
+
+    def _list_pools(self, seen: Seen) -> Answer:
+        return self._page(seen, "pools", [self.answers.pool(name) for name in ("default_pool", "narrow")])
+
+    def _dag(self, seen: Seen, dag_id: str) -> Answer:
+        if dag_id not in self.dags:
+            return self._missing(f"Dag {dag_id!r}")
+        if seen.method == "PATCH":
+            self.dags[dag_id] = seen.json["is_paused"]
+        return says(self.answers.dag(dag_id, is_paused=self.dags[dag_id]))
+
+    def _task(self, seen: Seen, dag_id: str, task_id: str) -> Answer:
+        known = {task["task_id"] for tasks in self._tasks.values() for task in tasks}
+        return says(self.answers.task(task_id)) if task_id in known else self._missing(f"Task {task_id!r}")
+
+    def _trigger(self, seen: Seen, dag_id: str) -> Answer:
+        if dag_id not in self.dags:
+            return self._missing(f"Dag {dag_id!r}")
+        return (self._trigger_v1 if self.generation == "v1" else self._trigger_v2)(dag_id, **seen.json)
+
+    def _trigger_v1(self, dag_id: str, dag_run_id: str | None = None, **fields: Any) -> Answer:
+        if unknown := {"run_after", "partition_key"} & set(fields):
+            return says(self.answers.error(400, f"{{'{unknown.pop()}': ['Unknown field.']}}"), 400)
+        date = fields.pop("logical_date", datetime.now(timezone.utc).isoformat())
+        run_id = dag_run_id or f"manual__{date}"
+        for run in self._of(dag_id):
+            if _same(run["execution_date"], date):
+                return self._conflict(
+                    f"DAGRun with DAG ID: '{dag_id}' and DAGRun logical date: '{date}' already exists"
+                )
+        if (dag_id, run_id) in self._runs:
+            return self._conflict(f"DAGRun with DAG ID: '{dag_id}' and DAGRun ID: '{run_id}' already exists")
+        return self._new(dag_id, run_id, logical_date=date, execution_date=date, **fields)
+
+    def _trigger_v2(self, dag_id: str, dag_run_id: str | None = None, **fields: Any) -> Answer:
+        if "logical_date" not in fields:
+            missing = {"type": "missing", "loc": ["body", "logical_date"], "msg": "Field required", "input": fields}
+            return says({"detail": [missing]}, 422)
+        run_id = dag_run_id or "manual__2026-01-31T06:00:00+00:00_aBcDeFgH"
+        if not _ALLOWED_RUN_ID.match(run_id):
+            return says(self.answers.error(400, f"The run_id provided '{run_id}' does not match the pattern"), 400)
+        same_date = any(_same(run["logical_date"], fields["logical_date"]) for run in self._of(dag_id))
+        if (dag_id, run_id) in self._runs or same_date:
+            return self._conflict(_UNIQUE)
+        fields.setdefault("run_after", "2026-01-31T06:00:00Z")
+        return self._new(dag_id, run_id, **fields)
+
+    def _conflict(self, detail: Any) -> Answer:
+        return says(self.answers.error(409, detail), 409)
+
+    def _new(self, dag_id: str, run_id: str, **fields: Any) -> Answer:
+        run = self.answers.dag_run(
+            run_id, "queued", **{**fields, "dag_id": dag_id, "start_date": None, "end_date": None}
+        )
+        self._runs[dag_id, run_id] = run
+        self._ahead[dag_id, run_id] = list(self.course)
+        return says(run)
+
+    def _of(self, dag_id: str) -> list[dict[str, Any]]:
+        return [run for (dag, _), run in self._runs.items() if dag_id in (dag, "~")]
+
+    def _list_runs(self, seen: Seen, dag_id: str) -> Answer:
+        if dag_id not in (*self.dags, "~") and self.generation == "v2":
+            return self._missing(f"Dag {dag_id!r}")
+        date = "execution_date" if self.generation == "v1" else "logical_date"
+        runs = self._of(dag_id)
+        for bound in ("gte", "lte"):
+            if wanted := seen.query.get(f"{date}_{bound}"):
+                runs = [run for run in runs if run[date] and _within(run[date], bound, wanted[0])]
+        if wanted := seen.query.get("run_after_lte"):
+            runs = [run for run in runs if _within(run["run_after"], "lte", wanted[0])]
+        order = seen.query.get("order_by", ["dag_run_id"])[0]
+        runs.sort(key=lambda run: run[order.lstrip("-")] or "", reverse=order.startswith("-"))
+        for run in runs:
+            self._look(run["dag_id"], run["dag_run_id"])
+        return self._page(seen, "dag_runs", runs)
+
+    def _look(self, dag_id: str, run_id: str) -> None:
+        """Let a run go on by one state; one of a paused dag stays queued."""
+        run, ahead = self._runs[dag_id, run_id], self._ahead[dag_id, run_id]
+        if not self.dags.get(dag_id):
+            run["state"] = ahead.pop(0) if len(ahead) > 1 else ahead[0]
+
+    def _run(self, seen: Seen, dag_id: str, run_id: str) -> Answer:
+        if (dag_id, run_id) not in self._runs:
+            return self._missing(f"Dag run {run_id!r}")
+        if seen.method == "PATCH":
+            self._runs[dag_id, run_id]["state"] = seen.json["state"]
+            self._ahead[dag_id, run_id] = [seen.json["state"]]
+        else:
+            self._look(dag_id, run_id)
+        return says(self._runs[dag_id, run_id])
+
+    def _clear_run(self, seen: Seen, dag_id: str, run_id: str) -> Answer:
+        if (dag_id, run_id) not in self._runs:
+            return self._missing(f"Dag run {run_id!r}")
+        self._clear(dag_id, run_id, only_failed=seen.json.get("only_failed", False))
+        return says(self._runs[dag_id, run_id])
+
+    def _clear_tasks(self, seen: Seen, dag_id: str) -> Answer:
+        run_id = seen.json["dag_run_id"]
+        if (dag_id, run_id) not in self._runs:
+            return self._missing(f"Dag run {run_id!r}")
+        self._clear(dag_id, run_id, only_failed=seen.json["only_failed"])
+        named = ("task_id", "dag_id", "dag_run_id", "execution_date")
+        return says({"task_instances": [{k: task[k] for k in named} for task in self._tasks[dag_id, run_id]]})
+
+    def _clear(self, dag_id: str, run_id: str, *, only_failed: bool) -> None:
+        self.cleared.append((run_id, only_failed))
+        self._runs[dag_id, run_id]["state"] = "queued"
+        self._ahead[dag_id, run_id] = list(self.course)
+
+    def _list_tasks(self, seen: Seen, dag_id: str, run_id: str) -> Answer:
+        if (dag_id, run_id) not in self._runs and self.generation == "v2":  # Airflow 2 lists none
+            return self._missing(f"Dag run {run_id!r}")
+        tasks = self._tasks[dag_id, run_id]
+        if states := seen.query.get("state"):
+            tasks = [task for task in tasks if task["state"] in states]
+        if group := seen.query.get("task_group_id"):
+            if group[0] not in self.groups:
+                detail = {"reason": "not_found", "message": f"Task group {group[0]} not found"}
+                return says(self.answers.error(404, detail), 404)  # type: ignore[arg-type]
+            tasks = [task for task in tasks if task["task_id"] in self.groups[group[0]]]
+        return self._page(seen, "task_instances", tasks)
+
+    def _task_instance(self, seen: Seen, dag_id: str, run_id: str, task_id: str, map_index: str = "-1") -> Answer:
+        for task in self._tasks[dag_id, run_id]:
+            if (task["task_id"], task["map_index"]) == (task_id, int(map_index)):
+                return says(task)
+        return self._missing(f"Task instance {task_id!r}")
+
+    def _log(self, seen: Seen, dag_id: str, run_id: str, task_id: str, try_number: str) -> Answer:
+        map_index = int(seen.query["map_index"][0])
+        log = self._logs.get((task_id, map_index, int(try_number)))
+        return says(log) if log else self._missing("Task instance")
+
+    def _xcom(self, seen: Seen, dag_id: str, run_id: str, task_id: str, key: str) -> Answer:
+        return says(self.answers.xcom(self._xcoms[key])) if key in self._xcoms else self._missing(f"XCom {key!r}")
+
+    _PLAYS: dict[str, Callable[..., Answer]] = {
+        "GET version": _version,
+        "GET dags": _list_dags,
+        "GET pools": _list_pools,
+        "GET dags/([^/]+)": _dag,
+        "PATCH dags/([^/]+)": _dag,
+        "GET dags/([^/]+)/tasks/([^/]+)": _task,
+        "POST dags/([^/]+)/dagRuns": _trigger,
+        "GET dags/([^/]+)/dagRuns": _list_runs,
+        "POST dags/([^/]+)/clearTaskInstances": _clear_tasks,
+        "GET dags/([^/]+)/dagRuns/([^/]+)": _run,
+        "PATCH dags/([^/]+)/dagRuns/([^/]+)": _run,
+        "POST dags/([^/]+)/dagRuns/([^/]+)/clear": _clear_run,
+        "GET dags/([^/]+)/dagRuns/([^/]+)/taskInstances": _list_tasks,
+        "GET dags/([^/]+)/dagRuns/([^/]+)/taskInstances/([^/]+)": _task_instance,
+        "GET dags/([^/]+)/dagRuns/([^/]+)/taskInstances/([^/]+)/([0-9]+)": _task_instance,
+        "GET dags/([^/]+)/dagRuns/([^/]+)/taskInstances/([^/]+)/logs/([0-9]+)": _log,
+        "GET dags/([^/]+)/dagRuns/([^/]+)/taskInstances/([^/]+)/xcomEntries/([^/]+)": _xcom,
+    }
+
+
+class PlayedServer(Played, Server):
+    """The same, behind a real socket."""
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text.replace("Z", "+00:00"))
+
+
+def _same(one: str | None, other: str | None) -> bool:
+    return one is not None and other is not None and _moment(one) == _moment(other)
+
+
+def _within(text: str, bound: str, limit: str) -> bool:
+    return _moment(text) >= _moment(limit) if bound == "gte" else _moment(text) <= _moment(limit)
