@@ -237,7 +237,7 @@ def test_a_target_that_sends_secrets_back_does_not_get_them_shown(
         assert not [secret for secret in secrets if secret in str(caught.value) + detail + repr(caught.value)]
 
 
-@pytest.mark.parametrize("secret", ["token-" * 8, 'quo"te\\and ż', "per cent&=%"])
+@pytest.mark.parametrize("secret", ["hush-" * 9, 'quo"te\\and ż', "per cent&=%"])
 @pytest.mark.parametrize("before", [0, 150, 190, 196, 1990])
 @pytest.mark.parametrize("status", [200, 400])
 def test_no_part_of_a_secret_is_shown_however_it_is_written(
