@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, cast
-from urllib.parse import SplitResult, quote_plus, urlsplit
+from urllib.parse import SplitResult, quote, quote_plus, urlsplit
 
 from astro_provider.api.errors import ConnectionConfigError
 
@@ -41,7 +41,9 @@ _HTTP_OPTION_KEYS = (
     "verify_ssl",
 )
 _COPIED_TAIL = re.compile(r"(/home|/api/v[12])?/*$")
-_HOST = re.compile(r"^(\[[0-9a-fA-F:.%]+\]|[^\s\[\]/?#@:\\<>{}|\"'`^]+)$")
+_HEADER_NAME = re.compile(r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")
+_LONGEST_TIMEOUT = 86_400.0
+_HOST = re.compile(r"^(\[[0-9a-fA-F:.%]+\]|[\w.-]+)$")
 
 
 class AirflowConnection(Protocol):
@@ -142,13 +144,14 @@ class Deployment:
             case Login(_, password) as login:
                 secrets |= {password, login.basic}
         secrets |= {urlsplit(proxy).password or "" for proxy in self.http.proxies.values()}
-        # Bodies hold them as a form or as JSON writes them, or as JSON writes JSON.
-        secrets |= {quote_plus(s) for s in secrets}
-        for _ in range(2):
-            secrets |= {json.dumps(s)[1:-1] for s in secrets}
         # Short pieces ("Bearer", "Basic", a content type) are no secrets, and hiding them would hide the message.
         harmless = {"bearer", "basic", "token", "application/json"}
-        return tuple(sorted((s for s in secrets if len(s) > 4 and s.lower() not in harmless), key=len, reverse=True))
+        secrets = {secret for secret in secrets if len(secret) > 4 and secret.lower() not in harmless}
+        # Bodies hold them as a form or as JSON writes them, or as JSON writes JSON.
+        secrets |= {quote_plus(secret) for secret in secrets}
+        for _ in range(2):
+            secrets |= {json.dumps(secret)[1:-1] for secret in secrets}
+        return tuple(sorted(secrets, key=len, reverse=True))
 
     @cached_property
     def fingerprint(self) -> str:
@@ -169,7 +172,8 @@ def read_connection(connection: AirflowConnection, extra: Mapping[str, Any]) -> 
     :return: the Deployment
     :raise ConnectionConfigError: naming connection and field, with what is expected there
     """
-    if not isinstance(extra, dict) or (not extra and (connection.extra or "").strip() not in ("", "{}")):
+    written = "".join((connection.extra or "").split())
+    if not isinstance(extra, dict) or (not extra and written not in ("", "{}")):
         raise ConnectionConfigError(connection.conn_id, "Extra", "expected a JSON object")
     reader = _Reader(connection, extra)
     return Deployment(
@@ -225,7 +229,7 @@ class _Reader:
     @staticmethod
     def _path(parts: SplitResult) -> str:
         # What is copied from the browser ends in /home, what is copied from documentation in /api/v2.
-        return _COPIED_TAIL.sub("", parts.path)
+        return quote(_COPIED_TAIL.sub("", parts.path), safe="/%:@!$&'()*+,;=~")
 
     def credentials(self) -> Credentials:
         login, password = self.connection.login, self.connection.password
@@ -271,26 +275,53 @@ class _Reader:
 
     def headers(self) -> dict[str, str]:
         ours = {*_OAUTH_KEYS, *_HTTP_OPTION_KEYS, "api_version"}
-        return {k: self._header(f'Extra "{k}"', v) for k, v in self.extra.items() if k not in ours}
+        headers = {k: self._header(f'Extra "{k}"', v) for k, v in self.extra.items() if k not in ours}
+        if odd := [name for name in headers if not _HEADER_NAME.match(name)]:
+            raise self.wrong(f"Extra {odd[0]!r}", "it is sent as a header, but is no name of a header")
+        return headers
 
     def http_options(self) -> HttpOptions:
         if _is_true(self.extra.get("srv_lookup", False)):
             raise self.wrong('Extra "srv_lookup"', "a Deployment has a URL, no DNS SRV record; leave it out")
-        verify = self.extra.get("verify", self.extra.get("verify_ssl", True))
-        if isinstance(verify, str) and verify.lower() in ("true", "false"):
-            verify = _is_true(verify)
-        cert = self.extra.get("cert")
-        proxies = self.extra.get("proxies", self.extra.get("proxy")) or {}
-        if isinstance(proxies, str):
-            proxies = {"http": proxies, "https": proxies}
         return HttpOptions(
             timeout=self._timeout(),
-            verify=verify,
-            cert=(cert[0], cert[1]) if isinstance(cert, list) else cert,
-            proxies=proxies,
+            verify=self._verify(),
+            cert=self._cert(),
+            proxies=self._proxies(),
             trust_env=_is_true(self.extra.get("trust_env", True)),
             allow_redirects=_is_true(self.extra.get("allow_redirects", True)),
         )
+
+    def _either(self, key: str, other_key: str) -> object:
+        value: object = self.extra.get(key)
+        return self.extra.get(other_key) if value is None else value
+
+    def _verify(self) -> bool | str:
+        value = self._either("verify", "verify_ssl")
+        if value is None or value == "":
+            return True
+        if isinstance(value, bool) or (isinstance(value, str) and value.lower() in ("true", "false")):
+            return _is_true(value)
+        if not isinstance(value, str):
+            raise self.wrong('Extra "verify"', "expected true, false or the path of a CA bundle")
+        return value
+
+    def _cert(self) -> str | tuple[str, str] | None:
+        match self.extra.get("cert"):
+            case None | "":
+                return None
+            case str(path):
+                return path
+            case [str(path), str(key_path)]:
+                return path, key_path
+        raise self.wrong('Extra "cert"', "expected a path, or [path of the certificate, path of its key]")
+
+    def _proxies(self) -> dict[str, str]:
+        value = self._either("proxies", "proxy") or {}
+        proxies = {"http": value, "https": value} if isinstance(value, str) else value
+        if not isinstance(proxies, dict) or not all(map(_is_url, proxies.values())):
+            raise self.wrong('Extra "proxies"', "expected a URL, or an object of scheme to URL")
+        return {scheme: proxy if "://" in proxy else f"http://{proxy}" for scheme, proxy in proxies.items()}
 
     def _timeout(self) -> tuple[float, float]:
         value = self.extra.get("timeout")
@@ -301,7 +332,7 @@ class _Reader:
             connect, read = seconds
         except (TypeError, ValueError):
             connect = read = 0
-        if connect <= 0 or read <= 0:
+        if not (0 < connect <= _LONGEST_TIMEOUT and 0 < read <= _LONGEST_TIMEOUT):
             raise self.wrong('Extra "timeout"', "expected seconds, or [seconds to connect, seconds to read]")
         return connect, read
 
@@ -325,6 +356,16 @@ def no_connection(conn_id: str) -> ConnectionConfigError:
 
 def _is_true(value: object) -> bool:
     return str(value).strip().lower() in ("true", "1", "yes", "on")
+
+
+def _is_url(value: object) -> bool:
+    if not isinstance(value, str):
+        return False
+    try:
+        urlsplit(value)
+    except ValueError:
+        return False
+    return True
 
 
 def _revealed(credentials: Credentials) -> tuple[object, ...]:
