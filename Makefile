@@ -38,7 +38,7 @@ contract: triggering target-v1 ## every request and stubbed answer against Airfl
 	$(measured) tests/contract
 
 integration: triggering target target-v1 ## real deployments: two of Airflow 3, one of Airflow 2
-	$(measured) tests/integration
+	MEASURE_DEPLOYMENTS=1 $(measured) tests/integration
 	$(pytest) tests/dev -m integration
 
 packaging: triggering ## the built wheel in a fresh environment

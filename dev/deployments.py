@@ -285,6 +285,7 @@ class Deployment:
         shutil.rmtree(self.home, ignore_errors=True)
         self.dags_folder.mkdir(parents=True)
         self.log("").parent.mkdir()
+        (self.home / settings.PASSWORDS_FILE).write_text(settings.PASSWORDS)
         self._has_tables = False
         self._tokens.clear()
         for source in self.dags:

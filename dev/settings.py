@@ -13,12 +13,16 @@ import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from dev.environments import ROOT
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
 # Throw-away users: name -> role. The password is the name. They guard nothing but local examples.
 USERS = {"admin": "admin", "viewer": "viewer"}
+PASSWORDS = json.dumps({user: user for user in USERS})
+PASSWORDS_FILE = "passwords.json"  # in the home of a deployment of Airflow 3
 
 # The caller's own Airflow and Python settings are none of a deployment's business.
 CALLERS_OWN = ("AIRFLOW", "PYTHON", "VIRTUAL_ENV", "COV_CORE", "COVERAGE", "PYTEST")
@@ -67,7 +71,14 @@ def environ(
         "PATH": f"{bin_folder}{os.pathsep}{inherited['PATH']}",  # Airflow 2 looks for gunicorn there
         "PYTHONUNBUFFERED": "1",
     }
-    return {**inherited, **own, **variables, **extra}
+    return {**inherited, **own, **_measured(), **variables, **extra}
+
+
+def _measured() -> dict[str, str]:
+    """What has a deployment's processes count as well when `make test` measures which code is run."""
+    if "MEASURE_DEPLOYMENTS" not in os.environ:
+        return {}
+    return {"COVERAGE_PROCESS_START": str(ROOT / "dev" / "coverage.ini"), "COVERAGE_FILE": str(ROOT / ".coverage")}
 
 
 Settings = dict[tuple[str, str], str]
@@ -98,13 +109,11 @@ def _common(home: Path, database: str, ports: Ports, keys: Keys) -> Settings:
 
 def _airflow_3(home: Path, database: str, ports: Ports, keys: Keys) -> Settings:
     base_url = f"http://localhost:{ports.api}"
-    passwords = home / "passwords.json"
-    passwords.write_text(json.dumps({user: user for user in USERS}))
     return {
         ("core", "execution_api_server_url"): f"{base_url}/execution/",
         ("core", "auth_manager"): ("airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager"),
         ("core", "simple_auth_manager_users"): ",".join(f"{user}:{role}" for user, role in USERS.items()),
-        ("core", "simple_auth_manager_passwords_file"): str(passwords),
+        ("core", "simple_auth_manager_passwords_file"): str(home / PASSWORDS_FILE),
         ("database", "sql_alchemy_conn_async"): database.replace("psycopg2", "asyncpg"),
         ("api", "base_url"): base_url,
         ("api", "host"): "localhost",

@@ -1,14 +1,11 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from dev import settings
 from dev.deployments import TARGET, TARGET_V1, TRIGGERING, Deployment
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 STANDARD = pytest.mark.parametrize("deployment", [TRIGGERING, TARGET, TARGET_V1], ids=lambda one: one.name)
 
@@ -35,3 +32,13 @@ def test_the_callers_own_settings_stay_outside(
 
 def test_no_two_deployments_share_a_key() -> None:
     assert settings.Keys() != settings.Keys()
+
+
+def test_deployments_are_measured_only_when_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def environ() -> dict[str, str]:
+        return settings.environ("3.3.2", tmp_path, tmp_path, "", settings.Ports(1, 2, 3), settings.Keys(), {})
+
+    monkeypatch.delenv("MEASURE_DEPLOYMENTS", raising=False)
+    assert "COVERAGE_PROCESS_START" not in environ()
+    monkeypatch.setenv("MEASURE_DEPLOYMENTS", "1")
+    assert Path(environ()["COVERAGE_PROCESS_START"]).exists()
