@@ -303,10 +303,9 @@ class Exchange:
             raise self._unexpected(request, response, f"at most {MAX_ANSWER_BYTES // 1024**2} MiB of JSON")
         if not 200 <= response.status < 300:
             raise self._error(call, request, response)
-        if response.status == 204 or (not response.body and request.method == "DELETE"):
-            return call.read(None)
+        empty = response.status == 204 or (not response.body and request.method == "DELETE")
         try:
-            return call.read(json.loads(response.body))
+            return call.read(None if empty else json.loads(response.body))
         except Unexpected as unexpected:
             raise self._unexpected(request, response, str(unexpected)) from None
         except (ValueError, RecursionError):

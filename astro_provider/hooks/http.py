@@ -18,11 +18,12 @@ import aiohttp
 import requests
 from airflow.providers.common.compat.sdk import Connection
 from airflow.providers.http.hooks.http import HttpHook
-from requests.utils import select_proxy
+from requests.utils import get_environ_proxies, select_proxy
+from urllib3.exceptions import HTTPError
 from yarl import URL
 
 from astro_provider import __version__
-from astro_provider.api.errors import TransportError
+from astro_provider.api.errors import ConnectionConfigError, TransportError
 from astro_provider.api.exchange import MAX_ANSWER_BYTES, Response
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ class SyncCarrier:
     """
 
     def __init__(self, deployment: Deployment) -> None:
+        _check_files(deployment)
         self._options = deployment.http
         self._session = _SessionHook(deployment).session()
 
@@ -87,12 +89,15 @@ class SyncCarrier:
                     request.method, request.url, headers=dict(request.headers), data=request.body, auth=lambda r: r
                 )
             )
-            settings = self._session.merge_environment_settings(request.url, {}, True, None, None)
+            # The connection's own options are named here, or those of the environment would win.
+            settings = self._session.merge_environment_settings(
+                request.url, dict(self._options.proxies), True, self._options.verify, self._options.cert
+            )
             with self._session.send(
                 prepared, timeout=self._options.timeout, allow_redirects=False, **settings
             ) as response:
                 return Response(response.status_code, _lower(response.headers), _read(response))
-        except requests.RequestException as error:
+        except (requests.RequestException, HTTPError, OSError, ValueError) as error:
             raise _transport_error(request, self._options, error) from None
 
     def close(self) -> None:
@@ -117,6 +122,7 @@ class AsyncCarrier:
     """
 
     def __init__(self, deployment: Deployment) -> None:
+        self._deployment = deployment
         self._options = deployment.http
         self._session: aiohttp.ClientSession | None = None
         self._ssl: ssl.SSLContext | bool = True
@@ -127,23 +133,16 @@ class AsyncCarrier:
 
         :raise TransportError: no answer, or not all of it
         """
-        if self._session is None:
-            self._ssl = await asyncio.to_thread(_ssl_context, self._options)
-            connect, read = self._options.timeout
-            self._session = aiohttp.ClientSession(
-                cookie_jar=aiohttp.DummyCookieJar(),
-                headers={"User-Agent": USER_AGENT},
-                timeout=aiohttp.ClientTimeout(total=None, connect=connect, sock_connect=connect, sock_read=read),
-                trust_env=self._options.trust_env,
-            )
         try:
+            if self._session is None:
+                self._session = await self._open()
             async with self._session.request(
                 request.method,
                 URL(request.url, encoded=True),
                 headers=request.headers,
                 data=request.body,
                 allow_redirects=False,
-                proxy=select_proxy(request.url, dict(self._options.proxies)),
+                proxy=_proxy(request.url, self._options),
                 ssl=self._ssl,
             ) as response:
                 body = bytearray()
@@ -152,8 +151,20 @@ class AsyncCarrier:
                     if len(body) > MAX_ANSWER_BYTES:
                         break
                 return Response(response.status, _lower(response.headers), bytes(body))
-        except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
+        except (aiohttp.ClientError, asyncio.TimeoutError, OSError, ValueError) as error:
             raise _transport_error(request, self._options, error) from None
+
+    async def _open(self) -> aiohttp.ClientSession:
+        await asyncio.to_thread(_check_files, self._deployment)
+        self._ssl = await asyncio.to_thread(_ssl_context, self._options)
+        connect, read = self._options.timeout
+        return aiohttp.ClientSession(
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers={"User-Agent": USER_AGENT},
+            timeout=aiohttp.ClientTimeout(total=None, connect=connect, sock_connect=connect, sock_read=read),
+            # Or a .netrc would bring credentials; what else it means is done by _ssl_context and _proxy.
+            trust_env=False,
+        )
 
     async def close(self) -> None:
         """Close the session, if there is one."""
@@ -168,6 +179,24 @@ class AsyncCarrier:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
+
+
+def _check_files(deployment: Deployment) -> None:
+    """Say which file of the connection is not here, which the libraries tell without naming it or the connection."""
+    verify, cert = deployment.http.verify, deployment.http.cert
+    named = [("verify", verify), *(("cert", path) for path in ([cert] if isinstance(cert, str) else cert or ()))]
+    for key, path in named:
+        if isinstance(path, str) and not os.path.exists(path):
+            raise ConnectionConfigError(deployment.conn_id, f'Extra "{key}"', f"there is no {path} on this machine")
+
+
+def _proxy(url: str, options: HttpOptions) -> str | None:
+    """Choose the proxy that ``requests`` would."""
+    proxies = dict(options.proxies)
+    if options.trust_env:
+        proxies = {**get_environ_proxies(url, proxies.get("no_proxy")), **proxies}
+    proxy = select_proxy(url, proxies)
+    return proxy if proxy is None or "://" in proxy else f"http://{proxy}"
 
 
 def _ssl_context(options: HttpOptions) -> ssl.SSLContext | bool:
@@ -220,15 +249,16 @@ def _transport_error(request: Request, options: HttpOptions, error: BaseExceptio
     kinds = {cls.__name__ for cause in causes for cls in type(cause).__mro__}
     connect, read = options.timeout
 
-    if any(isinstance(cause, socket.gaierror) for cause in causes) or kinds & {"NameResolutionError"}:
+    unresolved = {"NameResolutionError", "LocationParseError", "UnicodeError"}
+    if any(isinstance(cause, socket.gaierror) for cause in causes) or kinds & unresolved:
         return TransportError(
             f"The name {parts.hostname!r} cannot be resolved. Check Host of the connection, and DNS here.", sent=False
         )
     if kinds & {"ProxyError", "ClientProxyConnectionError", "ClientHttpProxyError"}:
         return TransportError(f"The proxy for {host} cannot be reached or refuses: check the proxy.", sent=False)
     if any(isinstance(cause, ssl.SSLError) for cause in causes) or kinds & {"SSLError", "ClientSSLError"}:
-        reason = next((c for c in causes if isinstance(c, ssl.SSLError)), None)
-        why = getattr(reason, "verify_message", "") or getattr(reason, "reason", "") or "no details"
+        told = [getattr(cause, name, "") for name in ("verify_message", "reason") for cause in causes]
+        why = next((reason for reason in told if reason and isinstance(reason, str)), "no details")
         return TransportError(
             f"TLS to {host} failed: {why}. Check that it speaks https, and its certificate; "
             'Extra "verify" may name a CA bundle.',
