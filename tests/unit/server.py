@@ -35,6 +35,10 @@ class Server(Target):
         self.connections = 0
         super().__init__(generation, f"{'https' if tls else 'http'}://{self.host}")
 
+    def wait_for_the_end(self) -> None:
+        """Wait until nobody needs an answer any more."""
+        self._listener.ending.wait(30)
+
     def __enter__(self) -> Server:
         threading.Thread(target=self._listener.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
         return self
@@ -86,7 +90,7 @@ class _Handler(BaseHTTPRequestHandler):
         if answer in (HANGUP, SILENCE):
             self.close_connection = True
             if answer == SILENCE:
-                self.server.ending.wait(30)
+                self.server.owner.wait_for_the_end()
             return
         self.send_response(answer.status)
         for name, value in answer.headers.items():

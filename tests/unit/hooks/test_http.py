@@ -1,0 +1,586 @@
+"""Carrying requests: what the two libraries must do alike, and what their exceptions become."""
+
+from __future__ import annotations
+
+import datetime
+import socket
+import ssl
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from astro_provider import __version__
+from astro_provider.api.client import Client
+from astro_provider.api.errors import (
+    AccessDeniedError,
+    AstroError,
+    NotAirflowError,
+    TransportError,
+    UnexpectedAnswerError,
+)
+from tests.unit import answers
+from tests.unit.hooks.asking import BOTH, Ask
+from tests.unit.server import HANGUP, SILENCE, Server
+from tests.unit.target import TOKEN, Answer, Seen, moved, page, says
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from astro_provider.api.exchange import Flow
+
+OK = says(answers.v2.dag())
+
+
+def get_dag(client: Client) -> Flow[Any]:
+    return client.get_dag("d")
+
+
+def trigger(client: Client) -> Flow[Any]:
+    return client.trigger_dag_run("d", run_id="r")
+
+
+def error_of(ask: Ask[Any], question: Callable[[Client], Flow[Any]] = get_dag) -> AstroError:
+    with pytest.raises(AstroError) as caught:
+        ask(question)
+    assert TOKEN not in str(caught.value)
+    return caught.value
+
+
+@pytest.fixture(autouse=True)
+def _quick(pauses: list[float]) -> None:
+    """Pauses take no time."""
+
+
+@BOTH
+def test_one_connection_serves_all_requests_of_a_hook(ask: Ask[Any], server: Server) -> None:
+    server.on("GET", "dags/d", OK)
+    ask(get_dag, get_dag, get_dag)
+    assert (len(server.seen), server.connections) == (3, 1)
+
+
+@BOTH
+def test_requests_say_who_sends_them(ask: Ask[Any], server: Server) -> None:
+    server.on("POST", "dags/d/dagRuns", says(answers.v2.dag_run("r")))
+    ask(trigger)
+    [seen] = server.seen
+    assert seen.headers["user-agent"] == f"airflow-provider-astro/{__version__}"
+    assert seen.headers["authorization"] == f"Bearer {TOKEN}"
+    assert seen.headers["content-type"] == "application/json"
+    assert seen.json == {"logical_date": None, "dag_run_id": "r"}
+
+
+@BOTH
+def test_cookies_are_not_kept(ask: Ask[Any], server: Server) -> None:
+    server.on("GET", "dags/d", says(answers.v2.dag(), Set_Cookie="session=1; Path=/"))
+    ask(get_dag, get_dag)
+    assert ["cookie" in seen.headers for seen in server.seen] == [False, False]
+
+
+@BOTH
+@pytest.mark.parametrize("token", [TOKEN, None])
+def test_a_netrc_is_nobodys_credentials(
+    ask: Ask[Any],
+    token: str | None,
+    server: Server,
+    connect: Callable[..., None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login me password mine\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    connect(server.url, password=token)
+    server.on("GET", "dags/d", OK)
+    ask(get_dag)
+    assert server.seen[0].headers.get("authorization") == (f"Bearer {token}" if token else None)
+
+
+@BOTH
+def test_ids_arrive_as_they_are(ask: Ask[Any], server: Server) -> None:
+    ids = "żółw/~?#% .+"
+    encoded = "%C5%BC%C3%B3%C5%82w%2F~%3F%23%25%20.%2B"
+    server.on("GET", f"dags/{encoded}/dagRuns/{encoded}", says(answers.v2.dag_run()))
+    ask(lambda client: client.get_dag_run(ids, ids))
+    assert server.seen[0].target == f"/api/v2/dags/{encoded}/dagRuns/{encoded}"
+
+
+@BOTH
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("question", [get_dag, trigger])
+def test_a_redirect_to_another_host_gets_no_request(
+    ask: Ask[Any], status: int, question: Callable[[Client], Flow[Any]], server: Server
+) -> None:
+    with Server() as other:
+        for method, path in (("GET", "dags/d"), ("POST", "dags/d/dagRuns")):
+            server.on(method, path, moved(f"{other.url}/login", status))
+        error = error_of(ask, question)
+        assert isinstance(error, NotAirflowError)
+        assert f"is redirected to {other.url}/login" in str(error)
+        assert (len(server.seen), other.connections) == (1, 0)
+
+
+@BOTH
+def test_a_redirect_on_the_same_host_is_followed(ask: Ask[Any], server: Server) -> None:
+    server.on("GET", "dags/d", moved("/api/v2/moved"))
+    server.on("GET", "moved", OK)
+    assert ask(get_dag)["dag_id"] == "d"
+    assert server.seen[1].headers["authorization"] == f"Bearer {TOKEN}"
+
+
+@BOTH
+@pytest.mark.parametrize("answer", [page("Sign in to Astro"), page("Sign in to Astro", 404)])
+def test_a_page_where_an_api_should_be(ask: Ask[Any], answer: Answer, server: Server) -> None:
+    for path in ("/api/v1/dags/d", "/api/v2/dags/d"):
+        server.on("GET", path, answer)
+    error = error_of(ask)
+    assert isinstance(error, NotAirflowError)
+    for part in (f"{server.url}/api/v2/dags/d is no Airflow REST API", "'Sign in to Astro'", "connection 'http_conn'"):
+        assert part in str(error)
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (says({"dags": "none"}), """expected a dag with dag_id, is_paused, but got '{"dags": "none"}'"""),
+        (Answer(200), "expected JSON, but got an empty answer"),
+        (Answer(204), "expected a dag with dag_id, is_paused, but got an empty answer"),
+        (Answer(200, b'{"dag_id": "d"'), """expected JSON, but got '{"dag_id": "d"'"""),
+        (Answer(200, b"\x1f\x8b\x08 no gzip", {"Content-Type": "application/json"}), "expected JSON, but got '"),
+    ],
+)
+def test_an_answer_that_the_api_does_not_describe(ask: Ask[Any], answer: Answer, expected: str, server: Server) -> None:
+    server.on("GET", "dags/d", answer)
+    error = error_of(ask)
+    assert isinstance(error, UnexpectedAnswerError)
+    assert f"Deployment {server.url} (connection 'http_conn') answered GET {server.url}/api/v2/dags/d" in str(error)
+    assert expected in str(error)
+
+
+@BOTH
+def test_50_mb_are_not_read(ask: Ask[Any], server: Server) -> None:
+    sent = []
+
+    def body() -> Iterator[bytes]:
+        yield b'{"dag_id": "'
+        for _ in range(50):
+            sent.append(1)
+            yield b"x" * 1024 * 1024
+
+    server.on("GET", "dags/d", lambda seen: Answer(200, chunks=body(), promised=50 * 1024 * 1024 + 12))
+    error = error_of(ask)
+    assert isinstance(error, UnexpectedAnswerError)
+    assert """expected at most 32 MiB of JSON, but got '{"dag_id": "xxx""" in str(error)
+    assert len(str(error)) < 500
+    assert len(sent) < 50
+
+
+@BOTH
+def test_a_truncated_answer_is_asked_for_again_then_told(ask: Ask[Any], server: Server) -> None:
+    cut = Answer(200, b'{"dag_id": "d", ', promised=1000)
+    server.on("GET", "dags/d", cut, OK)
+    assert ask(get_dag)["dag_id"] == "d"
+    server.on("GET", "dags/d", cut)
+    error = error_of(ask)
+    assert isinstance(error, TransportError)
+    assert str(error) == f"The answer of {server.host} to GET broke off: a part of it is missing."
+
+
+@BOTH
+def test_a_trigger_whose_answer_broke_off_is_not_sent_again(ask: Ask[Any], server: Server) -> None:
+    server.on("POST", "dags/d/dagRuns", Answer(200, b'{"dag_run_id": ', promised=1000))
+    error = error_of(ask, trigger)
+    assert isinstance(error, TransportError)
+    assert f"The answer of {server.host} to POST broke off" in str(error)
+    assert len(server.seen) == 1
+
+
+@BOTH
+@pytest.mark.parametrize("question", [get_dag, trigger])
+def test_a_connection_that_is_closed_without_an_answer(
+    ask: Ask[Any], question: Callable[[Client], Flow[Any]], server: Server
+) -> None:
+    for method, path in (("GET", "dags/d"), ("POST", "dags/d/dagRuns")):
+        server.on(method, path, HANGUP)
+    error = error_of(ask, question)
+    assert isinstance(error, TransportError)
+    assert f"The connection to {server.host} failed" in str(error)
+    # aiohttp sends a GET again by itself.
+    assert len(server.seen) in ((3, 6) if question is get_dag else (1,))
+
+
+@BOTH
+def test_a_target_that_never_answers(ask: Ask[Any], server: Server, connect: Callable[..., None]) -> None:
+    connect(server.url, password=TOKEN, extra={"timeout": [5, 0.05]})
+    server.on("POST", "dags/d/dagRuns", SILENCE)
+    error = error_of(ask, trigger)
+    assert isinstance(error, TransportError)
+    assert str(error) == f"{server.host} did not answer POST within 0.05 seconds."
+    assert len(server.seen) == 1
+
+
+@BOTH
+def test_a_target_that_stops_in_the_middle(ask: Ask[Any], server: Server, connect: Callable[..., None]) -> None:
+    connect(server.url, password=TOKEN, extra={"timeout": [5, 0.05]})
+
+    def body() -> Iterator[bytes]:
+        yield b'{"dag_id": '
+        server.wait_for_the_end()
+
+    server.on("POST", "dags/d/dagRuns", lambda seen: Answer(200, chunks=body(), promised=1000))
+    error = error_of(ask, trigger)
+    assert isinstance(error, TransportError)
+    assert str(error) == f"{server.host} did not answer POST within 0.05 seconds."
+
+
+@BOTH
+def test_a_target_that_accepts_no_connection(
+    ask: Ask[Any], connect: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
+        host, port = full.getsockname()
+        with socket.create_connection((host, port)), _filled(host, port):
+            connect(f"http://{host}:{port}", extra={"timeout": [0.05, 5]})
+            error = error_of(ask, trigger)
+    assert isinstance(error, TransportError)
+    assert str(error) == f"{host}:{port} accepted no connection within 0.05 seconds."
+    assert not error.sent
+
+
+class _filled:  # noqa: N801
+    """Fill the queue of a listening socket."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._sockets = []
+        for _ in range(4):
+            each = socket.socket()
+            each.setblocking(False)
+            each.connect_ex((host, port))
+            self._sockets.append(each)
+
+    def __enter__(self) -> None:
+        """Leave them open."""
+
+    def __exit__(self, *exc: object) -> None:
+        for each in self._sockets:
+            each.close()
+
+
+@BOTH
+def test_a_port_that_nobody_listens_to(ask: Ask[Any], connect: Callable[..., None]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        host = f"127.0.0.1:{closed.getsockname()[1]}"
+    connect(f"http://{host}", password=TOKEN)
+    error = error_of(ask)
+    assert isinstance(error, TransportError)
+    assert str(error) == f"{host} refused the connection: nothing listens there, or it is down."
+
+
+@BOTH
+@pytest.mark.parametrize("name", ["nowhere.invalid", "two..dots.invalid", f"{'long' * 16}.invalid"])
+def test_a_name_that_is_not_resolved(ask: Ask[Any], name: str, connect: Callable[..., None]) -> None:
+    connect(name, password=TOKEN)
+    error = error_of(ask)
+    assert isinstance(error, TransportError)
+    assert str(error).startswith(f"The name {name!r} cannot be resolved. Check Host of the connection")
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate for this machine that nobody but itself has signed, with its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now = datetime.datetime.now(datetime.timezone.utc)
+    day = datetime.timedelta(days=1)
+    signed = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - day)
+        .not_valid_after(now + day)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    path = tmp_path_factory.mktemp("tls") / "localhost.pem"
+    pem = serialization.Encoding.PEM
+    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    path.write_bytes(signed.public_bytes(pem) + private)
+    return path
+
+
+@pytest.fixture
+def tls_server(certificate: Path, connect: Callable[..., None]) -> Iterator[Server]:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate)
+    with Server(tls=context) as running:
+        running.on("GET", "dags/d", OK)
+        running.url = f"https://localhost:{running.port}"
+        connect(running.url, password=TOKEN)
+        yield running
+
+
+@BOTH
+def test_a_certificate_that_nobody_knows(ask: Ask[Any], tls_server: Server) -> None:
+    error = error_of(ask)
+    assert isinstance(error, TransportError)
+    assert f"TLS to localhost:{tls_server.port} failed: self-signed certificate" in str(error)
+    assert '"verify" may name a CA bundle' in str(error)
+    assert tls_server.seen == []
+
+
+@BOTH
+def test_a_certificate_of_another_host(
+    ask: Ask[Any], tls_server: Server, connect: Callable[..., None], certificate: Path
+) -> None:
+    connect(f"https://127.0.0.1:{tls_server.port}", extra={"verify": str(certificate)})
+    error = error_of(ask)
+    assert "IP address mismatch, certificate is not valid for '127.0.0.1'" in str(error)
+
+
+@BOTH
+@pytest.mark.parametrize("environment", [False, True])
+def test_verify_says_which_certificates_are_trusted(
+    ask: Ask[Any],
+    environment: bool,
+    tls_server: Server,
+    connect: Callable[..., None],
+    certificate: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if environment:
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+        connect(tls_server.url)
+    else:
+        connect(tls_server.url, extra={"verify": str(certificate)})
+    assert ask(get_dag)["dag_id"] == "d"
+
+
+@BOTH
+def test_a_folder_of_certificates_is_trusted_too(
+    ask: Ask[Any], tls_server: Server, connect: Callable[..., None], certificate: Path, tmp_path: Path
+) -> None:
+    connect(tls_server.url, extra={"verify": str(tmp_path)})
+    assert "self-signed certificate" in str(error_of(ask))
+
+
+@BOTH
+def test_verify_false_trusts_everybody_whatever_the_environment_says(
+    ask: Ask[Any],
+    tls_server: Server,
+    connect: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    import certifi
+
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", certifi.where())
+    connect(tls_server.url, extra={"verify": False})
+    assert ask(get_dag)["dag_id"] == "d"
+
+
+@BOTH
+def test_a_client_certificate_is_shown(ask: Ask[Any], certificate: Path, connect: Callable[..., None]) -> None:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(certificate))
+    context.load_cert_chain(certificate)
+    context.verify_mode = ssl.CERT_REQUIRED
+    trusted = {"verify": str(certificate)}
+    with Server(tls=context) as picky:
+        picky.on("GET", "dags/d", OK)
+        for cert in (str(certificate), [str(certificate), str(certificate)]):
+            connect(f"https://localhost:{picky.port}", extra={**trusted, "cert": cert})
+            assert ask(get_dag)["dag_id"] == "d"
+        connect(f"https://localhost:{picky.port}", extra=trusted)
+        assert isinstance(error_of(ask), TransportError)
+        connect(f"https://localhost:{picky.port}", extra={"verify": False, "cert": str(certificate)})
+        assert ask(get_dag)["dag_id"] == "d"
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("verify", "/nowhere/x.pem"), ("cert", "/nowhere/x.pem"), ("cert", ["/dev/null", "/nowhere/x.pem"])],
+)
+def test_a_certificate_file_that_is_not_there_is_named(
+    ask: Ask[Any], option: str, value: Any, tls_server: Server, connect: Callable[..., None]
+) -> None:
+    connect(tls_server.url, extra={option: value})
+    assert str(error_of(ask)) == (
+        f"Connection 'http_conn', field Extra \"{option}\": there is no /nowhere/x.pem on this machine"
+    )
+
+
+@BOTH
+@pytest.mark.parametrize("option", ["verify", "cert"])
+def test_a_certificate_file_that_holds_none(
+    ask: Ask[Any], option: str, tls_server: Server, connect: Callable[..., None], tmp_path: Path
+) -> None:
+    (tmp_path / "x.pem").write_text("nothing")
+    connect(tls_server.url, extra={option: str(tmp_path / "x.pem")})
+    error = error_of(ask)
+    assert isinstance(error, TransportError)
+    assert f"localhost:{tls_server.port}" in str(error)
+
+
+@BOTH
+def test_https_to_a_port_that_speaks_http(ask: Ask[Any], server: Server, connect: Callable[..., None]) -> None:
+    connect(f"https://{server.host}", password=TOKEN)
+    error = error_of(ask)
+    assert isinstance(error, TransportError)
+    assert f"TLS to {server.host} failed" in str(error)
+    assert "Check that it speaks https" in str(error)
+
+
+@BOTH
+def test_http_to_a_port_that_speaks_https(ask: Ask[Any], tls_server: Server, connect: Callable[..., None]) -> None:
+    connect(f"http://localhost:{tls_server.port}", password=TOKEN)
+    error = error_of(ask)
+    assert isinstance(error, TransportError)
+    assert f"localhost:{tls_server.port}" in str(error)
+
+
+@BOTH
+@pytest.mark.parametrize(
+    "noise", [b"SSH-2.0-OpenSSH_9.2\r\n", b"HTTP/1.1 abc\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n"]
+)
+def test_a_port_that_speaks_something_else(ask: Ask[Any], noise: bytes, connect: Callable[..., None]) -> None:
+    import threading
+
+    with socket.create_server(("127.0.0.1", 0)) as odd:
+
+        def speak() -> None:
+            while True:
+                try:
+                    connection, _ = odd.accept()
+                except OSError:
+                    return
+                with connection:
+                    connection.recv(65536)
+                    connection.sendall(noise)
+
+        threading.Thread(target=speak, daemon=True).start()
+        host = f"127.0.0.1:{odd.getsockname()[1]}"
+        connect(f"http://{host}", password=TOKEN)
+        error = error_of(ask)
+        odd.shutdown(socket.SHUT_RDWR)
+    assert isinstance(error, (TransportError, UnexpectedAnswerError))
+    assert host in str(error)
+
+
+@pytest.fixture
+def proxy() -> Iterator[Server]:
+    """A server that is asked for other hosts' URLs, and answers all by itself."""
+    with Server() as running:
+        running.on("GET", "http://airflow.example.com/api/v2/dags/d", OK)
+        yield running
+
+
+@BOTH
+@pytest.mark.parametrize("extra", ["{url}", "{host}", {"http": "{url}"}])
+def test_a_proxy_of_the_connection(
+    ask: Ask[Any], extra: Any, proxy: Server, connect: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    as_written = (
+        {k: v.format(url=proxy.url) for k, v in extra.items()}
+        if isinstance(extra, dict)
+        else extra.format(url=proxy.url, host=proxy.host)
+    )
+    connect("http://airflow.example.com", extra={"proxies": as_written})
+    assert ask(get_dag)["dag_id"] == "d"
+
+
+@BOTH
+@pytest.mark.parametrize("written", ["http://{}", "{}"])
+def test_a_proxy_of_the_environment(
+    ask: Ask[Any], written: str, proxy: Server, connect: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", written.format(proxy.host))
+    connect("http://airflow.example.com")
+    assert ask(get_dag)["dag_id"] == "d"
+
+
+@BOTH
+@pytest.mark.parametrize(("no_proxy", "extra"), [("127.0.0.1", {}), ("", {"trust_env": False})])
+def test_a_proxy_of_the_environment_that_is_not_for_this_target(
+    ask: Ask[Any],
+    no_proxy: str,
+    extra: dict[str, Any],
+    server: Server,
+    proxy: Server,
+    connect: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("http_proxy", proxy.url)
+    monkeypatch.setenv("no_proxy", no_proxy)
+    connect(server.url, extra=extra)
+    server.on("GET", "dags/d", OK)
+    ask(get_dag)
+    assert (len(server.seen), proxy.connections) == (1, 0)
+
+
+@BOTH
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_proxy_that_cannot_be_reached(ask: Ask[Any], scheme: str, connect: Callable[..., None]) -> None:
+    connect(f"{scheme}://airflow.example.com", extra={"proxies": "http://me:hidden-1@127.0.0.1:9"})
+    error = error_of(ask)
+    assert isinstance(error, TransportError)
+    assert "The proxy for airflow.example.com cannot be reached or refuses" in str(error)
+    assert "hidden-1" not in str(error)
+
+
+@BOTH
+def test_a_proxy_that_refuses(ask: Ask[Any], proxy: Server, connect: Callable[..., None]) -> None:
+    connect("https://airflow.example.com", extra={"proxies": proxy.url})
+    error = error_of(ask)
+    assert isinstance(error, TransportError)
+    assert "The proxy for airflow.example.com cannot be reached or refuses" in str(error)
+
+
+@BOTH
+@pytest.mark.parametrize("scheme", ["gopher", "socks5"])
+def test_a_proxy_of_a_kind_that_is_not_there(ask: Ask[Any], scheme: str, connect: Callable[..., None]) -> None:
+    connect("https://airflow.example.com", extra={"proxies": f"{scheme}://me:hidden-1@127.0.0.1:9"})
+    error = error_of(ask)
+    assert isinstance(error, TransportError)
+    assert "airflow.example.com" in str(error)
+    assert "hidden-1" not in str(error)
+
+
+@BOTH
+def test_a_token_url_is_asked_with_the_same_care(ask: Ask[Any], server: Server, connect: Callable[..., None]) -> None:
+    with Server() as tokens:
+        extra = {
+            "client_id": "me",
+            "client_secret": "hidden-1",
+            "token_url": f"{tokens.url}/token",
+            "X-Key": "hidden-2",
+        }
+        connect(server.url, extra=extra)
+        tokens.on("POST", "/token", moved(f"{server.url}/token", 307))
+        assert isinstance(error_of(ask), NotAirflowError)
+        assert server.connections == 0
+        tokens.on("POST", "/token", says({"error": "nobody knows hidden-1"}, 401))
+        error = error_of(ask)
+        assert isinstance(error, AccessDeniedError)
+        assert "It says: nobody knows ***." in str(error)
+        tokens.on("POST", "/token", says({"access_token": "fetched-1"}))
+        server.on("GET", "dags/d", OK)
+        ask(get_dag)
+    assert [seen.headers.get("x-key") for seen in tokens.seen] == [None] * 3
+    assert server.seen[0].headers["authorization"] == "Bearer fetched-1"
+
+
+@BOTH
+def test_a_secret_that_a_target_writes_into_its_headers_is_not_shown(ask: Ask[Any], server: Server) -> None:
+    def echo(seen: Seen) -> Answer:
+        return moved(f"http://other.example.com/{seen.headers['authorization'].split()[1]}")
+
+    server.on("GET", "dags/d", echo)
+    assert "other.example.com/***" in str(error_of(ask))
