@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from astro_provider.api.exchange import Request
-    from tests.unit.server import Answer
+    from tests.unit.target import Answer
 
 FILES = {
     "v1": ("target-v1", "airflow/api_connexion/openapi/v1.yaml"),
@@ -47,7 +47,7 @@ class Description:
             (site_packages(environment) / path).read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)
         )
         # That the description itself is a good one is Airflow's to see to, and takes a quarter of a minute.
-        self._openapi = OpenAPI.from_dict(self._raw, config=Config(spec_validator_cls=None))
+        self._openapi = OpenAPI.from_dict(self._raw, config=Config(spec_validator_cls=None))  # type: ignore[arg-type]
         self._base = self._raw.get("servers", [{"url": ""}])[0]["url"]
 
     def check_request(self, request: Request) -> None:

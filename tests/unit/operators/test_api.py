@@ -1,0 +1,141 @@
+"""Asking any endpoint."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from airflow.providers.common.compat.sdk import DAG, AirflowException, AirflowFailException
+
+from astro_provider.api.errors import NotFoundError, TargetUnavailableError
+from astro_provider.operators.api import AstroApiOperator
+from tests.unit.target import Answer, says
+from tests.unit.tasks import context, round_trip
+
+if TYPE_CHECKING:
+    from tests.unit.target_stub import PlayedServer
+
+
+def ask(endpoint: str = "dags", **options: Any) -> AstroApiOperator:
+    return AstroApiOperator(task_id="t", endpoint=endpoint, **options)
+
+
+def test_the_answer_is_returned_as_it_came(either: PlayedServer) -> None:
+    answer = ask("pools").execute(context())
+    assert [pool["name"] for pool in answer["pools"]] == ["default_pool", "narrow"]
+    assert set(answer) == {"pools", "total_entries"}
+
+
+@pytest.mark.parametrize("method", ["GET", "get", "DELETE"])
+def test_data_is_the_query_of_a_request_without_body(remote: PlayedServer, method: str) -> None:
+    remote.on(method.upper(), "things", says({"ok": True}))
+    ask("things", method=method, data={"a": ["x", "ż"], "b": True, "c": None}).execute(context())
+    assert remote.seen[-1].query == {"a": ["x", "ż"], "b": ["true"]}
+    assert remote.seen[-1].body == b""
+
+
+@pytest.mark.parametrize("method", ["POST", "PATCH", "put"])
+def test_data_is_the_body_of_another_request(remote: PlayedServer, method: str) -> None:
+    remote.on(method.upper(), "things", says({"ok": True}))
+    ask("things", method=method, data={"a": [1, None]}).execute(context())
+    assert remote.seen[-1].json == {"a": [1, None]}
+    assert remote.seen[-1].headers["content-type"] == "application/json"
+    assert remote.seen[-1].query == {}
+
+
+def test_a_text_is_sent_as_it_is(remote: PlayedServer) -> None:
+    remote.on("POST", "things", says({"ok": True}))
+    ask("things", method="POST", data='{"a":  1}').execute(context())
+    assert remote.seen[-1].body == b'{"a":  1}'
+
+
+def test_headers_are_sent(remote: PlayedServer) -> None:
+    ask(headers={"X-Team": "a"}).execute(context())
+    assert remote.seen[-1].headers["x-team"] == "a"
+    ask(headers={"X-Team": "b"}, all_pages=True).execute(context())
+    assert remote.seen[-1].headers["x-team"] == "b"
+
+
+def test_an_empty_answer_is_none(remote: PlayedServer) -> None:
+    remote.on("DELETE", "things/1", Answer(204))
+    assert ask("things/1", method="DELETE").execute(context()) is None
+
+
+def test_all_pages_come_as_one(either: PlayedServer) -> None:
+    either.dags = {f"dag_{number}": False for number in range(5)}
+    either.page_limit = 2
+    answer = ask(data={"tags": ["x"]}, all_pages=True).execute(context())
+    assert [dag["dag_id"] for dag in answer["dags"]] == sorted(either.dags)
+    assert answer["total_entries"] == 5
+    assert all(seen.query["tags"] == ["x"] for seen in either.seen)
+    assert len(either.seen) >= 3
+
+
+def test_the_answer_is_logged_when_told_so(remote: PlayedServer, lines: list[str]) -> None:
+    ask("pools").execute(context())
+    assert "narrow" not in "\n".join(lines)
+    ask("pools", log_response=True).execute(context())
+    assert '"name": "narrow"' in "\n".join(lines)
+
+
+@pytest.mark.parametrize("verdict", [True, False])
+def test_the_answer_is_checked(remote: PlayedServer, verdict: bool) -> None:
+    told: list[Any] = []
+
+    def check(answer: Any, ds: str) -> bool:
+        told.extend((answer["total_entries"], ds))
+        return verdict
+
+    operator = ask("pools", response_check=check)
+    if verdict:
+        assert operator.execute(context())["total_entries"] == 2
+    else:
+        with pytest.raises(AirflowException, match="response_check says no to the answer of GET pools"):
+            operator.execute(context())
+    assert told == [2, "2026-02-01"]
+
+
+def test_the_answer_is_filtered(remote: PlayedServer) -> None:
+    operator = ask("pools", response_filter=lambda answer, ds: [ds, answer["total_entries"]])
+    assert operator.execute(context()) == ["2026-02-01", 2]
+
+
+def test_what_is_wrong_is_refused_at_parse_time() -> None:
+    with pytest.raises(ValueError, match="all_pages goes with method 'GET', not 'POST'"):
+        ask(method="POST", all_pages=True)
+
+
+@pytest.mark.parametrize("endpoint", ["", "/", "../admin", "https://elsewhere.example.com/dags", "api/v2/dags"])
+def test_an_endpoint_outside_of_the_api_fails_for_good(remote: PlayedServer, endpoint: str) -> None:
+    with pytest.raises(AirflowFailException, match="expected a path relative to /api/vN/"):
+        ask(endpoint).execute(context())
+    assert remote.seen == []
+
+
+def test_a_query_that_is_a_text_fails_for_good(remote: PlayedServer) -> None:
+    with pytest.raises(AirflowFailException, match="data of a GET is its query string: expected a dict, got a text"):
+        ask(data="a=1").execute(context())
+    assert remote.seen == []
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [(400, AirflowFailException), (403, AirflowFailException), (404, NotFoundError), (500, TargetUnavailableError)],
+)
+def test_an_error_of_the_target_fails_the_task(remote: PlayedServer, status: int, error: type[Exception]) -> None:
+    remote.on("GET", "things", says({"detail": "because"}, status))
+    with pytest.raises(error, match="because"):
+        ask("things").execute(context())
+
+
+def test_templates_are_rendered_and_the_dag_is_serialised() -> None:
+    with DAG("local", start_date=datetime(2026, 1, 1), schedule=None) as dag:
+        operator = ask(
+            "dags/{{ ds }}", data={"a": ["{{ ds }}"]}, headers={"X-Day": "{{ ds }}"}, http_conn_id="conn_{{ ds }}"
+        )
+        AstroApiOperator.partial(task_id="mapped").expand(endpoint=["dags", "pools"])
+    assert set(round_trip(dag).task_dict) == {"t", "mapped"}
+    operator.render_template_fields(context())
+    rendered = (operator.endpoint, operator.data, operator.headers, operator.http_conn_id)
+    assert rendered == ("dags/2026-02-01", {"a": ["2026-02-01"]}, {"X-Day": "2026-02-01"}, "conn_2026-02-01")

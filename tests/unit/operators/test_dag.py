@@ -1,0 +1,66 @@
+"""Pausing and unpausing a dag."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import pytest
+from airflow.providers.common.compat.sdk import DAG, AirflowFailException
+
+from astro_provider.api.errors import NotFoundError
+from astro_provider.operators.dag import AstroPauseDagOperator, AstroUnpauseDagOperator
+from tests.unit.target import says
+from tests.unit.tasks import context, round_trip
+
+if TYPE_CHECKING:
+    from tests.unit.target_stub import PlayedServer
+
+both = pytest.mark.parametrize(("kind", "paused"), [(AstroPauseDagOperator, True), (AstroUnpauseDagOperator, False)])
+
+
+@both
+@pytest.mark.parametrize("before", [True, False])
+def test_the_dag_is_set(either: PlayedServer, lines: list[str], kind: type, paused: bool, before: bool) -> None:
+    either.dags = {"ż.~d": before, "other": before}
+    dag = kind(task_id="t", external_dag_id="ż.~d").execute(context())
+    assert (dag["dag_id"], dag["is_paused"]) == ("ż.~d", paused)
+    assert either.dags == {"ż.~d": paused, "other": before}
+    assert json.dumps(dag)
+    assert f"Dag ż.~d is {'paused' if paused else 'not paused'} in Deployment {either.url}" in "\n".join(lines)
+
+
+@both
+def test_one_request_is_enough(remote: PlayedServer, kind: type, paused: bool) -> None:
+    kind(task_id="t", external_dag_id="d").execute(context())
+    assert remote.asked == ["PATCH /api/v2/dags/d"]
+
+
+@both
+def test_a_dag_that_is_not_there_is_named_with_its_likes(either: PlayedServer, kind: type, paused: bool) -> None:
+    either.dags = {"sales_report": False}
+    with pytest.raises(NotFoundError, match=r"has no dag 'sales_raport'.*'sales_report'"):
+        kind(task_id="t", external_dag_id="sales_raport").execute(context())
+
+
+@both
+def test_being_refused_fails_for_good(remote: PlayedServer, kind: type, paused: bool) -> None:
+    remote.on("PATCH", "dags/d", says({"detail": "no"}, 403))
+    with pytest.raises(AirflowFailException, match="refused PATCH"):
+        kind(task_id="t", external_dag_id="d").execute(context())
+
+
+@both
+def test_templates_are_rendered_and_the_dag_is_serialised(kind: type, paused: bool) -> None:
+    with DAG("local", start_date=datetime(2026, 1, 1), schedule=None) as dag:
+        operator = kind(task_id="t", external_dag_id="d_{{ ds }}", http_conn_id="conn_{{ ds }}")
+        kind.partial(task_id="mapped").expand(external_dag_id=["a", "b"])  # type: ignore[attr-defined]
+    assert set(round_trip(dag).task_dict) == {"t", "mapped"}
+    operator.render_template_fields(context())
+    assert (operator.external_dag_id, operator.http_conn_id) == ("d_2026-02-01", "conn_2026-02-01")
+
+
+def test_each_says_what_it_does() -> None:
+    assert (AstroPauseDagOperator.__doc__ or "").strip().startswith("Pauses a dag")
+    assert (AstroUnpauseDagOperator.__doc__ or "").strip().startswith("Unpauses a dag")

@@ -1,0 +1,278 @@
+"""Triggering a run: what is sent, what comes back, what is pushed."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException
+
+from astro_provider.api.errors import NotFoundError, TransportError
+from tests.unit.operators.trigger import RUN_ID, trigger
+from tests.unit.server import HANGUP
+from tests.unit.target import TOKEN, page, says
+from tests.unit.tasks import TaskInstance, context
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.unit.target_stub import PlayedServer
+
+
+def test_one_request_triggers_a_run_on_v2(remote: PlayedServer) -> None:
+    run = trigger().execute(context())
+    assert remote.asked == ["POST /api/v2/dags/d/dagRuns"]
+    assert remote.triggered() == [{"logical_date": None, "dag_run_id": RUN_ID}]
+    assert (run["dag_id"], run["dag_run_id"], run["state"]) == ("d", RUN_ID, "queued")
+
+
+def test_a_run_is_triggered_on_v1(remote_v1: PlayedServer) -> None:
+    run = trigger().execute(context())
+    assert remote_v1.triggered()[-1] == {"dag_run_id": RUN_ID}
+    assert (run["dag_run_id"], run["logical_date"]) == (RUN_ID, "2026-02-01T12:00:00+00:00")
+
+
+def test_run_id_and_link_are_pushed(either: PlayedServer) -> None:
+    ti = TaskInstance()
+    trigger(trigger_run_id="mine").execute(context(ti))
+    path = "/dags/d/runs/mine" if either.generation == "v2" else "/dags/d/grid?dag_run_id=mine"
+    assert ti.xcoms == {"trigger_run_id": "mine", "remote_dag_run_url": either.url + path}
+
+
+def test_every_field_is_sent(remote: PlayedServer) -> None:
+    tomorrow = datetime(2026, 2, 2, tzinfo=timezone(timedelta(hours=1)))
+    trigger(
+        trigger_run_id="mine",
+        logical_date=datetime(2026, 2, 1),
+        data_interval_start="2026-01-31T00:00:00Z",
+        data_interval_end="2026-02-01T00:00:00",
+        run_after=tomorrow,
+        conf={"rows": [1, {"ż": None}]},
+        note="by hand",
+        partition_key="2026-01-31",
+    ).execute(context())
+    assert remote.triggered() == [
+        {
+            "dag_run_id": "mine",
+            "logical_date": "2026-02-01T00:00:00+00:00",
+            "data_interval_start": "2026-01-31T00:00:00+00:00",
+            "data_interval_end": "2026-02-01T00:00:00+00:00",
+            "run_after": "2026-02-02T00:00:00+01:00",
+            "conf": {"rows": [1, {"ż": None}]},
+            "note": "by hand",
+            "partition_key": "2026-01-31",
+        }
+    ]
+
+
+@pytest.mark.parametrize("date", [None, "", "None", " "])
+def test_no_logical_date_is_null_on_v2_and_left_out_on_v1(either: PlayedServer, date: str | None) -> None:
+    trigger(logical_date=date).execute(context())
+    expected = {"logical_date": None} if either.generation == "v2" else {}
+    assert either.triggered()[-1] == {"dag_run_id": RUN_ID, **expected}
+
+
+@pytest.mark.parametrize(
+    ("conf", "sent"),
+    [
+        ({"a": 1}, {"a": 1}),
+        ('{"a": [1, null]}', {"a": [1, None]}),
+        ({"pair": (1, 2)}, {"pair": [1, 2]}),
+        ({}, {}),
+    ],
+)
+def test_conf_is_a_dict_or_json(either: PlayedServer, conf: Any, sent: dict[str, Any]) -> None:
+    trigger(conf=conf).execute(context())
+    assert either.triggered()[-1]["conf"] == sent
+
+
+@pytest.mark.parametrize("conf", [None, "", "None"])
+def test_no_conf_is_left_out(either: PlayedServer, conf: str | None) -> None:
+    trigger(conf=conf).execute(context())
+    assert "conf" not in either.triggered()[-1]
+
+
+def test_conf_that_turns_out_to_be_no_json_fails_for_good(remote: PlayedServer) -> None:
+    operator = trigger(conf="{{ var.value.conf }}")
+    operator.conf = "{'a': 1}"  # what the template became
+    with pytest.raises(AirflowFailException, match="conf must be a dict that JSON can hold, or JSON text"):
+        operator.execute(context())
+    assert remote.asked == []
+
+
+def test_a_date_that_turns_out_to_be_none_fails_for_good(remote: PlayedServer) -> None:
+    with pytest.raises(AirflowFailException, match="logical_date: 'yesterday' is no ISO 8601 date"):
+        trigger(logical_date="yesterday").execute(context())
+    assert remote.asked == []
+
+
+@pytest.mark.parametrize("field", ["run_after", "partition_key"])
+def test_what_airflow_2_does_not_have_fails_for_good(remote_v1: PlayedServer, field: str) -> None:
+    with pytest.raises(AirflowFailException, match=f"{field} needs Airflow 3 in the target"):
+        trigger(**{field: "2030-01-01T00:00:00Z"}).execute(context())
+    assert remote_v1.runs == {}
+
+
+def test_a_dag_that_is_not_there_is_named_with_its_likes(either: PlayedServer) -> None:
+    either.dags = {"sales_report": False, "weather": False}
+    with pytest.raises(NotFoundError, match=r"has no dag 'sales_raport'.*'sales_report'"):
+        trigger(trigger_dag_id="sales_raport").execute(context())
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_being_refused_fails_for_good(remote: PlayedServer, status: int) -> None:
+    remote.on("POST", "dags/d/dagRuns", says({"detail": "no"}, status))
+    with pytest.raises(AirflowFailException, match="expired, or of another Workspace or Deployment") as caught:
+        trigger().execute(context())
+    assert TOKEN not in str(caught.value)
+
+
+def test_the_reasons_of_the_target_are_told(remote: PlayedServer) -> None:
+    with pytest.raises(AirflowFailException, match="does not match the pattern"):
+        trigger(trigger_run_id="not allowed").execute(context())
+
+
+def test_no_such_connection_fails_for_good(remote: PlayedServer) -> None:
+    with pytest.raises(AirflowFailException, match=r"'elsewhere'.*there is no such connection"):
+        trigger(http_conn_id="elsewhere").execute(context())
+
+
+# The run id that is worked out.
+
+
+def run_id_of(remote: PlayedServer, retries: int = 0, **ti: Any) -> str:
+    trigger(retries=retries).execute(context(TaskInstance(**ti)))
+    run_id: str = remote.triggered()[-1]["dag_run_id"]
+    remote.forget_run(run_id)
+    return run_id
+
+
+def test_the_run_id_is_the_same_on_every_retry(remote: PlayedServer) -> None:
+    ids = {run_id_of(remote, retries=2, try_number=number, max_tries=2) for number in (1, 2, 3)}
+    assert ids == {RUN_ID}
+
+
+def test_the_run_id_is_another_one_after_a_clear(remote: PlayedServer) -> None:
+    # Cleared after its first try: max_tries has grown by one.
+    assert run_id_of(remote, retries=2, try_number=2, max_tries=3) == RUN_ID[:-1] + "2"
+
+
+def test_the_run_id_of_a_mapped_task_has_its_index(remote: PlayedServer) -> None:
+    ids = [run_id_of(remote, map_index=index) for index in (0, 1, None)]
+    assert ids == [RUN_ID.replace("~1", f"{end}~1") for end in ("+0", "+1", "")]
+
+
+def test_the_run_id_does_without_the_url_of_this_deployment(
+    remote: PlayedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for section in ("API", "WEBSERVER"):
+        monkeypatch.setenv(f"AIRFLOW__{section}__BASE_URL", "")
+    assert run_id_of(remote).endswith(RUN_ID.partition("~")[2])
+
+
+# A paused dag.
+
+
+def test_a_paused_dag_is_triggered_all_the_same(remote: PlayedServer, lines: list[str]) -> None:
+    remote.dags["d"] = True
+    trigger().execute(context())
+    assert list(remote.runs) == [RUN_ID]
+    assert "Should the dag be paused there" in "\n".join(lines)
+
+
+def test_a_wait_says_that_the_dag_is_paused(remote: PlayedServer, lines: list[str], clock: Any) -> None:
+    remote.dags["d"] = True
+    clock.at_sleep = lambda: remote.dags.update(d=len(clock.sleeps) < 3)
+    trigger(wait_for_completion=True).execute(context())
+    assert len([line for line in lines if "is paused in" in line]) == 1
+
+
+def test_a_paused_dag_is_unpaused_first(either: PlayedServer) -> None:
+    either.dags["d"] = True
+    trigger(if_paused="unpause").execute(context())
+    assert either.dags["d"] is False
+    assert either.asked[-2:] == [
+        f"PATCH /api/{either.generation}/dags/d",
+        f"POST /api/{either.generation}/dags/d/dagRuns",
+    ]
+
+
+def test_a_paused_dag_fails_the_task_for_good(either: PlayedServer) -> None:
+    either.dags["d"] = True
+    with pytest.raises(AirflowFailException, match=r"is paused in .*if_paused='unpause' or 'trigger'"):
+        trigger(if_paused="fail").execute(context())
+    assert either.runs == {}
+
+
+def test_a_dag_that_is_not_paused_does_not_fail_the_task(either: PlayedServer) -> None:
+    trigger(if_paused="fail").execute(context())
+    assert list(either.runs) == [RUN_ID]
+
+
+# An answer that is lost.
+
+
+def lost(remote: PlayedServer, answer: Any) -> Callable[[Any], Any]:
+    """Create the run, and answer with something else."""
+
+    def create(seen: Any) -> Any:
+        remote.play(seen)
+        return answer
+
+    return create
+
+
+@pytest.mark.parametrize(
+    "answer", [HANGUP, says({}, 502), says("surprise"), says({}, 500)], ids=["0", "502", "?", "500"]
+)
+def test_a_run_is_found_when_the_answer_is_lost(remote: PlayedServer, answer: Any) -> None:
+    remote.on("POST", "dags/d/dagRuns", lost(remote, answer))
+    run = trigger().execute(context())
+    assert run["dag_run_id"] == RUN_ID
+    assert len(remote.triggered()) == 1
+
+
+def test_a_run_that_was_not_created_is_not_found(remote: PlayedServer) -> None:
+    remote.on("POST", "dags/d/dagRuns", HANGUP)
+    with pytest.raises(TransportError):
+        trigger().execute(context())
+    assert len(remote.triggered()) == 1
+
+
+def test_the_first_trouble_is_told_when_looking_fails_too(remote: PlayedServer) -> None:
+    remote.on("POST", "dags/d/dagRuns", says({"detail": "first"}, 500))
+    remote.on("GET", f"dags/d/dagRuns/{RUN_ID.replace(':', '%3A').replace('+', '%2B')}", page("Sign in"))
+    with pytest.raises(Exception, match="first"):
+        trigger().execute(context())
+
+
+def test_a_run_id_that_anybody_may_use_does_not_tell_whose_run_it_is(remote: PlayedServer) -> None:
+    remote.on("POST", "dags/d/dagRuns", lost(remote, HANGUP))
+    with pytest.raises(TransportError):
+        trigger(trigger_run_id="nightly").execute(context())
+
+
+# OpenLineage.
+
+
+def test_openlineage_puts_the_parent_into_conf(remote: PlayedServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    openlineage = pytest.importorskip("airflow.providers.standard.utils.openlineage")
+
+    def inject(dr_conf: dict[str, Any] | None, ti: Any) -> dict[str, Any]:
+        return {**(dr_conf or {}), "openlineage": {"parentRunId": ti.run_id}}
+
+    name = "safe_inject_openlineage_properties_into_dagrun_conf"
+    if not hasattr(openlineage, name):
+        pytest.skip("this standard provider does not know how")
+    monkeypatch.setattr(openlineage, name, inject)
+    for option in (True, False):
+        trigger(conf={"a": 1}, openlineage_inject_parent_info=option, trigger_run_id=str(option)).execute(context())
+    parent = {"openlineage": {"parentRunId": TaskInstance().run_id}}
+    assert [sent["conf"] for sent in remote.triggered()] == [{"a": 1, **parent}, {"a": 1}]
+
+
+def test_openlineage_is_not_needed(remote: PlayedServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "airflow.providers.standard.utils.openlineage", None)
+    trigger(conf={"a": 1}).execute(context())
+    assert remote.triggered()[-1]["conf"] == {"a": 1}

@@ -1,0 +1,262 @@
+"""Waiting for the run that was triggered: on the worker, in the triggerer, until somebody ends the task."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferred
+
+from astro_provider import task_state
+from astro_provider.api.errors import DagRunFailedError
+from astro_provider.triggers.dag_run import AstroDagRunTrigger
+from tests.unit.operators.trigger import RUN_ID, trigger
+from tests.unit.target import TOKEN, says
+from tests.unit.tasks import TaskInstance, context
+
+if TYPE_CHECKING:
+    from tests.unit.target_stub import PlayedServer
+    from tests.unit.tasks import Clock
+
+
+def waiting(**options: Any) -> Any:
+    return trigger(wait_for_completion=True, **options)
+
+
+def test_it_waits_for_the_end(either: PlayedServer, clock: Clock) -> None:
+    run = waiting(poke_interval=7).execute(context())
+    assert (run["dag_run_id"], run["state"]) == (RUN_ID, "success")
+    assert clock.sleeps == [7, 7]
+
+
+def test_it_says_when_the_state_changes_and_only_then(either: PlayedServer, lines: list[str]) -> None:
+    either.course = ["queued"] * 4 + ["running"] * 5 + ["success"]
+    waiting().execute(context())
+    told = [line.rpartition(": ")[2] for line in lines if line.startswith(f"run '{RUN_ID}'")]
+    assert told == ["queued", "running", "success"]
+
+
+def test_it_takes_the_states_it_is_told(either: PlayedServer) -> None:
+    assert waiting(allowed_states=["running"], failed_states=[]).execute(context())["state"] == "running"
+
+
+def test_it_goes_on_waiting_while_the_target_is_down(remote: PlayedServer, lines: list[str], clock: Clock) -> None:
+    remote.course = ["running", "success"]
+    path = f"dags/d/dagRuns/{RUN_ID.replace(':', '%3A').replace('+', '%2B')}"
+    down = [says({"detail": "down"}, 503)] * 9  # three looks, each of them sent three times
+    remote.on("GET", path, remote.play, *down, remote.play)
+    assert waiting().execute(context())["state"] == "success"
+    assert len([line for line in lines if line.startswith("Still waiting")]) == 1
+
+
+def test_a_run_that_was_deleted_ends_the_wait(remote: PlayedServer, clock: Clock) -> None:
+    remote.course = ["running"]
+    clock.at_sleep = lambda: remote.forget_run(RUN_ID) if RUN_ID in remote.runs else None
+    with pytest.raises(Exception, match="it was deleted"):
+        waiting().execute(context())
+
+
+# The run fails.
+
+
+@pytest.fixture
+def failing(either: PlayedServer) -> PlayedServer:
+    either.course = ["running", "failed"]
+    return either
+
+
+def message(operator: Any) -> str:
+    with pytest.raises(DagRunFailedError) as caught:
+        operator.execute(context())
+    return str(caught.value)
+
+
+def test_the_failure_names_tasks_errors_and_link(failing: PlayedServer) -> None:
+    log = failing.answers.log()
+    failing.has_task("load", "success", run_id=RUN_ID, log=log)
+    failing.has_task("extract", "failed", run_id=RUN_ID, log=log, end_date="2026-02-01T06:01:00Z")
+    failing.has_task("clean", "failed", run_id=RUN_ID, log=log, map_index=2, try_number=3)
+    assert message(waiting()).splitlines()[1:] == [
+        "Failed tasks:",
+        "  clean[2] (try 3): ValueError: no rows",
+        "  extract (try 1): ValueError: no rows",
+        f"See {failing.url}/dags/d/"
+        + ("runs/" if failing.generation == "v2" else "grid?dag_run_id=")
+        + RUN_ID.replace(":", "%3A").replace("+", "%2B"),
+    ]
+
+
+def test_the_failure_names_a_handful_of_tasks(failing: PlayedServer) -> None:
+    for index in range(8):
+        failing.has_task("clean", "failed", run_id=RUN_ID, map_index=index, log=failing.answers.log())
+    text = message(waiting())
+    assert text.count("ValueError: no rows") == 5
+    assert "and 3 more" in text
+
+
+def test_a_log_that_cannot_be_read_does_not_hide_the_failure(failing: PlayedServer) -> None:
+    failing.has_task("extract", "failed", run_id=RUN_ID)
+    assert "extract (try 1): (its log could not be read: NotFoundError)" in message(waiting())
+
+
+def test_tasks_that_cannot_be_read_do_not_hide_the_failure(failing: PlayedServer) -> None:
+    path = f"dags/d/dagRuns/{RUN_ID.replace(':', '%3A').replace('+', '%2B')}/taskInstances"
+    failing.on("GET", path, says(failing.answers.error(403, "not allowed"), 403))
+    text = message(waiting())
+    assert "failed tasks could not be read" in text
+    assert f"See {failing.url}/dags/d/" in text
+
+
+def test_a_run_that_was_marked_failed_is_said_to_be(failing: PlayedServer) -> None:
+    assert "None of its tasks failed: it was marked so" in message(waiting())
+
+
+# Deferred.
+
+
+def deferral(operator: Any, ti: TaskInstance | None = None) -> TaskDeferred:
+    with pytest.raises(TaskDeferred) as caught:
+        operator.execute(context(ti))
+    return caught.value
+
+
+def test_it_defers_after_triggering(either: PlayedServer, clock: Clock) -> None:
+    ti = TaskInstance()
+    deferred = deferral(
+        waiting(deferrable=True, poke_interval=9, execution_timeout=timedelta(hours=1), cancel_on_kill=False), ti
+    )
+    assert list(either.runs) == [RUN_ID]
+    assert (deferred.method_name, deferred.timeout, clock.sleeps) == ("execute_complete", timedelta(hours=1), [])
+    assert ti.xcoms["trigger_run_id"] == RUN_ID
+    path, arguments = deferred.trigger.serialize()
+    assert path == "astro_provider.triggers.dag_run.AstroDagRunTrigger"
+    assert arguments == {
+        "http_conn_id": "http_conn",
+        "external_dag_id": "d",
+        "external_run_id": RUN_ID,
+        "logical_dates": [],
+        "latest": False,
+        "external_task_ids": [],
+        "external_task_group_id": None,
+        "allowed_states": ["success"],
+        "failed_states": ["failed"],
+        "skipped_states": [],
+        "check_existence": False,
+        "known": True,
+        "poke_interval": 9,
+        "deadline": None,
+        "cancel_on_kill": False,
+    }
+    assert AstroDagRunTrigger(**json.loads(json.dumps(arguments))).serialize() == (path, arguments)
+
+
+def test_what_is_deferred_holds_no_credentials(remote: PlayedServer) -> None:
+    assert TOKEN not in repr(deferral(waiting(deferrable=True)).trigger.serialize())
+
+
+def test_it_does_not_defer_without_a_wait(remote: PlayedServer) -> None:
+    assert trigger(deferrable=True).execute(context())["state"] == "queued"
+
+
+@pytest.mark.parametrize("state", ["success", "failed"])
+def test_it_does_not_defer_for_a_run_that_is_over(remote: PlayedServer, state: str) -> None:
+    remote.has_run("theirs", state)
+    operator = waiting(deferrable=True, trigger_run_id="theirs", on_existing_run="attach")
+    if state == "success":
+        assert operator.execute(context())["state"] == "success"
+    else:
+        assert "Failed tasks" not in message(operator)
+
+
+def event(outcome: str, **more: Any) -> dict[str, Any]:
+    return {"outcome": outcome, "message": "what happened", "run": None, "url": None, **more}
+
+
+def test_it_resumes_with_the_run(lines: list[str]) -> None:
+    run = {"dag_run_id": RUN_ID, "state": "success"}
+    assert waiting().execute_complete(context(), event("success", run=run)) == run
+    assert "what happened" in lines
+
+
+@pytest.mark.parametrize(
+    ("happened", "error"),
+    [
+        (event("failed"), DagRunFailedError),
+        (event("timeout"), DagRunFailedError),
+        (event("error", retryable=True), DagRunFailedError),
+        (event("error", retryable=False), AirflowFailException),
+    ],
+)
+def test_it_resumes_with_an_error(happened: dict[str, Any], error: type[Exception]) -> None:
+    with pytest.raises(error, match=r"^what happened$"):
+        waiting().execute_complete(context(), happened)
+
+
+# Somebody ends the task while it waits.
+
+
+def kill(operator: Any, clock: Clock) -> None:
+    def signal() -> None:
+        operator.on_kill()
+        raise SystemExit
+
+    clock.at_sleep = signal
+    with pytest.raises(SystemExit):
+        operator.execute(context())
+
+
+@pytest.mark.parametrize("state", ["failed", "success", "restarting", "removed", None])
+def test_a_user_who_ends_the_task_cancels_the_run(
+    either: PlayedServer, clock: Clock, monkeypatch: pytest.MonkeyPatch, lines: list[str], state: str | None
+) -> None:
+    monkeypatch.setattr(task_state, "_state", lambda ti: state)
+    kill(waiting(), clock)
+    assert either.runs[RUN_ID]["state"] == "failed"
+    assert f"Cancelled dag run {RUN_ID} of dag d" in lines
+
+
+@pytest.mark.parametrize("state", ["running", "deferred", "queued", "scheduled"])
+def test_a_worker_that_goes_down_cancels_nothing(
+    either: PlayedServer, clock: Clock, monkeypatch: pytest.MonkeyPatch, state: str
+) -> None:
+    monkeypatch.setattr(task_state, "_state", lambda ti: state)
+    kill(waiting(), clock)
+    assert either.runs[RUN_ID]["state"] != "failed"
+
+
+def test_nothing_is_cancelled_where_nobody_can_tell(
+    remote: PlayedServer, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unknown(ti: Any) -> str:
+        raise RuntimeError("the API server is away")
+
+    monkeypatch.setattr(task_state, "_state", unknown)
+    kill(waiting(), clock)
+    assert remote.runs[RUN_ID]["state"] != "failed"
+
+
+def test_nothing_is_cancelled_when_told_so(remote: PlayedServer, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(task_state, "_state", lambda ti: "failed")
+    kill(waiting(cancel_on_kill=False), clock)
+    assert remote.runs[RUN_ID]["state"] != "failed"
+
+
+def test_nothing_is_cancelled_when_nothing_is_waited_for(remote: PlayedServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(task_state, "_state", lambda ti: "failed")
+    operator = waiting()
+    operator.on_kill()
+    operator.execute(context())
+    operator.on_kill()
+    assert remote.runs[RUN_ID]["state"] == "success"
+
+
+def test_a_run_that_cannot_be_cancelled_is_told_of(
+    remote: PlayedServer, clock: Clock, monkeypatch: pytest.MonkeyPatch, lines: list[str]
+) -> None:
+    monkeypatch.setattr(task_state, "_state", lambda ti: "failed")
+    path = f"dags/d/dagRuns/{RUN_ID.replace(':', '%3A').replace('+', '%2B')}"
+    remote.on("PATCH", path, says({"detail": "no"}, 403))
+    kill(waiting(), clock)
+    assert any(line.startswith(f"Dag run {RUN_ID} could not be cancelled") for line in lines)

@@ -1,0 +1,14 @@
+"""Makes trigger operators for the tests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from astro_provider.operators.dag_run import AstroTriggerDagRunOperator
+
+RUN_ID = "here.example.com~local~manual__2026-02-01T06:00:00+00:00~trigger~1"
+"""What a first try creates, see ``tests.unit.tasks.TaskInstance``."""
+
+
+def trigger(**options: Any) -> AstroTriggerDagRunOperator:
+    return AstroTriggerDagRunOperator(**{"task_id": "trigger", "trigger_dag_id": "d", **options})

@@ -1,0 +1,186 @@
+"""What Airflow gives to a task that runs: a task instance, a context, a clock, a log; fixtures for tests of tasks."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import sys
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import time_machine
+
+from tests.unit.target import TOKEN
+from tests.unit.target_stub import PlayedServer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+__all__ = ["clock", "either", "lines", "remote", "remote_v1"]
+
+NOW = datetime(2026, 2, 1, 12, tzinfo=timezone.utc)
+LOGICAL_DATE = datetime(2026, 2, 1, 6, tzinfo=timezone.utc)
+
+
+@dataclass
+class TaskInstance:
+    """A task instance, as far as tasks of this package look at one."""
+
+    task_id: str = "trigger"
+    dag_id: str = "local"
+    run_id: str = "manual__2026-02-01T06:00:00+00:00"
+    map_index: int | None = -1
+    try_number: int = 1
+    max_tries: int = 0
+    xcoms: dict[str, Any] = field(default_factory=dict)
+    first_reschedule_date: datetime | None = None
+
+    def xcom_push(self, key: str, value: Any) -> None:
+        self.xcoms[key] = value
+
+    def xcom_pull(self, task_ids: str, **_: Any) -> Any:
+        return f"XCom of {task_ids}"
+
+    def get_relevant_upstream_map_indexes(self, *_: Any, **__: Any) -> None:
+        """How Airflow 2 asks which XComs to pull: all."""
+
+    def get_first_reschedule_date(self, context: Any) -> datetime | None:
+        """How Airflow 3 says when a sensor was first rescheduled."""
+        return self.first_reschedule_date
+
+
+def context(ti: TaskInstance | None = None, **more: Any) -> dict[str, Any]:
+    """Make the context of a task; ``logical_date=None`` for a run without one."""
+    return {
+        "ti": ti or TaskInstance(),
+        "logical_date": LOGICAL_DATE,
+        "ds": "2026-02-01",
+        "expanded_ti_count": None,
+        **more,
+    }
+
+
+class Clock:
+    """The time of day, which moves when somebody sleeps."""
+
+    def __init__(self, traveller: time_machine.Traveller) -> None:
+        self._traveller = traveller
+        self.sleeps: list[float] = []
+        self.at_sleep: Callable[[], None] = lambda: None
+        """Called at every sleep, for what happens while a task waits."""
+
+    def sleep(self, seconds: float) -> None:
+        self.sleeps.append(seconds)
+        self._traveller.shift(timedelta(seconds=seconds))
+        self.at_sleep()
+
+    async def sleep_async(self, seconds: float) -> None:
+        self.sleep(seconds)
+        await asyncio.sleep(0)
+
+    def shift(self, seconds: float) -> None:
+        self._traveller.shift(timedelta(seconds=seconds))
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
+    """A clock that stands still but for the sleeps of hooks and sensors, which take no time."""
+    from astro_provider.hooks import astro, astro_async
+    from astro_provider.sensors.dag_run import BaseSensorOperator
+
+    with time_machine.travel(NOW, tick=False) as traveller:
+        clock = Clock(traveller)
+        monkeypatch.setattr(astro, "time", SimpleNamespace(sleep=clock.sleep))
+        monkeypatch.setattr(astro_async, "asyncio", SimpleNamespace(sleep=clock.sleep_async))
+        of_sensors = SimpleNamespace(sleep=clock.sleep, monotonic=lambda: datetime.now().timestamp())
+        monkeypatch.setattr(sys.modules[BaseSensorOperator.__module__], "time", of_sensors)
+        yield clock
+
+
+def _remote(generation: str, connect: Callable[..., None]) -> Iterator[PlayedServer]:
+    with PlayedServer(generation) as running:
+        connect(running.url, password=TOKEN)
+        yield running
+
+
+@pytest.fixture
+def remote(clock: Clock, connect: Callable[..., None]) -> Iterator[PlayedServer]:
+    """A played Airflow 3 that the connection leads to."""
+    yield from _remote("v2", connect)
+
+
+@pytest.fixture
+def remote_v1(clock: Clock, connect: Callable[..., None]) -> Iterator[PlayedServer]:
+    """A played Airflow 2 that the connection leads to."""
+    yield from _remote("v1", connect)
+
+
+@pytest.fixture(params=["v1", "v2"])
+def either(request: pytest.FixtureRequest, clock: Clock, connect: Callable[..., None]) -> Iterator[PlayedServer]:
+    """A played Airflow 2, then a played Airflow 3, that the connection leads to."""
+    yield from _remote(request.param, connect)
+
+
+@pytest.fixture
+def lines() -> Iterator[list[str]]:
+    """What tasks, hooks and triggers log, whichever way this Airflow logs."""
+    logged: list[str] = []
+
+    class Collecting(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            logged.append(record.getMessage())
+
+    handler = Collecting(logging.INFO)
+    loggers = [logging.getLogger(name) for name in ("airflow.task", "astro_provider", "airflow.triggers")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
+    with _structlog_into(logged):
+        yield logged
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+
+
+class _structlog_into:  # noqa: N801  a context manager
+    """Collect what goes through structlog, which Airflow 3 logs with (Airflow 2 has none)."""
+
+    def __init__(self, logged: list[str]) -> None:
+        self._logged = logged
+
+    def __enter__(self) -> None:
+        try:
+            import structlog
+        except ImportError:
+            return
+
+        def collect(logger: Any, method: str, event: Any) -> Any:
+            self._logged.append(event["event"])
+            raise structlog.DropEvent
+
+        self._before = structlog.get_config()
+        structlog.configure(
+            processors=[collect],
+            wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+            logger_factory=lambda *arguments: None,
+            cache_logger_on_first_use=False,
+        )
+
+    def __exit__(self, *_: object) -> None:
+        if before := getattr(self, "_before", None):
+            import structlog
+
+            structlog.configure(**before)
+
+
+def round_trip(dag: Any) -> Any:
+    """Serialise a DAG as Airflow's DAG processor does, and read it as the scheduler and the UI do."""
+    from airflow.serialization import serialized_objects
+
+    serialization = getattr(serialized_objects, "DagSerialization", None) or serialized_objects.SerializedDAG
+    return serialization.from_dict(json.loads(json.dumps(serialization.to_dict(dag))))
