@@ -12,12 +12,10 @@ Each has an environment of its own (`dev/environments.py`), a PostgreSQL databas
 
 from __future__ import annotations
 
-import base64
-import json
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -27,13 +25,14 @@ import requests
 
 from dev import environments, settings
 from dev.processes import LeashedProcess, free_ports, reserve_port
+from dev.rest_api import POLL_INTERVAL, DeploymentError, RestApi
+
+__all__ = ["TARGET", "TARGET_V1", "TRIGGERING", "Deployment", "DeploymentError", "running"]
 
 RUN = environments.BUILD / "run"
 DEV = Path(__file__).resolve().parent
 
 START_TIMEOUT = 240.0  # seconds; a busy machine with a cold disk needs about half of it
-POLL_INTERVAL = 0.3
-REQUEST_TIMEOUT = (5.0, 60.0)  # seconds to connect, to answer
 HEALTH_TIMEOUT = 3.0
 
 # What a deployment is made of beside its database, by generation: our name, and Airflow's command.
@@ -50,12 +49,8 @@ COMMANDS = {
 Progress = Callable[["Deployment", str], None]
 
 
-class DeploymentError(Exception):
-    """A deployment does not start, or has no such dag; the text says why, with the last log lines."""
-
-
 @dataclass(eq=False)
-class Deployment:
+class Deployment(RestApi):
     """
     One Airflow with a REST API.
 
@@ -88,11 +83,6 @@ class Deployment:
         return environments.ENVIRONMENTS[self.environment].airflow
 
     @property
-    def generation(self) -> int:
-        """The first number of the version: what API, commands and settings depend on."""
-        return int(self.airflow_version.split(".")[0])
-
-    @property
     def components(self) -> tuple[str, ...]:
         """Its processes, by their names in Airflow 3 (the `api-server` of Airflow 2 is its webserver)."""
         return ("database", *COMMANDS[self.generation])
@@ -100,11 +90,6 @@ class Deployment:
     @property
     def url(self) -> str:
         return f"http://localhost:{self.port}"
-
-    @property
-    def api(self) -> str:
-        """The root of the REST API below `url`."""
-        return "/api/v2" if self.generation == 3 else "/api/v1"
 
     @property
     def home(self) -> Path:
@@ -117,90 +102,6 @@ class Deployment:
     def log(self, component: str) -> Path:
         """What a component has written to its console."""
         return self.home / "console" / f"{component}.log"
-
-    # -- using it ------------------------------------------------------------------------------------------
-
-    def request(self, method: str, path: str, *, user: str = "admin", **options: Any) -> Any:
-        """
-        Ask the REST API.
-
-        :param path: below the API root, such as `dags/x/dagRuns`
-        :param user: one of `settings.USERS`
-        :param options: of `requests.request`, such as `json` and `params`
-        :returns: the parsed answer; None where there is none
-        :raises requests.HTTPError: the answer is an error; the text holds it
-        """
-        options.setdefault("timeout", REQUEST_TIMEOUT)
-        headers = {"Authorization": self.authorization(user), **options.pop("headers", {})}
-        response = requests.request(method, f"{self.url}{self.api}/{path}", headers=headers, **options)
-        if not response.ok:
-            raise requests.HTTPError(
-                f"{self.name}: {method} {response.url} answered {response.status_code}: {response.text[:2000]}",
-                response=response,
-            )
-        return response.json() if response.content else None
-
-    def authorization(self, user: str = "admin") -> str:
-        """The value of an `Authorization` header for one of `settings.USERS`."""
-        if self.generation == 2:
-            return "Basic " + base64.b64encode(f"{user}:{user}".encode()).decode()
-        if user not in self._tokens:
-            response = requests.post(
-                f"{self.url}/auth/token", json={"username": user, "password": user}, timeout=REQUEST_TIMEOUT
-            )
-            response.raise_for_status()
-            self._tokens[user] = response.json()["access_token"]
-        return f"Bearer {self._tokens[user]}"
-
-    def connection(self, form: str = "http", user: str = "admin") -> dict[str, Any]:
-        """
-        A connection to this deployment as a user would make it, for `add_connection` or `AIRFLOW_CONN_...`.
-
-        :param form: `http`, as the Astro documentation has it, or `astro`, both with a token that lives for a
-            day; or `login`, of type `http` with name and password, which can be made before anything runs
-        """
-        if form == "login":
-            return {"conn_type": "http", "host": self.url, "login": user, "password": user}
-        authorization = self.authorization(user)
-        if form == "astro":
-            return {"conn_type": "astro", "host": self.url, "password": authorization.split()[1]}
-        extra = {"Content-Type": "application/json", "Authorization": authorization}
-        return {"conn_type": "http", "host": self.url, "schema": "http", "extra": extra}
-
-    def add_connection(self, conn_id: str, connection: Mapping[str, Any]) -> None:
-        """Save a connection in this deployment, in place of one that has the same id."""
-        body = {**connection, "connection_id": conn_id}
-        if "extra" in body:
-            body["extra"] = json.dumps(body["extra"])
-        with suppress(requests.HTTPError):
-            self.request("DELETE", f"connections/{conn_id}")
-        self.request("POST", "connections", json=body)
-
-    def wait_for_dags(self, *dag_ids: str, timeout: float = 60) -> None:
-        """
-        Wait until all these dags can be triggered.
-
-        :param timeout: seconds
-        :raises DeploymentError: a file cannot be imported, or the time is over
-        """
-        deadline = time.monotonic() + timeout
-        while missing := [dag_id for dag_id in dag_ids if not self._has_dag(dag_id)]:
-            for error in self.request("GET", "importErrors")["import_errors"]:
-                raise DeploymentError(f"{self.name} cannot import {error['filename']}:\n{error['stack_trace']}")
-            if time.monotonic() > deadline:
-                raise DeploymentError(f"{self.name} has no dag {', '.join(missing)} after {timeout:.0f} s")
-            time.sleep(POLL_INTERVAL)
-
-    def _has_dag(self, dag_id: str) -> bool:
-        try:
-            self.request("GET", f"dags/{dag_id}/details")
-        except requests.HTTPError as error:
-            if error.response.status_code != 404:
-                raise
-            return False
-        return True
-
-    # -- its processes -------------------------------------------------------------------------------------
 
     def start(self, *components: str) -> None:
         """
@@ -271,6 +172,9 @@ class Deployment:
             if process.exit_code is not None and not succeeded:
                 raise self._error(f"its {name} ended with exit code {process.exit_code}", name)
 
+    def _is_alive(self, name: str) -> bool:
+        return name in self._processes and self._processes[name].exit_code is None
+
     def _error(self, reason: str, name: str) -> DeploymentError:
         last_lines = self._processes[name].last_lines() if name in self._processes else ""
         return DeploymentError(
@@ -294,6 +198,7 @@ class Deployment:
 
     def _stages(self, components: Sequence[str]) -> Iterator[str]:
         """Start one after the other what needs the one before; yield whatever is not ready yet."""
+        components = [name for name in components if not self._is_alive(name)]
         if "database" in components:
             yield from self._database_starting()
         if not self._has_tables:
@@ -347,11 +252,13 @@ class Deployment:
 
     def _unhealthy(self, components: Iterable[str]) -> str | None:
         """The first of these components that is not ready yet."""
-        if "api-server" not in self._processes:
+        if not self._is_alive("api-server"):
             return None  # it was stopped on purpose, and nobody else can be asked
         path = f"{self.api}/monitor/health" if self.generation == 3 else "/health"
         try:
-            health = requests.get(f"{self.url}{path}", timeout=HEALTH_TIMEOUT).json()
+            response = requests.get(f"{self.url}{path}", timeout=HEALTH_TIMEOUT)
+            response.raise_for_status()
+            health = response.json()
         except requests.RequestException:
             return "api-server"
         for name in components:

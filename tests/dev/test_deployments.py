@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import signal
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -106,3 +108,15 @@ def test_a_file_that_cannot_be_imported(deployment: Deployment) -> None:
     (deployment.dags_folder / "broken.py").write_text("from airflow.decorators import dag\nimport no_such_module")
     with pytest.raises(DeploymentError, match=r"(?s)used cannot import .*broken.py.*No module named"):
         deployment.wait_for_dags("broken", timeout=60)
+
+
+def test_starting_what_runs_changes_nothing(deployment: Deployment) -> None:
+    before = deployment.pids("triggerer")
+    deployment.start()
+    assert deployment.pids("triggerer") == before
+
+
+def test_a_component_that_was_killed_is_started_again(deployment: Deployment) -> None:
+    os.kill(deployment.pids("triggerer")[0], signal.SIGKILL)
+    deployment.restart("triggerer")
+    assert deployment.pids("triggerer")

@@ -1,0 +1,128 @@
+"""The demo says that it worked only if it did."""
+
+from __future__ import annotations
+
+from io import StringIO
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import requests
+from rich.console import Console
+
+from dev import demo
+from dev.demo import DemoError, Run
+from dev.deployments import DeploymentError
+from dev.screen import Screen
+
+
+class FakeDeployment:
+    """Answers as the REST API does, from a dict of paths."""
+
+    def __init__(self, name: str, **answers: Any) -> None:
+        self.name = name
+        self.answers = answers
+
+    def request(self, method: str, path: str, **_: Any) -> Any:
+        for end, answer in self.answers.items():
+            if path.endswith(end):
+                return answer
+        raise requests.HTTPError(f"{path} answered 404", response=SimpleNamespace(status_code=404))
+
+
+HERE = {
+    "dagRuns/local": {"state": "success", "duration": 9.0},
+    "trigger/xcomEntries/trigger_run_id": {"value": "remote"},
+    "show_result/xcomEntries/return_value": {"value": {"rows": 12}},
+}
+THERE = {
+    "dagRuns/remote": {"state": "success", "duration": 5.0},
+    "report/xcomEntries/return_value": {"value": {"rows": 12}},
+}
+
+
+def summary(here: dict[str, Any], there: dict[str, Any]) -> str:
+    output = StringIO()
+    local = Run(FakeDeployment("triggering", **here), "trigger_and_wait", "local")
+    demo.summarise(Console(file=output, width=120), local, FakeDeployment("target", **there))
+    return output.getvalue()
+
+
+def test_both_sides_agree() -> None:
+    text = summary(HERE, THERE)
+    assert "remote_report" in text
+    assert "9.0 s" in text
+    assert "Both agree" in text
+
+
+def test_the_value_is_another_one() -> None:
+    with pytest.raises(DemoError, match="They differ"):
+        summary({**HERE, "show_result/xcomEntries/return_value": {"value": None}}, THERE)
+
+
+def test_the_remote_run_does_not_exist() -> None:
+    with pytest.raises(requests.HTTPError, match="dagRuns/remote answered 404"):
+        summary(HERE, {})
+
+
+def test_the_remote_run_failed_and_nobody_noticed() -> None:
+    with pytest.raises(
+        DemoError, match="remote_report in target is failed, but trigger_and_wait took it for a success"
+    ):
+        summary(HERE, {**THERE, "dagRuns/remote": {"state": "failed", "duration": 5.0}})
+
+
+def test_the_triggering_run_names_no_remote_run() -> None:
+    with pytest.raises(DemoError, match="trigger of trigger_and_wait in triggering left no trigger_run_id"):
+        summary({"dagRuns/local": HERE["dagRuns/local"]}, THERE)
+
+
+def test_the_triggering_run_failed() -> None:
+    failed = {
+        "dagRuns/local": {"state": "failed", "duration": 9.0},
+        "/taskInstances": {"task_instances": [{"task_id": "trigger", "state": "failed", "try_number": 1}]},
+        "/logs/1": {
+            "content": [
+                {"event": "::group::Log message source details"},
+                {"event": "Task failed", "error_detail": [{"exc_type": "AstroError", "exc_value": "no such dag"}]},
+            ]
+        },
+    }
+    with pytest.raises(DemoError, match=r"(?s)ended failed.*last log lines of trigger:.*AstroError: no such dag"):
+        summary(failed, THERE)
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (DemoError("x"), 1),
+        (DeploymentError("x"), 1),
+        (requests.ConnectionError("x"), 1),
+        (KeyboardInterrupt(), 130),
+        (None, 0),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_the_exit_code(error: BaseException | None, code: int, mocker: Any) -> None:
+    mocker.patch("sys.argv", ["demo.py"])
+    mocker.patch("dev.demo.demo", side_effect=error, return_value=0)
+    assert demo.main() == code
+
+
+def test_without_a_terminal_each_change_is_one_line() -> None:
+    output = StringIO()
+    with Screen(Console(file=output, width=120), "Starting") as screen:
+        for state in ("queued", "queued", "running"):
+            screen.show("target", "report", state)
+    lines = output.getvalue().splitlines()
+    assert [line.split()[-1] for line in lines] == ["...", "queued", "running"]
+
+
+def test_in_a_terminal_places_stand_together() -> None:
+    output = StringIO()
+    with Screen(Console(file=output, width=120, force_terminal=True), "Starting") as screen:
+        screen.show("here", "a", "running")
+        screen.show("there", "b", "running")
+        screen.show("here", "c", "success")
+    last = output.getvalue().rpartition("Starting")[2]
+    assert last.index(" a ") < last.index(" c ") < last.index(" b ")
