@@ -229,6 +229,7 @@ class Client(Exchange):
         poke_interval: float,
         deadline: float | None,
         on_trouble: Callable[[AstroError], None],
+        has_worked: bool = False,
     ) -> Flow[T | None]:
         """
         Check until there is a result.
@@ -237,9 +238,10 @@ class Client(Exchange):
         :param poke_interval: seconds between two checks
         :param deadline: when to give up, in seconds since the epoch
         :param on_trouble: told when trouble of the target begins that is survived, see ``Patience``
+        :param has_worked: the target is known to have answered before
         :return: the result, or ``None`` where there was none in time
         """
-        patience = Patience(self._clock)
+        patience = Patience(self._clock, has_worked=has_worked)
         while True:
             try:
                 result = yield from check()

@@ -132,7 +132,8 @@ class RunWait:
     :param task_ids: tasks of the runs, or
     :param group_id: a task group of the runs; neither means the runs themselves
     :param check_existence: a dag, task or group that is not there ends the wait
-    :param known: the run is known to have been there, so its absence ends the wait
+    :param known: the run is known to have been there, so its absence ends the wait, and trouble does not, even if it
+        is there when the wait begins (anew, in a restarted triggerer)
     """
 
     dag_id: str
@@ -218,6 +219,7 @@ class RunWait:
             poke_interval=poke_interval,
             deadline=deadline,
             on_trouble=lambda error: warn(f"Still waiting: {error}"),
+            has_worked=self.known,
         )
         return found or last or Verdict("pending", f"{self}: never seen")
 
