@@ -117,9 +117,10 @@ class Target:
 
     def on(self, method: str, path: str, *said: Said) -> None:
         """Say these one after another, the last one from then on; a path without ``/`` in front is one of the API."""
-        self._said[method, self._key(path)] = list(said)
+        self._said[method, self.api(path)] = list(said)
 
-    def _key(self, path: str) -> str:
+    def api(self, path: str) -> str:
+        """Say where a path of the API is."""
         return path if path.startswith("/") or "://" in path else f"/api/{self.generation}/{path}"
 
     def answer(self, seen: Seen) -> Answer:
