@@ -120,6 +120,8 @@ class AstroDagRunSensor(BaseSensorOperator):
         :raise AirflowSensorTimeout: ``timeout`` is over (skips with ``soft_fail``)
         :raise AirflowFailException: what a retry cannot help: refused, or a wrong parameter
         """
+        from airflow.providers.common.compat.sdk import AirflowFailException
+
         from astro_provider.api.waits import Patience
 
         # A sensor that was rescheduled has been answered before.
@@ -129,6 +131,8 @@ class AstroDagRunSensor(BaseSensorOperator):
                 super().execute(context)
             elif not self.poke(context):  # it may be over already: then nothing needs to be deferred
                 self._defer(context)
+        except AirflowFailException as error:  # the look before deferring is none of Airflow's own loop
+            self._give_up(error)
         finally:
             if self._opened is not None:
                 self._opened.close()
