@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from itertools import count
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -17,18 +17,21 @@ HERE = Path(__file__).parent
 EXAMPLES = HERE.parents[1] / "example_dags"
 TARGET_DAGS = [EXAMPLES / "target", HERE / "dags" / "target"]
 
+both_targets = pytest.mark.parametrize("conn", ["v2_conn", "v1_conn"])
+both_modes = pytest.mark.parametrize("mode", ["sync", "deferred"])
+
 
 @dataclass(frozen=True)
 class World:
-    """The deployments of the tests, by their roles; ``targets`` by the connection that leads to each."""
+    """The deployments of the tests, by their roles."""
 
     triggering: Deployment
     target: Deployment
     target_v1: Deployment
 
-    @property
-    def targets(self) -> dict[str, Deployment]:
-        return {"v2_conn": self.target, "v1_conn": self.target_v1}
+    def behind(self, conn: str) -> Deployment:
+        """The target that a connection leads to."""
+        return self.target_v1 if conn.startswith("v1") else self.target
 
 
 @pytest.fixture(scope="session")
@@ -62,19 +65,34 @@ def world() -> Iterator[World]:
 @pytest.fixture
 def target(world: World, conn: str) -> Deployment:
     """The target that the parametrised connection ``conn`` leads to."""
-    return world.targets[conn]
+    return world.behind(conn)
 
 
 @pytest.fixture(scope="session")
 def begin(world: World) -> Callable[..., Run]:
     """Start a run of a dag in the triggering deployment; keywords are its conf, but for ``logical_date``."""
-    number = count()
 
     def begin(dag_id: str, *, logical_date: str | None = None, **conf: Any) -> Run:
-        return start(world.triggering, dag_id, run_id=f"test-{next(number)}", conf=conf, logical_date=logical_date)
+        run_id = f"test-{uuid4().hex[:8]}"
+        return start(world.triggering, dag_id, run_id=run_id, conf=conf, logical_date=logical_date)
 
     return begin
 
 
-both_targets = pytest.mark.parametrize("conn", ["v2_conn", "v1_conn"])
-both_modes = pytest.mark.parametrize("mode", ["sync", "deferred"])
+class Batch:
+    """
+    Runs that do not get in each other's way, started together: the tests of a module wait for one after the other.
+
+    :param begin: the fixture
+    :param cases: name to dag id and conf; a case without ``conn`` is started for both targets
+    """
+
+    def __init__(self, begin: Callable[..., Run], cases: dict[str, tuple[str, dict[str, Any]]]) -> None:
+        self._runs: dict[tuple[str, str], Run] = {}
+        for name, (dag_id, conf) in cases.items():
+            for conn in [conf["conn"]] if "conn" in conf else ["v2_conn", "v1_conn"]:
+                self._runs[name, conn] = begin(dag_id, **{**conf, "conn": conn})
+
+    def finished(self, name: str, conn: str) -> Run:
+        """Wait until a case is over."""
+        return self._runs[name, conn].wait(timeout=240)

@@ -2,10 +2,37 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta, timezone
+from uuid import uuid4
+
 import pytest
 
-from tests.integration.conftest import both_modes, both_targets
-from tests.integration.runs import Run, runs_of
+from tests.integration.conftest import Batch, both_modes, both_targets
+from tests.integration.runs import Run, runs_of, start
+
+REFUSED = ("v2_viewer", "v1_viewer", "v2_wrong_token", "v1_wrong_token")
+CASES = {
+    "quick_sync": ("trigger_quick_sync", {}),
+    "quick_deferred": ("trigger_quick_deferred", {}),
+    "broken_sync": ("trigger_broken_sync", {}),
+    "broken_deferred": ("trigger_broken_deferred", {}),
+    "fails_once_sync": ("trigger_fails_once_sync", {}),
+    "fails_once_deferred": ("trigger_fails_once_deferred", {}),
+    "no_wait": ("trigger_only", {"dag": "slow", "remote_conf": {"seconds": 600}}),
+    "encoded": ("trigger_only", {"dag": "żółw.odd-id"}),
+    "missing": ("trigger_only", {"dag": "quik"}),
+    "strict": ("trigger_only", {"dag": "strict", "remote_conf": {"day": "no day"}}),
+    "mapped": ("mapped_trigger", {}),
+    **{
+        conn: ("trigger_only", {"conn": conn, "dag": "quick"})
+        for conn in (*REFUSED, "wrong_path", "nobody_there", "no_conn")
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def batch(begin):
+    return Batch(begin, CASES)
 
 
 def remote_run(run: Run, target, dag_id: str, task_id: str = "trigger") -> Run:
@@ -15,8 +42,8 @@ def remote_run(run: Run, target, dag_id: str, task_id: str = "trigger") -> Run:
 
 @both_targets
 @both_modes
-def test_brings_a_success_home(begin, conn, target, mode):
-    run = begin(f"trigger_quick_{mode}", conn=conn).wait()
+def test_brings_a_success_home(batch, conn, target, mode):
+    run = batch.finished(f"quick_{mode}", conn)
 
     assert run.state == "success"
     remote = remote_run(run, target, "quick")
@@ -33,8 +60,8 @@ def test_brings_a_success_home(begin, conn, target, mode):
 
 
 @both_targets
-def test_links_to_the_run_in_the_targets_own_ui(begin, conn, target):
-    run = begin("trigger_quick_sync", conn=conn).wait()
+def test_links_to_the_run_in_the_targets_own_ui(batch, conn, target):
+    run = batch.finished("quick_sync", conn)
 
     links = run.deployment.request("GET", f"{run.path}/taskInstances/trigger/links")["extra_links"]
     remote = remote_run(run, target, "quick")
@@ -45,8 +72,8 @@ def test_links_to_the_run_in_the_targets_own_ui(begin, conn, target):
 
 @both_targets
 @both_modes
-def test_a_failure_names_what_failed_there(begin, conn, target, mode):
-    run = begin(f"trigger_broken_{mode}", conn=conn).wait()
+def test_a_failure_names_what_failed_there(batch, conn, target, mode):
+    run = batch.finished(f"broken_{mode}", conn)
 
     assert run.state == "failed"
     remote = remote_run(run, target, "broken")
@@ -60,15 +87,14 @@ def test_a_failure_names_what_failed_there(begin, conn, target, mode):
 
 @both_targets
 @both_modes
-def test_a_retry_goes_on_with_the_run_of_the_try_before(begin, conn, target, mode):
-    before = set(runs_of(target, "fails_once"))
-    run = begin(f"trigger_fails_once_{mode}", conn=conn).wait()
+def test_a_retry_goes_on_with_the_run_of_the_try_before(batch, conn, target, mode):
+    run = batch.finished(f"fails_once_{mode}", conn)
 
     assert run.state == "success"
     assert run.tasks()["trigger"]["try_number"] == 2
     assert "flaky (try 1): RuntimeError: not yet" in run.log("trigger", 1)
     remote = remote_run(run, target, "fails_once")
-    assert set(runs_of(target, "fails_once")) - before == {remote.run_id}
+    assert [run_id for run_id in runs_of(target, "fails_once") if run.run_id in run_id] == [remote.run_id]
     assert remote.state == "success"
     assert {task: instance["try_number"] for task, instance in remote.tasks().items()} == {"first": 1, "flaky": 2}
 
@@ -88,8 +114,8 @@ def test_a_clear_makes_a_new_run(begin, conn, target):
 
 
 @both_targets
-def test_does_not_wait_unless_told_so(begin, conn, target):
-    run = begin("trigger_only", conn=conn, dag="slow", remote_conf={"seconds": 600}).wait()
+def test_does_not_wait_unless_told_so(batch, conn, target):
+    run = batch.finished("no_wait", conn)
 
     assert run.state == "success"
     remote = remote_run(run, target, "slow")
@@ -99,16 +125,16 @@ def test_does_not_wait_unless_told_so(begin, conn, target):
 
 
 @both_targets
-def test_an_id_that_must_be_encoded(begin, conn, target):
-    run = begin("trigger_only", conn=conn, dag="żółw.odd-id").wait()
+def test_an_id_that_must_be_encoded(batch, conn, target):
+    run = batch.finished("encoded", conn)
 
     assert run.state == "success"
     assert remote_run(run, target, "żółw.odd-id").wait().state == "success"
 
 
 @both_targets
-def test_a_missing_dag_is_named_with_those_like_it(begin, conn, target):
-    run = begin("trigger_only", conn=conn, dag="quik").wait()
+def test_a_missing_dag_is_named_with_those_like_it(batch, conn, target):
+    run = batch.finished("missing", conn)
 
     assert run.state == "failed"
     log = run.log("trigger")
@@ -118,100 +144,104 @@ def test_a_missing_dag_is_named_with_those_like_it(begin, conn, target):
 
 
 @both_targets
-def test_the_targets_reasons_are_told(begin, conn):
-    run = begin("trigger_only", conn=conn, dag="strict", remote_conf={"day": "no day"}).wait()
+def test_the_targets_reasons_are_told(batch, conn):
+    run = batch.finished("strict", conn)
 
     assert run.state == "failed"
     assert run.tasks()["trigger"]["try_number"] == 1, "no retry: it would be refused again"
     assert "Invalid input for param day" in run.log("trigger")
 
 
-@pytest.mark.parametrize("conn", ["v2_viewer", "v1_viewer", "v2_wrong_token", "v1_wrong_token"])
-def test_who_is_refused_is_told_so_and_not_retried(begin, conn, world):
-    run = begin("trigger_only", conn=conn, dag="quick").wait()
+@pytest.mark.parametrize("conn", REFUSED)
+def test_who_is_refused_is_told_so_and_not_retried(batch, conn, world):
+    run = batch.finished(conn, conn)
 
     assert run.state == "failed"
     assert run.tasks()["trigger"]["try_number"] == 1
     log = run.log("trigger")
     assert "refused" in log
-    assert (world.target if "v2" in conn else world.target_v1).url in log
+    assert world.behind(conn).url in log
     assert "of another Workspace or Deployment" in log
     assert "wrong.token" not in log
     assert "wrongpassword" not in log
 
 
-def test_a_wrong_path_is_no_rest_api(begin):
-    run = begin("trigger_only", conn="wrong_path", dag="quick").wait()
+def test_a_wrong_path_is_no_rest_api(batch):
+    run = batch.finished("wrong_path", "wrong_path")
 
     assert run.state == "failed"
     assert "Check Host of connection 'wrong_path'" in run.log("trigger")
 
 
-def test_nobody_there(begin):
-    run = begin("trigger_only", conn="nobody_there", dag="quick").wait()
+def test_nobody_there(batch):
+    run = batch.finished("nobody_there", "nobody_there")
 
     assert run.state == "failed"
     assert run.tasks()["trigger"]["try_number"] == 2, "it may be there later"
     assert "localhost:9 refused the connection" in run.log("trigger")
 
 
-def test_no_such_connection(begin):
-    run = begin("trigger_only", conn="no_conn", dag="quick").wait()
+def test_no_such_connection(batch):
+    run = batch.finished("no_conn", "no_conn")
 
     assert run.state == "failed"
     assert "Connection 'no_conn', field Connection Id: there is no such connection" in run.log("trigger")
 
 
+@pytest.fixture(scope="module")
+def existing(begin, world):
+    """Finished runs that somebody else made, and runs of ours that want the same run id or logical date."""
+    there, wanting = {}, {}
+    for conn in ("v2_conn", "v1_conn"):
+        for choice in ("fail", "attach", "reset", "skip"):
+            date = (datetime(2010, 1, 1, tzinfo=timezone.utc) + timedelta(seconds=uuid4().int % 10**8)).isoformat()
+            there[choice, conn, "run id"] = start(world.behind(conn), "quick", run_id=f"there-{uuid4().hex}")
+            there[choice, conn, "logical date"] = start(world.behind(conn), "quick", logical_date=date)
+            wanting[choice, conn, "logical date"] = {"logical_date": date}
+            wanting[choice, conn, "run id"] = {"run_id": there[choice, conn, "run id"].run_id}
+    ours = {}
+    for case, run in there.items():
+        run.wait()
+        choice, conn, _ = case
+        ours[case] = begin(f"existing_{choice}", conn=conn, **{"run_id": "", "logical_date": ""} | wanting[case])
+    return lambda *case: (there[case], ours[case].wait(timeout=240))
+
+
 @both_targets
+@pytest.mark.parametrize("same", ["run id", "logical date"])
 class TestOnExistingRun:
     """The run that it would create is there already, and somebody else made it."""
 
-    @pytest.fixture(params=["run id", "logical date"])
-    def there(self, request, conn, target):
-        """A finished run with the run id or logical date that the triggering task will ask for, and the conf for it."""
-        from tests.integration.runs import start
-
-        if request.param == "run id":
-            run = start(target, "quick", run_id=f"there-{request.node.name}").wait()
-            return run, {"run_id": run.run_id}
-        date = f"2025-01-01T{len(runs_of(target, 'quick')) % 24:02}:{len(runs_of(target, 'quick')) // 24:02}:00+00:00"
-        run = start(target, "quick", logical_date=date).wait()
-        return run, {"logical_date": date}
-
-    def test_fail(self, begin, conn, there, target):
-        existing, conf = there
-        run = begin("existing_fail", conn=conn, **conf).wait()
+    def test_fail(self, existing, conn, same):
+        there, run = existing("fail", conn, same)
 
         assert run.state == "failed"
         assert run.tasks()["trigger"]["try_number"] == 1
         log = run.log("trigger")
-        assert existing.run_id in log
+        assert there.run_id in log
         for choice in ("'fail'", "'attach'", "'reset'", "'skip'"):
             assert choice in log
-        assert existing.tasks()["answer"]["try_number"] == 1
+        assert there.tasks()["answer"]["try_number"] == 1
 
-    def test_attach(self, begin, conn, there, target):
-        existing, conf = there
-        run = begin("existing_attach", conn=conn, **conf).wait()
-
-        assert run.state == "success"
-        assert run.xcom("trigger", "trigger_run_id") == existing.run_id
-        assert existing.tasks()["answer"]["try_number"] == 1
-
-    def test_reset(self, begin, conn, there, target):
-        existing, conf = there
-        run = begin("existing_reset", conn=conn, **conf).wait()
+    def test_attach(self, existing, conn, same):
+        there, run = existing("attach", conn, same)
 
         assert run.state == "success"
-        assert run.xcom("trigger", "trigger_run_id") == existing.run_id
-        assert existing.tasks()["answer"]["try_number"] == 2
+        assert run.xcom("trigger", "trigger_run_id") == there.run_id
+        assert there.tasks()["answer"]["try_number"] == 1
 
-    def test_skip(self, begin, conn, there, target):
-        existing, conf = there
-        run = begin("existing_skip", conn=conn, **conf).wait()
+    def test_reset(self, existing, conn, same):
+        there, run = existing("reset", conn, same)
+
+        assert run.state == "success"
+        assert run.xcom("trigger", "trigger_run_id") == there.run_id
+        assert there.tasks()["answer"]["try_number"] == 2
+
+    def test_skip(self, existing, conn, same):
+        there, run = existing("skip", conn, same)
 
         assert run.states()["trigger"] == "skipped"
-        assert existing.tasks()["answer"]["try_number"] == 1
+        assert there.tasks()["answer"]["try_number"] == 1
 
 
 @both_targets
@@ -254,8 +284,8 @@ class TestPausedDag:
 
 
 @both_targets
-def test_mapped(begin, conn, target):
-    run = begin("mapped_trigger", conn=conn).wait()
+def test_mapped(batch, conn, target):
+    run = batch.finished("mapped", conn)
 
     assert run.state == "success"
     assert run.xcom("summary") == [0, 1, 2]

@@ -10,15 +10,19 @@ from astro_provider.operators.dag_run import AstroTriggerDagRunOperator
 from astro_provider.sensors.dag_run import AstroDagRunSensor
 from astro_provider.sensors.task import AstroTaskSensor
 
-COMMON = {"schedule": None, "start_date": datetime(2026, 1, 1, tzinfo=timezone.utc), "catchup": False}
-RETRY_DELAY = timedelta(seconds=1)
+COMMON = {
+    "schedule": None,
+    "start_date": datetime(2026, 1, 1, tzinfo=timezone.utc),
+    "catchup": False,
+    "default_args": {"retries": 0, "retry_delay": timedelta(seconds=1)},
+}
 # The conf of a run chooses the connection, so that one DAG serves for all targets and all credentials.
 CONN = "{{ dag_run.conf.get('conn', 'v2_conn') }}"
 RUN_ID = "{{ dag_run.conf['run_id'] }}"
 
 
 def trigger(dag_id, task_id="trigger", **kwargs):
-    kwargs = {"http_conn_id": CONN, "trigger_dag_id": dag_id, "retries": 0, "poke_interval": 1, **kwargs}
+    kwargs = {"http_conn_id": CONN, "trigger_dag_id": dag_id, "poke_interval": 1, **kwargs}
     return AstroTriggerDagRunOperator(task_id=task_id, **kwargs)
 
 
@@ -33,33 +37,33 @@ for mode in ("sync", "deferred"):
         trigger("broken", **wait)
 
     with DAG(f"trigger_fails_once_{mode}", **COMMON):
-        trigger("fails_once", retries=1, retry_delay=RETRY_DELAY, **wait)
+        trigger("fails_once", retries=1, **wait)
 
     with DAG(f"trigger_slow_{mode}", **COMMON):
-        trigger("slow", conf={"seconds": 120}, retries=1, retry_delay=RETRY_DELAY, **wait)
+        trigger("slow", conf={"seconds": 120}, retries=1, **wait)
 
     with DAG(f"trigger_sleeping_{mode}", **COMMON):
         trigger("sleeping", **wait)
 
     with DAG(f"wait_for_run_{mode}", **COMMON):
         common = {"http_conn_id": CONN, "external_run_id": RUN_ID, "deferrable": deferrable, "poke_interval": 1}
-        common |= {"timeout": 60, "retries": 0, "external_dag_id": "{{ dag_run.conf['dag'] }}"}
+        common |= {"timeout": 60, "external_dag_id": "{{ dag_run.conf['dag'] }}"}
         AstroDagRunSensor(task_id="run", **common)
         AstroTaskSensor(task_id="task", external_task_id="{{ dag_run.conf.get('task', 'answer') }}", **common)
         AstroDagRunSensor(task_id="soft", soft_fail=True, **common)
 
     with DAG(f"wait_for_nothing_{mode}", **COMMON):
         common = {"http_conn_id": CONN, "deferrable": deferrable, "poke_interval": 1, "timeout": 3, "retries": 1}
-        common |= {"external_dag_id": "quick", "external_run_id": "never", "retry_delay": RETRY_DELAY}
+        common |= {"external_dag_id": "quick", "external_run_id": "never"}
         AstroDagRunSensor(task_id="hard", **common)
         AstroDagRunSensor(task_id="soft", soft_fail=True, **common)
-        missing = {"http_conn_id": CONN, "deferrable": deferrable, "check_existence": True, "timeout": 60, "retries": 0}
+        missing = {"http_conn_id": CONN, "deferrable": deferrable, "check_existence": True, "timeout": 60}
         AstroDagRunSensor(task_id="missing_dag", **missing, external_dag_id="quik", latest=True)
         AstroTaskSensor(task_id="missing_task", **missing, external_dag_id="quick", external_task_id="no", latest=True)
 
     with DAG(f"wait_for_group_{mode}", **COMMON):
         common = {"http_conn_id": CONN, "external_run_id": RUN_ID, "deferrable": deferrable, "poke_interval": 1}
-        common |= {"timeout": 60, "retries": 0, "external_dag_id": "grouped"}
+        common |= {"timeout": 60, "external_dag_id": "grouped"}
         AstroTaskSensor(task_id="group", external_task_group_id="inner", **common)
         AstroTaskSensor(task_id="mapped", external_task_ids=["mapped", "inner.one"], **common)
         AstroTaskSensor(task_id="outside", external_task_id="outside", **common)
@@ -80,13 +84,12 @@ for choice in ("fail", "attach", "reset", "skip"):
             on_existing_run=choice,
             wait_for_completion=True,
             retries=2,
-            retry_delay=RETRY_DELAY,
         )
 
 
 for choice in ("trigger", "unpause", "fail"):
     with DAG(f"paused_{choice}", **COMMON):
-        trigger("sleeping", if_paused=choice, retries=2, retry_delay=RETRY_DELAY)
+        trigger("sleeping", if_paused=choice, retries=2)
 
 
 @dag(**COMMON)
@@ -105,14 +108,14 @@ def mapped_trigger():
 
 @dag(**COMMON)
 def reschedule():
-    common = {"http_conn_id": CONN, "external_run_id": RUN_ID, "mode": "reschedule", "poke_interval": 2, "retries": 0}
+    common = {"http_conn_id": CONN, "external_run_id": RUN_ID, "mode": "reschedule", "poke_interval": 2}
     AstroDagRunSensor(task_id="run", external_dag_id="{{ dag_run.conf['dag'] }}", timeout=60, **common)
 
 
 @dag(**COMMON)
 def by_logical_date():
     """Waits for the run that has this run's own logical date, and the one of the day before."""
-    common = {"http_conn_id": CONN, "external_dag_id": "quick", "poke_interval": 1, "timeout": 30, "retries": 0}
+    common = {"http_conn_id": CONN, "external_dag_id": "quick", "poke_interval": 1, "timeout": 30}
     AstroDagRunSensor(task_id="same", **common)
     AstroDagRunSensor(task_id="day_before", execution_delta=timedelta(days=1), deferrable=True, **common)
     AstroDagRunSensor(
@@ -122,13 +125,13 @@ def by_logical_date():
 
 @dag(**COMMON)
 def pause_and_unpause():
-    common = {"http_conn_id": CONN, "external_dag_id": "quick", "retries": 0}
+    common = {"http_conn_id": CONN, "external_dag_id": "quick"}
     AstroPauseDagOperator(task_id="pause", **common) >> AstroUnpauseDagOperator(task_id="unpause", **common)
 
 
 @dag(**COMMON)
 def pause_missing():
-    AstroPauseDagOperator(task_id="pause", http_conn_id=CONN, external_dag_id="quik", retries=0)
+    AstroPauseDagOperator(task_id="pause", http_conn_id=CONN, external_dag_id="quik")
 
 
 @dag(**COMMON)
