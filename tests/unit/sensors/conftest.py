@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
+
+from tests.unit.tasks import *  # noqa: F403  its fixtures
+from tests.unit.tasks import TaskInstance, context
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+
+@pytest.fixture(autouse=True)
+def _never_rescheduled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Airflow 2 asks its database when a sensor was rescheduled first, and there is none here."""
+    if not AIRFLOW_V_3_0_PLUS:
+        monkeypatch.setattr("airflow.sensors.base._orig_start_date", lambda **_: None)
+
+
+@pytest.fixture
+def rescheduled(monkeypatch: pytest.MonkeyPatch) -> Callable[[datetime], dict[str, Any]]:
+    """Make the context of a sensor that was rescheduled for the first time at some time."""
+
+    def since(date: datetime) -> dict[str, Any]:
+        if not AIRFLOW_V_3_0_PLUS:
+            monkeypatch.setattr("airflow.sensors.base._orig_start_date", lambda **_: date)
+            return context()
+        return context(TaskInstance(first_reschedule_date=date), task_reschedule_count=1)
+
+    return since

@@ -1,0 +1,97 @@
+"""What a DAG file says of a sensor: refused at parse time where it is wrong, rendered where it is a template."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from enum import Enum
+from itertools import combinations
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.sdk import DAG
+
+from astro_provider.sensors.dag_run import AstroDagRunSensor
+from tests.unit.tasks import context, round_trip
+
+WAYS: dict[str, Any] = {
+    "external_run_id": "r",
+    "logical_date": "2026-01-31",
+    "execution_delta": timedelta(hours=1),
+    "execution_date_fn": lambda date: date,
+    "latest": True,
+}
+
+
+def sensor(**options: Any) -> AstroDagRunSensor:
+    return AstroDagRunSensor(**{"task_id": "wait", "external_dag_id": "d", **options})
+
+
+@pytest.mark.parametrize(("one", "other"), combinations(WAYS, 2))
+def test_two_ways_to_name_the_run_exclude_each_other(one: str, other: str) -> None:
+    with pytest.raises(ValueError, match=f"{one} and {other} exclude each other"):
+        sensor(**{one: WAYS[one], other: WAYS[other]})
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"allowed_states": ["sucess"]},
+            "allowed_states has unknown state 'sucess'; choices: queued, running, success",
+        ),
+        ({"failed_states": ["upstream_failed"]}, "failed_states has unknown state 'upstream_failed'"),
+        ({"skipped_states": ["skipped"]}, "skipped_states has unknown state 'skipped'"),
+        ({"allowed_states": ["failed"], "failed_states": ["failed"]}, "failed stands in more than one of allowed_sta"),
+        ({"failed_states": ["failed"], "skipped_states": ["failed"]}, "failed stands in more than one of allowed_sta"),
+        ({"failed_states": "failed"}, "failed_states must be a list of states, not the text 'failed'"),
+    ],
+)
+def test_what_is_wrong_is_refused_at_parse_time(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        sensor(**options)
+
+
+def test_a_negative_poke_interval_is_refused_at_parse_time() -> None:
+    with pytest.raises(Exception, match="poke_interval"):
+        sensor(poke_interval=-1)
+
+
+def test_a_failure_that_is_allowed_does_not_fail_by_default() -> None:
+    assert sensor(allowed_states=["failed"]).failed_states == []
+    assert sensor(allowed_states=["running"]).failed_states == ["failed"]
+
+
+def test_states_may_be_airflow_s_own() -> None:
+    class State(str, Enum):
+        QUEUED = "queued"
+
+    assert sensor(allowed_states=[State.QUEUED]).allowed_states == ["queued"]
+
+
+def test_seconds_or_a_timedelta_between_looks() -> None:
+    assert sensor().poke_interval == 5
+    assert sensor(poke_interval=timedelta(minutes=1)).poke_interval == 60
+
+
+def test_templates_are_rendered() -> None:
+    with DAG("local", start_date=datetime(2026, 1, 1), schedule=None):
+        by_id = sensor(external_dag_id="d_{{ ds }}", http_conn_id="c_{{ ds }}", external_run_id="r_{{ ds }}")
+        by_date = sensor(task_id="by_date", logical_date="{{ ds }}T00:00:00Z")
+    by_id.render_template_fields(context())
+    by_date.render_template_fields(context())
+    rendered = (by_id.external_dag_id, by_id.http_conn_id, by_id.external_run_id, by_date.logical_date)
+    assert rendered == ("d_2026-02-01", "c_2026-02-01", "r_2026-02-01", "2026-02-01T00:00:00Z")
+
+
+def test_it_can_be_mapped_and_its_dag_serialised() -> None:
+    with DAG("local", start_date=datetime(2026, 1, 1), schedule=None) as dag:
+        sensor(execution_delta=timedelta(hours=1), mode="reschedule")
+        mapped = AstroDagRunSensor.partial(task_id="mapped", latest=True, deferrable=True).expand(
+            external_dag_id=["a", "b"]
+        )
+    one = mapped.unmap({"external_dag_id": "b"})
+    assert isinstance(one, AstroDagRunSensor)
+    assert (one.external_dag_id, one.latest, one.deferrable) == ("b", True, True)
+    tasks = round_trip(dag).task_dict
+    assert set(tasks) == {"wait", "mapped"}
+    assert [link.name for link in tasks["wait"].operator_extra_links] == ["Remote dag run"]
