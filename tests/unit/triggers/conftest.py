@@ -1,0 +1,1 @@
+from tests.unit.tasks import *  # noqa: F403  its fixtures

@@ -1,0 +1,268 @@
+"""Waiting in the triggerer: one event, whatever happens, and the end that a user makes of it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from airflow.triggers.base import BaseTrigger
+
+from astro_provider import task_state
+from astro_provider.api.waits import PATIENCE
+from astro_provider.triggers.dag_run import AstroDagRunTrigger
+from tests.unit.server import HANGUP, SILENCE
+from tests.unit.target import TOKEN, page, says
+from tests.unit.tasks import NOW, TaskInstance
+
+if TYPE_CHECKING:
+    from tests.unit.target_stub import PlayedServer
+    from tests.unit.tasks import Clock
+
+RUN = "dags/d/dagRuns/theirs"
+
+
+def trigger(**options: Any) -> AstroDagRunTrigger:
+    return AstroDagRunTrigger(
+        **{"http_conn_id": "http_conn", "external_dag_id": "d", "external_run_id": "theirs", **options}
+    )
+
+
+async def event(waiting: AstroDagRunTrigger) -> dict[str, Any]:
+    """Run a trigger; it must yield one event, of what can be stored."""
+    (only,) = [event async for event in waiting.run()]
+    payload: dict[str, Any] = only.payload
+    assert json.loads(json.dumps(payload)) == payload
+    return payload
+
+
+async def test_it_tells_of_success(either: PlayedServer, clock: Clock) -> None:
+    either.has_run("theirs", "queued", "running", "success")
+    told = await event(trigger(poke_interval=9))
+    assert (told["outcome"], told["run"]["dag_run_id"], told["run"]["state"]) == ("success", "theirs", "success")
+    assert told["url"].startswith(f"{either.url}/dags/d/")
+    assert clock.sleeps == [9, 9]
+
+
+async def test_it_tells_of_failure(either: PlayedServer) -> None:
+    either.has_run("theirs", "running", "failed")
+    either.has_task("extract", "failed", run_id="theirs", log=either.answers.log())
+    told = await event(trigger())
+    assert told["outcome"] == "failed"
+    assert "extract (try 1): ValueError: no rows" in told["message"]
+
+
+async def test_it_tells_of_what_is_to_be_skipped(either: PlayedServer) -> None:
+    either.has_run("theirs", "running", "failed")
+    assert (await event(trigger(failed_states=[], skipped_states=["failed"])))["outcome"] == "skipped"
+
+
+async def test_it_waits_for_logical_dates(either: PlayedServer) -> None:
+    either.has_run("one", "success", logical_date="2026-02-01T06:00:00Z")
+    either.has_run("two", "running", "success", logical_date="2026-02-01T07:00:00Z")
+    dates = ["2026-02-01T06:00:00+00:00", "2026-02-01T07:00:00+00:00"]
+    assert (await event(trigger(external_run_id=None, logical_dates=dates)))["outcome"] == "success"
+
+
+async def test_it_waits_for_the_newest(remote: PlayedServer) -> None:
+    remote.has_run("one", "failed", run_after="2026-01-01T00:00:00Z")
+    remote.has_run("two", "success", run_after="2026-01-02T00:00:00Z")
+    assert (await event(trigger(external_run_id=None, latest=True)))["run"]["dag_run_id"] == "two"
+
+
+async def test_it_waits_for_tasks(either: PlayedServer) -> None:
+    either.has_run("theirs", "failed")
+    either.has_task("load", "success", run_id="theirs")
+    assert (await event(trigger(external_task_ids=["load"])))["outcome"] == "success"
+
+
+async def test_it_waits_for_a_group(either: PlayedServer) -> None:
+    either.has_run("theirs", "failed")
+    either.groups = {"etl": ["etl.load"]}
+    either.has_task("etl.load", "success", run_id="theirs")
+    assert (await event(trigger(external_task_group_id="etl")))["outcome"] == "success"
+
+
+async def test_it_looks_for_existence_when_told_so(either: PlayedServer) -> None:
+    told = await event(trigger(external_dag_id="none", check_existence=True))
+    assert (told["outcome"], told["retryable"]) == ("error", True)
+    assert "has no dag 'none'" in told["message"]
+
+
+async def test_it_gives_up_at_its_deadline(either: PlayedServer, clock: Clock) -> None:
+    either.has_run("theirs", "running")
+    told = await event(trigger(poke_interval=25, deadline=NOW.timestamp() + 60))
+    assert (told["outcome"], clock.sleeps) == ("timeout", [25, 25, 10])
+    assert told["message"].endswith("running")
+
+
+async def test_it_gives_up_at_its_deadline_though_there_was_nothing(either: PlayedServer) -> None:
+    told = await event(trigger(deadline=NOW.timestamp() + 60))
+    assert (told["outcome"], told["run"], told["url"]) == ("timeout", None, None)
+
+
+async def test_a_deleted_run_that_was_known_ends_the_wait(either: PlayedServer, clock: Clock) -> None:
+    either.has_run("theirs", "running")
+    clock.at_sleep = lambda: either.forget_run("theirs") if either.runs else None
+    told = await event(trigger(known=True))
+    assert (told["outcome"], told["retryable"]) == ("error", True)
+    assert "it was deleted" in told["message"]
+
+
+async def test_it_says_when_the_state_changes_and_only_then(either: PlayedServer, lines: list[str]) -> None:
+    either.has_run("theirs", "queued", "queued", "running", "running", "success")
+    await event(trigger())
+    told = [line.rpartition(": ")[2] for line in lines if line.startswith("run 'theirs'")]
+    assert told == ["queued", "running", "success"]
+
+
+# Trouble: an event too, as a trigger that raises tells the task nothing.
+
+
+@pytest.mark.parametrize(
+    ("answer", "retryable", "message"),
+    [
+        (says({"detail": "no"}, 403), False, "refused"),
+        (HANGUP, True, "failed"),
+        (page("Sign in"), True, "no Airflow REST API"),
+        (says([]), True, "expected a dag run"),
+        (says({"detail": "down"}, 503), True, "cannot answer now"),
+    ],
+    ids=["403", "hangup", "page", "list", "503"],
+)
+async def test_trouble_at_the_first_look_is_told(
+    remote: PlayedServer, answer: Any, retryable: bool, message: str
+) -> None:
+    remote.on("GET", RUN, answer)
+    told = await event(trigger())
+    assert (told["outcome"], told["retryable"], told["run"]) == ("error", retryable, None)
+    assert message in told["message"]
+    assert TOKEN not in told["message"]
+
+
+async def test_no_such_connection_is_told(remote: PlayedServer) -> None:
+    told = await event(trigger(http_conn_id="elsewhere"))
+    assert (told["outcome"], told["retryable"]) == ("error", False)
+    assert "'elsewhere'" in told["message"]
+
+
+async def test_later_trouble_is_survived(remote: PlayedServer, lines: list[str]) -> None:
+    remote.has_run("theirs", "running", "success")
+    remote.on("GET", RUN, remote.play, *[says({"detail": "down"}, 503)] * 9, remote.play)
+    assert (await event(trigger()))["outcome"] == "success"
+    assert len([line for line in lines if line.startswith("Still waiting")]) == 1
+
+
+async def test_being_refused_is_survived_for_a_while(remote: PlayedServer, clock: Clock) -> None:
+    remote.has_run("theirs", "running")
+    remote.on("GET", RUN, remote.play, says({"detail": "no"}, 403))
+    assert (await event(trigger(poke_interval=60)))["outcome"] == "error"
+    assert sum(clock.sleeps) == pytest.approx(PATIENCE, abs=60)
+
+
+# Serialised.
+
+
+def test_it_can_be_made_again() -> None:
+    options: dict[str, Any] = {
+        "http_conn_id": "c",
+        "external_dag_id": "d",
+        "external_run_id": None,
+        "logical_dates": ("2026-02-01T06:00:00+00:00",),
+        "latest": True,
+        "external_task_ids": ("t",),
+        "external_task_group_id": "g",
+        "allowed_states": ("success", "skipped"),
+        "failed_states": ("removed",),
+        "skipped_states": ("none",),
+        "check_existence": True,
+        "known": True,
+        "poke_interval": 1.5,
+        "deadline": 5.0,
+        "cancel_on_kill": True,
+    }
+    path, arguments = AstroDagRunTrigger(**options).serialize()
+    stored = json.loads(json.dumps(arguments))
+    again = AstroDagRunTrigger(**stored)
+    assert path == "astro_provider.triggers.dag_run.AstroDagRunTrigger"
+    assert again.serialize() == (path, stored)
+    assert {key: tuple(value) if isinstance(value, list) else value for key, value in stored.items()} == options
+
+
+def test_its_arguments_are_those_of_the_class() -> None:
+    _, arguments = trigger().serialize()
+    assert set(arguments) == set(AstroDagRunTrigger.__init__.__annotations__) - {"return"}
+
+
+# A user ends the task.
+
+
+async def test_on_kill_cancels_the_run(either: PlayedServer, lines: list[str]) -> None:
+    either.has_run("theirs", "running")
+    await trigger(cancel_on_kill=True).on_kill()
+    assert either.runs["theirs"]["state"] == "failed"
+    assert "Cancelled dag run theirs of dag d" in lines
+
+
+@pytest.mark.parametrize("options", [{"cancel_on_kill": False}, {"cancel_on_kill": True, "external_run_id": None}])
+async def test_on_kill_cancels_nothing_else(either: PlayedServer, options: dict[str, Any]) -> None:
+    either.has_run("theirs", "running")
+    await trigger(**options).on_kill()
+    assert either.seen == []
+
+
+async def test_a_run_that_cannot_be_cancelled_is_told_of(remote: PlayedServer, lines: list[str]) -> None:
+    remote.on("PATCH", RUN, says({"detail": "no"}, 403))
+    await trigger(cancel_on_kill=True).on_kill()
+    assert any(line.startswith("The remote run could not be cancelled") for line in lines)
+
+
+async def cancelled(waiting: AstroDagRunTrigger, remote: PlayedServer) -> None:
+    """Start a trigger, and cancel it while it waits, as the triggerer does for whatever reason."""
+    started = asyncio.Event()
+    remote.on("GET", RUN, lambda seen: (loop.call_soon_threadsafe(started.set), SILENCE)[1])
+    loop = asyncio.get_running_loop()
+    waiting.task_instance = TaskInstance()  # type: ignore[assignment]
+    task = asyncio.create_task(waiting.run().__anext__())  # type: ignore[arg-type]
+    await started.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+def without_on_kill(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Be an Airflow before 3.3."""
+    monkeypatch.delattr(BaseTrigger, "on_kill", raising=False)
+
+
+@pytest.mark.parametrize(
+    ("state", "options", "after"),
+    [
+        ("failed", {"cancel_on_kill": True}, "failed"),
+        ("success", {"cancel_on_kill": True}, "failed"),
+        ("failed", {"cancel_on_kill": False}, "running"),
+        ("deferred", {"cancel_on_kill": True}, "running"),
+        ("scheduled", {"cancel_on_kill": True}, "running"),
+    ],
+)
+async def test_before_airflow_3_3_the_state_of_the_task_tells_who_ended_it(
+    either: PlayedServer, monkeypatch: pytest.MonkeyPatch, state: str, options: dict[str, Any], after: str
+) -> None:
+    without_on_kill(monkeypatch)
+    asked: list[Any] = []
+    monkeypatch.setattr(task_state, "_state", lambda ti: (asked.append(ti.task_id), state)[1])
+    either.has_run("theirs", "running")
+    await cancelled(trigger(**options), either)
+    assert either.runs["theirs"]["state"] == after
+    assert asked == (["trigger"] if options["cancel_on_kill"] else [])
+
+
+@pytest.mark.skipif(not hasattr(BaseTrigger, "on_kill"), reason="Airflow 3.3 and up")
+async def test_from_airflow_3_3_on_being_cancelled_cancels_nothing(
+    remote: PlayedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(task_state, "_state", lambda ti: "failed")
+    remote.has_run("theirs", "running")
+    await cancelled(trigger(cancel_on_kill=True), remote)
+    assert remote.runs["theirs"]["state"] == "running"
