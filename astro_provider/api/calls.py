@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, cast
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from astro_provider.api import v1, v2
 from astro_provider.api.errors import RequestNotPossible
@@ -250,10 +250,10 @@ def any_endpoint(
     body: JSON = None,
     headers: Mapping[str, str] | None = None,
 ) -> Call[JSON]:
-    """Ask anything else; ``endpoint`` is relative to ``/api/vN/`` and taken as it is."""
-    path = endpoint.strip().lstrip("/")
+    """Ask anything else; ``endpoint`` is relative to ``/api/vN/``, and what no URL may hold is encoded in it."""
+    path = quote(endpoint.strip().lstrip("/"), safe="/?%!$&'()*+,;=:@~[]")
     # A dot segment or a scheme would leave the API, maybe the Deployment.
-    odd = not path or "://" in path or any(part in (".", "..") for part in path.split("?")[0].split("/"))
-    if odd or path.startswith(("api/v1", "api/v2")):
+    segments = unquote(path.partition("?")[0]).split("/")
+    if not path or "://" in path or {".", ".."} & set(segments) or path.startswith(("api/v1", "api/v2")):
         raise RequestNotPossible(f"endpoint {endpoint!r}: expected a path relative to /api/vN/, e.g. 'dags' or 'pools'")
     return Call(method.upper(), path, lambda raw: raw, f"endpoint {path!r}", params or {}, body, headers or {})

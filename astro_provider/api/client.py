@@ -157,13 +157,14 @@ class Client(Exchange):
     ) -> Flow[list[T]]:
         """Turn pages until all is there: by what came, as a target may send shorter pages than it was asked for."""
         items: list[T] = []
-        most = limit if isinstance(limit, int) else None
-        while True:
+        most = None if limit is None else int(str(limit))
+        while most is None or len(items) < most:
             size = calls.PAGE_SIZE if most is None else min(calls.PAGE_SIZE, most - len(items))
             page, total = yield from self.ask(partial(question, {"limit": size, "offset": len(items)}))
             items += page
-            if not page or len(items) >= total or (most is not None and len(items) >= most):
-                return items
+            if not page or len(items) >= total:
+                break
+        return items
 
     def find_by_logical_date(self, dag_id: str, logical_date: str) -> Flow[DagRun | None]:
         """Find the run of a dag that has this logical date."""
