@@ -1,0 +1,298 @@
+"""Flows of more than one request: pages, logs, waiting, and what failed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from astro_provider.api.errors import (
+    AccessDeniedError,
+    AstroError,
+    NotFoundError,
+    TransportError,
+    UnexpectedAnswerError,
+    WaitTimeoutError,
+)
+from astro_provider.connection import AuthorizationHeader
+from tests.unit import answers
+from tests.unit.target import Answer, Seen, Target, page, says
+
+RUN = "dags/d/dagRuns/r"
+TASKS = f"{RUN}/taskInstances"
+
+
+def client_of(target: Target) -> Any:
+    return target.client(api_version=target.generation)
+
+
+def pages(target: Target, path: str, key: str, items: list[Any], *, at_most: int = 100, told: bool = True) -> None:
+    """Serve a collection as Airflow does: pages of at most so many, whatever is asked for."""
+
+    def serve(seen: Seen) -> Answer:
+        limit, offset = (int(seen.query[name][0]) for name in ("limit", "offset"))
+        body = target.answers.collection(key, *items[offset : offset + min(limit, at_most)], total=len(items))
+        if not told:
+            del body["total_entries"]
+        return says(body)
+
+    target.on("GET", path, serve)
+
+
+@pytest.mark.parametrize(
+    ("count", "at_most", "limit", "requests"),
+    [
+        (0, 100, None, [100]),
+        (100, 100, None, [100]),
+        (101, 100, None, [100, 100]),
+        (7, 3, None, [100, 100, 100]),
+        (250, 100, 120, [100, 20]),
+        (250, 100, 100, [100]),
+        (250, 100, 1, [1]),
+        (5, 100, 7, [7]),
+        (9, 3, 5, [5, 2]),
+    ],
+)
+def test_pages_are_turned_until_all_is_there(
+    either: Target, count: int, at_most: int, limit: int | None, requests: list[int]
+) -> None:
+    runs = [either.answers.dag_run(f"r{i}") for i in range(count)]
+    pages(either, "dags/d/dagRuns", "dag_runs", runs, at_most=at_most)
+    filters = {} if limit is None else {"limit": limit}
+    found = either.run(client_of(either).list_dag_runs("d", state=["success"], **filters))
+    assert [run["dag_run_id"] for run in found] == [f"r{i}" for i in range(count)][:limit]
+    assert [int(seen.query["limit"][0]) for seen in either.seen] == requests
+    assert {tuple(seen.query["state"]) for seen in either.seen} == {("success",)}
+
+
+def test_a_limit_may_come_out_of_a_template(target: Target) -> None:
+    pages(target, "dags", "dags", [answers.v2.dag(name) for name in "abc"])
+    assert len(target.run(client_of(target).list_dags(limit="2"))) == 2
+
+
+@pytest.mark.parametrize("limit", [0, -1])
+def test_a_limit_of_nothing_asks_nothing(target: Target, limit: int) -> None:
+    assert target.run(client_of(target).list_dags(limit=limit)) == []
+    assert target.asked == []
+
+
+def test_a_collection_that_shrinks_on_the_way_ends(target: Target) -> None:
+    full = says(answers.v2.collection("pools", *map(answers.v2.pool, "ab"), total=5))
+    target.on("GET", "pools", full, says(answers.v2.collection("pools", total=5)))
+    assert len(target.run(client_of(target).list_pools())) == 2
+
+
+def test_a_collection_that_does_not_say_how_many_is_taken_for_whole(target: Target) -> None:
+    pages(target, "pools", "pools", [answers.v2.pool("a")], told=False)
+    assert len(target.run(client_of(target).list_pools())) == 1
+    assert len(target.seen) == 1
+
+
+def test_dags_come_by_id(target: Target) -> None:
+    pages(target, "dags", "dags", [answers.v2.dag("a")])
+    target.run(client_of(target).list_dags(tags=["x", "y"]))
+    assert target.seen[0].query == {"order_by": ["dag_id"], "tags": ["x", "y"], "limit": ["100"], "offset": ["0"]}
+
+
+def test_all_pages_of_any_collection(either: Target) -> None:
+    pages(either, "assets", "assets", [{"id": i} for i in range(7)], at_most=3)
+    found = either.run(client_of(either).all_pages("assets", params={"name": "x"}, headers={"X-A": "1"}))
+    assert found == {"assets": [{"id": i} for i in range(7)], "total_entries": 7}
+    assert [(seen.query["offset"], seen.query["name"], seen.headers["x-a"]) for seen in either.seen] == [
+        ([offset], ["x"], "1") for offset in ("0", "3", "6")
+    ]
+
+
+def test_all_pages_of_what_is_no_collection(target: Target) -> None:
+    target.on("GET", "version", says(answers.v2.version()))
+    with pytest.raises(UnexpectedAnswerError, match="expected a collection with total_entries, but got"):
+        target.run(client_of(target).all_pages("version"))
+
+
+# --- trigger
+
+
+@pytest.mark.parametrize("none", [None, "", "None"])
+@pytest.mark.parametrize(("generation", "sent"), [("v1", {}), ("v2", {"logical_date": None})])
+def test_no_logical_date_in_every_form(generation: str, sent: dict[str, Any], none: str | None) -> None:
+    target = Target(generation)
+    target.on("POST", "dags/d/dagRuns", says(target.answers.dag_run()))
+    target.run(client_of(target).trigger_dag_run("d", logical_date=none))
+    assert target.seen[0].json == sent
+
+
+def test_a_trigger_with_everything(target: Target) -> None:
+    target.on("POST", "dags/d/dagRuns", says(answers.v2.dag_run()))
+    dates = ("logical_date", "data_interval_start", "data_interval_end", "run_after")
+    given: dict[str, Any] = dict.fromkeys(dates, "2026-01-31T06:00:00")
+    more = {"conf": {"a": [1, None]}, "note": "n", "partition_key": "p"}
+    target.run(client_of(target).trigger_dag_run("d", run_id="r", **given, **more))
+    written = dict.fromkeys(dates, "2026-01-31T06:00:00+00:00")
+    assert target.seen[0].json == {"dag_run_id": "r", **written, **more}
+
+
+@pytest.mark.parametrize("conf", [{"a": object()}, {"a": {1, 2}}, {"a": float("nan")}, {(1, 2): 3}])
+def test_a_conf_that_is_no_json_is_refused_before_anything_is_asked(target: Target, conf: dict[Any, Any]) -> None:
+    with pytest.raises(ValueError, match=r"^conf must be JSON: "):
+        target.run(client_of(target).trigger_dag_run("d", conf=conf))
+    assert target.asked == []
+
+
+def test_a_date_that_is_none_is_refused_before_anything_is_asked(target: Target) -> None:
+    with pytest.raises(ValueError, match=r"^run_after: 'soon' is no ISO 8601 date"):
+        target.run(client_of(target).trigger_dag_run("d", run_after="soon"))
+    assert target.asked == []
+
+
+# --- logs
+
+
+@pytest.mark.parametrize(("map_index", "instance"), [(-1, "t"), (2, "t/2")])
+def test_a_log_is_of_the_newest_try_unless_told(either: Target, map_index: int, instance: str) -> None:
+    either.on("GET", f"{TASKS}/{instance}", says(either.answers.task_instance("t", try_number=4)))
+    for number in (4, 1):
+        either.on("GET", f"{TASKS}/t/logs/{number}", says(either.answers.log()))
+    client = client_of(either)
+    newest = either.run(client.get_task_log("d", "r", "t", map_index=map_index))
+    either.run(client.get_task_log("d", "r", "t", map_index=map_index, try_number=1))
+    assert "Starting" in newest[0]["event"] + newest[1]["event"]
+    assert [line.rpartition("/")[2] for line in either.asked] == [instance.rpartition("/")[2], "4", "1"]
+    assert either.seen[1].query == {"full_content": ["true"], "map_index": [str(map_index)]}
+
+
+# --- waiting
+
+
+def wait(target: Target, *states: Any, timeout: float | None = None, poke_interval: float = 5) -> Any:
+    said = [says(target.answers.dag_run("r", state)) if isinstance(state, str) else state for state in states]
+    target.on("GET", RUN, *said)
+    changes: list[str] = []
+    troubles: list[AstroError] = []
+    flow = client_of(target).wait_for_dag_run(
+        "d",
+        "r",
+        poke_interval=poke_interval,
+        timeout=timeout,
+        on_change=lambda run: changes.append(run["state"]),
+        on_trouble=troubles.append,
+    )
+    return target.run(flow), changes, troubles
+
+
+@pytest.mark.parametrize("end", ["success", "failed"])
+def test_a_run_is_waited_for_however_it_ends(either: Target, end: str) -> None:
+    run, changes, troubles = wait(either, "queued", "running", "running", end)
+    assert (run["state"], changes, troubles) == (end, ["queued", "running", end], [])
+    assert either.pauses == [5, 5, 5]
+
+
+def test_a_wait_survives_what_passes(target: Target) -> None:
+    broken = TransportError("broken off")
+    run, changes, troubles = wait(target, "running", *[broken] * 7, "success")
+    assert (run["state"], changes, troubles) == ("success", ["running", "success"], [broken])
+
+
+@pytest.mark.parametrize(
+    ("states", "error"),
+    [
+        ([says({}, 401)], AccessDeniedError),
+        ([TransportError("broken off")], TransportError),
+        (["running", says({}, 404)], NotFoundError),
+    ],
+)
+def test_a_wait_ends_with_what_does_not_pass(target: Target, states: list[Any], error: type[AstroError]) -> None:
+    with pytest.raises(error):
+        wait(target, *states)
+
+
+def test_a_wait_that_is_too_long_says_so(either: Target) -> None:
+    with pytest.raises(
+        WaitTimeoutError, match=r"^Dag run 'r' of dag 'd' in .* is running after 12 seconds of waiting"
+    ) as caught:
+        wait(either, "queued", "running", timeout=12)
+    assert either.pauses == [5, 5, 2]
+    assert str(caught.value).endswith(f"See {client_of(either).run_url('d', 'r')}")
+
+
+# --- what failed
+
+
+def describe(target: Target, *tasks: dict[str, Any] | Answer, **fields: Any) -> list[str]:
+    if tasks and isinstance(tasks[0], Answer):
+        target.on("GET", TASKS, tasks[0])
+    else:
+        target.on("GET", TASKS, says(target.answers.collection("task_instances", *tasks)))
+    client = target.client(api_version=target.generation, **fields)
+    text = target.run(client.describe_failure(target.answers.dag_run("r", "failed")))
+    assert text.endswith(f"\nSee {client.run_url('d', 'r')}")
+    return text.splitlines()[:-1]
+
+
+def test_the_failed_tasks_are_named_with_their_last_error(either: Target) -> None:
+    for task_id, number in (("a", 2), ("b", 1)):
+        either.on("GET", f"{TASKS}/{task_id}/logs/{number}", says(either.answers.log()))
+    failed = [
+        either.answers.task_instance("b", "failed", map_index=3, end_date="2026-01-31T07:00:00Z"),
+        either.answers.task_instance("a", "failed", try_number=2),
+        either.answers.task_instance("c", "success"),
+    ]
+    assert describe(either, *failed) == [
+        "Failed tasks:",
+        "  a (try 2): ValueError: no rows",
+        "  b[3] (try 1): ValueError: no rows",
+    ]
+    assert either.seen[0].query["state"] == ["failed"]
+    assert [seen.query["map_index"] for seen in either.seen[1:]] == [["-1"], ["3"]]
+
+
+@pytest.mark.parametrize(
+    ("log", "reason"),
+    [
+        (says({}, 403), "(its log could not be read: AccessDeniedError)"),
+        (says({}, 500), "(its log could not be read: TargetUnavailableError)"),
+        (TransportError("x"), "(its log could not be read: TransportError)"),
+        (page("Sign in"), "(its log could not be read: NotAirflowError)"),
+        (says({"content": 7}), "(its log could not be read: UnexpectedAnswerError)"),
+        (says({"content": [{"event": "hello"}]}), "(its log names no error)"),
+    ],
+)
+def test_a_log_that_cannot_be_read_never_hides_the_failure(target: Target, log: Any, reason: str) -> None:
+    target.on("GET", f"{TASKS}/a/logs/1", log)
+    assert describe(target, answers.v2.task_instance("a", "failed"))[1:] == [f"  a (try 1): {reason}"]
+
+
+def test_tasks_that_cannot_be_read_never_hide_the_failure(either: Target) -> None:
+    [line] = describe(either, says({}, 403))
+    assert line.startswith("Its failed tasks could not be read: Deployment https://target.example.com/dz3uu847 (conn")
+
+
+def test_a_run_that_failed_without_a_failed_task(either: Target) -> None:
+    reason = "None of its tasks failed: it was marked so, or ran into its dagrun_timeout."
+    assert describe(either) == [reason]
+
+
+def test_many_failed_tasks_are_a_handful_and_a_number(target: Target) -> None:
+    failed = [answers.v2.task_instance(f"t{i}", "failed", end_date=f"2026-01-31T06:00:0{i}Z") for i in range(8)]
+    lines = describe(target, *reversed(failed))
+    assert [line.split()[0] for line in lines[1:-1]] == ["t0", "t1", "t2", "t3", "t4"]
+    assert lines[-1] == "  and 3 more"
+    assert len([line for line in target.asked if "/logs/" in line]) == 5
+
+
+def test_a_failed_task_without_an_end_comes_last(target: Target) -> None:
+    failed = [answers.v2.task_instance("a", "failed", end_date=None), answers.v2.task_instance("b", "failed")]
+    assert [line.split()[0] for line in describe(target, *failed)[1:]] == ["b", "a"]
+
+
+def test_a_secret_in_a_log_is_not_shown(target: Target) -> None:
+    secret = says({"content": [{"event": "got hidden-1", "level": "error"}]})
+    target.on("GET", f"{TASKS}/a/logs/1", secret)
+    lines = describe(target, answers.v2.task_instance("a", "failed"), credentials=AuthorizationHeader("hidden-1"))
+    assert lines[1:] == ["  a (try 1): got ***"]
+
+
+def test_a_task_that_did_not_run_has_its_state_for_a_reason(target: Target) -> None:
+    task = answers.v2.task_instance("a", "upstream_failed")
+    text = target.run(client_of(target).describe_failure(answers.v2.dag_run(), tasks=[task]))
+    assert "  a (try 1): upstream_failed" in text
+    assert target.asked == []

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from astro_provider.api.dates import iso
+
+WARSAW_IN_WINTER = timezone(timedelta(hours=1))
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        (None, None),
+        ("", None),
+        ("  ", None),
+        ("None", None),
+        (" None ", None),
+        ("2026-01-31T06:00:00Z", "2026-01-31T06:00:00+00:00"),
+        (" 2026-01-31T06:00:00+01:00\n", "2026-01-31T06:00:00+01:00"),
+        ("2026-01-31T06:00:00", "2026-01-31T06:00:00+00:00"),
+        ("2026-01-31", "2026-01-31T00:00:00+00:00"),
+        ("2026-01-31 06:00:00.123456+00:00", "2026-01-31T06:00:00.123456+00:00"),
+        (datetime(2026, 1, 31, 6), "2026-01-31T06:00:00+00:00"),
+        (datetime(2026, 1, 31, 6, tzinfo=WARSAW_IN_WINTER), "2026-01-31T06:00:00+01:00"),
+    ],
+)
+def test_a_date_in_every_form_that_templates_give(value: datetime | str | None, written: str | None) -> None:
+    assert iso("logical_date", value) == written
+
+
+@pytest.mark.parametrize("text", ["tomorrow", "2026-13-01", "{{ logical_date }}", "none", "31.01.2026", "Z"])
+def test_a_text_that_is_no_date_is_refused_with_the_name_of_what_it_was_for(text: str) -> None:
+    with pytest.raises(ValueError, match=r"^run_after: .* is no ISO 8601 date, such as 2026-01-31T06:00:00Z$"):
+        iso("run_after", text)
+
+
+@given(st.datetimes(timezones=st.just(timezone.utc) | st.just(WARSAW_IN_WINTER)))
+def test_a_date_stays_the_same_moment(date: datetime) -> None:
+    written = iso("logical_date", date)
+    assert written is not None
+    assert datetime.fromisoformat(written) == date
+    assert iso("logical_date", written) == written

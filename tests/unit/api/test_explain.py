@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from astro_provider.api import v1, v2
+from astro_provider.api.explain import access_denied, beginning, last_error, page_title, reasons, similar_ids
+from astro_provider.connection import AuthorizationHeader
+from tests.unit import answers
+
+
+@pytest.mark.parametrize(
+    ("body", "shown"),
+    [
+        (b"", "an empty answer"),
+        (b" \n ", "an empty answer"),
+        (b"Hello", "'Hello'"),
+        (b"x" * 200, f"'{'x' * 200}'"),
+        (b"x" * 201, f"'{'x' * 200}…'"),
+        ("ż".encode() * 500, f"'{'ż' * 200}…'"),
+        (b"a" + b" " * 1000, "'a…'"),
+        (b"\xff", "'�'"),
+        (b"two\nlines", r"'two\nlines'"),
+    ],
+)
+def test_the_first_few_characters(body: bytes, shown: str) -> None:
+    assert beginning(body) == shown
+
+
+@given(st.binary(max_size=3000))
+def test_the_beginning_of_anything_is_short_and_one_line(body: bytes) -> None:
+    assert len(beginning(body)) <= 4 * 10 * 200
+    assert "\n" not in beginning(body)
+
+
+@pytest.mark.parametrize(
+    ("html", "title"),
+    [
+        ("<html><head><title>Sign in</title>", "Sign in"),
+        ("<TITLE lang='en'>\n  Sign\n  in </TITLE>", "Sign in"),
+        ("<html><body><h1>502 Bad Gateway</h1>", "502 Bad Gateway"),
+        ("<h1 class=x>First</h1><h1>Second</h1>", "First"),
+        ("<html><body>Hello", ""),
+        ("<title>never closed", ""),
+        (f"<title>{'x' * 300}</title>", "x" * 200),
+        (f"{' ' * 200_000}<title>Too late</title>", ""),
+    ],
+)
+def test_the_title_of_a_page(html: str, title: str) -> None:
+    assert page_title(html.encode()) == title
+
+
+PYDANTIC = [
+    {"type": "missing", "loc": ["body", "logical_date"], "msg": "Field required", "input": {}},
+    {"type": "extra_forbidden", "loc": ["body", "conf", 0, "x"], "msg": "Extra inputs are not permitted"},
+]
+
+
+@pytest.mark.parametrize(
+    ("raw", "text"),
+    [
+        (answers.v2.error(400, "Dag has import errors"), "Dag has import errors"),
+        (answers.v1.error(400, "'x' is not a date"), "'x' is not a date"),
+        ({"title": "Bad Request", "detail": None}, "Bad Request"),
+        ({"title": "Bad Request", "detail": ""}, "Bad Request"),
+        ({"error": "gone"}, "gone"),
+        ({"message": "no"}, "no"),
+        ({"detail": PYDANTIC}, "logical_date: Field required; conf.0.x: Extra inputs are not permitted"),
+        ({"detail": [{"loc": ["body"], "msg": "No JSON"}]}, "No JSON"),
+        ({"detail": [{"msg": "No JSON"}]}, "No JSON"),
+        ({"detail": ["one", 2]}, "one; 2"),
+        ({"detail": {"reason": "Unique constraint violation", "statement": "hidden"}}, "Unique constraint violation"),
+        ({"detail": {"reason": "a", "message": "b"}}, "a; b"),
+        ({"detail": {"odd": 1}}, '{"odd": 1}'),
+        ({}, ""),
+        ([], "'[]'"),
+        (7, "'7'"),
+    ],
+)
+def test_the_reasons_of_either_generation_field_by_field(raw: Any, text: str) -> None:
+    assert reasons(json.dumps(raw).encode()) == text
+
+
+@pytest.mark.parametrize(
+    ("body", "text"), [(b"", ""), (b"  ", ""), (b"upstream gone", "'upstream gone'"), (b"\xff", "'�'")]
+)
+def test_reasons_that_are_no_json(body: bytes, text: str) -> None:
+    assert reasons(body) == text
+
+
+def test_reasons_that_are_too_deep() -> None:
+    assert reasons(b"[" * 100_000).startswith("'[[[")
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(),
+        lambda inner: (
+            st.lists(inner) | st.dictionaries(st.sampled_from(["detail", "title", "loc", "msg", "reason"]), inner)
+        ),
+    )
+)
+def test_no_answer_is_too_odd_to_be_told(raw: Any) -> None:
+    assert isinstance(reasons(json.dumps(raw).encode()), str)
+
+
+def test_who_has_no_credentials_is_told_so() -> None:
+    assert access_denied(None) == "The connection has no credentials: give it an API token."
+    assert "wrong, expired" in access_denied(AuthorizationHeader("x"))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "there", "similar"),
+    [
+        ("sales", ["sales_daily", "hr", "Sales", "sale"], ["Sales", "sale", "sales_daily"]),
+        ("sales", ["sales"], []),
+        ("sales", [], []),
+        ("sales", ["hr", "finance"], []),
+        ("d", [f"d{i}" for i in range(9)], 5),
+    ],
+)
+def test_similar_ids(wanted: str, there: list[str], similar: list[str] | int) -> None:
+    found = similar_ids(wanted, iter(there))
+    assert (found if isinstance(similar, list) else len(found)) == similar
+
+
+def log(*lines: tuple[str, str | None, str | None] | str) -> list[Any]:
+    rows = [line if isinstance(line, tuple) else (line, None, None) for line in lines]
+    return [{"event": event, "timestamp": None, "level": level, "error": error} for event, level, error in rows]
+
+
+@pytest.mark.parametrize("generation", [v1, v2])
+def test_the_last_error_of_a_real_log(generation: Any) -> None:
+    entries = generation.log_entries(answers.of(generation.NAME).log())
+    assert last_error(entries) == "ValueError: no rows"
+
+
+@pytest.mark.parametrize(
+    ("entries", "error"),
+    [
+        ([], None),
+        (log("all is well", ("fine", "info", None)), None),
+        (log(("Task failed", "error", "KeyError: 'x'"), ("Bye", "info", None)), "KeyError: 'x'"),
+        (log(("first", "error", None), ("second", "CRITICAL", None), ("third", "warning", None)), "second"),
+        (log(("first", "error", "A: 1"), ("second", "error", "B: 2")), "B: 2"),
+        (
+            log("ValueError: a", "airflow.exceptions.AirflowFailException: b", "INFO done"),
+            "airflow.exceptions.AirflowFailException: b",
+        ),
+        (log("  SystemExit: 3  "), "SystemExit: 3"),
+        (log("KeyboardInterrupt"), "KeyboardInterrupt"),
+        (log("subprocess.TimeoutExpired: x"), None),
+        (log("An Error: in the middle"), None),
+        (log("x" * 600, ("y" * 600, "error", None)), "y" * 500),
+    ],
+)
+def test_the_last_error_of_a_log(entries: list[Any], error: str | None) -> None:
+    assert last_error(entries) == error

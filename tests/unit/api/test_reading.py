@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from astro_provider.api.reading import Unexpected, collection, collection_key, mapping
+
+
+def as_it_is(raw: Any) -> Any:
+    return raw
+
+
+def test_an_object_is_read_as_it_is() -> None:
+    raw = {"name": "p", "slots": 1, "more": None}
+    assert mapping(raw, "a pool", name=str, slots=int) is raw
+
+
+@pytest.mark.parametrize(
+    "raw", [None, [], "x", 1, {}, {"name": 1, "slots": 1}, {"name": "p"}, {"name": "p", "slots": "1"}]
+)
+def test_what_is_missing_or_of_another_type_is_said(raw: Any) -> None:
+    with pytest.raises(Unexpected, match=r"^a pool with name, slots$"):
+        mapping(raw, "a pool", name=str, slots=int)
+
+
+def test_what_needs_no_keys_is_named_alone() -> None:
+    with pytest.raises(Unexpected, match=r"^the cleared run$"):
+        mapping([], "the cleared run")
+
+
+@pytest.mark.parametrize(
+    ("total", "read"), [({"total_entries": 7}, 7), ({}, 2), ({"total_entries": None}, 2), ({"total_entries": "7"}, 2)]
+)
+def test_a_page_tells_how_many_there_are(total: dict[str, Any], read: int) -> None:
+    assert collection({"pools": [1, 2], **total}, "pools", as_it_is) == ([1, 2], read)
+
+
+@pytest.mark.parametrize("raw", [None, [], {}, {"pools": None}, {"pools": {}}, {"dags": []}])
+def test_what_is_no_page_is_refused(raw: Any) -> None:
+    with pytest.raises(Unexpected, match=r"^a collection of pools with pools$"):
+        collection(raw, "pools", as_it_is)
+
+
+def test_an_item_that_is_none_is_refused() -> None:
+    with pytest.raises(Unexpected, match=r"^a pool with name$"):
+        collection({"pools": [{"name": "a"}, {}]}, "pools", lambda raw: mapping(raw, "a pool", name=str))
+
+
+def test_the_list_of_an_unknown_collection_is_found() -> None:
+    assert collection_key({"assets": [], "total_entries": 0, "next": None}) == "assets"
+
+
+@pytest.mark.parametrize(
+    "raw", [[], {"assets": []}, {"total_entries": 1}, {"assets": [], "others": [], "total_entries": 0}]
+)
+def test_what_is_no_collection_is_said_to_be_none(raw: Any) -> None:
+    with pytest.raises(Unexpected, match=r"^a collection"):
+        collection_key(raw)

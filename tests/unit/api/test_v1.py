@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from astro_provider.api import v1
+from astro_provider.api.errors import RequestNotPossible
+from astro_provider.api.reading import Unexpected
+from astro_provider.api.types import DagRun
+from tests.unit import answers
+
+
+def test_a_run_has_the_names_of_v2() -> None:
+    run = v1.dag_run(answers.v1.dag_run("r", conf={"a": 1}, note="n"))
+    assert set(DagRun.__annotations__) <= set(run)
+    assert "execution_date" not in run
+    assert "external_trigger" not in run
+    assert (run["logical_date"], run["conf"], run["note"], run["run_after"]) == (answers.DATE, {"a": 1}, "n", None)
+
+
+def test_a_run_of_an_older_airflow_2_has_its_logical_date_too() -> None:
+    raw = answers.v1.dag_run("r")
+    del raw["logical_date"]
+    assert v1.dag_run(raw)["logical_date"] == answers.DATE
+    assert "execution_date" in raw
+
+
+def test_a_task_instance_has_the_names_of_v2() -> None:
+    task = v1.task_instance(answers.v1.task_instance("t"))
+    assert "execution_date" not in task
+    assert task["logical_date"] == answers.DATE  # type: ignore[typeddict-item]
+
+
+@pytest.mark.parametrize("name", ["run_after", "partition_key"])
+def test_what_airflow_2_cannot_do_is_refused(name: str) -> None:
+    with pytest.raises(RequestNotPossible, match=f"^{name} needs Airflow 3 in the target"):
+        v1.trigger_body({name: "x"})
+    assert v1.trigger_body({name: None}) == {}
+
+
+def test_a_trigger_leaves_out_what_is_not_set() -> None:
+    fields: dict[str, Any] = {"dag_run_id": "r", "logical_date": None, "conf": {}, "note": None}
+    assert v1.trigger_body(fields) == {"dag_run_id": "r", "conf": {}}
+
+
+@pytest.mark.parametrize(
+    ("filters", "sent"),
+    [
+        ({"logical_date_gte": "a", "logical_date_lte": "b"}, {"execution_date_gte": "a", "execution_date_lte": "b"}),
+        ({"run_after_gte": "a", "state": ["x"]}, {"execution_date_gte": "a", "state": ["x"]}),
+        ({"order_by": "-run_after"}, {"order_by": "-execution_date"}),
+        ({"order_by": "logical_date"}, {"order_by": "execution_date"}),
+        ({"order_by": "-start_date", "limit": 1}, {"order_by": "-start_date", "limit": 1}),
+        ({"order_by": None}, {"order_by": None}),
+    ],
+)
+def test_filters_get_their_names_of_v1(filters: dict[str, Any], sent: dict[str, Any]) -> None:
+    assert v1.run_filters(filters) == sent
+
+
+@pytest.mark.parametrize(
+    ("content", "lines"),
+    [
+        (repr([("worker", "a\nb"), ("other", "c")]), ["a", "b", "c"]),
+        ("plain text\nof two lines", ["plain text", "of two lines"]),
+        ("", []),
+        ("[]", []),
+        ("7", ["7"]),
+        ("[7]", ["[7]"]),
+        ("[()]", ["[()]"]),
+        ("[('w', 'cut off", ["[('w', 'cut off"]),
+        ("(" * 5000, ["(" * 5000]),
+    ],
+)
+def test_a_log_is_text_or_the_written_form_of_pairs(content: str, lines: list[str]) -> None:
+    assert [entry["event"] for entry in v1.log_entries({"content": content})] == lines
+
+
+@pytest.mark.parametrize("read", [v1.dag_run, v1.task_instance, v1.log_entries])
+@pytest.mark.parametrize("raw", [None, [], "x", {}, {"dag_id": "d"}, {"content": []}])
+def test_another_shape_is_refused(read: Any, raw: Any) -> None:
+    with pytest.raises(Unexpected, match=r"^a (dag run|task instance|task log) with "):
+        read(raw)
+
+
+def test_where_the_ui_shows_a_run() -> None:
+    assert v1.run_url("https://x", "a b", "r/+") == "https://x/dags/a%20b/grid?dag_run_id=r%2F%2B"
