@@ -1,0 +1,5 @@
+from __future__ import annotations
+
+from tests.unit.tasks import clock, lines
+
+__all__ = ["clock", "lines"]

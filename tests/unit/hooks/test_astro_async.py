@@ -1,0 +1,97 @@
+"""AsyncAstroHook: what it has of its own; the rest is tested for both hooks together (``test_http``)."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from astro_provider.api.errors import ConnectionConfigError
+from astro_provider.hooks import astro_async
+from astro_provider.hooks.astro import AstroHook
+from astro_provider.hooks.astro_async import AsyncAstroHook
+from tests.unit import answers
+from tests.unit.target import says
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.unit.server import Server
+
+
+async def test_a_flow_is_carried_with_its_pauses(server: Server, pauses: list[float]) -> None:
+    server.on("GET", "dags/d", says({}, 503), says({}, 429, Retry_After="7"), says(answers.v2.dag()))
+    async with AsyncAstroHook() as hook:
+        client = await hook.client()
+        dag = await hook.run(client.get_dag("d"))
+    assert (dag["dag_id"], pauses) == ("d", [1, 7])
+
+
+async def test_a_pause_lets_others_work(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, enough = asyncio.Event(), asyncio.Event()
+
+    async def sleep(seconds: float) -> None:
+        begun.set()
+        await enough.wait()
+
+    monkeypatch.setattr(astro_async, "asyncio", SimpleNamespace(sleep=sleep))
+    server.on("GET", "dags/d", says({}, 503), says(answers.v2.dag()))
+    async with AsyncAstroHook() as hook:
+        client = await hook.client()
+        asking = asyncio.create_task(hook.run(client.get_dag("d")))
+        await begun.wait()
+        assert not asking.done()
+        enough.set()
+        assert (await asking)["dag_id"] == "d"
+
+
+async def test_no_such_connection() -> None:
+    hook = AsyncAstroHook("nowhere_conn")
+    with pytest.raises(ConnectionConfigError, match="Connection 'nowhere_conn', field Connection Id: there is no such"):
+        await hook.client()
+    await hook.close()
+
+
+async def test_a_connection_that_cannot_be_used(connect: Callable[..., None]) -> None:
+    connect("x", extra={"api_version": "v9"})
+    with pytest.raises(ConnectionConfigError, match="expected v1"):
+        await AsyncAstroHook().client()
+
+
+async def test_one_client_until_the_hook_is_closed_then_the_connection_is_read_anew(
+    server: Server, connect: Callable[..., None]
+) -> None:
+    server.on("GET", "dags/d", says(answers.v2.dag()))
+    hook = AsyncAstroHook()
+    client = await hook.client()
+    assert await hook.client() is client
+    await hook.run(client.get_dag("d"))
+    connect(server.url, password="another-token")
+    await hook.run(client.get_dag("d"))
+    await hook.close()
+    await hook.run((await hook.client()).get_dag("d"))
+    await hook.close()
+    sent = [seen.headers["authorization"] for seen in server.seen]
+    assert (sent[0] == sent[1], sent[2]) == (True, "Bearer another-token")
+    assert server.connections == 2
+
+
+async def test_both_hooks_share_what_was_learned(server: Server, connect: Callable[..., None]) -> None:
+    connect(server.url, login="admin", password="admin")
+    server.on("POST", "/auth/token", says({"access_token": "fetched-1"}, 201))
+    server.on("GET", "dags/d", says(answers.v2.dag()))
+    async with AsyncAstroHook() as hook:
+        await hook.run((await hook.client()).get_dag("d"))
+    await asyncio.to_thread(AstroHook().get_dag, "d")
+    assert server.asked.count("POST /auth/token") == 1
+
+
+async def test_one_hook_asks_many_things_at_once(server: Server) -> None:
+    server.on("GET", "dags/d", says(answers.v2.dag()))
+    async with AsyncAstroHook() as hook:
+        client = await hook.client()
+        dags = await asyncio.gather(*(hook.run(client.get_dag("d")) for _ in range(20)))
+    assert [dag["dag_id"] for dag in dags] == ["d"] * 20
+    assert len(server.seen) == 20
