@@ -1,0 +1,142 @@
+"""The run id of a triggered run: the same for the same task, readable, and nobody else's."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from astro_provider.run_id import MAX_LENGTH, first_try_number, remote_run_id
+
+TASK: dict[str, Any] = {
+    "deployment": "https://clq52.astronomer.run/dz3uu847/",
+    "dag_id": "sales",
+    "run_id": "scheduled__2026-02-01T06:00:00+00:00",
+    "task_id": "etl.trigger-report",
+    "map_index": -1,
+    "first_try": 1,
+}
+PLAIN = "clq52.astronomer.run+dz3uu847~sales~scheduled__2026-02-01T06:00:00+00:00~etl.trigger-report"
+DIGEST = re.compile(r"~[0-9a-f]{12}$")
+ALLOWED = re.compile(r"^[A-Za-z0-9_.~:+-]+$")
+
+
+def run_id(**other: Any) -> str:
+    return remote_run_id(**{**TASK, **other})
+
+
+@pytest.mark.parametrize(
+    ("other", "expected"),
+    [
+        ({}, f"{PLAIN}~1"),
+        ({"map_index": 0}, f"{PLAIN}+0~1"),
+        ({"first_try": 4}, f"{PLAIN}~4"),
+        ({"deployment": "clq52.astronomer.run/dz3uu847"}, f"{PLAIN}~1"),
+        (
+            {"deployment": "http://localhost:8080"},
+            f"{PLAIN}~1".replace("clq52.astronomer.run+dz3uu847", "localhost:8080"),
+        ),
+        ({"deployment": ""}, f"{PLAIN}~1".replace("clq52.astronomer.run+dz3uu847", "")),
+    ],
+)
+def test_an_ordinary_id_is_plain(other: dict[str, Any], expected: str) -> None:
+    assert run_id(**other) == expected
+
+
+@pytest.mark.parametrize(
+    ("other", "readable"),
+    [
+        ({"dag_id": "sprzedaż"}, "~sprzeda_~"),
+        ({"run_id": "a run/1"}, "~a_run_1~"),
+        ({"task_id": "a~b"}, "~a~b~1~"),
+        ({"deployment": "https://host/a+b"}, "host+a+b~"),
+    ],
+)
+def test_an_id_with_other_characters_has_a_digest(other: dict[str, Any], readable: str) -> None:
+    assert readable in run_id(**other)
+    assert DIGEST.search(run_id(**other))
+
+
+def test_a_long_id_is_cut_and_has_a_digest() -> None:
+    ids = {run_id(dag_id="d" * 240, task_id=name) for name in ("one", "two")}
+    assert [len(each) for each in ids] == [MAX_LENGTH] * 2
+    assert all(DIGEST.search(each) and each.startswith("clq52.astronomer.run+dz3uu847~ddd") for each in ids)
+
+
+def test_an_id_that_just_fits_is_whole() -> None:
+    longest = "d" * (MAX_LENGTH - len(f"{PLAIN}~1") + len("sales"))
+    assert len(run_id(dag_id=longest)) == MAX_LENGTH
+    assert not DIGEST.search(run_id(dag_id=longest))
+    assert DIGEST.search(run_id(dag_id=longest + "d"))
+
+
+def test_a_retry_has_the_same_first_try_and_a_clear_another() -> None:
+    assert first_try_number(max_tries=2, retries=2) == 1
+    # Cleared after the second try: Airflow raises max_tries to 2 + 2.
+    assert first_try_number(max_tries=4, retries=2) == 3
+
+
+# Few different characters, those that the id is built with among them, so that what may be mixed up comes up.
+few = st.text(alphabet="a1~+_/ż", max_size=4)
+tasks = st.fixed_dictionaries(
+    {
+        "deployment": st.one_of(few, st.text(max_size=300)),
+        "dag_id": few,
+        "run_id": st.one_of(few, st.text(max_size=300)),
+        "task_id": few,
+        "map_index": st.integers(-1, 11),
+        "first_try": st.integers(1, 11),
+    }
+)
+
+
+def _is_the_same(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    def bare(url: str) -> str:
+        return re.sub(r"^https?://", "", url).strip("/")
+
+    return {**one, "deployment": bare(one["deployment"])} == {**other, "deployment": bare(other["deployment"])}
+
+
+@given(tasks)
+def test_it_is_one_that_airflow_allows(task: dict[str, Any]) -> None:
+    made = remote_run_id(**task)
+    assert ALLOWED.match(made)
+    assert 1 <= len(made) <= MAX_LENGTH
+    assert made == remote_run_id(**task)
+
+
+@given(tasks, tasks)
+def test_two_tasks_never_have_the_same(one: dict[str, Any], other: dict[str, Any]) -> None:
+    if not _is_the_same(one, other):
+        assert remote_run_id(**one) != remote_run_id(**other)
+
+
+@given(tasks, st.sampled_from(sorted(TASK)), tasks)
+def test_two_tasks_that_differ_in_one_thing_never_have_the_same(
+    one: dict[str, Any], name: str, other: dict[str, Any]
+) -> None:
+    changed = {**one, name: other[name]}
+    if not _is_the_same(one, changed):
+        assert remote_run_id(**one) != remote_run_id(**changed)
+
+
+ordinary = st.from_regex(r"[A-Za-z0-9_.-]{1,20}", fullmatch=True)
+
+
+@given(ordinary, ordinary, ordinary, st.integers(-1, 1000), st.integers(1, 99))
+def test_ordinary_ids_have_no_digest(dag_id: str, run_id: str, task_id: str, map_index: int, first_try: int) -> None:
+    made = remote_run_id(
+        deployment="https://here.example.com:8443/abc",
+        dag_id=dag_id,
+        run_id=f"{run_id}__2026-02-01T06:00:00+00:00",
+        task_id=task_id,
+        map_index=map_index,
+        first_try=first_try,
+    )
+    mapped = f"+{map_index}" if map_index >= 0 else ""
+    assert made == (
+        f"here.example.com:8443+abc~{dag_id}~{run_id}__2026-02-01T06:00:00+00:00~{task_id}{mapped}~{first_try}"
+    )

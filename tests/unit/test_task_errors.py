@@ -1,0 +1,60 @@
+"""Which errors end a task for good, and which a retry may help with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
+
+from astro_provider.api import errors
+from astro_provider.api.errors import AstroError
+from astro_provider.task_errors import final_errors
+
+
+def _every_error() -> Iterator[AstroError]:
+    for kind in vars(errors).values():
+        if isinstance(kind, type) and issubclass(kind, AstroError) and kind is not errors.ConnectionConfigError:
+            status = {"status": 400} if issubclass(kind, errors.TargetError) else {}
+            yield kind("what happened", **status)
+    yield errors.ConnectionConfigError("http_conn", "Host", "what happened")
+
+
+@pytest.mark.parametrize("error", list(_every_error()), ids=lambda error: type(error).__name__)
+def test_an_error_ends_the_task_for_good_unless_a_retry_may_help(error: AstroError) -> None:
+    with (
+        pytest.raises(type(error) if error.retryable else AirflowFailException, match="what happened") as caught,
+        final_errors(),
+    ):
+        raise error
+    assert error.retryable or caught.value.__cause__ is error
+
+
+@pytest.mark.parametrize(
+    ("name", "retryable"),
+    [
+        ("TransportError", True),
+        ("NotAirflowError", True),
+        ("TargetUnavailableError", True),
+        ("NotFoundError", True),
+        ("DagRunFailedError", True),
+        ("AccessDeniedError", False),
+        ("ConflictError", False),
+        ("InvalidRequestError", False),
+        ("ConnectionConfigError", False),
+        ("RequestNotPossible", False),
+    ],
+)
+def test_a_retry_may_help_with_what_passes(name: str, retryable: bool) -> None:
+    assert getattr(errors, name).retryable is retryable
+
+
+def test_a_wrong_parameter_ends_the_task_for_good() -> None:
+    with pytest.raises(AirflowFailException, match=r"^conf is wrong$"), final_errors():
+        raise ValueError("conf is wrong")
+
+
+@pytest.mark.parametrize("error", [KeyError("x"), AirflowSkipException("x")])
+def test_other_errors_are_left_alone(error: Exception) -> None:
+    with pytest.raises(type(error)), final_errors():
+        raise error
