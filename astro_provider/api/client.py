@@ -231,6 +231,7 @@ class Client(Exchange):
         deadline: float | None,
         on_trouble: Callable[[AstroError], None],
         has_worked: bool = False,
+        pause_first: bool = False,
     ) -> Flow[T | None]:
         """
         Check until there is a result.
@@ -240,9 +241,12 @@ class Client(Exchange):
         :param deadline: when to give up, in seconds since the epoch
         :param on_trouble: told when trouble of the target begins that is survived, see ``Patience``
         :param has_worked: the target is known to have answered before
+        :param pause_first: somebody has just looked, so begin with a pause
         :return: the result, or ``None`` where there was none in time
         """
         patience = Patience(self._clock, has_worked=has_worked)
+        if pause_first:
+            yield Pause(poke_interval)
         while True:
             try:
                 result = yield from check()

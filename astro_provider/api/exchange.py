@@ -47,6 +47,7 @@ RETRY_PAUSES = (1.0, 3.0)
 _ERRORS: dict[int, tuple[type[TargetError], str]] = {
     400: (InvalidRequestError, "does not accept {about}:"),
     404: (NotFoundError, "has no {about}."),
+    405: (TargetError, "has no such endpoint for {about}: check Host of the connection, and the method."),
     409: (ConflictError, "has {about} already."),
     422: (InvalidRequestError, "does not accept {about}:"),
 }

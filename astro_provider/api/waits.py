@@ -190,6 +190,7 @@ class RunWait:
         deadline: float | None,
         tell: Callable[[str], None],
         warn: Callable[[str], None],
+        pause_first: bool = False,
     ) -> Flow[Verdict]:
         """
         Check again and again until the wait is over.
@@ -198,6 +199,7 @@ class RunWait:
         :param deadline: when to give up, in seconds since the epoch; the verdict is ``pending`` then
         :param tell: told of every change
         :param warn: told when trouble begins that is survived (see ``Patience``), and of what keeps a run queued
+        :param pause_first: somebody has just looked, so begin with a pause
         :raise AstroError: trouble that is not survived
         """
         last: Verdict | None = None
@@ -220,6 +222,7 @@ class RunWait:
             deadline=deadline,
             on_trouble=lambda error: warn(f"Still waiting: {error}"),
             has_worked=self.known,
+            pause_first=pause_first,
         )
         return found or last or Verdict("pending", f"{self}: never seen")
 

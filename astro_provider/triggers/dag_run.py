@@ -141,6 +141,9 @@ class AstroDagRunTrigger(BaseTrigger):
                         deadline=self.deadline,
                         tell=self.log.info,
                         warn=self.log.warning,
+                        # The worker has just looked. Nor is it good to be quick: a task that is resumed before the
+                        # scheduler has noted its deferral is taken for lost, and failed.
+                        pause_first=True,
                     )
                 )
         except AstroError as error:
