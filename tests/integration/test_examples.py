@@ -14,7 +14,9 @@ DAG_IDS = sorted(file.stem for file in EXAMPLES.glob("*.py"))
 def batch(begin, world):
     start(world.target, "remote_report").wait()  # what wait_for_upstream waits for
     begin("pause_work_unpause").wait()  # not while the others trigger what it pauses
-    return Batch(begin, {dag_id: (dag_id, {"conn": "http_conn"}) for dag_id in DAG_IDS})
+    # The documentation's pattern cannot do without a logical date.
+    dates = {"before_and_after": {"logical_date": "2026-06-01T00:00:00Z"}}
+    return Batch(begin, {dag_id: (dag_id, {"conn": "http_conn", **dates.get(dag_id, {})}) for dag_id in DAG_IDS})
 
 
 @pytest.mark.parametrize("dag_id", DAG_IDS)

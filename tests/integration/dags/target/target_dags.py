@@ -10,7 +10,7 @@ except ImportError:  # Airflow 2
     from airflow.models.param import Param
     from airflow.utils.task_group import TaskGroup
 
-START = datetime(2026, 1, 1, tzinfo=timezone.utc)
+START = datetime(2000, 1, 1, tzinfo=timezone.utc)
 COMMON = {"schedule": None, "start_date": START, "catchup": False, "is_paused_upon_creation": False}
 
 

@@ -12,7 +12,7 @@ from astro_provider.sensors.task import AstroTaskSensor
 
 COMMON = {
     "schedule": None,
-    "start_date": datetime(2026, 1, 1, tzinfo=timezone.utc),
+    "start_date": datetime(2000, 1, 1, tzinfo=timezone.utc),
     "catchup": False,
     "default_args": {"retries": 0, "retry_delay": timedelta(seconds=1)},
 }
@@ -22,7 +22,7 @@ RUN_ID = "{{ dag_run.conf['run_id'] }}"
 
 
 def trigger(dag_id, task_id="trigger", **kwargs):
-    kwargs = {"http_conn_id": CONN, "trigger_dag_id": dag_id, "poke_interval": 1, **kwargs}
+    kwargs = {"http_conn_id": CONN, "trigger_dag_id": dag_id, "poke_interval": 2, **kwargs}
     return AstroTriggerDagRunOperator(task_id=task_id, **kwargs)
 
 
@@ -46,14 +46,14 @@ for mode in ("sync", "deferred"):
         trigger("sleeping", **wait)
 
     with DAG(f"wait_for_run_{mode}", **COMMON):
-        common = {"http_conn_id": CONN, "external_run_id": RUN_ID, "deferrable": deferrable, "poke_interval": 1}
+        common = {"http_conn_id": CONN, "external_run_id": RUN_ID, "deferrable": deferrable, "poke_interval": 2}
         common |= {"timeout": 60, "external_dag_id": "{{ dag_run.conf['dag'] }}"}
         AstroDagRunSensor(task_id="run", **common)
         AstroTaskSensor(task_id="task", external_task_id="{{ dag_run.conf.get('task', 'answer') }}", **common)
         AstroDagRunSensor(task_id="soft", soft_fail=True, **common)
 
     with DAG(f"wait_for_nothing_{mode}", **COMMON):
-        common = {"http_conn_id": CONN, "deferrable": deferrable, "poke_interval": 1, "timeout": 3, "retries": 1}
+        common = {"http_conn_id": CONN, "deferrable": deferrable, "poke_interval": 2, "timeout": 3, "retries": 1}
         common |= {"external_dag_id": "quick", "external_run_id": "never"}
         AstroDagRunSensor(task_id="hard", **common)
         AstroDagRunSensor(task_id="soft", soft_fail=True, **common)
@@ -62,7 +62,7 @@ for mode in ("sync", "deferred"):
         AstroTaskSensor(task_id="missing_task", **missing, external_dag_id="quick", external_task_id="no", latest=True)
 
     with DAG(f"wait_for_group_{mode}", **COMMON):
-        common = {"http_conn_id": CONN, "external_run_id": RUN_ID, "deferrable": deferrable, "poke_interval": 1}
+        common = {"http_conn_id": CONN, "external_run_id": RUN_ID, "deferrable": deferrable, "poke_interval": 2}
         common |= {"timeout": 60, "external_dag_id": "grouped"}
         AstroTaskSensor(task_id="group", external_task_group_id="inner", **common)
         AstroTaskSensor(task_id="mapped", external_task_ids=["mapped", "inner.one"], **common)
@@ -80,7 +80,7 @@ for choice in ("fail", "attach", "reset", "skip"):
         trigger(
             "quick",
             trigger_run_id="{{ dag_run.conf.get('run_id', '') }}",
-            logical_date="{{ dag_run.conf.get('logical_date', '') }}",
+            logical_date="{{ dag_run.conf.get('date', '') }}",
             on_existing_run=choice,
             wait_for_completion=True,
             retries=2,
@@ -115,7 +115,7 @@ def reschedule():
 @dag(**COMMON)
 def by_logical_date():
     """Waits for the run that has this run's own logical date, and the one of the day before."""
-    common = {"http_conn_id": CONN, "external_dag_id": "quick", "poke_interval": 1, "timeout": 30}
+    common = {"http_conn_id": CONN, "external_dag_id": "quick", "poke_interval": 2, "timeout": 30}
     AstroDagRunSensor(task_id="same", **common)
     AstroDagRunSensor(task_id="day_before", execution_delta=timedelta(days=1), deferrable=True, **common)
     AstroDagRunSensor(
