@@ -28,7 +28,6 @@ from astro_provider.api.exchange import MAX_ANSWER_BYTES, Response
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from types import TracebackType
 
     from astro_provider.api.exchange import Request
     from astro_provider.connection import Deployment, HttpOptions
@@ -171,14 +170,6 @@ class AsyncCarrier:
         if self._session is not None:
             await self._session.close()
             self._session = None
-
-    async def __aenter__(self) -> AsyncCarrier:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
 
 
 def _check_files(deployment: Deployment) -> None:
