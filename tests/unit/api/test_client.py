@@ -279,6 +279,11 @@ def test_many_failed_tasks_are_a_handful_and_a_number(target: Target) -> None:
     assert len([line for line in target.asked if "/logs/" in line]) == 5
 
 
+def test_a_handful_of_failed_tasks_is_all_there_is(target: Target) -> None:
+    failed = [answers.v2.task_instance("t", "failed", map_index=i) for i in range(5)]
+    assert [line.split()[0] for line in describe(target, *failed)[1:]] == [f"t[{i}]" for i in range(5)]
+
+
 def test_a_failed_task_without_an_end_comes_last(target: Target) -> None:
     failed = [answers.v2.task_instance("a", "failed", end_date=None), answers.v2.task_instance("b", "failed")]
     assert [line.split()[0] for line in describe(target, *failed)[1:]] == ["b", "a"]

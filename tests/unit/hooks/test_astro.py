@@ -268,6 +268,7 @@ def test_the_test_of_a_connection(either: Server, hook: AstroHook) -> None:
     version = {"v1": "2.11.2", "v2": "3.3.2"}[either.generation]
     words = f"Airflow {version} (REST API {either.generation}) answers at {either.url}, and accepts the credentials."
     assert hook.test_connection() == (True, words)
+    assert either.seen[-1].query == {"limit": ["1"]}
     assert either.seen[-1].headers["authorization"] == f"Bearer {TOKEN}"
 
 
