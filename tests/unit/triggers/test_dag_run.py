@@ -39,10 +39,11 @@ async def event(waiting: AstroDagRunTrigger) -> dict[str, Any]:
 
 async def test_it_tells_of_success(either: PlayedServer, clock: Clock) -> None:
     either.has_run("theirs", "queued", "running", "success")
+    # The worker has looked before it deferred, so a pause comes first.
     told = await event(trigger(poke_interval=9))
     assert (told["outcome"], told["run"]["dag_run_id"], told["run"]["state"]) == ("success", "theirs", "success")
     assert told["url"].startswith(f"{either.url}/dags/d/")
-    assert clock.sleeps == [9, 9]
+    assert clock.sleeps == [9, 9, 9]
 
 
 async def test_it_tells_of_failure(either: PlayedServer) -> None:
