@@ -222,12 +222,8 @@ def _causes(error: BaseException | None) -> list[BaseException]:
         if current is None or current in found:
             continue
         found.append(current)
-        inner = [
-            current.__cause__,
-            current.__context__,
-            getattr(current, "reason", None),
-            getattr(current, "os_error", None),
-        ]
+        # Not __context__, which may be something that the caller was handling.
+        inner = (current.__cause__, getattr(current, "reason", None), getattr(current, "os_error", None))
         queue += [each for each in (*inner, *current.args) if isinstance(each, BaseException)]
     return found
 
@@ -253,7 +249,7 @@ def _transport_error(request: Request, options: HttpOptions, error: BaseExceptio
         return TransportError(
             f"TLS to {host} failed: {why}. Check that it speaks https, and its certificate; "
             'Extra "verify" may name a CA bundle.',
-            sent=False,
+            sent=not kinds & {"SSLCertVerificationError", "ClientConnectorError"},
         )
     if any(isinstance(cause, ConnectionRefusedError) for cause in causes):
         return TransportError(f"{host} refused the connection: nothing listens there, or it is down.", sent=False)
