@@ -26,6 +26,8 @@ class Server(Target):
     A target that listens on this machine while its ``with`` block lasts; see ``Target``.
 
     :param tls: speaks https with this
+    :ivar connections: how many were opened
+    :ivar closed: released for every connection that was closed
     """
 
     def __init__(self, generation: str = "v2", tls: ssl.SSLContext | None = None) -> None:
@@ -33,6 +35,7 @@ class Server(Target):
         self.port: int = self._listener.server_address[1]
         self.host = f"127.0.0.1:{self.port}"
         self.connections = 0
+        self.closed = threading.Semaphore(0)
         super().__init__(generation, f"{'https' if tls else 'http'}://{self.host}")
 
     def wait_for_the_end(self) -> None:
@@ -68,6 +71,10 @@ class _Listener(ThreadingHTTPServer):
         if self._tls is not None:
             connection = self._tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
         return connection, address
+
+    def shutdown_request(self, request: Any) -> None:
+        super().shutdown_request(request)
+        self.owner.closed.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Clients of these tests hang up and misunderstand on purpose."""

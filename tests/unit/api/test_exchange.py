@@ -8,7 +8,7 @@ from astro_provider.api import calls
 from astro_provider.api.errors import NotAirflowError, NotFoundError, RequestNotPossible
 from astro_provider.api.exchange import Memory, Request
 from tests.unit import answers
-from tests.unit.target import Target, page, says
+from tests.unit.target import Answer, Target, page, says
 
 
 @pytest.mark.parametrize(("generation", "asked_first"), [("v2", []), ("v1", ["GET /api/v2/dags/d"])])
@@ -126,11 +126,17 @@ def test_a_body_of_text_is_sent_as_it_is_and_none_without_a_content_type(target:
 
 
 @pytest.mark.parametrize(
-    ("method", "answer"), [("DELETE", says(None, 204)), ("PATCH", says(None, 204)), ("DELETE", says(""))]
+    ("method", "answer", "read"),
+    [
+        ("DELETE", Answer(200), None),
+        ("DELETE", Answer(204), None),
+        ("PATCH", Answer(204), None),
+        ("DELETE", says([1]), [1]),
+    ],
 )
-def test_an_empty_answer_where_it_is_meant_so(target: Target, method: str, answer: object) -> None:
+def test_an_empty_answer_where_it_is_meant_so(target: Target, method: str, answer: Answer, read: object) -> None:
     target.on(method, "pools/p", answer)
-    assert not target.run(target.client().request(method, "pools/p"))
+    assert target.run(target.client().request(method, "pools/p")) == read
 
 
 def test_a_request_never_shows_its_headers_or_body() -> None:

@@ -22,7 +22,7 @@ from astro_provider.api.errors import (
     UnexpectedAnswerError,
 )
 from tests.unit import answers
-from tests.unit.hooks.asking import BOTH, Ask
+from tests.unit.hooks.asking import BOTH, Ask, ask_blocking
 from tests.unit.server import HANGUP, SILENCE, Server
 from tests.unit.target import TOKEN, Answer, Seen, moved, page, says
 
@@ -50,6 +50,16 @@ def error_of(ask: Ask[Any], question: Callable[[Client], Flow[Any]] = get_dag) -
     return caught.value
 
 
+def trouble_of(
+    ask: Ask[Any], question: Callable[[Client], Flow[Any]] = get_dag, *, sent: bool | None = None
+) -> TransportError:
+    """Ask, and see the request not get through; ``sent`` says whether it may have arrived all the same."""
+    error = error_of(ask, question)
+    assert isinstance(error, TransportError)
+    assert sent in (None, error.sent)
+    return error
+
+
 @pytest.fixture(autouse=True)
 def _quick(pauses: list[float]) -> None:
     """Pauses take no time."""
@@ -60,6 +70,13 @@ def test_one_connection_serves_all_requests_of_a_hook(ask: Ask[Any], server: Ser
     server.on("GET", "dags/d", OK)
     ask(get_dag, get_dag, get_dag)
     assert (len(server.seen), server.connections) == (3, 1)
+
+
+@BOTH
+def test_a_hook_that_is_left_closes_its_connection(ask: Ask[Any], server: Server) -> None:
+    server.on("GET", "dags/d", OK)
+    ask(get_dag)
+    assert server.closed.acquire(timeout=5)
 
 
 @BOTH
@@ -185,16 +202,14 @@ def test_a_truncated_answer_is_asked_for_again_then_told(ask: Ask[Any], server: 
     server.on("GET", "dags/d", cut, OK)
     assert ask(get_dag)["dag_id"] == "d"
     server.on("GET", "dags/d", cut)
-    error = error_of(ask)
-    assert isinstance(error, TransportError)
+    error = trouble_of(ask, sent=True)
     assert str(error) == f"The answer of {server.host} to GET broke off: a part of it is missing."
 
 
 @BOTH
 def test_a_trigger_whose_answer_broke_off_is_not_sent_again(ask: Ask[Any], server: Server) -> None:
     server.on("POST", "dags/d/dagRuns", Answer(200, b'{"dag_run_id": ', promised=1000))
-    error = error_of(ask, trigger)
-    assert isinstance(error, TransportError)
+    error = trouble_of(ask, trigger, sent=True)
     assert f"The answer of {server.host} to POST broke off" in str(error)
     assert len(server.seen) == 1
 
@@ -206,8 +221,7 @@ def test_a_connection_that_is_closed_without_an_answer(
 ) -> None:
     for method, path in (("GET", "dags/d"), ("POST", "dags/d/dagRuns")):
         server.on(method, path, HANGUP)
-    error = error_of(ask, question)
-    assert isinstance(error, TransportError)
+    error = trouble_of(ask, question, sent=True)
     assert f"The connection to {server.host} failed" in str(error)
     # aiohttp sends a GET again by itself.
     assert len(server.seen) in ((3, 6) if question is get_dag else (1,))
@@ -217,8 +231,7 @@ def test_a_connection_that_is_closed_without_an_answer(
 def test_a_target_that_never_answers(ask: Ask[Any], server: Server, connect: Callable[..., None]) -> None:
     connect(server.url, password=TOKEN, extra={"timeout": [5, 0.05]})
     server.on("POST", "dags/d/dagRuns", SILENCE)
-    error = error_of(ask, trigger)
-    assert isinstance(error, TransportError)
+    error = trouble_of(ask, trigger, sent=True)
     assert str(error) == f"{server.host} did not answer POST within 0.05 seconds."
     assert len(server.seen) == 1
 
@@ -232,8 +245,7 @@ def test_a_target_that_stops_in_the_middle(ask: Ask[Any], server: Server, connec
         server.wait_for_the_end()
 
     server.on("POST", "dags/d/dagRuns", lambda seen: Answer(200, chunks=body(), promised=1000))
-    error = error_of(ask, trigger)
-    assert isinstance(error, TransportError)
+    error = trouble_of(ask, trigger, sent=True)
     assert str(error) == f"{server.host} did not answer POST within 0.05 seconds."
 
 
@@ -245,10 +257,8 @@ def test_a_target_that_accepts_no_connection(
         host, port = full.getsockname()
         with socket.create_connection((host, port)), _filled(host, port):
             connect(f"http://{host}:{port}", extra={"timeout": [0.05, 5]})
-            error = error_of(ask, trigger)
-    assert isinstance(error, TransportError)
+            error = trouble_of(ask, trigger, sent=False)
     assert str(error) == f"{host}:{port} accepted no connection within 0.05 seconds."
-    assert not error.sent
 
 
 class _filled:  # noqa: N801
@@ -275,17 +285,25 @@ def test_a_port_that_nobody_listens_to(ask: Ask[Any], connect: Callable[..., Non
     with socket.create_server(("127.0.0.1", 0)) as closed:
         host = f"127.0.0.1:{closed.getsockname()[1]}"
     connect(f"http://{host}", password=TOKEN)
-    error = error_of(ask)
-    assert isinstance(error, TransportError)
+    error = trouble_of(ask, sent=False)
     assert str(error) == f"{host} refused the connection: nothing listens there, or it is down."
+
+
+def test_what_the_caller_was_handling_is_not_what_went_wrong(server: Server) -> None:
+    """A refused connection would mean that the request was not sent, and may be sent again."""
+    server.on("POST", "dags/d/dagRuns", HANGUP)
+    try:
+        raise ConnectionRefusedError
+    except ConnectionRefusedError:
+        assert "failed" in str(trouble_of(ask_blocking, trigger, sent=True))
+    assert len(server.seen) == 1
 
 
 @BOTH
 @pytest.mark.parametrize("name", ["nowhere.invalid", "two..dots.invalid", f"{'long' * 16}.invalid"])
 def test_a_name_that_is_not_resolved(ask: Ask[Any], name: str, connect: Callable[..., None]) -> None:
     connect(name, password=TOKEN)
-    error = error_of(ask)
-    assert isinstance(error, TransportError)
+    error = trouble_of(ask, sent=False)
     assert str(error).startswith(f"The name {name!r} cannot be resolved. Check Host of the connection")
 
 
@@ -328,8 +346,7 @@ def tls_server(certificate: Path, connect: Callable[..., None]) -> Iterator[Serv
 
 @BOTH
 def test_a_certificate_that_nobody_knows(ask: Ask[Any], tls_server: Server) -> None:
-    error = error_of(ask)
-    assert isinstance(error, TransportError)
+    error = trouble_of(ask, sent=False)
     assert f"TLS to localhost:{tls_server.port} failed: self-signed certificate" in str(error)
     assert '"verify" may name a CA bundle' in str(error)
     assert tls_server.seen == []
@@ -397,7 +414,7 @@ def test_a_client_certificate_is_shown(ask: Ask[Any], certificate: Path, connect
             connect(f"https://localhost:{picky.port}", extra={**trusted, "cert": cert})
             assert ask(get_dag)["dag_id"] == "d"
         connect(f"https://localhost:{picky.port}", extra=trusted)
-        assert isinstance(error_of(ask), TransportError)
+        trouble_of(ask)
         connect(f"https://localhost:{picky.port}", extra={"verify": False, "cert": str(certificate)})
         assert ask(get_dag)["dag_id"] == "d"
 
@@ -423,16 +440,14 @@ def test_a_certificate_file_that_holds_none(
 ) -> None:
     (tmp_path / "x.pem").write_text("nothing")
     connect(tls_server.url, extra={option: str(tmp_path / "x.pem")})
-    error = error_of(ask)
-    assert isinstance(error, TransportError)
+    error = trouble_of(ask)
     assert f"localhost:{tls_server.port}" in str(error)
 
 
 @BOTH
 def test_https_to_a_port_that_speaks_http(ask: Ask[Any], server: Server, connect: Callable[..., None]) -> None:
     connect(f"https://{server.host}", password=TOKEN)
-    error = error_of(ask)
-    assert isinstance(error, TransportError)
+    error = trouble_of(ask)
     assert f"TLS to {server.host} failed" in str(error)
     assert "Check that it speaks https" in str(error)
 
@@ -440,8 +455,7 @@ def test_https_to_a_port_that_speaks_http(ask: Ask[Any], server: Server, connect
 @BOTH
 def test_http_to_a_port_that_speaks_https(ask: Ask[Any], tls_server: Server, connect: Callable[..., None]) -> None:
     connect(f"http://localhost:{tls_server.port}", password=TOKEN)
-    error = error_of(ask)
-    assert isinstance(error, TransportError)
+    error = trouble_of(ask)
     assert f"localhost:{tls_server.port}" in str(error)
 
 
@@ -529,8 +543,7 @@ def test_a_proxy_of_the_environment_that_is_not_for_this_target(
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_a_proxy_that_cannot_be_reached(ask: Ask[Any], scheme: str, connect: Callable[..., None]) -> None:
     connect(f"{scheme}://airflow.example.com", extra={"proxies": "http://me:hidden-1@127.0.0.1:9"})
-    error = error_of(ask)
-    assert isinstance(error, TransportError)
+    error = trouble_of(ask, sent=False)
     assert "The proxy for airflow.example.com cannot be reached or refuses" in str(error)
     assert "hidden-1" not in str(error)
 
@@ -538,8 +551,7 @@ def test_a_proxy_that_cannot_be_reached(ask: Ask[Any], scheme: str, connect: Cal
 @BOTH
 def test_a_proxy_that_refuses(ask: Ask[Any], proxy: Server, connect: Callable[..., None]) -> None:
     connect("https://airflow.example.com", extra={"proxies": proxy.url})
-    error = error_of(ask)
-    assert isinstance(error, TransportError)
+    error = trouble_of(ask, sent=False)
     assert "The proxy for airflow.example.com cannot be reached or refuses" in str(error)
 
 
@@ -547,8 +559,7 @@ def test_a_proxy_that_refuses(ask: Ask[Any], proxy: Server, connect: Callable[..
 @pytest.mark.parametrize("scheme", ["gopher", "socks5"])
 def test_a_proxy_of_a_kind_that_is_not_there(ask: Ask[Any], scheme: str, connect: Callable[..., None]) -> None:
     connect("https://airflow.example.com", extra={"proxies": f"{scheme}://me:hidden-1@127.0.0.1:9"})
-    error = error_of(ask)
-    assert isinstance(error, TransportError)
+    error = trouble_of(ask)
     assert "airflow.example.com" in str(error)
     assert "hidden-1" not in str(error)
 
