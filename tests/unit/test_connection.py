@@ -406,6 +406,11 @@ def test_words_that_are_no_secrets() -> None:
     assert read(extra).secrets == ("Bearer hidden-1", "Bearer+hidden-1", "hidden-1")
 
 
+@pytest.mark.parametrize(("token", "secrets"), [("12345", {"Bearer 12345", "Bearer+12345", "12345"}), ("1234", None)])
+def test_a_piece_that_is_too_short_would_hide_the_message(token: str, secrets: set[str] | None) -> None:
+    assert set(read(password=token).secrets) == (secrets or {"Bearer 1234", "Bearer+1234"})
+
+
 def test_a_deployment_says_where_it_is_and_from_which_connection() -> None:
     assert str(read()) == f"Deployment {ASTRO} (connection 'http_conn')"
 
