@@ -48,7 +48,7 @@ _ERRORS: dict[int, tuple[type[TargetError], str]] = {
     400: (InvalidRequestError, "does not accept {about}:"),
     404: (NotFoundError, "has no {about}."),
     405: (TargetError, "has no such endpoint for {about}: check Host of the connection, and the method."),
-    409: (ConflictError, "has {about} already."),
+    409: (ConflictError, "has a conflict about {about}."),
     422: (InvalidRequestError, "does not accept {about}:"),
 }
 """What a status means, and what is said of it; ``{about}`` is what the call was about."""

@@ -124,6 +124,7 @@ class AsyncCarrier:
         self._deployment = deployment
         self._options = deployment.http
         self._session: aiohttp.ClientSession | None = None
+        self._opening = asyncio.Lock()
         self._ssl: ssl.SSLContext | bool = True
 
     async def send(self, request: Request) -> Response:
@@ -133,9 +134,9 @@ class AsyncCarrier:
         :raise TransportError: no answer, or not all of it
         """
         try:
-            if self._session is None:
-                self._session = await self._open()
-            async with self._session.request(
+            async with self._opening:  # one session, also for several that are first
+                session = self._session = self._session or await self._open()
+            async with session.request(
                 request.method,
                 URL(request.url, encoded=True),
                 headers=request.headers,

@@ -47,7 +47,7 @@ def error_of(target: Target, method: str, path: str, answer: Answer, **fields: o
         (403, AccessDeniedError, "refused POST https://target.example.com/dz3uu847/api/v2/x with 403.", False),
         (404, NotFoundError, "has no endpoint 'x'. It says: the reason.", True),
         (405, TargetError, "has no such endpoint for ", False),
-        (409, ConflictError, "has endpoint 'x' already. It says: the reason.", False),
+        (409, ConflictError, "has a conflict about endpoint 'x'. It says: the reason.", False),
         (418, TargetError, "answered POST https://target.example.com/dz3uu847/api/v2/x with 418.", False),
         (422, InvalidRequestError, "does not accept endpoint 'x': the reason", False),
         (429, TargetUnavailableError, "cannot answer now: POST https://target", True),

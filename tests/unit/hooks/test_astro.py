@@ -249,7 +249,7 @@ def test_the_targets_reasons_field_by_field(server: Server) -> None:
 
 def test_a_run_that_is_there_already(either: Server, hook: AstroHook) -> None:
     either.on("POST", RUNS, says(either.answers.error(409, "Unique constraint violation"), 409))
-    with pytest.raises(ConflictError, match=r"has a run of dag 'd' already\. It says: Unique constraint violation"):
+    with pytest.raises(ConflictError, match=r"a run of dag 'd'\. It says: Unique constraint violation"):
         hook.trigger_dag_run("d", run_id="r")
 
 

@@ -22,13 +22,16 @@ RUN_ID = "{{ dag_run.conf['run_id'] }}"
 
 
 def trigger(dag_id, task_id="trigger", **kwargs):
-    kwargs = {"http_conn_id": CONN, "trigger_dag_id": dag_id, "poke_interval": 2, **kwargs}
+    kwargs = {"http_conn_id": CONN, "trigger_dag_id": dag_id, "poke_interval": 1, **kwargs}
     return AstroTriggerDagRunOperator(task_id=task_id, **kwargs)
 
 
 for mode in ("sync", "deferred"):
     deferrable = mode == "deferred"
-    wait = {"wait_for_completion": True, "deferrable": deferrable}
+    # A task that is resumed before the scheduler has noted its deferral is taken for lost by Airflow ("finished with
+    # state success, but the task instance's state attribute is queued"); a busy machine needs some seconds for that.
+    interval = 5 if deferrable else 1
+    wait = {"wait_for_completion": True, "deferrable": deferrable, "poke_interval": interval}
 
     with DAG(f"trigger_quick_{mode}", **COMMON):
         trigger("quick", conf={"greeting": "from {{ run_id }}"}, note="made by {{ dag.dag_id }}", **wait)
@@ -46,14 +49,14 @@ for mode in ("sync", "deferred"):
         trigger("sleeping", **wait)
 
     with DAG(f"wait_for_run_{mode}", **COMMON):
-        common = {"http_conn_id": CONN, "external_run_id": RUN_ID, "deferrable": deferrable, "poke_interval": 2}
+        common = {"http_conn_id": CONN, "external_run_id": RUN_ID, "deferrable": deferrable, "poke_interval": interval}
         common |= {"timeout": 60, "external_dag_id": "{{ dag_run.conf['dag'] }}"}
         AstroDagRunSensor(task_id="run", **common)
         AstroTaskSensor(task_id="task", external_task_id="{{ dag_run.conf.get('task', 'answer') }}", **common)
         AstroDagRunSensor(task_id="soft", soft_fail=True, **common)
 
     with DAG(f"wait_for_nothing_{mode}", **COMMON):
-        common = {"http_conn_id": CONN, "deferrable": deferrable, "poke_interval": 2, "timeout": 3, "retries": 1}
+        common = {"http_conn_id": CONN, "deferrable": deferrable, "poke_interval": interval, "timeout": 8, "retries": 1}
         common |= {"external_dag_id": "quick", "external_run_id": "never"}
         AstroDagRunSensor(task_id="hard", **common)
         AstroDagRunSensor(task_id="soft", soft_fail=True, **common)
@@ -62,7 +65,7 @@ for mode in ("sync", "deferred"):
         AstroTaskSensor(task_id="missing_task", **missing, external_dag_id="quick", external_task_id="no", latest=True)
 
     with DAG(f"wait_for_group_{mode}", **COMMON):
-        common = {"http_conn_id": CONN, "external_run_id": RUN_ID, "deferrable": deferrable, "poke_interval": 2}
+        common = {"http_conn_id": CONN, "external_run_id": RUN_ID, "deferrable": deferrable, "poke_interval": interval}
         common |= {"timeout": 60, "external_dag_id": "grouped"}
         AstroTaskSensor(task_id="group", external_task_group_id="inner", **common)
         AstroTaskSensor(task_id="mapped", external_task_ids=["mapped", "inner.one"], **common)
@@ -108,14 +111,14 @@ def mapped_trigger():
 
 @dag(**COMMON)
 def reschedule():
-    common = {"http_conn_id": CONN, "external_run_id": RUN_ID, "mode": "reschedule", "poke_interval": 2}
+    common = {"http_conn_id": CONN, "external_run_id": RUN_ID, "mode": "reschedule", "poke_interval": 1}
     AstroDagRunSensor(task_id="run", external_dag_id="{{ dag_run.conf['dag'] }}", timeout=60, **common)
 
 
 @dag(**COMMON)
 def by_logical_date():
     """Waits for the run that has this run's own logical date, and the one of the day before."""
-    common = {"http_conn_id": CONN, "external_dag_id": "quick", "poke_interval": 2, "timeout": 30}
+    common = {"http_conn_id": CONN, "external_dag_id": "quick", "poke_interval": 1, "timeout": 30}
     AstroDagRunSensor(task_id="same", **common)
     AstroDagRunSensor(task_id="day_before", execution_delta=timedelta(days=1), deferrable=True, **common)
     AstroDagRunSensor(
