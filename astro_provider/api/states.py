@@ -27,6 +27,7 @@ TASK_STATES = (
     "deferred",
     "removed",
     "awaiting_input",
+    "shutdown",
 )
 """Airflow's ``TaskInstanceState`` of 2.x and 3.x, with ``none`` for a task without one."""
 
