@@ -81,11 +81,13 @@ def test_a_retry_has_the_same_first_try_and_a_clear_another() -> None:
 
 # Few different characters, those that the id is built with among them, so that what may be mixed up comes up.
 few = st.text(alphabet="a1~+_/ż", max_size=4)
+# And ids that are cut before what tells them apart.
+long = st.builds("a".ljust, st.integers(MAX_LENGTH - 20, MAX_LENGTH + 20), st.just("b"))
 tasks = st.fixed_dictionaries(
     {
-        "deployment": st.one_of(few, st.text(max_size=300)),
+        "deployment": st.one_of(few, long, st.text()),
         "dag_id": few,
-        "run_id": st.one_of(few, st.text(max_size=300)),
+        "run_id": st.one_of(few, long, st.text()),
         "task_id": few,
         "map_index": st.integers(-1, 11),
         "first_try": st.integers(1, 11),
