@@ -60,6 +60,16 @@ def test_an_id_with_other_characters_has_a_digest(other: dict[str, Any], readabl
     assert DIGEST.search(run_id(**other))
 
 
+@pytest.mark.parametrize(
+    ("name", "one", "other"),
+    [("deployment", "h/a/ż", "h/a+ż"), ("dag_id", "ż", "ź"), ("run_id", "a b", "a/b"), ("task_id", "ż", "ź")],
+)
+def test_ids_that_read_the_same_have_different_digests(name: str, one: str, other: str) -> None:
+    ids = run_id(**{name: one}), run_id(**{name: other})
+    assert DIGEST.sub("", ids[0]) == DIGEST.sub("", ids[1])
+    assert ids[0] != ids[1]
+
+
 def test_a_long_id_is_cut_and_has_a_digest() -> None:
     ids = {run_id(dag_id="d" * 240, task_id=name) for name in ("one", "two")}
     assert [len(each) for each in ids] == [MAX_LENGTH] * 2
