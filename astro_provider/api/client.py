@@ -245,8 +245,12 @@ class Client(Exchange):
         :return: the result, or ``None`` where there was none in time
         """
         patience = Patience(self._clock, has_worked=has_worked)
+
+        def left() -> float:
+            return float("inf") if deadline is None else max(deadline - self._clock(), 0)
+
         if pause_first:
-            yield Pause(poke_interval)
+            yield Pause(min(poke_interval, left()))
         while True:
             try:
                 result = yield from check()
@@ -257,10 +261,9 @@ class Client(Exchange):
                 patience.worked()
                 if result is not None:
                     return result
-            now = self._clock()
-            if deadline is not None and now >= deadline:
+            if left() == 0:
                 return None
-            yield Pause(poke_interval if deadline is None else min(poke_interval, deadline - now))
+            yield Pause(min(poke_interval, left()))
 
     def lists_groups(self) -> bool:
         """Say whether the target's lists of task instances can be told a task group."""
