@@ -49,5 +49,4 @@ def test_the_states_are_those_of_the_airflow_that_is_installed() -> None:
     from airflow.utils.state import DagRunState, TaskInstanceState
 
     assert set(DAG_RUN_STATES) == {str(state.value) for state in DagRunState}
-    of_no_task = {"shutdown"}  # a leftover in the enum of Airflow 2
-    assert {str(state.value) for state in TaskInstanceState} - of_no_task <= set(TASK_STATES)
+    assert {str(state.value) for state in TaskInstanceState} <= set(TASK_STATES)

@@ -400,7 +400,9 @@ class Log:
         self.told: list[str] = []
         self.warned: list[str] = []
 
-    def watch(self, wait: RunWait, *, poke_interval: float = 5, timeout: float | None = None) -> Verdict:
+    def watch(
+        self, wait: RunWait, *, poke_interval: float = 5, timeout: float | None = None, pause_first: bool = False
+    ) -> Verdict:
         deadline = None if timeout is None else self.target.clock.now + timeout
         return self.target.run(
             wait.watch(
@@ -409,6 +411,7 @@ class Log:
                 deadline=deadline,
                 tell=self.told.append,
                 warn=self.warned.append,
+                pause_first=pause_first,
             )
         )
 
@@ -455,6 +458,18 @@ def test_a_watch_survives_trouble_in_the_middle_and_warns_once(target: Target) -
         assert log.watch(BY_ID).outcome == "success"
         assert len(log.warned) == 1
         assert log.warned[0].startswith("Still waiting: ")
+
+
+@pytest.mark.parametrize(
+    ("timeout", "pauses"), [(None, [5, 5]), (12, [5, 5]), (7, [5, 2]), (5, [5]), (3, [3]), (0, [0]), (-9, [0])]
+)
+def test_a_watch_may_begin_with_a_pause_within_its_time(
+    target: Target, timeout: float | None, pauses: list[float]
+) -> None:
+    course(target, "running", "success")
+    Log(target).watch(BY_ID, timeout=timeout, pause_first=True)
+    assert target.pauses == pauses
+    assert len(target.seen) == len(pauses)
 
 
 @pytest.mark.parametrize("trouble", [BROKEN, says({}, 503), says({}, 401), page("Sign in")])
