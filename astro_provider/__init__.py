@@ -8,6 +8,17 @@ from __future__ import annotations
 
 __version__ = "0.1.0"
 
+CONNECTION_FORM: dict[str, dict[str, str] | list[str]] = {
+    "hidden-fields": ["schema", "port", "login"],
+    "relabeling": {"host": "Deployment URL", "password": "API token"},
+    "placeholders": {
+        "host": "https://clq52.astronomer.run/dz3uu847",
+        "password": "a Deployment, Workspace or Organization API token",
+        "extra": '{"timeout": 60}',
+    },
+}
+"""The form of connection type ``astro``: a Deployment URL and an API token; Extra for the rarer options."""
+
 
 def get_provider_info() -> dict[str, object]:
     """
@@ -47,6 +58,14 @@ def get_provider_info() -> dict[str, object]:
         "triggers": [
             {"integration-name": "Astro", "python-modules": ["astro_provider.triggers.dag_run"]},
         ],
-        "connection-types": [{"hook-class-name": "astro_provider.hooks.astro.AstroHook", "connection-type": "astro"}],
+        "connection-types": [
+            {
+                "hook-class-name": "astro_provider.hooks.astro.AstroHook",
+                "hook-name": "Astro",
+                "connection-type": "astro",
+                # Airflow 3.2 and up take the form from here, older ones from the hook.
+                "ui-field-behaviour": CONNECTION_FORM,
+            }
+        ],
         "extra-links": ["astro_provider.links.RemoteDagRunLink"],
     }

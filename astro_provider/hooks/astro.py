@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
 
+from astro_provider import CONNECTION_FORM
 from astro_provider.api.client import client_of
 from astro_provider.api.errors import AstroError, TransportError
 from astro_provider.api.exchange import Pause
@@ -49,16 +50,8 @@ class AstroHook(BaseHook):
 
     @classmethod
     def get_ui_field_behaviour(cls) -> dict[str, Any]:
-        """Shape the connection form: a Deployment URL and an API token; Extra for the rarer options."""
-        return {
-            "hidden_fields": ["schema", "port", "login"],
-            "relabeling": {"host": "Deployment URL", "password": "API token"},
-            "placeholders": {
-                "host": "https://clq52.astronomer.run/dz3uu847",
-                "password": "a Deployment, Workspace or Organization API token",
-                "extra": '{"timeout": 60}',
-            },
-        }
+        """Shape the connection form (asked by Airflow before 3.2, which reads the provider's metadata)."""
+        return {key.replace("-", "_"): value for key, value in CONNECTION_FORM.items()}
 
     @cached_property
     def deployment(self) -> Deployment:
