@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 from airflow.providers.common.compat.sdk import conf as airflow_conf
+from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 
 from astro_provider.api.errors import (
     AstroError,
@@ -222,14 +223,25 @@ class AstroTriggerDagRunOperator(BaseOperator):
     def _worked_out_run_id(self, context: Context) -> str:
         ti = context["ti"]
         return remote_run_id(
-            deployment=airflow_conf.get("api", "base_url", fallback="")
-            or airflow_conf.get("webserver", "base_url", fallback=""),
+            deployment=self._this_deployment(),
             dag_id=ti.dag_id,
             run_id=ti.run_id,
             task_id=ti.task_id,
             map_index=-1 if ti.map_index is None else ti.map_index,
             first_try=self._first_try(context),
         )
+
+    def _this_deployment(self) -> str:
+        """Name the triggering Deployment: by the URL of its UI, which Astro sets."""
+        section, unset = ("api", "") if AIRFLOW_V_3_0_PLUS else ("webserver", "http://localhost:8080")
+        url: str = airflow_conf.get(section, "base_url", fallback="") or ""
+        if url == unset:
+            self.log.warning(
+                "[%s] base_url of this Deployment is not set. Should another Deployment without one have a task of the "
+                "same name in a run of the same id, the two would take each other's remote run for their own.",
+                section,
+            )
+        return url
 
     def _first_try(self, context: Context) -> int:
         return first_try_number(context["ti"].max_tries, self.retries or 0)

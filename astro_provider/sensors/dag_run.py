@@ -246,8 +246,10 @@ class AstroDagRunSensor(BaseSensorOperator):
             self._give_up(
                 AirflowSensorTimeout(f"Not over after {self.timeout:g} seconds (timeout). Last seen: {message}")
             )
+        if event["outcome"] == "error" and event["retryable"] and not getattr(self, "never_fail", False):
+            raise DagRunFailedError(message)  # as on a worker: soft_fail is for an outcome, and this is none
         if event["outcome"] == "error":
-            self._give_up(DagRunFailedError(message) if event["retryable"] else AirflowFailException(message))
+            self._give_up(AirflowFailException(message))
         if event["url"]:
             context["ti"].xcom_push(key=XCOM_URL, value=event["url"])
         self._conclude(event["outcome"], message)

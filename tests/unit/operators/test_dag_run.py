@@ -163,12 +163,15 @@ def test_the_run_id_of_a_mapped_task_has_its_index(remote: PlayedServer) -> None
     assert ids == [RUN_ID.replace("~1", f"{end}~1") for end in ("+0", "+1", "")]
 
 
-def test_the_run_id_does_without_the_url_of_this_deployment(
-    remote: PlayedServer, monkeypatch: pytest.MonkeyPatch
+def test_the_run_id_does_without_the_url_of_this_deployment_and_says_so(
+    remote: PlayedServer, monkeypatch: pytest.MonkeyPatch, lines: list[str]
 ) -> None:
-    for section in ("API", "WEBSERVER"):
-        monkeypatch.setenv(f"AIRFLOW__{section}__BASE_URL", "")
+    run_id_of(remote)
+    assert "base_url" not in "\n".join(lines)
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", "")  # what Airflow 3 has unless told otherwise
+    monkeypatch.setenv("AIRFLOW__WEBSERVER__BASE_URL", "http://localhost:8080")  # the same for Airflow 2
     assert run_id_of(remote).endswith(RUN_ID.partition("~")[2])
+    assert "base_url of this Deployment is not set" in "\n".join(lines)
 
 
 # A paused dag.
