@@ -240,7 +240,8 @@ class _Reader:
         if login:
             return Login(login, password or "")
         if password:
-            return AuthorizationHeader(f"Bearer {self._header('Password', password)}")
+            token = self._header("Password", password)
+            return AuthorizationHeader(token if token.lower().startswith("bearer ") else f"Bearer {token}")
         return None
 
     def _client_credentials(self) -> ClientCredentials:
@@ -319,9 +320,13 @@ class _Reader:
     def _proxies(self) -> dict[str, str]:
         value = self._either("proxies", "proxy") or {}
         proxies = {"http": value, "https": value} if isinstance(value, str) else value
-        if not isinstance(proxies, dict) or not all(map(_is_url, proxies.values())):
+        if not isinstance(proxies, dict) or not all(proxy is None or _is_url(proxy) for proxy in proxies.values()):
             raise self.wrong('Extra "proxies"', "expected a URL, or an object of scheme to URL")
-        return {scheme: proxy if "://" in proxy else f"http://{proxy}" for scheme, proxy in proxies.items()}
+        return {
+            scheme: proxy if "://" in proxy or scheme == "no_proxy" else f"http://{proxy}"
+            for scheme, proxy in proxies.items()
+            if proxy
+        }
 
     def _timeout(self) -> tuple[float, float]:
         value = self.extra.get("timeout")

@@ -23,7 +23,8 @@ def first_try_number(max_tries: int, retries: int) -> int:
     :param max_tries: of the task instance
     :param retries: of the task
     """
-    return max_tries - retries + 1
+    # A DAG may have got more retries since; its tasks' max_tries stay behind for a while.
+    return max(max_tries - retries, 0) + 1
 
 
 def remote_run_id(*, deployment: str, dag_id: str, run_id: str, task_id: str, map_index: int, first_try: int) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 
-_GOES_ON = ("running", "deferred", "queued", "scheduled")
+_GOES_ON = ("running", "deferred", "queued", "scheduled", "up_for_retry")
 """States of a task that somebody will go on with: its process is ended for the machine's sake, not by a user."""
 
 

@@ -18,6 +18,8 @@ def iso(parameter: str, value: datetime | str | None) -> str | None:
     if value is None or (isinstance(value, str) and value.strip() in ("", "None")):
         return None
     date = _parse(parameter, value.strip()) if isinstance(value, str) else value
+    if not isinstance(date, datetime):
+        raise ValueError(f"{parameter}: expected a datetime or ISO 8601 text, got {type(date).__name__}")
     return (date if date.tzinfo else date.replace(tzinfo=timezone.utc)).isoformat()
 
 

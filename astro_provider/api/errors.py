@@ -32,6 +32,17 @@ class AstroError(Exception):
 
     retryable: ClassVar[bool] = False
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Survive pickling, whatever the class wants to be made of."""
+        return _made_again, (type(self), str(self), vars(self))
+
+
+def _made_again(kind: type[AstroError], message: str, attributes: dict[str, object]) -> AstroError:
+    error = kind.__new__(kind, message)
+    error.args = (message,)
+    vars(error).update(attributes)
+    return error
+
 
 class ConnectionConfigError(AstroError):
     """

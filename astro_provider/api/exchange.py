@@ -191,9 +191,10 @@ class Exchange:
         authorization = yield from self._authorization(generation)
         request = self._request(call, generation, authorization)
         response = yield from self._send(request)
-        token = self.memory.token
-        if token and authorization == f"Bearer {token}" and _is_token_refused(response):
-            self.memory.token = None
+        fetched = isinstance(self.deployment.credentials, (Login, ClientCredentials)) and authorization is not None
+        if fetched and str(authorization).startswith("Bearer ") and _is_token_refused(response):
+            if authorization == f"Bearer {self.memory.token}":  # else somebody has fetched another meanwhile
+                self.memory.token = None
             request = self._request(call, generation, (yield from self._authorization(generation)))
             response = yield from self._send(request)
         return request, response
@@ -233,14 +234,24 @@ class Exchange:
         response = yield from self._send(request)
         if isinstance(credentials, Login) and response.status in (404, 405):
             raise _NoTokenEndpointError(request, response)
-        call = Call("POST", url, _read_token, "a token")
+        if isinstance(credentials, ClientCredentials) and 400 <= response.status < 500 and response.status != 429:
+            raise AccessDeniedError(
+                f"{_shown(url)} gives no token for connection {self.deployment.conn_id!r}: it answers "
+                f"{response.status}. {self._detail(response)} "
+                "Check client_id, client_secret, token_url and audience in its Extra.",
+                status=response.status,
+            )
+        call = Call("POST", url, _read_token, "token request")
         self.memory.token, life = self._read(call, request, response)
         self.memory.token_expires = self._clock() + life - _TOKEN_SLACK
 
     def _request(self, call: Call[T], generation: Generation, authorization: str | None) -> Request:
         query = urlencode({k: _query_value(v) for k, v in call.params.items() if v is not None}, doseq=True)
-        url = f"{self.deployment.url}/api/{generation.NAME}/{call.path}" + (f"?{query}" if query else "")
-        headers = {k: v for k, v in self.deployment.headers.items() if k.lower() != "content-type"}
+        url = f"{self.deployment.url}/api/{generation.NAME}/{call.path}"
+        if query:
+            url += f"{'&' if '?' in call.path else '?'}{query}"
+        ours = {"accept", "content-type", *(name.lower() for name in call.headers)}
+        headers = {k: v for k, v in self.deployment.headers.items() if k.lower() not in ours}
         headers |= {"Accept": "application/json"}
         body = None
         if call.body is not None:
@@ -316,9 +327,7 @@ class Exchange:
 
     def _error(self, call: Call[T], request: Request, response: Response) -> AstroError:
         status = response.status
-        body = self._cleaned(response)
-        # Again, for what JSON wrote otherwise.
-        detail = self._clean(page_title(body) if _is_html(response) else reasons(body))[:_MOST_DETAIL]
+        detail = self._detail(response)
         where = f"{request.method} {_shown(request.url)}"
         said = f" It says: {detail.rstrip('.')}." if detail else ""
         if status in (401, 403):
@@ -327,7 +336,7 @@ class Exchange:
                 status=status,
                 detail=detail,
             )
-        if status in (404, 405) and _is_html(response):
+        if status in (404, 405) and not _is_json_object(response):
             return self._not_airflow(request, response)
         kind, text = _ERRORS.get(status, (TargetError, f"answered {where} with {status}."))
         if status == 429 or status >= 500:
@@ -335,10 +344,16 @@ class Exchange:
         text = f"{self.deployment} {text.replace('{about}', call.about)}"
         return kind(f"{text} {detail}" if kind is InvalidRequestError else text + said, status=status, detail=detail)
 
+    def _detail(self, response: Response) -> str:
+        body = self._cleaned(response)
+        # Again, for what JSON wrote otherwise.
+        return self._clean(page_title(body) if _is_html(response) else reasons(body))[:_MOST_DETAIL]
+
     def _not_airflow(self, request: Request, response: Response) -> NotAirflowError:
         title = page_title(self._cleaned(response))
+        page = "an HTML page" if _is_html(response) else beginning(self._cleaned(response))
         return NotAirflowError(
-            f"{_shown(request.url)} is no Airflow REST API: it answered {response.status} with an HTML page"
+            f"{_shown(request.url)} is no Airflow REST API: it answered {response.status} with {page}"
             f"{f' titled {title!r}' if title else ''}. Check Host of connection {self.deployment.conn_id!r} "
             "(the Deployment URL, without anything behind it), and that the token is of this Deployment: "
             "a login page or a proxy answers like this."
@@ -401,6 +416,13 @@ def _is_html(response: Response) -> bool:
     return "html" in response.headers.get("content-type", "") or response.body[:200].lstrip().lower().startswith(
         (b"<!doctype html", b"<html")
     )
+
+
+def _is_json_object(response: Response) -> bool:
+    try:
+        return isinstance(json.loads(response.body), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def _is_other_generation(response: Response) -> bool:

@@ -8,9 +8,10 @@ from urllib.parse import quote
 
 from astro_provider.api.errors import RequestNotPossible
 from astro_provider.api.reading import mapping
+from astro_provider.api.types import DagRun
 
 if TYPE_CHECKING:
-    from astro_provider.api.types import JSON, DagRun, LogEntry, TaskInstance
+    from astro_provider.api.types import JSON, LogEntry, TaskInstance
 
 NAME = "v1"
 # v1 answers with text unless told otherwise (Airflow 2.10+).
@@ -63,7 +64,7 @@ def dag_run(raw: JSON) -> DagRun:
     run = {**mapping(raw, "a dag run", dag_id=str, dag_run_id=str, state=str)}
     execution_date = run.pop("execution_date", None)
     run.pop("external_trigger", None)
-    absent = dict.fromkeys(("queued_at", "duration", "run_after", "partition_key", "note", "conf"))
+    absent = dict.fromkeys(DagRun.__annotations__)
     return cast("DagRun", {**absent, "logical_date": execution_date, **run})
 
 
@@ -72,7 +73,8 @@ def task_instance(raw: JSON) -> TaskInstance:
     instance = {
         **mapping(raw, "a task instance", dag_id=str, dag_run_id=str, task_id=str, map_index=int, try_number=int)
     }
-    return cast("TaskInstance", {"logical_date": instance.pop("execution_date", None), **instance})
+    absent = dict.fromkeys(("state", "start_date", "end_date"))
+    return cast("TaskInstance", {**absent, "logical_date": instance.pop("execution_date", None), **instance})
 
 
 def log_entries(raw: JSON) -> list[LogEntry]:

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, cast
 from urllib.parse import quote
 
 from astro_provider.api.reading import mapping
+from astro_provider.api.types import DagRun
 
 if TYPE_CHECKING:
-    from astro_provider.api.types import JSON, DagRun, LogEntry, TaskInstance
+    from astro_provider.api.types import JSON, LogEntry, TaskInstance
 
 NAME = "v2"
 XCOM_PARAMS: dict[str, JSON] = {}
@@ -38,16 +39,14 @@ def group_filter(group_id: str | None) -> dict[str, JSON]:
 def dag_run(raw: JSON) -> DagRun:
     """Read a dag run."""
     run = mapping(raw, "a dag run", dag_id=str, dag_run_id=str, state=str)
-    absent = dict.fromkeys(("queued_at", "duration", "run_after", "partition_key", "note", "conf"))
+    absent = dict.fromkeys(DagRun.__annotations__)
     return cast("DagRun", {**absent, **run})
 
 
 def task_instance(raw: JSON) -> TaskInstance:
     """Read a task instance."""
-    return cast(
-        "TaskInstance",
-        mapping(raw, "a task instance", dag_id=str, dag_run_id=str, task_id=str, map_index=int, try_number=int),
-    )
+    instance = mapping(raw, "a task instance", dag_id=str, dag_run_id=str, task_id=str, map_index=int, try_number=int)
+    return cast("TaskInstance", {**dict.fromkeys(("state", "start_date", "end_date")), **instance})
 
 
 def log_entries(raw: JSON) -> list[LogEntry]:

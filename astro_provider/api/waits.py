@@ -179,6 +179,8 @@ class RunWait:
         if self.task_ids or self.group_id:
             return (yield from self._judge_tasks(client, runs))
         outcome = self.wanted.outcome((run["state"] for run in runs), self._expected)
+        if self.known and outcome == "pending" and runs[-1]["state"] in FINISHED_DAG_RUN_STATES:
+            outcome = "failed"  # it is over, in a state that nobody listed: waiting on would be for ever
         run = next((run for run in runs if run["state"] in self.wanted.failed), runs[-1])
         return (yield from self._verdict(client, outcome, run, run["state"], None))
 
@@ -221,7 +223,7 @@ class RunWait:
             poke_interval=poke_interval,
             deadline=deadline,
             on_trouble=lambda error: warn(f"Still waiting: {error}"),
-            has_worked=self.known,
+            has_worked=self.known or pause_first,
             pause_first=pause_first,
         )
         return found or last or Verdict("pending", f"{self}: never seen")

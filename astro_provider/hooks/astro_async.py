@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
 from airflow.providers.common.compat.sdk import AirflowNotFoundException
@@ -15,13 +15,33 @@ from astro_provider.connection import no_connection, read_connection
 from astro_provider.hooks.http import AsyncCarrier
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from types import TracebackType
 
     from astro_provider.api.client import Client
-    from astro_provider.api.exchange import Flow
+    from astro_provider.api.exchange import Flow, Request, Response
+    from astro_provider.api.types import JSON, Dag, DagRun, LogEntry, Pool, TaskInstance
     from astro_provider.connection import AirflowConnection
 
 T = TypeVar("T")
+
+_LARGE_ANSWER = 256 * 1024
+"""Bytes of an answer whose reading would keep the event loop from other work for too long."""
+
+
+class _FlowEndError(Exception):
+    """A flow's end, as a StopIteration cannot cross from a thread."""
+
+    def __init__(self, value: object) -> None:
+        super().__init__()
+        self.value = value
+
+
+def _sent(flow: Flow[T], response: Response) -> Request | Pause:
+    try:
+        return flow.send(response)
+    except StopIteration as end:
+        raise _FlowEndError(end.value) from None
 
 
 class AsyncAstroHook:
@@ -85,10 +105,78 @@ class AsyncAstroHook:
                     response = await carrier.send(step)
                 except TransportError as error:
                     step = flow.throw(error)
+                    continue
+                if len(response.body) > _LARGE_ANSWER:
+                    step = await asyncio.to_thread(_sent, flow, response)
                 else:
                     step = flow.send(response)
         except StopIteration as end:
             return cast("T", end.value)
+        except _FlowEndError as end:
+            return cast("T", end.value)
+
+    async def request(
+        self, method: str, endpoint: str, *, params: Mapping[str, JSON] | None = None, json: JSON = None
+    ) -> JSON:
+        """Ask any endpoint; see :meth:`AstroHook.request`."""
+        return await self.run((await self.client()).request(method, endpoint, params=params, body=json))
+
+    async def list_dags(self, **filters: JSON) -> list[Dag]:
+        """List dags; see :meth:`AstroHook.list_dags`."""
+        return await self.run((await self.client()).list_dags(**filters))
+
+    async def get_dag(self, dag_id: str) -> Dag:
+        """Get a dag; see :meth:`AstroHook.get_dag`."""
+        return await self.run((await self.client()).get_dag(dag_id))
+
+    async def pause_dag(self, dag_id: str) -> Dag:
+        """Pause a dag; see :meth:`AstroHook.pause_dag`."""
+        return await self.run((await self.client()).set_paused(dag_id, paused=True))
+
+    async def unpause_dag(self, dag_id: str) -> Dag:
+        """Unpause a dag; see :meth:`AstroHook.unpause_dag`."""
+        return await self.run((await self.client()).set_paused(dag_id, paused=False))
+
+    async def trigger_dag_run(self, dag_id: str, **fields: Any) -> DagRun:
+        """Trigger a dag run; takes and raises what :meth:`AstroHook.trigger_dag_run` does."""
+        return await self.run((await self.client()).trigger_dag_run(dag_id, **fields))
+
+    async def get_dag_run(self, dag_id: str, run_id: str) -> DagRun:
+        """Get a dag run; see :meth:`AstroHook.get_dag_run`."""
+        return await self.run((await self.client()).get_dag_run(dag_id, run_id))
+
+    async def list_dag_runs(self, dag_id: str, **filters: JSON) -> list[DagRun]:
+        """List a dag's runs; see :meth:`AstroHook.list_dag_runs`."""
+        return await self.run((await self.client()).list_dag_runs(dag_id, **filters))
+
+    async def clear_dag_run(self, dag_id: str, run_id: str, *, only_failed: bool = False) -> DagRun:
+        """Clear a dag run; see :meth:`AstroHook.clear_dag_run`."""
+        return await self.run((await self.client()).clear_dag_run(dag_id, run_id, only_failed=only_failed))
+
+    async def cancel_dag_run(self, dag_id: str, run_id: str) -> DagRun:
+        """Cancel a dag run; see :meth:`AstroHook.cancel_dag_run`."""
+        return await self.run((await self.client()).cancel_dag_run(dag_id, run_id))
+
+    async def list_task_instances(self, dag_id: str, run_id: str) -> list[TaskInstance]:
+        """List task instances; see :meth:`AstroHook.list_task_instances`."""
+        return await self.run((await self.client()).list_task_instances(dag_id, run_id))
+
+    async def get_task_log(
+        self, dag_id: str, run_id: str, task_id: str, *, try_number: int | None = None, map_index: int = -1
+    ) -> list[LogEntry]:
+        """Get a task's log; see :meth:`AstroHook.get_task_log`."""
+        flow = (await self.client()).get_task_log(dag_id, run_id, task_id, try_number=try_number, map_index=map_index)
+        return await self.run(flow)
+
+    async def get_xcom(
+        self, dag_id: str, run_id: str, task_id: str, *, key: str = "return_value", map_index: int | None = None
+    ) -> JSON:
+        """Get an XCom; see :meth:`AstroHook.get_xcom`."""
+        return await self.run((await self.client()).get_xcom(dag_id, run_id, task_id, key=key, map_index=map_index))
+
+    async def list_pools(self) -> list[Pool]:
+        """List pools; see :meth:`AstroHook.list_pools`."""
+        return await self.run((await self.client()).list_pools())
 
     async def close(self) -> None:
         """Close the connections to the target; a later call reads the Airflow connection anew and opens others."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
@@ -10,13 +11,14 @@ from airflow.providers.common.compat.sdk import BaseOperator
 from astro_provider.task_errors import final_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from airflow.providers.common.compat.sdk import Context
 
     from astro_provider.api.types import JSON
 
-_WITHOUT_BODY = ("GET", "DELETE", "HEAD")
+_METHODS = ("GET", "DELETE", "PATCH", "POST", "PUT")
+_WITHOUT_BODY = ("GET", "DELETE")
 
 
 class AstroApiOperator(BaseOperator):
@@ -27,7 +29,7 @@ class AstroApiOperator(BaseOperator):
     is called and what it wants is the target's generation's.
 
     :param endpoint: path relative to ``/api/vN/``, e.g. ``"dags"`` or ``"pools"`` (templated)
-    :param method: HTTP method
+    :param method: HTTP method: GET, DELETE, PATCH, POST or PUT
     :param data: a dict: query string for GET and DELETE, JSON body otherwise; a text is sent as it is (templated)
     :param headers: further request headers (templated)
     :param response_check: told the parsed answer, and by name what it takes of the context; ``False`` fails the task
@@ -65,6 +67,8 @@ class AstroApiOperator(BaseOperator):
         self.log_response = log_response
         self.all_pages = all_pages
         self.http_conn_id = http_conn_id
+        if method.upper() not in _METHODS:
+            raise ValueError(f"method must be one of {', '.join(_METHODS)}, not {method!r}")
         if all_pages and method.upper() != "GET":
             raise ValueError(f"all_pages goes with method 'GET', not {method!r}")
 
@@ -93,13 +97,14 @@ class AstroApiOperator(BaseOperator):
     def _ask(self) -> JSON:
         from astro_provider.hooks.astro import AstroHook
 
-        method = self.method.upper()
+        method, endpoint = self.method.upper(), self.endpoint
         with AstroHook(self.http_conn_id) as hook:
-            if method in _WITHOUT_BODY:
-                if isinstance(self.data, str):
-                    raise ValueError(f"data of a {method} is its query string: expected a dict, got a text")
-                if self.all_pages:
-                    return hook.run(hook.client.all_pages(self.endpoint, params=self.data, headers=self.headers))
-                return hook.run(hook.client.request(method, self.endpoint, params=self.data, headers=self.headers))
-            body = self.data if self.data is None or isinstance(self.data, str) else dict(self.data)
-            return hook.run(hook.client.request(method, self.endpoint, body=body, headers=self.headers))
+            if method not in _WITHOUT_BODY:
+                body = dict(self.data) if isinstance(self.data, Mapping) else self.data
+                return hook.run(hook.client.request(method, endpoint, body=body, headers=self.headers))
+            params = self.data if isinstance(self.data, Mapping) else None
+            if isinstance(self.data, str) and self.data:
+                endpoint += f"{'&' if '?' in endpoint else '?'}{self.data}"
+            if self.all_pages:
+                return hook.run(hook.client.all_pages(endpoint, params=params, headers=self.headers))
+            return hook.run(hook.client.request(method, endpoint, params=params, headers=self.headers))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
@@ -23,8 +24,7 @@ from astro_provider.run_id import first_try_number, remote_run_id
 from astro_provider.task_errors import final_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from datetime import datetime
+    from collections.abc import Callable, Mapping, Sequence
 
     from airflow.providers.common.compat.sdk import Context
 
@@ -41,8 +41,10 @@ class AstroTriggerDagRunOperator(BaseOperator):
 
     Retrying is safe. Without ``trigger_run_id`` the run id is worked out from this Deployment, dag, run, task, map
     index and the first try since the task was last cleared, so a retry finds the run that an earlier try created
-    and goes on with it; if that run has failed meanwhile and this task waits for it, its failed tasks are cleared,
-    so that the retry is one. After a clear of this task, a new run is created.
+    and goes on with it; if that run has failed meanwhile and this task waits for it, its failed tasks are cleared
+    (all of them, where some were skipped: a run that was cancelled skips what was to come), so that the retry is one.
+    After a clear of this task, a new run is created; but for Airflow, clearing a task that runs on a worker at that
+    moment is a retry.
 
     Returns the remote dag run, as it was last seen; pushes the XComs ``trigger_run_id`` and ``remote_dag_run_url``
     (behind the extra link "Remote dag run"). Dates are datetimes or ISO 8601 text, UTC where they have no offset.
@@ -59,12 +61,12 @@ class AstroTriggerDagRunOperator(BaseOperator):
     :param note: a note on it (templated)
     :param partition_key: its partition (templated; Airflow 3.2+ targets)
     :param wait_for_completion: whether to wait until it is in one of ``allowed_states`` or ``failed_states``
-    :param poke_interval: seconds between two looks while waiting
+    :param poke_interval: seconds between two looks while waiting (or a ``timedelta``)
     :param allowed_states: states that end the wait well, by default ``success``
     :param failed_states: states that fail this task, by default ``failed`` (unless that is allowed)
     :param on_existing_run: when the run that it would create (same run id or logical date) is there already and is
         not of an earlier try: ``"fail"`` for good, ``"attach"`` to that run, ``"reset"`` it (clear it and let it run
-        again), or ``"skip"`` this task
+        again), or ``"skip"`` this task. The run keeps the conf, note and dates that it was made with
     :param if_paused: when the dag is paused in the target: ``"trigger"`` anyway (the run stays queued), ``"unpause"``
         it first, or ``"fail"``. The last two ask the target once more before triggering
     :param cancel_on_kill: whether a user who marks, clears or kills this task while it waits cancels the remote run
@@ -105,7 +107,7 @@ class AstroTriggerDagRunOperator(BaseOperator):
         note: str | None = None,
         partition_key: str | None = None,
         wait_for_completion: bool = False,
-        poke_interval: float = 5,
+        poke_interval: float | timedelta = 5,
         allowed_states: Sequence[str] | None = None,
         failed_states: Sequence[str] | None = None,
         on_existing_run: str = "fail",
@@ -127,7 +129,7 @@ class AstroTriggerDagRunOperator(BaseOperator):
         self.note = note
         self.partition_key = partition_key
         self.wait_for_completion = wait_for_completion
-        self.poke_interval = poke_interval
+        self.poke_interval = poke_interval.total_seconds() if isinstance(poke_interval, timedelta) else poke_interval
         self.allowed_states = checked_states("allowed_states", allowed_states, DAG_RUN_STATES, ("success",))
         default_failed = () if "failed" in self.allowed_states else ("failed",)
         self.failed_states = checked_states("failed_states", failed_states, DAG_RUN_STATES, default_failed)
@@ -142,15 +144,18 @@ class AstroTriggerDagRunOperator(BaseOperator):
 
     def _check_parameters(self) -> None:
         """Refuse, when the DAG file is parsed, what can be known to be wrong by then."""
-        if not isinstance(self.poke_interval, (int, float)) or self.poke_interval < 0:
-            raise ValueError(f"poke_interval must be seconds, 0 or more, not {self.poke_interval!r}")
+        if isinstance(self.poke_interval, bool) or not isinstance(self.poke_interval, (int, float)):
+            raise ValueError(f"poke_interval must be seconds, not {self.poke_interval!r}")
+        if self.poke_interval < 0:
+            raise ValueError(f"poke_interval must be 0 or more seconds, not {self.poke_interval!r}")
         for parameter, choices in (("on_existing_run", ON_EXISTING_RUN), ("if_paused", IF_PAUSED)):
             if (choice := getattr(self, parameter)) not in choices:
                 raise ValueError(f"{parameter} must be one of {', '.join(choices)}, not {choice!r}")
         if both := set(self.allowed_states) & set(self.failed_states):
             raise ValueError(f"allowed_states and failed_states both have {', '.join(sorted(both))}")
-        if not (isinstance(self.conf, str) and ("{{" in self.conf or "{%" in self.conf)):
-            parsed_conf(self.conf)
+        templated = isinstance(self.conf, str) and ("{{" in self.conf or "{%" in self.conf)
+        if not templated and not _is_resolved_later(self.conf):
+            parsed_conf(self.conf, default=_only_what_is_resolved_later)
 
     def execute(self, context: Context) -> DagRun | None:
         """
@@ -167,7 +172,7 @@ class AstroTriggerDagRunOperator(BaseOperator):
 
         self._context = context
         with final_errors(), AstroHook(self.http_conn_id) as hook:
-            self._heed_pause(hook)
+            self._heed_pause(hook, context)
             run = self._trigger(hook, context)
             url = hook.client.run_url(run["dag_id"], run["dag_run_id"])
             self.log.info("Dag run %s of dag %s is %s: %s", run["dag_run_id"], run["dag_id"], run["state"], url)
@@ -181,10 +186,12 @@ class AstroTriggerDagRunOperator(BaseOperator):
                 self._defer(run)
             return self._wait(hook, run)
 
-    def _heed_pause(self, hook: AstroHook) -> None:
+    def _heed_pause(self, hook: AstroHook, context: Context) -> None:
         if self.if_paused == "unpause":
             hook.unpause_dag(self.trigger_dag_id)
         elif self.if_paused == "fail" and hook.get_dag(self.trigger_dag_id)["is_paused"]:
+            if self._is_retry(context) and self._found(hook, self._run_id(context)):
+                return  # an earlier try was in time
             raise ValueError(
                 f"Dag {self.trigger_dag_id!r} is paused in {hook.deployment}, and if_paused is 'fail': "
                 "unpause it there, or use if_paused='unpause' or 'trigger'."
@@ -192,7 +199,7 @@ class AstroTriggerDagRunOperator(BaseOperator):
 
     def _trigger(self, hook: AstroHook, context: Context) -> DagRun:
         """Create the run, or find the one that is there instead."""
-        run_id = self.trigger_run_id or self._worked_out_run_id(context)
+        run_id = self._run_id(context)
         try:
             return hook.trigger_dag_run(
                 self.trigger_dag_id,
@@ -209,7 +216,7 @@ class AstroTriggerDagRunOperator(BaseOperator):
             return self._existing(hook, context, run_id, conflict)
         except (TransportError, TargetUnavailableError, UnexpectedAnswerError):
             # The run may have been created all the same. Only an id that nobody else makes tells that it is ours.
-            found = None if self.trigger_run_id else self._found(hook, run_id)
+            found = None if self._given_run_id else self._found(hook, run_id)
             if found is None:
                 raise
             return found
@@ -220,9 +227,14 @@ class AstroTriggerDagRunOperator(BaseOperator):
         except AstroError:
             return None
 
-    def _worked_out_run_id(self, context: Context) -> str:
+    @property
+    def _given_run_id(self) -> str | None:
+        """The run id that the user gave; a template may have come to nothing."""
+        return None if self.trigger_run_id in (None, "", "None") else self.trigger_run_id
+
+    def _run_id(self, context: Context) -> str:
         ti = context["ti"]
-        return remote_run_id(
+        return self._given_run_id or remote_run_id(
             deployment=self._this_deployment(),
             dag_id=ti.dag_id,
             run_id=ti.run_id,
@@ -246,6 +258,9 @@ class AstroTriggerDagRunOperator(BaseOperator):
     def _first_try(self, context: Context) -> int:
         return first_try_number(context["ti"].max_tries, self.retries or 0)
 
+    def _is_retry(self, context: Context) -> bool:
+        return context["ti"].try_number > self._first_try(context)
+
     def _conf(self, context: Context) -> dict[str, Any] | None:
         conf = parsed_conf(self.conf)
         if not self.openlineage_inject_parent_info:
@@ -263,9 +278,9 @@ class AstroTriggerDagRunOperator(BaseOperator):
 
     def _existing(self, hook: AstroHook, context: Context, run_id: str, conflict: ConflictError) -> DagRun:
         """Decide what to do about a run that is there already."""
-        is_retry = context["ti"].try_number > self._first_try(context)
+        is_retry = self._is_retry(context)
         same_id = hook.run(hook.client.find_dag_run(self.trigger_dag_id, run_id))
-        if same_id and (is_retry or not self.trigger_run_id):
+        if same_id and (not self._given_run_id or (is_retry and _began_since(same_id, context))):
             return self._own(hook, same_id, is_retry=is_retry)
         run = same_id or self._same_logical_date(hook)
         if run is None:
@@ -282,19 +297,22 @@ class AstroTriggerDagRunOperator(BaseOperator):
             from airflow.providers.common.compat.sdk import AirflowSkipException
 
             raise AirflowSkipException(f"{what} is there already, and on_existing_run is 'skip'")
-        if self.on_existing_run == "attach" or is_retry:  # an earlier try has reset it
-            self.log.info("%s is there already: going on with it", what)
+        if self.on_existing_run == "attach" or (is_retry and _began_since(run, context)):  # reset by an earlier try
+            self.log.info("%s is there already: going on with it, as it was made", what)
             return run
-        self.log.info("%s is there already: clearing it", what)
+        self.log.info("%s is there already: clearing it; it runs again as it was made", what)
         return hook.clear_dag_run(run["dag_id"], run["dag_run_id"])
 
     def _own(self, hook: AstroHook, run: DagRun, *, is_retry: bool) -> DagRun:
         """Go on with the run of an earlier try; one that failed meanwhile gets the retry that this try is."""
         self.log.info("An earlier try created dag run %s (%s): going on with it", run["dag_run_id"], run["state"])
-        if is_retry and self.wait_for_completion and run["state"] == "failed" and "failed" in self.failed_states:
-            self.log.info("It has failed: clearing its failed tasks")
-            return hook.clear_dag_run(run["dag_id"], run["dag_run_id"], only_failed=True)
-        return run
+        if not (is_retry and self.wait_for_completion and run["state"] == "failed" and "failed" in self.failed_states):
+            return run
+        states = {task["state"] for task in hook.list_task_instances(run["dag_id"], run["dag_run_id"])}
+        # A run that was cancelled or timed out has skipped what was still to come: that must run, too.
+        only_failed = "failed" in states and "skipped" not in states
+        self.log.info("It has failed: clearing %s", "its failed tasks" if only_failed else "it")
+        return hook.clear_dag_run(run["dag_id"], run["dag_run_id"], only_failed=only_failed)
 
     def _same_logical_date(self, hook: AstroHook) -> DagRun | None:
         from astro_provider.api.dates import iso
@@ -386,21 +404,36 @@ class AstroTriggerDagRunOperator(BaseOperator):
             self.log.info("Cancelled dag run %s of dag %s", run["dag_run_id"], run["dag_id"])
 
 
-def parsed_conf(conf: Mapping[str, Any] | str | None) -> dict[str, Any] | None:
+def _began_since(run: DagRun, context: Context) -> bool:
+    """
+    Say whether a remote run was created, or reset, since this task's own dag run began.
+
+    An older one cannot be of an earlier try. Where either side does not tell, it may be.
+    """
+    began = context["dag_run"].start_date
+    queued = run["queued_at"] or run["start_date"]  # Airflow 2 tells the latter only
+    if began is None or queued is None:
+        return True
+    began = began if began.tzinfo else began.replace(tzinfo=timezone.utc)
+    return datetime.fromisoformat(queued.replace("Z", "+00:00")) >= began
+
+
+def parsed_conf(
+    conf: Mapping[str, Any] | str | None, default: Callable[[object], object] | None = None
+) -> dict[str, Any] | None:
     """
     Read a conf.
 
     :param conf: a dict, or JSON text of an object; ``None``, ``""`` and ``"None"`` mean none
+    :param default: what to do about a value that JSON cannot hold, see ``json.dumps``
     :return: the dict
     :raise ValueError: it is neither, or holds what JSON cannot
     """
     if conf is None or (isinstance(conf, str) and conf.strip() in ("", "None")):
         return None
-    if _is_resolved_later(conf):
-        return None
     try:
         parsed = json.loads(conf) if isinstance(conf, str) else conf
-        json.dumps(parsed, allow_nan=False, default=_only_what_is_resolved_later)
+        json.dumps(parsed, allow_nan=False, default=default)
     except (TypeError, ValueError) as error:
         raise ValueError(f"conf must be a dict that JSON can hold, or JSON text: {error}") from None
     if not isinstance(parsed, dict):
@@ -410,7 +443,7 @@ def parsed_conf(conf: Mapping[str, Any] | str | None) -> dict[str, Any] | None:
 
 def _is_resolved_later(value: object) -> bool:
     """Whether Airflow puts something else in its place before the task runs (an ``XComArg``)."""
-    return hasattr(value, "resolve")
+    return hasattr(value, "iter_references")
 
 
 def _only_what_is_resolved_later(value: object) -> None:

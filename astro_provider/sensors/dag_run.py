@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from airflow.providers.common.compat.sdk import BaseSensorOperator
 from airflow.providers.common.compat.sdk import conf as airflow_conf
@@ -85,13 +85,17 @@ class AstroDagRunSensor(BaseSensorOperator):
         self.execution_date_fn = execution_date_fn
         self.latest = latest
         self.allowed_states = checked_states("allowed_states", allowed_states, self._states, ("success",))
+        self.skipped_states = checked_states("skipped_states", skipped_states, self._states, ())
         self.failed_states = checked_states(
             "failed_states",
             failed_states,
             self._states,
-            tuple(state for state in self._default_failed_states if state not in self.allowed_states),
+            tuple(
+                state
+                for state in self._default_failed_states
+                if state not in (*self.allowed_states, *self.skipped_states)
+            ),
         )
-        self.skipped_states = checked_states("skipped_states", skipped_states, self._states, ())
         self.check_existence = check_existence
         self.deferrable = deferrable
         self._check_parameters()
@@ -147,14 +151,14 @@ class AstroDagRunSensor(BaseSensorOperator):
         from astro_provider.api.waits import Patience
 
         patience = self._patience = self._patience or Patience()
-        try:
-            with final_errors():
+        with final_errors():
+            try:
                 hook = self._hook()
                 verdict = hook.run(self._wait(context).check(hook.client, first=self._last is None))
-        except AstroError as error:
-            if patience.bears(error, lambda trouble: self.log.warning("Still waiting: %s", trouble)):
+            except AstroError as error:
+                if not patience.bears(error, lambda trouble: self.log.warning("Still waiting: %s", trouble)):
+                    raise
                 return False
-            raise
         patience.worked()
         if self._last is None or verdict.message != self._last.message:
             self.log.info("%s", verdict.message)
@@ -187,12 +191,14 @@ class AstroDagRunSensor(BaseSensorOperator):
         """Work out the logical dates of the runs to wait for; none where they are named otherwise."""
         from astro_provider.api.dates import iso
 
+        if self.external_run_id in ("", "None"):
+            raise ValueError(f"external_run_id was rendered to {self.external_run_id!r}: it names no run")
         if self.external_run_id or self.latest:
             return []
         if (date := iso("logical_date", self.logical_date)) is not None:
             return [date]
         own = context.get("logical_date")
-        if own is None:
+        if own is None and self.execution_date_fn is None:
             raise ValueError(
                 "This task's run has no logical date, so there is none to wait for: "
                 "give external_run_id or logical_date, or choose latest=True"
@@ -203,9 +209,11 @@ class AstroDagRunSensor(BaseSensorOperator):
             found = self.execution_date_fn(own, **determine_kwargs(self.execution_date_fn, [own], context))
             dates = found if isinstance(found, (list, tuple, set)) else [found]
         else:
-            dates = [own - (self.execution_delta or timedelta())]
-        written = [iso("execution_date_fn", date) for date in dates]
-        return [date for date in written if date is not None]
+            dates = [cast("datetime", own) - (self.execution_delta or timedelta())]
+        written = [date for each in dates if (date := iso("execution_date_fn", each)) is not None]
+        if not written:
+            raise ValueError("execution_date_fn returned no logical date, so there is no run to wait for")
+        return written
 
     def _defer(self, context: Context) -> None:
         from astro_provider.triggers.dag_run import AstroDagRunTrigger
@@ -223,6 +231,7 @@ class AstroDagRunSensor(BaseSensorOperator):
                 allowed_states=self.allowed_states,
                 failed_states=self.failed_states,
                 skipped_states=self.skipped_states,
+                check_existence=self.check_existence,
                 poke_interval=self.poke_interval,
                 deadline=time.time() + self.timeout,
             ),

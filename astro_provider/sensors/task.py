@@ -57,9 +57,19 @@ class AstroTaskSensor(AstroDagRunSensor):
         given = [value for value in (external_task_id, external_task_ids, external_task_group_id) if value is not None]
         if len(given) != 1 or not given[0]:
             raise ValueError("give one of external_task_id, external_task_ids and external_task_group_id")
-        if isinstance(external_task_ids, str):
+        if isinstance(external_task_ids, str) and "{{" not in external_task_ids and "{%" not in external_task_ids:
             raise ValueError(f"external_task_ids must be a list of task ids, not the text {external_task_ids!r}")
 
     def _wait(self, context: Context) -> RunWait:
-        task_ids = [self.external_task_id] if self.external_task_id else list(self.external_task_ids or ())
-        return replace(super()._wait(context), task_ids=task_ids, group_id=self.external_task_group_id)
+        """Check again what was given: a template may have come to nothing."""
+        ids, group_id = self.external_task_ids, self.external_task_group_id
+        if isinstance(ids, str):
+            raise ValueError(f"external_task_ids must be a list of task ids, not the text {ids!r}")
+        task_ids = [self.external_task_id] if self.external_task_id is not None else list(ids or ())
+        named = [group_id] if group_id is not None else task_ids
+        if not named or any(name in (None, "", "None") for name in named):
+            raise ValueError(
+                "external_task_id, external_task_ids or external_task_group_id names no task: "
+                f"it was rendered to {named!r}"
+            )
+        return replace(super()._wait(context), task_ids=task_ids, group_id=group_id)

@@ -8,6 +8,7 @@ Prints a line when the deployment waits for STAGE, then goes on, or raises an er
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
 
@@ -15,6 +16,8 @@ from dev.deployments import Deployment, running
 
 
 def main() -> None:
+    # Who is started in the background of a script is deaf to Ctrl-C, and so is what it starts; this one must hear it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     stage, *then = sys.argv[1:]
 
     def progress(deployment: Deployment, waiting_for: str) -> None:

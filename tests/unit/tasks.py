@@ -24,6 +24,7 @@ __all__ = ["clock", "either", "lines", "remote", "remote_v1"]
 
 NOW = datetime(2026, 2, 1, 12, tzinfo=timezone.utc)
 LOGICAL_DATE = datetime(2026, 2, 1, 6, tzinfo=timezone.utc)
+RUN_BEGAN = datetime(2026, 1, 15, tzinfo=timezone.utc)  # before what a stub makes, after what is said to be old
 
 
 @dataclass
@@ -58,6 +59,7 @@ def context(ti: TaskInstance | None = None, **more: Any) -> dict[str, Any]:
     return {
         "ti": ti or TaskInstance(),
         "logical_date": LOGICAL_DATE,
+        "dag_run": SimpleNamespace(start_date=RUN_BEGAN),
         "ds": "2026-02-01",
         "expanded_ti_count": None,
         **more,
@@ -95,7 +97,9 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
     with time_machine.travel(NOW, tick=False) as traveller:
         clock = Clock(traveller)
         monkeypatch.setattr(astro, "time", SimpleNamespace(sleep=clock.sleep))
-        monkeypatch.setattr(astro_async, "asyncio", SimpleNamespace(sleep=clock.sleep_async))
+        monkeypatch.setattr(
+            astro_async, "asyncio", SimpleNamespace(sleep=clock.sleep_async, to_thread=asyncio.to_thread)
+        )
         of_sensors = SimpleNamespace(sleep=clock.sleep, monotonic=lambda: datetime.now().timestamp())
         monkeypatch.setattr(sys.modules[BaseSensorOperator.__module__], "time", of_sensors)
         yield clock

@@ -113,10 +113,17 @@ def test_an_endpoint_outside_of_the_api_fails_for_good(remote: PlayedServer, end
     assert remote.seen == []
 
 
-def test_a_query_that_is_a_text_fails_for_good(remote: PlayedServer) -> None:
-    with pytest.raises(AirflowFailException, match="data of a GET is its query string: expected a dict, got a text"):
-        ask(data="a=1").execute(context())
-    assert remote.seen == []
+@pytest.mark.parametrize("endpoint", ["dags", "dags?paused=false"])
+def test_a_query_that_is_a_text_is_sent_as_it_is(remote: PlayedServer, endpoint: str) -> None:
+    ask(endpoint=endpoint, data="limit=1").execute(context())
+    expected = {"limit": ["1"]} | ({"paused": ["false"]} if "?" in endpoint else {})
+    assert remote.seen[-1].query == expected
+
+
+@pytest.mark.parametrize("method", ["HEAD", "OPTIONS", "FETCH"])
+def test_a_method_that_the_rest_api_has_not(method: str) -> None:
+    with pytest.raises(ValueError, match=f"method must be one of GET, .*, not '{method}'"):
+        ask(method=method)
 
 
 @pytest.mark.parametrize(

@@ -50,13 +50,41 @@ def test_a_retry_takes_the_success_of_its_run(either: PlayedServer, choice: str)
 def test_a_retry_clears_what_failed_in_its_run(either: PlayedServer, choice: str, explicit: str | None) -> None:
     run_id = explicit or RUN_ID
     either.has_run(run_id, "failed")
+    either.has_task("load", "failed", run_id=run_id)
     operator = trigger(retries=2, on_existing_run=choice, trigger_run_id=explicit, wait_for_completion=True)
     assert operator.execute(retry())["state"] == "success"
     assert (list(either.runs), either.cleared) == ([run_id], [(run_id, True)])
 
 
+@pytest.mark.parametrize("tasks", [["skipped", "failed"], ["skipped"], ["success"]])
+def test_a_retry_clears_all_of_a_run_that_was_ended_before_its_time(either: PlayedServer, tasks: list[str]) -> None:
+    """A cancelled or timed out run has skipped what was to come: its failed tasks alone would make a success of it."""
+    either.has_run(RUN_ID, "failed")
+    for number, state in enumerate(tasks):
+        either.has_task(f"t{number}", state, run_id=RUN_ID)
+    assert trigger(retries=2, wait_for_completion=True).execute(retry())["state"] == "success"
+    assert either.cleared == [(RUN_ID, False)]
+
+
+BEFORE = "2026-01-01T00:00:00+00:00"
+
+
+@any_choice
+def test_an_older_run_with_the_given_id_is_of_nobody_here(either: PlayedServer, choice: str) -> None:
+    """The first try may have failed before it reached the target."""
+    either.has_run("mine", "success", queued_at=BEFORE, start_date=BEFORE)
+    operator = trigger(retries=2, on_existing_run=choice, trigger_run_id="mine", wait_for_completion=True)
+    if choice in ("fail", "skip"):
+        with pytest.raises(AirflowFailException if choice == "fail" else AirflowSkipException):
+            operator.execute(retry())
+    else:
+        assert operator.execute(retry())["state"] == "success"
+    assert either.cleared == ([("mine", False)] if choice == "reset" else [])
+
+
 def test_every_retry_clears_once(either: PlayedServer) -> None:
     either.course = ["running", "failed"]
+    either.has_task("load", "failed", run_id=RUN_ID)
     operator = trigger(retries=2, wait_for_completion=True)
     for number in (1, 2, 3):
         with pytest.raises(DagRunFailedError):
