@@ -9,6 +9,7 @@ from urllib.parse import quote, unquote
 from astro_provider.api import v1, v2
 from astro_provider.api.errors import RequestNotPossible
 from astro_provider.api.reading import collection, mapping
+from astro_provider.api.states import FINISHED_DAG_RUN_STATES, FINISHED_TASK_STATES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -35,6 +36,9 @@ class Generation(Protocol):
         self, dag_path: str, run_path: str, run_id: str, *, only_failed: bool
     ) -> tuple[str, dict[str, JSON]]: ...
     def group_filter(self, group_id: str | None) -> dict[str, JSON]: ...
+    def finished_runs_body(
+        self, dag_ids: list[str], states: list[str], ended_after: str, due_after: str
+    ) -> dict[str, JSON]: ...
     def dag_run(self, raw: JSON) -> DagRun: ...
     def task_instance(self, raw: JSON) -> TaskInstance: ...
     def log_entries(self, raw: JSON) -> list[LogEntry]: ...
@@ -147,6 +151,45 @@ def list_dag_runs(api: Generation, dag_id: str, filters: dict[str, JSON]) -> Cal
         params=api.run_filters(filters),
         dag_id=dag_id,
     )
+
+
+def list_finished_runs(
+    api: Generation, dag_ids: list[str], ended_after: str, due_after: str, page: dict[str, JSON]
+) -> Call[tuple[list[DagRun], int]]:
+    """Ask for one page of what has finished since a time, of the runs of several dags that were due after another."""
+    return Call(
+        "POST",
+        "dags/~/dagRuns/list",
+        lambda raw: collection(raw, "dag_runs", api.dag_run),
+        "runs of several dags",
+        body={
+            **api.finished_runs_body(dag_ids, [*FINISHED_DAG_RUN_STATES], ended_after, due_after),
+            "order_by": "end_date",
+            **_in_body(page),
+        },
+    )
+
+
+def list_finished_tasks(
+    api: Generation, dag_ids: list[str], ended_after: str, page: dict[str, JSON]
+) -> Call[tuple[list[TaskInstance], int]]:
+    """Ask for one page of what has finished since a time, of the task instances of several dags."""
+    return Call(
+        "POST",
+        "dags/~/dagRuns/~/taskInstances/list",
+        lambda raw: collection(raw, "task_instances", api.task_instance),
+        "task instances of several dags",
+        body={
+            "dag_ids": [*dag_ids],
+            "state": [*FINISHED_TASK_STATES],
+            "end_date_gte": ended_after,
+            **_in_body(page),
+        },
+    )
+
+
+def _in_body(page: dict[str, JSON]) -> dict[str, JSON]:
+    return {f"page_{key}": value for key, value in page.items()}
 
 
 def set_run_state(api: Generation, dag_id: str, run_id: str, state: str) -> Call[DagRun]:

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
+from datetime import datetime, timezone
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from astro_provider.api import calls
 from astro_provider.api.dates import iso
-from astro_provider.api.errors import AstroError, WaitTimeoutError
+from astro_provider.api.errors import AccessDeniedError, AstroError, NotFoundError, WaitTimeoutError
 from astro_provider.api.exchange import Exchange, Memory, Pause
 from astro_provider.api.explain import last_error
 from astro_provider.api.reading import collection, collection_key, mapping
-from astro_provider.api.states import FINISHED_DAG_RUN_STATES
+from astro_provider.api.states import FINISHED_DAG_RUN_STATES, FINISHED_TASK_STATES
 from astro_provider.api.waits import Patience
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from datetime import datetime
 
     from astro_provider.api.calls import Call, Generation
     from astro_provider.api.exchange import Flow
@@ -166,6 +167,54 @@ class Client(Exchange):
                 break
         return items
 
+    def at_target(self, at: float) -> str:
+        """Write a time of our clock (seconds since the epoch) as the target's clock has it."""
+        return datetime.fromtimestamp(at + self.memory.clock_lead, timezone.utc).isoformat()
+
+    def finished_runs(self, dag_ids: list[str], ended_after: str, due_after: str) -> Flow[list[DagRun]]:
+        """
+        Ask for the runs of several dags that have finished since a time: one request, but for more than a page.
+
+        :param dag_ids: the dags
+        :param ended_after: how long ago they may have ended, by the target's clock
+        :param due_after: how long ago they may have been due (``run_after``; on v1 the logical date)
+        """
+        states: list[JSON] = [*FINISHED_DAG_RUN_STATES]
+        return self._across_dags(
+            dag_ids,
+            lambda page, api: calls.list_finished_runs(api, dag_ids, ended_after, due_after, page),
+            lambda dag_id: self.list_dag_runs(dag_id, state=states, end_date_gte=ended_after, run_after_gte=due_after),
+        )
+
+    def finished_tasks(self, dag_ids: list[str], ended_after: str) -> Flow[list[TaskInstance]]:
+        """Ask the same for task instances."""
+        states: list[JSON] = [*FINISHED_TASK_STATES]
+        return self._across_dags(
+            dag_ids,
+            lambda page, api: calls.list_finished_tasks(api, dag_ids, ended_after, page),
+            lambda dag_id: self.list_task_instances(dag_id, "~", state=states, end_date_gte=ended_after),
+        )
+
+    def _across_dags(
+        self,
+        dag_ids: list[str],
+        at_once: Callable[[dict[str, JSON], Generation], Call[tuple[list[T], int]]],
+        one_dag: Callable[[str], Flow[list[T]]],
+    ) -> Flow[list[T]]:
+        """List across dags; dag by dag where the token may only do that."""
+        if not self.memory.lists_by_dag:
+            try:
+                return (yield from self._all(at_once))
+            except AccessDeniedError as error:
+                if error.status != 403:  # another token may do both, or neither
+                    raise
+        items: list[T] = []
+        for dag_id in dag_ids:
+            with suppress(NotFoundError):  # not there yet, which is those waits' own concern
+                items += yield from one_dag(dag_id)
+        self.memory.lists_by_dag = True
+        return items
+
     def find_by_logical_date(self, dag_id: str, logical_date: str) -> Flow[DagRun | None]:
         """Find the run of a dag that has this logical date."""
         runs = yield from self.list_dag_runs(
@@ -231,7 +280,6 @@ class Client(Exchange):
         deadline: float | None,
         on_trouble: Callable[[AstroError], None],
         has_worked: bool = False,
-        pause_first: bool = False,
     ) -> Flow[T | None]:
         """
         Check until there is a result.
@@ -241,16 +289,9 @@ class Client(Exchange):
         :param deadline: when to give up, in seconds since the epoch
         :param on_trouble: told when trouble of the target begins that is survived, see ``Patience``
         :param has_worked: the target is known to have answered before
-        :param pause_first: somebody has just looked, so begin with a pause
         :return: the result, or ``None`` where there was none in time
         """
         patience = Patience(self._clock, has_worked=has_worked)
-
-        def left() -> float:
-            return float("inf") if deadline is None else max(deadline - self._clock(), 0)
-
-        if pause_first:
-            yield Pause(min(poke_interval, left()))
         while True:
             try:
                 result = yield from check()
@@ -261,9 +302,10 @@ class Client(Exchange):
                 patience.worked()
                 if result is not None:
                     return result
-            if left() == 0:
+            now = self._clock()
+            if deadline is not None and now >= deadline:
                 return None
-            yield Pause(min(poke_interval, left()))
+            yield Pause(poke_interval if deadline is None else min(poke_interval, deadline - now))
 
     def lists_groups(self) -> bool:
         """Say whether the target's lists of task instances can be told a task group."""

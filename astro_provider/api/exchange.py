@@ -11,7 +11,9 @@ import json
 import re
 import time
 from collections.abc import Callable, Generator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
 from urllib.parse import urlencode, urljoin, urlsplit
 
@@ -98,6 +100,10 @@ class Memory:
     generation: Generation | None = None
     token: str | None = field(default=None, repr=False)
     token_expires: float = float("inf")
+    clock_lead: float = 0.0
+    """Seconds by which the target's clock is ahead of ours, as its answers' Date told last."""
+    lists_by_dag: bool = False
+    """The token may not list across dags, only dag by dag."""
 
 
 @dataclass(frozen=True)
@@ -185,6 +191,9 @@ class Exchange:
             request, response = yield from self._authorised(call, generation)
         except _NoTokenEndpointError as missing:
             return _Attempt(call, missing.request, missing.response, other_generation=True)
+        if (date := response.headers.get("date")) is not None:
+            with suppress(ValueError):
+                self.memory.clock_lead = parsedate_to_datetime(date).timestamp() - self._clock()
         return _Attempt(call, request, response, other_generation=_is_other_generation(response))
 
     def _authorised(self, call: Call[T], generation: Generation) -> Flow[tuple[Request, Response]]:

@@ -31,6 +31,8 @@ TASK_STATES = (
 )
 """Airflow's ``TaskInstanceState`` of 2.x and 3.x, with ``none`` for a task without one."""
 
+FINISHED_TASK_STATES = ("success", "failed", "skipped", "upstream_failed", "removed")
+
 
 def checked_states(
     parameter: str, states: Iterable[str] | None, choices: tuple[str, ...], default: tuple[str, ...]

@@ -42,6 +42,11 @@ def _v1_name(name: str) -> str:
     return name.replace("logical_date", "execution_date").replace("run_after", "execution_date")
 
 
+def finished_runs_body(dag_ids: list[str], states: list[str], ended_after: str, due_after: str) -> dict[str, JSON]:
+    """Body of a list of runs of several dags that ended after a time."""
+    return {"dag_ids": [*dag_ids], "states": [*states], "end_date_gte": ended_after, "execution_date_gte": due_after}
+
+
 def clear_run(dag_path: str, run_path: str, run_id: str, *, only_failed: bool) -> tuple[str, dict[str, JSON]]:
     """Path and body that clear a run: all of its tasks, or the failed ones."""
     if not only_failed:

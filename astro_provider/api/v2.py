@@ -26,6 +26,11 @@ def run_filters(filters: dict[str, JSON]) -> dict[str, JSON]:
     return filters
 
 
+def finished_runs_body(dag_ids: list[str], states: list[str], ended_after: str, due_after: str) -> dict[str, JSON]:
+    """Body of a list of runs of several dags that ended after a time; ``run_after`` is indexed, ``end_date`` is not."""
+    return {"dag_ids": [*dag_ids], "states": [*states], "end_date_gte": ended_after, "run_after_gte": due_after}
+
+
 def clear_run(dag_path: str, run_path: str, run_id: str, *, only_failed: bool) -> tuple[str, dict[str, JSON]]:
     """Path and body that clear a run: all of its tasks, or the failed ones."""
     return f"{run_path}/clear", {"dry_run": False, "only_failed": only_failed}

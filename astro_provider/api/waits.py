@@ -44,12 +44,15 @@ class Patience:
 
     def __init__(self, clock: Callable[[], float] = time.time, *, has_worked: bool = False) -> None:
         self._clock = clock
-        self._last_worked = clock() if has_worked else None
+        self._has_worked = has_worked
+        # Not since it last worked, which is long ago for a wait that seldom looks.
+        self._refused_since: float | None = None
         self.in_trouble = False
 
     def worked(self) -> None:
         """Note that the target has answered."""
-        self._last_worked = self._clock()
+        self._has_worked = True
+        self._refused_since = None
         self.in_trouble = False
 
     def bears(self, error: AstroError, tell: Callable[[AstroError], None]) -> bool:
@@ -59,11 +62,13 @@ class Patience:
         :param error: the trouble
         :param tell: called with it when the trouble begins, not again until the target has answered in between
         """
-        if self._last_worked is None:
+        if not self._has_worked:
             return False
-        bearable = isinstance(error, (TransportError, TargetUnavailableError, UnexpectedAnswerError)) or (
-            isinstance(error, (AccessDeniedError, NotAirflowError)) and self._clock() - self._last_worked < PATIENCE
-        )
+        bearable = isinstance(error, (TransportError, TargetUnavailableError, UnexpectedAnswerError))
+        if isinstance(error, (AccessDeniedError, NotAirflowError)):
+            now = self._clock()
+            self._refused_since = now if self._refused_since is None else self._refused_since
+            bearable = now - self._refused_since < PATIENCE
         if bearable and not self.in_trouble:
             self.in_trouble = True
             tell(error)
@@ -192,7 +197,6 @@ class RunWait:
         deadline: float | None,
         tell: Callable[[str], None],
         warn: Callable[[str], None],
-        pause_first: bool = False,
     ) -> Flow[Verdict]:
         """
         Check again and again until the wait is over.
@@ -201,7 +205,6 @@ class RunWait:
         :param deadline: when to give up, in seconds since the epoch; the verdict is ``pending`` then
         :param tell: told of every change
         :param warn: told when trouble begins that is survived (see ``Patience``), and of what keeps a run queued
-        :param pause_first: somebody has just looked, so begin with a pause
         :raise AstroError: trouble that is not survived
         """
         last: Verdict | None = None
@@ -214,7 +217,7 @@ class RunWait:
             if last is None or verdict.message != last.message:
                 tell(verdict.message)
             if self.known and looks == 2 and verdict.run and verdict.run["state"] == "queued":
-                yield from self._warn_if_paused(client, warn)
+                yield from self.warn_if_paused(client, warn)
             last = verdict
             return verdict if verdict.outcome != "pending" else None
 
@@ -223,12 +226,11 @@ class RunWait:
             poke_interval=poke_interval,
             deadline=deadline,
             on_trouble=lambda error: warn(f"Still waiting: {error}"),
-            has_worked=self.known or pause_first,
-            pause_first=pause_first,
+            has_worked=self.known,
         )
         return found or last or Verdict("pending", f"{self}: never seen")
 
-    def _warn_if_paused(self, client: Client, warn: Callable[[str], None]) -> Flow[None]:
+    def warn_if_paused(self, client: Client, warn: Callable[[str], None]) -> Flow[None]:
         """Say that the dag is paused, where that is why its run does not start."""
         dag = yield from client.find(lambda api: calls.get_dag(api, self.dag_id))
         if dag and dag["is_paused"]:

@@ -83,7 +83,8 @@ class AsyncAstroHook:
                 raise no_connection(self.http_conn_id) from None
             extra = await get_async_extra_dejson(connection)
             deployment = read_connection(cast("AirflowConnection", connection), extra)
-            self._opened = client_of(deployment), AsyncCarrier(deployment)
+            # Somebody else may have been quicker, and theirs would never be closed.
+            self._opened = self._opened or (client_of(deployment), AsyncCarrier(deployment))
         return self._opened
 
     async def run(self, flow: Flow[T]) -> T:
@@ -93,7 +94,6 @@ class AsyncAstroHook:
         :param flow: the flow
         :return: what the flow returns
         """
-        _, carrier = await self._open()
         try:
             step = next(flow)
             while True:
@@ -102,7 +102,8 @@ class AsyncAstroHook:
                     step = flow.send(None)
                     continue
                 try:
-                    response = await carrier.send(step)
+                    # Which carrier is asked each time: one that was closed in between would open another session.
+                    response = await (await self._open())[1].send(step)
                 except TransportError as error:
                     step = flow.throw(error)
                     continue
@@ -181,5 +182,5 @@ class AsyncAstroHook:
     async def close(self) -> None:
         """Close the connections to the target; a later call reads the Airflow connection anew and opens others."""
         if self._opened is not None:
-            await self._opened[1].close()
-            self._opened = None
+            (_, carrier), self._opened = self._opened, None
+            await carrier.close()

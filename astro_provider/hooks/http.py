@@ -169,8 +169,8 @@ class AsyncCarrier:
     async def close(self) -> None:
         """Close the session, if there is one."""
         if self._session is not None:
-            await self._session.close()
-            self._session = None
+            session, self._session = self._session, None
+            await session.close()
 
 
 def _check_files(deployment: Deployment) -> None:

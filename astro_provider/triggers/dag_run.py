@@ -11,6 +11,7 @@ from astro_provider.api.errors import AstroError
 from astro_provider.api.waits import RunWait, Wanted
 from astro_provider.hooks.astro_async import AsyncAstroHook
 from astro_provider.task_state import ended_by_user
+from astro_provider.triggers.watch import watching
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -133,18 +134,16 @@ class AstroDagRunTrigger(BaseTrigger):
 
     async def _event(self) -> dict[str, Any]:
         try:
-            async with AsyncAstroHook(self.http_conn_id) as hook:
-                verdict = await hook.run(
-                    self.wait.watch(
-                        await hook.client(),
-                        poke_interval=self.poke_interval,
-                        deadline=self.deadline,
-                        tell=self.log.info,
-                        warn=self.log.warning,
-                        # The worker has just looked. Nor is it good to be quick: a task that is resumed before the
-                        # scheduler has noted its deferral is taken for lost, and failed.
-                        pause_first=True,
-                    )
+            async with watching(self.http_conn_id) as watcher:
+                verdict = await watcher.wait(
+                    self.wait,
+                    poke_interval=self.poke_interval,
+                    deadline=self.deadline,
+                    tell=self.log.info,
+                    warn=self.log.warning,
+                    # The worker has just looked. Nor is it good to be quick: a task that is resumed before the
+                    # scheduler has noted its deferral is taken for lost, and failed.
+                    look_first=False,
                 )
         except AstroError as error:
             return {"outcome": "error", "message": str(error), "retryable": error.retryable, "run": None, "url": None}

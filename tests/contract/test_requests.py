@@ -18,6 +18,7 @@ from astro_provider.api.exchange import Memory, Pause
 from astro_provider.api.waits import RunWait, Wanted
 from astro_provider.connection import Login
 from tests.contract.description import Description, NotAsDescribed, description
+from tests.unit.target import says
 from tests.unit.target_stub import Played
 
 if TYPE_CHECKING:
@@ -99,6 +100,15 @@ class Recording(Client):
         return super().__getattribute__(name)
 
 
+def _by_dag(client: Client) -> Client:
+    client.memory.lists_by_dag = True
+    return client
+
+
+def _at_target(client: Client, run: str) -> Flow[Any]:
+    return client.finished_runs([DAG], client.at_target(0), client.at_target(0))
+
+
 FLOWS: dict[str, Callable[[Client, str], Flow[Any]]] = {
     "test": lambda client, run: client.test(),
     "generation": lambda client, run: client.generation(),
@@ -137,6 +147,11 @@ FLOWS: dict[str, Callable[[Client, str], Flow[Any]]] = {
         limit=1,
     ),
     "list runs of all dags": lambda client, run: client.list_dag_runs("~"),
+    "finished runs": lambda client, run: client.finished_runs([DAG, "paused", "none"], DATE, DATE),
+    "finished runs, dag by dag": lambda client, run: _by_dag(client).finished_runs([DAG, "none"], DATE, DATE),
+    "finished tasks": lambda client, run: client.finished_tasks([DAG, "paused", "none"], DATE),
+    "finished tasks, dag by dag": lambda client, run: _by_dag(client).finished_tasks([DAG, "none"], DATE),
+    "the target's clock": _at_target,
     "cancel": lambda client, run: client.cancel_dag_run(DAG, run),
     "clear": lambda client, run: client.clear_dag_run(DAG, run, only_failed=False),
     "clear what failed": lambda client, run: client.clear_dag_run(DAG, run, only_failed=True),
@@ -226,6 +241,32 @@ def test_a_request_that_is_in_vain_is_described(target: Target, name: str) -> No
 def test_what_the_target_does_not_take_is_answered_as_described() -> None:
     with pytest.raises(InvalidRequestError, match="does not match the pattern"):
         (v2 := Target("v2")).run(v2.client().trigger_dag_run(DAG, run_id="no space"))
+
+
+FINISHED: dict[str, Callable[[Client], Flow[Any]]] = {
+    "runs": lambda client: client.finished_runs(["paused", "none", DAG], DATE, DATE),
+    "tasks": lambda client: client.finished_tasks(["paused", "none", DAG], DATE),
+}
+
+
+@pytest.mark.parametrize("what", FINISHED)
+def test_a_list_across_dags_that_is_refused_is_made_dag_by_dag(target: Target, what: str) -> None:
+    """As both are described, and with the same result, more than a page each; it is not tried again."""
+    for task_id in ("second", "third", "fourth"):
+        target.has_task(task_id, "skipped", run_id=target.run_id, dag_id=DAG)
+        target.has_run(f"done-{task_id}", "success", dag_id=DAG)
+    client = target.client(memory=Memory(calls.GENERATIONS[target.generation]))
+    at_once = target.run(FINISHED[what](client))
+    assert len(at_once) > target.page_limit
+    assert {request.method for request in target.requests} == {"POST"}
+
+    path = {"runs": "dags/~/dagRuns/list", "tasks": "dags/~/dagRuns/~/taskInstances/list"}[what]
+    target.on("POST", path, says(target.answers.error(403, "Forbidden"), 403))
+    for refused in (1, 0):
+        target.requests.clear()
+        by_dag = target.run(FINISHED[what](client))
+        assert [request.method for request in target.requests].count("POST") == refused
+        assert sorted(by_dag, key=str) == sorted(at_once, key=str)
 
 
 @pytest.mark.parametrize("field", ["run_after", "partition_key"])

@@ -335,3 +335,19 @@ def test_a_triggerer_that_restarts_goes_on_waiting(begin, world, conn, target):
     target.request("PATCH", remote.path, json={"state": "success"})
     assert run.wait().state == "success"
     assert run.tasks()["trigger"]["try_number"] == 1
+
+
+@both_targets
+def test_a_target_that_goes_away_and_comes_back(begin, conn, target):
+    run = begin("trigger_slow_deferred", conn=conn)
+    run.wait_until(lambda: run.task_is("trigger", "deferred")() and "starting" in run.log("trigger"), "it waits")
+    remote = remote_run(run, target, "slow")
+    remote.wait_until(lambda: remote.state == "running", "the remote run runs")
+
+    target.stop("api-server")
+    run.wait_until(lambda: "Still waiting: " in run.log("trigger"), "the trouble is told")
+    target.start("api-server")
+
+    target.request("PATCH", remote.path, json={"state": "success"})
+    assert run.wait().state == "success"
+    assert run.log("trigger").count("Still waiting: ") == 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
@@ -12,7 +12,7 @@ from tests.unit.server import Server
 from tests.unit.target import Answer, Target, says
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from tests.unit.target import Seen
 
@@ -31,6 +31,7 @@ class Played(Target):
     Answers what nothing was said about (see ``Target.on``) from what it keeps.
 
     :ivar dags: id to whether the dag is paused
+    :ivar lead: seconds by which its clock is ahead
     :ivar course: states that a new or cleared run goes through, one a look; the last one stays
     """
 
@@ -39,6 +40,7 @@ class Played(Target):
         self.dags: dict[str, bool] = {"d": False}
         self.course: list[str] = ["queued", "running", "success"]
         self.page_limit = 100
+        self.lead = 0.0
         self.groups: dict[str, list[str]] = {}
         self.cleared: list[tuple[str, bool]] = []
         self._runs: dict[tuple[str, str], dict[str, Any]] = {}
@@ -75,6 +77,21 @@ class Played(Target):
     def has_xcom(self, key: str, value: Any) -> None:
         """Put an XCom there, of whichever task."""
         self._xcoms[key] = value
+
+    def ends(self, run_id: str, state: str = "success", dag_id: str = "d") -> None:
+        """Let a run end now."""
+        self._now_in(self._runs[dag_id, run_id], state)
+        self._ahead[dag_id, run_id] = [state]
+
+    def task_ends(self, task_id: str, state: str = "success", *, run_id: str, dag_id: str = "d") -> None:
+        """Let a task instance end now."""
+        for task in self._tasks[dag_id, run_id]:
+            if task["task_id"] == task_id:
+                task.update(state=state, end_date=self.now())
+
+    def now(self) -> str:
+        """Say what time it is in the target."""
+        return (datetime.now(timezone.utc) + timedelta(seconds=self.lead)).isoformat()
 
     def forget_tasks(self, run_id: str) -> None:
         """Take the task instances of a run away."""
@@ -197,25 +214,57 @@ class Played(Target):
         for bound in ("gte", "lte"):
             if wanted := seen.query.get(f"{date}_{bound}"):
                 runs = [run for run in runs if run[date] and _within(run[date], bound, wanted[0])]
-        if wanted := seen.query.get("run_after_lte"):
-            runs = [run for run in runs if _within(run["run_after"], "lte", wanted[0])]
+        for bound in ("gte", "lte"):
+            if wanted := seen.query.get(f"run_after_{bound}"):
+                runs = [run for run in runs if _within(run["run_after"], bound, wanted[0])]
+        if wanted := seen.query.get("end_date_gte"):
+            runs = [run for run in runs if run["end_date"] and _within(run["end_date"], "gte", wanted[0])]
+            return self._page(seen, "dag_runs", [run for run in runs if run["state"] in seen.query["state"]])
         order = seen.query.get("order_by", ["dag_run_id"])[0]
         runs.sort(key=lambda run: run[order.lstrip("-")] or "", reverse=order.startswith("-"))
         for run in runs:
             self._look(run["dag_id"], run["dag_run_id"])
         return self._page(seen, "dag_runs", runs)
 
+    def _list_finished_runs(self, seen: Seen) -> Answer:
+        due = "execution_date" if self.generation == "v1" else "run_after"
+        runs = self._finished(seen.json, seen.json["states"], self._runs.values())
+        return self._page_of_body(
+            seen, "dag_runs", [run for run in runs if _within(run[due], "gte", seen.json[f"{due}_gte"])]
+        )
+
+    def _list_finished_tasks(self, seen: Seen) -> Answer:
+        tasks = [task for tasks in self._tasks.values() for task in tasks]
+        return self._page_of_body(seen, "task_instances", self._finished(seen.json, seen.json["state"], tasks))
+
+    def _finished(
+        self, body: dict[str, Any], states: list[str], items: Iterable[dict[str, Any]]
+    ) -> list[dict[str, Any]]:
+        since = body["end_date_gte"]
+        of_dags = [item for item in items if item["dag_id"] in body["dag_ids"] and item["state"] in states]
+        ended = [item for item in of_dags if item["end_date"] and _within(item["end_date"], "gte", since)]
+        return sorted(ended, key=lambda item: _moment(item["end_date"]))
+
+    def _page_of_body(self, seen: Seen, key: str, items: list[dict[str, Any]]) -> Answer:
+        offset, limit = seen.json["page_offset"], min(seen.json["page_limit"], self.page_limit)
+        return says(self.answers.collection(key, *items[offset : offset + limit], total=len(items)))
+
     def _look(self, dag_id: str, run_id: str) -> None:
         """Let a run go on by one state; one of a paused dag stays queued."""
         run, ahead = self._runs[dag_id, run_id], self._ahead[dag_id, run_id]
         if not self.dags.get(dag_id):
-            run["state"] = ahead.pop(0) if len(ahead) > 1 else ahead[0]
+            self._now_in(run, ahead.pop(0) if len(ahead) > 1 else ahead[0])
+
+    def _now_in(self, run: dict[str, Any], state: str) -> None:
+        if state in ("success", "failed") and run["state"] != state:
+            run["end_date"] = self.now()
+        run["state"] = state
 
     def _run(self, seen: Seen, dag_id: str, run_id: str) -> Answer:
         if (dag_id, run_id) not in self._runs:
             return self._missing(f"Dag run {run_id!r}")
         if seen.method == "PATCH":
-            self._runs[dag_id, run_id]["state"] = seen.json["state"]
+            self._now_in(self._runs[dag_id, run_id], seen.json["state"])
             self._ahead[dag_id, run_id] = [seen.json["state"]]
         else:
             self._look(dag_id, run_id)
@@ -241,9 +290,12 @@ class Played(Target):
         self._ahead[dag_id, run_id] = list(self.course)
 
     def _list_tasks(self, seen: Seen, dag_id: str, run_id: str) -> Answer:
-        if (dag_id, run_id) not in self._runs and self.generation == "v2":  # Airflow 2 lists none
+        if run_id != "~" and (dag_id, run_id) not in self._runs and self.generation == "v2":  # Airflow 2 lists none
             return self._missing(f"Dag run {run_id!r}")
-        tasks = self._tasks[dag_id, run_id]
+        of_all_runs = [task for (dag, _), tasks in self._tasks.items() for task in tasks if dag == dag_id]
+        tasks = of_all_runs if run_id == "~" else self._tasks[dag_id, run_id]
+        if wanted := seen.query.get("end_date_gte"):
+            tasks = [task for task in tasks if task["end_date"] and _within(task["end_date"], "gte", wanted[0])]
         if states := seen.query.get("state"):
             tasks = [task for task in tasks if task["state"] in states]
         if group := seen.query.get("task_group_id"):
@@ -274,6 +326,8 @@ class Played(Target):
         "GET dags/([^/]+)": _dag,
         "PATCH dags/([^/]+)": _dag,
         "GET dags/([^/]+)/tasks/([^/]+)": _task,
+        "POST dags/~/dagRuns/list": _list_finished_runs,
+        "POST dags/~/dagRuns/~/taskInstances/list": _list_finished_tasks,
         "POST dags/([^/]+)/dagRuns": _trigger,
         "GET dags/([^/]+)/dagRuns": _list_runs,
         "POST dags/([^/]+)/clearTaskInstances": _clear_tasks,

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import heapq
 import json
 import logging
+import math
 import sys
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
+from functools import partial
+from itertools import count
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -74,6 +78,10 @@ class Clock:
         self.sleeps: list[float] = []
         self.at_sleep: Callable[[], None] = lambda: None
         """Called at every sleep, for what happens while a task waits."""
+        self._numbers = count()
+        self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
+        self._going_on: asyncio.Task[None] | None = None
+        self._under_way = 0
 
     def sleep(self, seconds: float) -> None:
         self.sleeps.append(seconds)
@@ -81,8 +89,39 @@ class Clock:
         self.at_sleep()
 
     async def sleep_async(self, seconds: float) -> None:
-        self.sleep(seconds)
-        await asyncio.sleep(0)
+        """Sleep until the clock has come so far, which it has when nobody has anything else to do."""
+        woken = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._sleepers, (datetime.now().timestamp() + seconds, next(self._numbers), woken))
+        if self._going_on is None or self._going_on.done():
+            self._going_on = asyncio.create_task(self._go_on())
+        await woken
+
+    async def _go_on(self) -> None:
+        while True:
+            loop: Any = asyncio.get_running_loop()
+            # No public name tells whether a loop has anything to do, let alone calls when it has not.
+            while self._under_way or loop._ready:  # noqa: ASYNC110
+                await asyncio.sleep(0)
+            while self._sleepers and self._sleepers[0][2].done():  # cancelled
+                heapq.heappop(self._sleepers)
+            if not self._sleepers:
+                return
+            at, _, woken = heapq.heappop(self._sleepers)
+            seconds = max(at - datetime.now().timestamp(), 0)
+            self.sleep(math.ceil(seconds * 1000) / 1000)  # or the last microsecond would never be over
+            woken.set_result(None)
+
+    def holding(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Make the clock stand still while this coroutine function waits for threads and sockets."""
+
+        async def held(*arguments: Any) -> Any:
+            self._under_way += 1
+            try:
+                return await function(*arguments)
+            finally:
+                self._under_way -= 1
+
+        return held
 
     def shift(self, seconds: float) -> None:
         self._traveller.shift(timedelta(seconds=seconds))
@@ -93,6 +132,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
     """A clock that stands still but for the sleeps of hooks and sensors, which take no time."""
     from astro_provider.hooks import astro, astro_async
     from astro_provider.sensors.dag_run import BaseSensorOperator
+    from astro_provider.triggers import watch
 
     with time_machine.travel(NOW, tick=False) as traveller:
         clock = Clock(traveller)
@@ -100,6 +140,9 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
         monkeypatch.setattr(
             astro_async, "asyncio", SimpleNamespace(sleep=clock.sleep_async, to_thread=asyncio.to_thread)
         )
+        monkeypatch.setattr(watch, "Watcher", partial(watch.Watcher, sleep=clock.sleep_async))
+        monkeypatch.setattr(astro_async.AsyncCarrier, "send", clock.holding(astro_async.AsyncCarrier.send))
+        monkeypatch.setattr(astro_async.AsyncAstroHook, "_open", clock.holding(astro_async.AsyncAstroHook._open))
         of_sensors = SimpleNamespace(sleep=clock.sleep, monotonic=lambda: datetime.now().timestamp())
         monkeypatch.setattr(sys.modules[BaseSensorOperator.__module__], "time", of_sensors)
         yield clock

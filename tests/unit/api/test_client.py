@@ -301,3 +301,13 @@ def test_a_task_that_did_not_run_has_its_state_for_a_reason(target: Target) -> N
     text = target.run(client_of(target).describe_failure(answers.v2.dag_run(), tasks=[task]))
     assert "  a (try 1): upstream_failed" in text
     assert target.asked == []
+
+
+def test_a_token_that_is_refused_says_nothing_of_lists_across_dags(either: Target) -> None:
+    path = "dags/~/dagRuns/list"
+    either.on("POST", path, says(either.answers.error(401, "Unauthorized"), 401))
+    client = client_of(either)
+    with pytest.raises(AccessDeniedError):
+        either.run(client.finished_runs(["d"], answers.DATE, answers.DATE))
+    assert either.asked == [f"POST {either.api(path)}"]
+    assert not client.memory.lists_by_dag

@@ -111,7 +111,7 @@ def mapped_trigger():
 
 @dag(**COMMON)
 def reschedule():
-    common = {"http_conn_id": CONN, "external_run_id": RUN_ID, "mode": "reschedule", "poke_interval": 1}
+    common = {"http_conn_id": CONN, "external_run_id": RUN_ID, "mode": "reschedule", "poke_interval": 5}
     AstroDagRunSensor(task_id="run", external_dag_id="{{ dag_run.conf['dag'] }}", timeout=60, **common)
 
 

@@ -1,0 +1,398 @@
+"""
+One poll per Deployment for all waits of a process.
+
+A wait is a question put to a watcher, not a loop of its own. The watcher asks the target, once per interval and for
+everybody, what has finished since it last asked, and calls those whom that may concern; who is called looks for
+itself. Between calls, each wait is made to look now and then, in turn, for what no list of finished runs tells: a run
+that was deleted or cleared, a clock that jumped, a list that leaves out what the token may not see.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import time
+from collections import Counter
+from contextlib import asynccontextmanager, suppress
+from datetime import datetime, timedelta, timezone
+from itertools import count
+from typing import TYPE_CHECKING, TypeVar
+
+from astro_provider.api.errors import AccessDeniedError, AstroError
+from astro_provider.api.states import FINISHED_DAG_RUN_STATES, FINISHED_TASK_STATES
+from astro_provider.api.waits import Patience, Verdict
+from astro_provider.hooks.astro_async import AsyncAstroHook
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Coroutine
+
+    from astro_provider.api.client import Client
+    from astro_provider.api.exchange import Flow
+    from astro_provider.api.types import DagRun, TaskInstance
+    from astro_provider.api.waits import RunWait
+
+T = TypeVar("T")
+
+OVERLAP = 30.0
+"""Seconds by which a poll reaches back behind the one before: an end date is set before its row is committed."""
+
+TICKS_PER_LOOK = 2
+"""Polls for every wait that is made to look in turn: half a request per poll, however many waits there are."""
+
+UNSEEN_RUN_AGE = timedelta(days=32)
+"""How long ago a run that is not there yet may be due when it comes; later ones are found by looking in turn."""
+
+_MOST_LOOKS_AT_ONCE = 10
+_MOST_QUEUED_PAUSES = 64
+"""Intervals between two looks at a run that stays queued, at most; they begin with one and double."""
+
+
+class Subscription:
+    """
+    One wait, as the watcher knows it.
+
+    :param wait: what is waited for
+    :param poke_interval: seconds within which it must learn of what it waits for
+    :param deadline: when to give up, in seconds since the epoch
+    :param clock: seconds since the epoch
+    :param warn: told of trouble of the target
+    """
+
+    def __init__(
+        self,
+        wait: RunWait,
+        *,
+        poke_interval: float,
+        deadline: float | None,
+        clock: Callable[[], float],
+        warn: Callable[[str], None],
+    ) -> None:
+        self.wait = wait
+        self.poke_interval = poke_interval
+        self.deadline = deadline
+        self.patience = Patience(clock, has_worked=wait.known)
+        self.warn = warn
+        self.call = asyncio.Event()
+        self.failure: Exception | None = None
+        self.look_at: float | None = None
+        self.of_tasks = bool(wait.task_ids or wait.group_id)
+        self._dates = {_parsed(date) for date in wait.logical_dates}
+        self.due_after = min([*self._dates, datetime.fromtimestamp(clock(), timezone.utc) - UNSEEN_RUN_AGE])
+        wanted = {*wait.wanted.allowed, *wait.wanted.failed, *wait.wanted.skipped}
+        self._wants_unfinished = not wanted <= set(FINISHED_TASK_STATES if self.of_tasks else FINISHED_DAG_RUN_STATES)
+        self._queued_pauses = 1
+
+    def concerns(self, row: DagRun | TaskInstance) -> bool:
+        """Say whether what finished may end this wait; the dag is known to be its own."""
+        if self.wait.task_ids and row.get("task_id") not in self.wait.task_ids:
+            return False
+        if self.wait.run_id:
+            return row["dag_run_id"] == self.wait.run_id
+        date = row.get("logical_date")
+        return self.wait.latest or (isinstance(date, str) and _parsed(date) in self._dates)
+
+    def warn_of(self, trouble: AstroError) -> None:
+        """Tell of trouble that is survived."""
+        self.warn(f"Still waiting: {trouble}")
+
+    def looked(self, verdict: Verdict) -> float | None:
+        """
+        Note what a look found.
+
+        :return: in how many seconds to look again without being called; ``None`` for in turn with all others
+        """
+        run = verdict.run
+        if run and not self.wait.latest and len(self._dates) < 2:
+            # Airflow 2 has no run_after, and the list is bounded by the logical date there.
+            self.due_after = _parsed(run["run_after"] or run["logical_date"] or self.due_after.isoformat())
+        if self._wants_unfinished:
+            return self.poke_interval
+        if self.wait.known and run and run["state"] == "queued":
+            pauses, self._queued_pauses = self._queued_pauses, min(2 * self._queued_pauses, _MOST_QUEUED_PAUSES)
+            return self.poke_interval * pauses
+        return None
+
+
+class Watcher:
+    """
+    Watches one Deployment for any number of waits; made by :func:`watching`.
+
+    :param hook: whose connection leads to the Deployment; the watcher closes it
+    :param clock: seconds since the epoch
+    :param sleep: sleeps for so many seconds
+    """
+
+    def __init__(
+        self,
+        hook: AsyncAstroHook,
+        clock: Callable[[], float] = time.time,
+        sleep: Callable[[float], Coroutine[None, None, None]] = asyncio.sleep,
+    ) -> None:
+        self.users = 0
+        self._hook = hook
+        self._clock = clock
+        self._sleep = sleep
+        self._subscriptions: dict[Subscription, None] = {}
+        self._intervals: Counter[float] = Counter()
+        self._by_dag: dict[str, set[Subscription]] = {}
+        self._due: list[tuple[float, int, Subscription]] = []
+        self._numbers = count()
+        self._looks = asyncio.Semaphore(_MOST_LOOKS_AT_ONCE)
+        self._wake = asyncio.Event()
+        self._sleeps_until = float("inf")
+        self._poll: asyncio.Task[None] | None = None
+        # A poll that fails at first ends no wait: it is the look of each that tells of a wrong host or token.
+        self._patience = Patience(clock, has_worked=True)
+        self._since: dict[bool, float] = {}
+        self._called: dict[tuple[object, ...], float] = {}
+        self._ticks = 0
+        self._told_of_lists = False
+
+    async def wait(
+        self,
+        wait: RunWait,
+        *,
+        poke_interval: float,
+        deadline: float | None,
+        tell: Callable[[str], None],
+        warn: Callable[[str], None],
+        look_first: bool = True,
+    ) -> Verdict:
+        """
+        Wait until the target says that it is over; what ``RunWait.watch`` does for one wait alone.
+
+        :param wait: what is waited for
+        :param poke_interval: seconds within which to learn that it is over
+        :param deadline: when to give up, in seconds since the epoch; ``None`` never
+        :param tell: told of every change that is seen
+        :param warn: told when trouble begins that is survived (see ``Patience``), and of what keeps a run queued
+        :param look_first: look at once, as it may be over already; else somebody has just looked, and the first look
+            comes after ``poke_interval``
+        :return: the verdict; ``pending`` where ``deadline`` came first
+        :raise AstroError: trouble of this wait, or trouble of the target that is not survived
+        """
+        subscription = Subscription(wait, poke_interval=poke_interval, deadline=deadline, clock=self._clock, warn=warn)
+        last: Verdict | None = None
+        looks = 0
+        self._join(subscription)
+        try:
+            if deadline is not None:
+                self._call_at(subscription, deadline)
+            if not look_first:
+                subscription.patience.worked()  # somebody has just been answered
+                self._look_again(subscription, poke_interval)
+                await subscription.call.wait()
+            while True:
+                subscription.call.clear()
+                if subscription.failure is not None:
+                    raise subscription.failure
+                try:
+                    verdict = await self._look(subscription, first=last is None)
+                    looks += 1
+                    if looks == 2 and wait.known and verdict.run and verdict.run["state"] == "queued":
+                        await self._run(lambda client: wait.warn_if_paused(client, warn))
+                except AstroError as error:
+                    if not subscription.patience.bears(error, subscription.warn_of):
+                        raise
+                    self._look_again(subscription, poke_interval)
+                else:
+                    subscription.patience.worked()
+                    if last is None or verdict.message != last.message:
+                        tell(verdict.message)
+                    last = verdict
+                    if verdict.outcome != "pending":
+                        return verdict
+                if deadline is not None and self._clock() >= deadline:
+                    return last or Verdict("pending", f"{wait}: never seen")
+                await subscription.call.wait()
+        finally:
+            self._leave(subscription)
+
+    async def close(self) -> None:
+        """End the poll, and close the session."""
+        if self._poll is not None:
+            self._poll.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._poll
+            self._poll = None
+        await self._hook.close()
+
+    def _join(self, subscription: Subscription) -> None:
+        self._subscriptions[subscription] = None
+        self._intervals[subscription.poke_interval] += 1
+        self._by_dag.setdefault(subscription.wait.dag_id, set()).add(subscription)
+        if self._poll is None:
+            self._poll = asyncio.create_task(self._poll_for_ever())
+        self._wake_before(self._clock() + subscription.poke_interval)
+
+    def _leave(self, subscription: Subscription) -> None:
+        del self._subscriptions[subscription]
+        self._intervals[subscription.poke_interval] -= 1
+        self._intervals += Counter()  # drops what nobody has any more
+        of_dag = self._by_dag[subscription.wait.dag_id]
+        of_dag.discard(subscription)
+        if not of_dag:
+            del self._by_dag[subscription.wait.dag_id]
+        if len(self._due) > 4 * len(self._subscriptions) + 64:  # mostly calls of those who have left
+            self._due = [call for call in self._due if call[2] in self._subscriptions]
+            heapq.heapify(self._due)
+
+    async def _look(self, subscription: Subscription, *, first: bool) -> Verdict:
+        async with self._looks:
+            verdict = await self._run(lambda client: subscription.wait.check(client, first=first))
+        self._look_again(subscription, subscription.looked(verdict))
+        return verdict
+
+    async def _run(self, question: Callable[[Client], Flow[T]]) -> T:
+        return await self._hook.run(question(await self._hook.client()))
+
+    def _look_again(self, subscription: Subscription, pause: float | None) -> None:
+        """Call it after a pause, and no more at the time that was set before: else looks would add up."""
+        subscription.look_at = None if pause is None else self._clock() + pause
+        if subscription.look_at is not None:
+            self._call_at(subscription, subscription.look_at)
+
+    def _call_at(self, subscription: Subscription, at: float) -> None:
+        heapq.heappush(self._due, (at, next(self._numbers), subscription))
+        self._wake_before(at)
+
+    def _wake_before(self, at: float) -> None:
+        if at < self._sleeps_until:
+            self._wake.set()
+
+    async def _poll_for_ever(self) -> None:
+        polled = self._clock()
+        try:
+            while True:
+                next_poll = polled + min(self._intervals, default=float("inf"))
+                await self._sleep_until(min(next_poll, self._due[0][0] if self._due else next_poll))
+                now = self._clock()
+                self._call_who_is_due(now)
+                if now >= polled + min(self._intervals, default=float("inf")):
+                    polled = now
+                    await self._ask(now)
+                    self._call_in_turn()
+        except Exception as error:  # a defect of ours: nobody must be left waiting for a poll that is no more
+            self._poll = None
+            self._fail_everybody(error)
+
+    def _call_who_is_due(self, now: float) -> None:
+        while self._due and self._due[0][0] <= now:
+            at, _, subscription = heapq.heappop(self._due)
+            if at in (subscription.look_at, subscription.deadline):
+                subscription.call.set()
+
+    def _call_in_turn(self) -> None:
+        self._ticks += 1
+        if self._ticks % TICKS_PER_LOOK == 0 and self._subscriptions:
+            subscription = next(iter(self._subscriptions))
+            self._subscriptions[subscription] = self._subscriptions.pop(subscription)  # to the end of the line
+            subscription.call.set()
+
+    async def _sleep_until(self, at: float) -> None:
+        """Sleep; a wait that joins may be in more of a hurry."""
+        self._wake.clear()
+        self._sleeps_until = at
+        waking: list[asyncio.Future[object]] = [asyncio.ensure_future(self._wake.wait())]
+        if at < float("inf"):
+            waking.append(asyncio.ensure_future(self._sleep(max(at - self._clock(), 0))))
+        try:
+            await asyncio.wait(waking, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for future in waking:
+                future.cancel()
+
+    async def _ask(self, now: float) -> None:
+        """Ask what has finished since the last time, of runs and of tasks, as far as anybody waits for such."""
+        try:
+            for of_tasks in (False, True):
+                waiting = [each for each in self._subscriptions if each.of_tasks == of_tasks]
+                since = self._since.pop(of_tasks, now - min(self._intervals, default=0))
+                if waiting:
+                    self._since[of_tasks] = since
+                    rows = await self._finished(waiting, since)
+                    self._since[of_tasks] = now
+                    self._call_whom_it_concerns(rows, now)
+        except AstroError as error:
+            await self._heed(error)
+        else:
+            if self._patience.in_trouble:
+                for subscription in self._subscriptions:
+                    subscription.patience.in_trouble = False
+            self._patience.worked()
+
+    async def _finished(self, waiting: list[Subscription], since: float) -> list[DagRun] | list[TaskInstance]:
+        client = await self._hook.client()
+        dag_ids = sorted({each.wait.dag_id for each in waiting})
+        ended_after = client.at_target(since - OVERLAP)
+        rows: list[DagRun] | list[TaskInstance]
+        if waiting[0].of_tasks:
+            rows = await self._hook.run(client.finished_tasks(dag_ids, ended_after))
+        else:
+            due_after = min(each.due_after for each in waiting).isoformat()
+            rows = await self._hook.run(client.finished_runs(dag_ids, ended_after, due_after))
+        if client.memory.lists_by_dag and not self._told_of_lists:
+            self._told_of_lists = True
+            for subscription in self._subscriptions:
+                subscription.warn(f"The token may not list across dags in {client.deployment}: each dag is asked for.")
+        return rows
+
+    def _call_whom_it_concerns(self, rows: list[DagRun] | list[TaskInstance], now: float) -> None:
+        for row in rows:
+            key = (row["dag_id"], row["dag_run_id"], row.get("task_id"), row.get("map_index"), row["end_date"])
+            if key not in self._called:  # else the overlap has brought it again
+                for subscription in self._by_dag.get(row["dag_id"], ()):
+                    if subscription.of_tasks == ("task_id" in row) and subscription.concerns(row):
+                        subscription.call.set()
+            self._called[key] = now
+        self._called = {key: at for key, at in self._called.items() if at > now - 2 * OVERLAP}
+
+    async def _heed(self, error: AstroError) -> None:
+        """Survive the target's trouble, as far as it can be borne; else it is the trouble of everybody."""
+        if isinstance(error, AccessDeniedError):
+            await self._hook.close()  # its connection is read anew next time, and may have another token by then
+        if not self._patience.bears(error, self._warn_everybody):
+            self._fail_everybody(error)
+
+    def _fail_everybody(self, error: Exception) -> None:
+        for subscription in self._subscriptions:
+            subscription.failure = error
+            subscription.call.set()
+
+    def _warn_everybody(self, trouble: AstroError) -> None:
+        for subscription in self._subscriptions:
+            if not subscription.patience.in_trouble:  # else a look of its own has told it
+                subscription.patience.in_trouble = True
+                subscription.warn_of(trouble)
+
+
+_watchers: dict[tuple[int, str], Watcher] = {}
+
+
+@asynccontextmanager
+async def watching(http_conn_id: str) -> AsyncIterator[Watcher]:
+    """
+    Share the watcher of a Deployment: of one URL with the same credentials, whatever the connections are called.
+
+    The first one in makes it, the last one out ends its poll and closes its session.
+
+    :param http_conn_id: id of an Airflow connection of type ``astro`` or ``http``
+    :raise ConnectionConfigError: there is no such connection, or a field of it is wrong
+    """
+    hook = AsyncAstroHook(http_conn_id)
+    key = (id(asyncio.get_running_loop()), (await hook.client()).deployment.fingerprint)
+    watcher = _watchers.get(key)
+    if watcher is None:
+        watcher = _watchers[key] = Watcher(hook)
+    watcher.users += 1
+    try:
+        yield watcher
+    finally:
+        watcher.users -= 1
+        if not watcher.users:
+            del _watchers[key]
+            await watcher.close()
+
+
+def _parsed(date: str) -> datetime:
+    return datetime.fromisoformat(date.replace("Z", "+00:00"))
