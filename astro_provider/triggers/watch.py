@@ -156,7 +156,7 @@ class Watcher:
         deadline: float | None,
         tell: Callable[[str], None],
         warn: Callable[[str], None],
-        look_first: bool = True,
+        settle: float = 0,
     ) -> Verdict:
         """
         Wait until the target says that it is over; what ``RunWait.watch`` does for one wait alone.
@@ -166,8 +166,8 @@ class Watcher:
         :param deadline: when to give up, in seconds since the epoch; ``None`` never
         :param tell: told of every change that is seen
         :param warn: told when trouble begins that is survived (see ``Patience``), and of what keeps a run queued
-        :param look_first: look at once, as it may be over already; else somebody has just looked, and the first look
-            comes after ``poke_interval``
+        :param settle: seconds before the first look, whatever is heard by then; 0 looks at once, as it may be over
+            already
         :return: the verdict; ``pending`` where ``deadline`` came first
         :raise AstroError: trouble of this wait, or trouble of the target that is not survived
         """
@@ -178,10 +178,9 @@ class Watcher:
         try:
             if deadline is not None:
                 self._call_at(subscription, deadline)
-            if not look_first:
-                subscription.patience.worked()  # somebody has just been answered
-                self._look_again(subscription, poke_interval)
-                await subscription.call.wait()
+            if settle:
+                subscription.patience.worked()  # somebody has just looked, and been answered
+                await self._settle(subscription, settle)
             while True:
                 subscription.call.clear()
                 if subscription.failure is not None:
@@ -207,6 +206,13 @@ class Watcher:
                 await subscription.call.wait()
         finally:
             self._leave(subscription)
+
+    async def _settle(self, subscription: Subscription, seconds: float) -> None:
+        settled = min(self._clock() + seconds, subscription.deadline or float("inf"))
+        self._look_again(subscription, seconds)
+        while self._clock() < settled and subscription.failure is None:
+            await subscription.call.wait()
+            subscription.call.clear()
 
     async def close(self) -> None:
         """End the poll, and close the session."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,7 +12,7 @@ from airflow.triggers.base import BaseTrigger
 
 from astro_provider import task_state
 from astro_provider.api.waits import PATIENCE
-from astro_provider.triggers.dag_run import AstroDagRunTrigger
+from astro_provider.triggers.dag_run import SETTLING, AstroDagRunTrigger
 from tests.unit.server import HANGUP, SILENCE
 from tests.unit.target import TOKEN, page, says
 from tests.unit.tasks import NOW, TaskInstance
@@ -40,16 +41,20 @@ async def event(waiting: AstroDagRunTrigger) -> dict[str, Any]:
 async def test_it_tells_of_success(either: PlayedServer, clock: Clock) -> None:
     either.has_run("theirs", "running")
     clock.at_sleep = lambda: either.ends("theirs") if len(clock.sleeps) == 3 else None
-    told = await event(trigger(poke_interval=9))
+    told = await event(trigger(poke_interval=19))
     assert (told["outcome"], told["run"]["dag_run_id"], told["run"]["state"]) == ("success", "theirs", "success")
     assert told["url"].startswith(f"{either.url}/dags/d/")
-    assert clock.sleeps == [9, 9, 9]
+    assert clock.sleeps == [19, 19, 19]
 
 
-async def test_it_does_not_look_at_once_as_the_worker_has_just_done_so(remote: PlayedServer, clock: Clock) -> None:
-    remote.has_run("theirs", "success")
-    assert (await event(trigger(poke_interval=9)))["outcome"] == "success"
-    assert clock.sleeps == [9]
+@pytest.mark.parametrize(("poke_interval", "after"), [(1, SETTLING), (3, SETTLING), (60, 60)])
+async def test_it_is_not_resumed_before_airflow_has_heard_of_its_deferral(
+    remote: PlayedServer, clock: Clock, poke_interval: float, after: float
+) -> None:
+    remote.has_run("theirs", "running")
+    clock.at_sleep = lambda: remote.ends("theirs") if len(clock.sleeps) == 1 else None  # the poll hears of it
+    assert (await event(trigger(poke_interval=poke_interval)))["outcome"] == "success"
+    assert datetime.now(timezone.utc).timestamp() - NOW.timestamp() == after
 
 
 async def test_it_tells_of_failure(either: PlayedServer) -> None:

@@ -121,7 +121,7 @@ class Waits:
         conn_id: str = "http_conn",
         poke_interval: float = INTERVAL,
         deadline: float | None = None,
-        look_first: bool = True,
+        settle: float = 0,
         wanted: Wanted = Wanted(("success",), ("failed",)),  # noqa: B008  it is frozen
         dag_id: str = "d",
         **what: Any,
@@ -137,7 +137,7 @@ class Waits:
                     deadline=deadline,
                     tell=told.append,
                     warn=warned.append,
-                    look_first=look_first,
+                    settle=settle,
                 )
 
         self.begun.append(Waiting(asyncio.create_task(wait()), told, warned))
@@ -394,7 +394,7 @@ async def test_one_in_a_hurry_is_not_kept_waiting_by_a_poll_that_sleeps(
 async def test_it_gives_up_at_its_deadline(target: Target, clock: Clock, waits: Waits) -> None:
     target.has_run("theirs", "running", end_date=None)
     waiting = waits(deadline=NOW.timestamp() + 33)
-    late = waits(poke_interval=60, look_first=False, deadline=NOW.timestamp() + 12)
+    late = waits(poke_interval=60, settle=60, deadline=NOW.timestamp() + 12)
     await clock.sleep_async(11.9)
     assert late.outcome is None
     await clock.sleep_async(0.2)
@@ -572,7 +572,7 @@ async def test_trouble_that_a_look_noticed_first_is_told_once_too(target: Target
 async def test_a_poll_that_fails_before_any_look_ends_no_wait(target: Target, clock: Clock, waits: Waits) -> None:
     target.has_run("theirs", "running", end_date=None)
     target.on("POST", RUNS, says({"detail": "down"}, 500))
-    waiting = waits(look_first=False, known=True, poke_interval=60)
+    waiting = waits(settle=60, known=True, poke_interval=60)
     waits("none", poke_interval=2)
     await clock.sleep_async(30)
     assert (waiting.outcome, len(waiting.warned)) == (None, 1)

@@ -28,10 +28,7 @@ def trigger(dag_id, task_id="trigger", **kwargs):
 
 for mode in ("sync", "deferred"):
     deferrable = mode == "deferred"
-    # A task that is resumed before the scheduler has noted its deferral is taken for lost by Airflow ("finished with
-    # state success, but the task instance's state attribute is queued"); a busy machine needs some seconds for that.
-    interval = 5 if deferrable else 1
-    wait = {"wait_for_completion": True, "deferrable": deferrable, "poke_interval": interval}
+    wait = {"wait_for_completion": True, "deferrable": deferrable, "poke_interval": 1}
 
     with DAG(f"trigger_quick_{mode}", **COMMON):
         trigger("quick", conf={"greeting": "from {{ run_id }}"}, note="made by {{ dag.dag_id }}", **wait)
@@ -49,14 +46,14 @@ for mode in ("sync", "deferred"):
         trigger("sleeping", **wait)
 
     with DAG(f"wait_for_run_{mode}", **COMMON):
-        common = {"http_conn_id": CONN, "external_run_id": RUN_ID, "deferrable": deferrable, "poke_interval": interval}
+        common = {"http_conn_id": CONN, "external_run_id": RUN_ID, "deferrable": deferrable, "poke_interval": 1}
         common |= {"timeout": 60, "external_dag_id": "{{ dag_run.conf['dag'] }}"}
         AstroDagRunSensor(task_id="run", **common)
         AstroTaskSensor(task_id="task", external_task_id="{{ dag_run.conf.get('task', 'answer') }}", **common)
         AstroDagRunSensor(task_id="soft", soft_fail=True, **common)
 
     with DAG(f"wait_for_nothing_{mode}", **COMMON):
-        common = {"http_conn_id": CONN, "deferrable": deferrable, "poke_interval": interval, "timeout": 8, "retries": 1}
+        common = {"http_conn_id": CONN, "deferrable": deferrable, "poke_interval": 1, "timeout": 12, "retries": 1}
         common |= {"external_dag_id": "quick", "external_run_id": "never"}
         AstroDagRunSensor(task_id="hard", **common)
         AstroDagRunSensor(task_id="soft", soft_fail=True, **common)
@@ -65,7 +62,7 @@ for mode in ("sync", "deferred"):
         AstroTaskSensor(task_id="missing_task", **missing, external_dag_id="quick", external_task_id="no", latest=True)
 
     with DAG(f"wait_for_group_{mode}", **COMMON):
-        common = {"http_conn_id": CONN, "external_run_id": RUN_ID, "deferrable": deferrable, "poke_interval": interval}
+        common = {"http_conn_id": CONN, "external_run_id": RUN_ID, "deferrable": deferrable, "poke_interval": 1}
         common |= {"timeout": 60, "external_dag_id": "grouped"}
         AstroTaskSensor(task_id="group", external_task_group_id="inner", **common)
         AstroTaskSensor(task_id="mapped", external_task_ids=["mapped", "inner.one"], **common)
@@ -111,7 +108,8 @@ def mapped_trigger():
 
 @dag(**COMMON)
 def reschedule():
-    common = {"http_conn_id": CONN, "external_run_id": RUN_ID, "mode": "reschedule", "poke_interval": 5}
+    # Airflow takes a task that is resumed before its scheduler has heard that it was rescheduled for lost.
+    common = {"http_conn_id": CONN, "external_run_id": RUN_ID, "mode": "reschedule", "poke_interval": 10}
     AstroDagRunSensor(task_id="run", external_dag_id="{{ dag_run.conf['dag'] }}", timeout=60, **common)
 
 
