@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import date, datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given
@@ -44,3 +44,8 @@ def test_a_date_stays_the_same_moment(date: datetime) -> None:
     assert written is not None
     assert datetime.fromisoformat(written) == date
     assert iso("logical_date", written) == written
+
+
+def test_a_date_without_a_time_is_named() -> None:
+    with pytest.raises(ValueError, match="run_after: expected a datetime or ISO 8601 text, got date"):
+        iso("run_after", date(2026, 1, 31))  # type: ignore[arg-type]  # what a user may pass

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from astro_provider.api.errors import ConnectionConfigError
+from astro_provider.api.errors import AstroError, ConnectionConfigError
 from astro_provider.hooks import astro_async
 from astro_provider.hooks.astro import AstroHook
 from astro_provider.hooks.astro_async import AsyncAstroHook
@@ -95,3 +95,40 @@ async def test_one_hook_asks_many_things_at_once(server: Server) -> None:
         dags = await asyncio.gather(*(hook.run(client.get_dag("d")) for _ in range(20)))
     assert [dag["dag_id"] for dag in dags] == ["d"] * 20
     assert len(server.seen) == 20
+
+
+@pytest.mark.parametrize(
+    ("method", "arguments"),
+    [
+        ("list_dags", ()),
+        ("get_dag", ("d",)),
+        ("pause_dag", ("d",)),
+        ("unpause_dag", ("d",)),
+        ("trigger_dag_run", ("d",)),
+        ("get_dag_run", ("d", "r")),
+        ("list_dag_runs", ("d",)),
+        ("clear_dag_run", ("d", "r")),
+        ("cancel_dag_run", ("d", "r")),
+        ("list_task_instances", ("d", "r")),
+        ("get_task_log", ("d", "r", "t")),
+        ("get_xcom", ("d", "r", "t")),
+        ("list_pools", ()),
+        ("request", ("GET", "dags")),
+    ],
+)
+async def test_it_asks_what_the_blocking_hook_asks(server: Server, method: str, arguments: tuple[str, ...]) -> None:
+    """Both are refused; what they sent by then is the same."""
+    with AstroHook() as blocking, pytest.raises(AstroError):
+        getattr(blocking, method)(*arguments)
+    asked, server.seen[:] = [(seen.method, seen.path, seen.body) for seen in server.seen], []
+    async with AsyncAstroHook() as hook:
+        with pytest.raises(AstroError):
+            await getattr(hook, method)(*arguments)
+    assert asked
+    assert [(seen.method, seen.path, seen.body) for seen in server.seen] == asked
+
+
+async def test_a_large_answer_is_read_whole(server: Server) -> None:
+    server.on("GET", "dags/d", says({**answers.v2.dag(), "description": "x" * 1_000_000}))
+    async with AsyncAstroHook() as hook:
+        assert len((await hook.get_dag("d"))["description"]) == 1_000_000  # type: ignore[typeddict-item]

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow.providers.common.compat.sdk import DAG, AirflowSkipException
+from airflow.providers.common.compat.sdk import DAG, AirflowFailException, AirflowSkipException
 
 from astro_provider.api.errors import DagRunFailedError, NotFoundError
 from astro_provider.sensors.task import AstroTaskSensor
@@ -245,3 +245,37 @@ def test_templates_are_rendered_and_the_dag_is_serialised() -> None:
     assert sensors["one"].external_task_id == "t_2026-02-01"
     assert sensors["some"].external_task_ids == ["t_2026-02-01"]
     assert sensors["group"].external_task_group_id == "g_2026-02-01"
+
+
+@pytest.mark.parametrize(
+    ("option", "rendered"),
+    [
+        ("external_task_id", ""),
+        ("external_task_id", "None"),
+        ("external_task_ids", []),
+        ("external_task_ids", [""]),
+        ("external_task_ids", "load"),
+        ("external_task_group_id", ""),
+    ],
+)
+def test_a_template_that_came_to_no_task_is_refused(remote: PlayedServer, option: str, rendered: Any) -> None:
+    looking = sensor(**{option: "{{ some }}"})
+    setattr(looking, option, rendered)
+    with pytest.raises(AirflowFailException, match=option):
+        looking.execute(context())
+    assert remote.seen == []
+
+
+@pytest.mark.parametrize("rendered", ["", "None"])
+def test_a_template_that_came_to_no_run_is_refused(remote: PlayedServer, rendered: str) -> None:
+    looking = sensor(external_task_id="load", external_run_id=rendered)
+    with pytest.raises(AirflowFailException, match="external_run_id was rendered to"):
+        looking.execute(context())
+    assert remote.seen == []
+
+
+def test_a_function_that_returns_no_date_is_refused(remote: PlayedServer) -> None:
+    looking = sensor(external_task_id="load", external_run_id=None, execution_date_fn=lambda date: [])
+    with pytest.raises(AirflowFailException, match="execution_date_fn returned no logical date"):
+        looking.execute(context())
+    assert remote.seen == []
