@@ -5,6 +5,9 @@ A wait is a question put to a watcher, not a loop of its own. The watcher asks t
 everybody, what has finished since it last asked, and calls those whom that may concern; who is called looks for
 itself. Between calls, each wait is made to look now and then, in turn, for what no list of finished runs tells: a run
 that was deleted or cleared, a clock that jumped, a list that leaves out what the token may not see.
+
+While the target is in trouble, it is asked one thing per interval, for everybody. The first list that it answers
+reaches back to before the trouble, and whose look failed meanwhile looks again.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ import asyncio
 import heapq
 import time
 from collections import Counter
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta, timezone
 from itertools import count
 from typing import TYPE_CHECKING, TypeVar
@@ -74,6 +77,8 @@ class Subscription:
         self.warn = warn
         self.call = asyncio.Event()
         self.failure: Exception | None = None
+        self.looks = 0
+        self.told_of_lists = False
         self.look_at: float | None = None
         self.of_tasks = bool(wait.task_ids or wait.group_id)
         self._dates = {_parsed(date) for date in wait.logical_dates}
@@ -91,6 +96,10 @@ class Subscription:
         date = row.get("logical_date")
         return self.wait.latest or (isinstance(date, str) and _parsed(date) in self._dates)
 
+    def is_late(self, now: float) -> bool:
+        """Say whether it is time to give up."""
+        return self.deadline is not None and now >= self.deadline
+
     def warn_of(self, trouble: AstroError) -> None:
         """Tell of trouble that is survived."""
         self.warn(f"Still waiting: {trouble}")
@@ -101,6 +110,7 @@ class Subscription:
 
         :return: in how many seconds to look again without being called; ``None`` for in turn with all others
         """
+        self.looks += 1
         run = verdict.run
         if run and not self.wait.latest and len(self._dates) < 2:
             # Airflow 2 has no run_after, and the list is bounded by the logical date there.
@@ -138,15 +148,17 @@ class Watcher:
         self._due: list[tuple[float, int, Subscription]] = []
         self._numbers = count()
         self._looks = asyncio.Semaphore(_MOST_LOOKS_AT_ONCE)
+        self._missed: set[Subscription] = set()
         self._wake = asyncio.Event()
         self._sleeps_until = float("inf")
+        self._timetable: asyncio.Task[None] | None = None
+        # A task of its own, as who is due must not wait for a list that does not come.
         self._poll: asyncio.Task[None] | None = None
         # A poll that fails at first ends no wait: it is the look of each that tells of a wrong host or token.
         self._patience = Patience(clock, has_worked=True)
         self._since: dict[bool, float] = {}
         self._called: dict[tuple[object, ...], float] = {}
         self._ticks = 0
-        self._told_of_lists = False
 
     async def wait(
         self,
@@ -173,7 +185,6 @@ class Watcher:
         """
         subscription = Subscription(wait, poke_interval=poke_interval, deadline=deadline, clock=self._clock, warn=warn)
         last: Verdict | None = None
-        looks = 0
         self._join(subscription)
         try:
             if deadline is not None:
@@ -185,23 +196,16 @@ class Watcher:
                 subscription.call.clear()
                 if subscription.failure is not None:
                     raise subscription.failure
-                try:
-                    verdict = await self._look(subscription, first=last is None)
-                    looks += 1
-                    if looks == 2 and wait.known and verdict.run and verdict.run["state"] == "queued":
-                        await self._run(lambda client: wait.warn_if_paused(client, warn))
-                except AstroError as error:
-                    if not subscription.patience.bears(error, subscription.warn_of):
-                        raise
-                    self._look_again(subscription, poke_interval)
-                else:
-                    subscription.patience.worked()
+                # A target in trouble would only keep a wait beyond its deadline.
+                in_vain = self._patience.in_trouble and subscription.is_late(self._clock())
+                verdict = None if in_vain else await self._look(subscription, first=last is None)
+                if verdict is not None:
                     if last is None or verdict.message != last.message:
                         tell(verdict.message)
                     last = verdict
                     if verdict.outcome != "pending":
                         return verdict
-                if deadline is not None and self._clock() >= deadline:
+                if subscription.is_late(self._clock()):
                     return last or Verdict("pending", f"{wait}: never seen")
                 await subscription.call.wait()
         finally:
@@ -216,23 +220,24 @@ class Watcher:
 
     async def close(self) -> None:
         """End the poll, and close the session."""
-        if self._poll is not None:
-            self._poll.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._poll
-            self._poll = None
+        under_way = [task for task in (self._timetable, self._poll) if task is not None]
+        for task in under_way:
+            task.cancel()
+        await asyncio.gather(*under_way, return_exceptions=True)
+        self._timetable = self._poll = None
         await self._hook.close()
 
     def _join(self, subscription: Subscription) -> None:
         self._subscriptions[subscription] = None
         self._intervals[subscription.poke_interval] += 1
         self._by_dag.setdefault(subscription.wait.dag_id, set()).add(subscription)
-        if self._poll is None:
-            self._poll = asyncio.create_task(self._poll_for_ever())
+        if self._timetable is None:
+            self._timetable = asyncio.create_task(self._keep_timetable())
         self._wake_before(self._clock() + subscription.poke_interval)
 
     def _leave(self, subscription: Subscription) -> None:
         del self._subscriptions[subscription]
+        self._missed.discard(subscription)
         self._intervals[subscription.poke_interval] -= 1
         self._intervals += Counter()  # drops what nobody has any more
         of_dag = self._by_dag[subscription.wait.dag_id]
@@ -243,10 +248,21 @@ class Watcher:
             self._due = [call for call in self._due if call[2] in self._subscriptions]
             heapq.heapify(self._due)
 
-    async def _look(self, subscription: Subscription, *, first: bool) -> Verdict:
-        async with self._looks:
-            verdict = await self._run(lambda client: subscription.wait.check(client, first=first))
-        self._look_again(subscription, subscription.looked(verdict))
+    async def _look(self, subscription: Subscription, *, first: bool) -> Verdict | None:
+        """Look; ``None`` where the target is in trouble that is borne, and a poll that works will call again."""
+        wait = subscription.wait
+        try:
+            async with self._looks:
+                verdict = await self._run(lambda client: wait.check(client, first=first))
+            self._look_again(subscription, subscription.looked(verdict))
+            if subscription.looks == 2 and wait.known and verdict.run and verdict.run["state"] == "queued":
+                await self._run(lambda client: wait.warn_if_paused(client, subscription.warn))
+        except AstroError as error:
+            if not subscription.patience.bears(error, subscription.warn_of):
+                raise
+            self._missed.add(subscription)
+            return None
+        subscription.patience.worked()
         return verdict
 
     async def _run(self, question: Callable[[Client], Flow[T]]) -> T:
@@ -266,34 +282,18 @@ class Watcher:
         if at < self._sleeps_until:
             self._wake.set()
 
-    async def _poll_for_ever(self) -> None:
+    async def _keep_timetable(self) -> None:
         polled = self._clock()
-        try:
-            while True:
-                next_poll = polled + min(self._intervals, default=float("inf"))
-                await self._sleep_until(min(next_poll, self._due[0][0] if self._due else next_poll))
-                now = self._clock()
-                self._call_who_is_due(now)
-                if now >= polled + min(self._intervals, default=float("inf")):
-                    polled = now
-                    await self._ask(now)
-                    self._call_in_turn()
-        except Exception as error:  # a defect of ours: nobody must be left waiting for a poll that is no more
-            self._poll = None
-            self._fail_everybody(error)
-
-    def _call_who_is_due(self, now: float) -> None:
-        while self._due and self._due[0][0] <= now:
-            at, _, subscription = heapq.heappop(self._due)
-            if at in (subscription.look_at, subscription.deadline):
-                subscription.call.set()
-
-    def _call_in_turn(self) -> None:
-        self._ticks += 1
-        if self._ticks % TICKS_PER_LOOK == 0 and self._subscriptions:
-            subscription = next(iter(self._subscriptions))
-            self._subscriptions[subscription] = self._subscriptions.pop(subscription)  # to the end of the line
-            subscription.call.set()
+        while True:
+            polling = self._poll is not None and not self._poll.done()
+            next_poll = float("inf") if polling else polled + min(self._intervals, default=float("inf"))
+            await self._sleep_until(min(next_poll, self._due[0][0] if self._due else next_poll))
+            now = self._clock()
+            self._call_who_is_due(now)
+            if not polling and now >= polled + min(self._intervals, default=float("inf")):
+                polled = now
+                self._poll = asyncio.create_task(self._poll_once(now))
+                self._poll.add_done_callback(lambda _: self._wake.set())
 
     async def _sleep_until(self, at: float) -> None:
         """Sleep; a wait that joins may be in more of a hurry."""
@@ -308,6 +308,32 @@ class Watcher:
             for future in waking:
                 future.cancel()
 
+    def _call_who_is_due(self, now: float) -> None:
+        while self._due and self._due[0][0] <= now:
+            at, _, subscription = heapq.heappop(self._due)
+            if at == subscription.deadline:
+                subscription.call.set()
+            elif at == subscription.look_at:
+                if subscription.patience.in_trouble:
+                    self._missed.add(subscription)
+                else:
+                    subscription.call.set()
+
+    async def _poll_once(self, now: float) -> None:
+        self._ticks += 1
+        in_turn = self._ticks % TICKS_PER_LOOK == 0
+        # A target in trouble is asked one thing only. Not the list each time: it may be just that which fails.
+        if not (in_turn and self._patience.in_trouble):
+            await self._ask(now)
+        if in_turn:
+            self._call_in_turn()
+
+    def _call_in_turn(self) -> None:
+        if self._subscriptions:
+            subscription = next(iter(self._subscriptions))
+            self._subscriptions[subscription] = self._subscriptions.pop(subscription)  # to the end of the line
+            subscription.call.set()
+
     async def _ask(self, now: float) -> None:
         """Ask what has finished since the last time, of runs and of tasks, as far as anybody waits for such."""
         try:
@@ -321,11 +347,10 @@ class Watcher:
                     self._call_whom_it_concerns(rows, now)
         except AstroError as error:
             await self._heed(error)
+        except Exception as error:  # a defect of ours: nobody must be left waiting for a poll that finds nothing
+            self._fail_everybody(error)
         else:
-            if self._patience.in_trouble:
-                for subscription in self._subscriptions:
-                    subscription.patience.in_trouble = False
-            self._patience.worked()
+            self._call_who_missed_a_look()
 
     async def _finished(self, waiting: list[Subscription], since: float) -> list[DagRun] | list[TaskInstance]:
         client = await self._hook.client()
@@ -337,9 +362,9 @@ class Watcher:
         else:
             due_after = min(each.due_after for each in waiting).isoformat()
             rows = await self._hook.run(client.finished_runs(dag_ids, ended_after, due_after))
-        if client.memory.lists_by_dag and not self._told_of_lists:
-            self._told_of_lists = True
-            for subscription in self._subscriptions:
+        for subscription in self._subscriptions if client.memory.lists_by_dag else ():
+            if not subscription.told_of_lists:
+                subscription.told_of_lists = True
                 subscription.warn(f"The token may not list across dags in {client.deployment}: each dag is asked for.")
         return rows
 
@@ -352,6 +377,16 @@ class Watcher:
                         subscription.call.set()
             self._called[key] = now
         self._called = {key: at for key, at in self._called.items() if at > now - 2 * OVERLAP}
+
+    def _call_who_missed_a_look(self) -> None:
+        """End the trouble of everybody, now that a poll has worked."""
+        if self._patience.in_trouble:
+            for subscription in self._subscriptions:
+                subscription.patience.in_trouble = False
+        self._patience.worked()
+        for subscription in self._missed:
+            subscription.call.set()
+        self._missed.clear()
 
     async def _heed(self, error: AstroError) -> None:
         """Survive the target's trouble, as far as it can be borne; else it is the trouble of everybody."""

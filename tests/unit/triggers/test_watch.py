@@ -27,12 +27,13 @@ if TYPE_CHECKING:
     from astro_provider.api.exchange import Request
     from astro_provider.api.waits import Verdict
     from astro_provider.connection import Deployment
-    from tests.unit.target import Said
+    from tests.unit.target import Answer, Said, Seen
     from tests.unit.tasks import Clock
 
 INTERVAL = 5.0
 RUNS = "dags/~/dagRuns/list"
 TASKS = "dags/~/dagRuns/~/taskInstances/list"
+READ_TIMEOUT = 60.0
 
 
 class Target(Played):
@@ -44,6 +45,15 @@ class Target(Played):
         self.connected = 0
         self.most_connected = 0
         self.refused = 0
+        self.hanging: set[str] = set()
+        """Paths whose requests get no answer."""
+        self.down = False
+
+    def answer(self, seen: Seen) -> Answer:
+        if self.down:
+            self.seen.append(seen)
+            return says(self.answers.error(500, "down"), 500)
+        return super().answer(seen)
 
     def carry(self, request: Request) -> Response:
         if request.headers["Authorization"].removeprefix("Bearer ") not in self.tokens:
@@ -77,8 +87,9 @@ class Target(Played):
 class Carrier:
     """Carries requests to a target in memory; what the hook's own carrier does over a session."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, clock: Clock) -> None:
         self._target = target
+        self._clock = clock
         self._open = False
 
     async def send(self, request: Request) -> Response:
@@ -87,6 +98,9 @@ class Carrier:
             self._target.connected += 1
             self._target.most_connected = max(self._target.most_connected, self._target.connected)
         await asyncio.sleep(0)
+        if any(request.url.endswith(self._target.api(path)) for path in self._target.hanging):
+            await self._clock.sleep_async(READ_TIMEOUT)
+            raise TransportError("did not answer")
         return self._target.carry(request)
 
     async def close(self) -> None:
@@ -154,12 +168,12 @@ def generation(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def played(generation: str, connect: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> Target:
+def played(generation: str, clock: Clock, connect: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> Target:
     target = Target(generation)
     connect(target.url, password=TOKEN)
 
     def carrier(deployment: Deployment) -> Carrier:
-        return Carrier(target)
+        return Carrier(target, clock)
 
     monkeypatch.setattr(astro_async, "AsyncCarrier", carrier)
     monkeypatch.setattr(watch, "_watchers", {})
@@ -168,12 +182,12 @@ def played(generation: str, connect: Callable[..., None], monkeypatch: pytest.Mo
 
 @pytest.fixture
 def either(generation: str, clock: Clock, connect: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> Target:
-    return played(generation, connect, monkeypatch)
+    return played(generation, clock, connect, monkeypatch)
 
 
 @pytest.fixture
 def target(clock: Clock, connect: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> Target:  # type: ignore[misc]
-    return played("v2", connect, monkeypatch)
+    return played("v2", clock, connect, monkeypatch)
 
 
 @pytest.fixture
@@ -405,6 +419,33 @@ async def test_it_gives_up_at_its_deadline(target: Target, clock: Clock, waits: 
     assert waiting.outcome == "pending"
 
 
+@pytest.mark.parametrize("hanging", [RUNS, TASKS])
+async def test_a_list_that_does_not_come_keeps_nobody_waiting(
+    target: Target, clock: Clock, waits: Waits, hanging: str
+) -> None:
+    for name in ("theirs", "other"):
+        target.has_run(name, "queued", end_date=None)
+    target.has_task("load", "running", run_id="other", end_date=None)
+    waits("other", task_ids=["load"])
+    late, ended = waits("other", deadline=NOW.timestamp() + 23), waits("other")
+    begins = waits(wanted=Wanted(("running",)))
+    target.hanging = {hanging}
+    await clock.sleep_async(INTERVAL + 1)
+    target.ends("theirs", "running")
+    await clock.sleep_async(INTERVAL)
+    assert (begins.outcome, late.outcome) == ("success", None)
+    await clock.sleep_async(12.1)
+    assert late.outcome == "pending"
+    # The next one is asked when that one has failed, and brings what ended meanwhile.
+    target.hanging.clear()
+    target.ends("other")
+    target.forget()
+    await clock.sleep_async(READ_TIMEOUT - 24)
+    assert (target.lists(), ended.outcome) == (0, None)
+    await clock.sleep_async(TICKS_PER_LOOK * INTERVAL + 1)
+    assert ended.outcome == "success"
+
+
 # Who comes and goes.
 
 
@@ -424,8 +465,9 @@ async def test_who_has_left_costs_nothing_more(target: Target, clock: Clock, wai
     assert (stays.outcome, target.asked) == (None, [f"POST {target.api(RUNS)}"])
 
 
+@pytest.mark.parametrize("hanging", [set(), {RUNS}], ids=["between polls", "in a poll"])
 async def test_the_last_one_out_ends_the_poll_and_a_new_one_starts_anew(
-    target: Target, clock: Clock, waits: Waits
+    target: Target, clock: Clock, waits: Waits, hanging: set[str]
 ) -> None:
     target.has_run("theirs", "running", end_date=None)
     before = asyncio.all_tasks()
@@ -433,7 +475,8 @@ async def test_the_last_one_out_ends_the_poll_and_a_new_one_starts_anew(
     await clock.sleep_async(1)
     assert (target.connected, len(watch._watchers)) == (1, 1)
     first.task.cancel()
-    await clock.sleep_async(1)
+    target.hanging = hanging
+    await clock.sleep_async(INTERVAL)
     assert (target.connected, len(watch._watchers)) == (1, 1)
     second.task.cancel()
     await asyncio.wait([second.task])
@@ -443,6 +486,7 @@ async def test_the_last_one_out_ends_the_poll_and_a_new_one_starts_anew(
     assert target.seen == []
     assert {task for task in asyncio.all_tasks() - before if task is not clock._going_on} == set()
 
+    target.hanging = set()
     again = waits()
     await clock.sleep_async(1)
     target.ends("theirs")
@@ -559,14 +603,97 @@ async def test_trouble_that_a_look_noticed_first_is_told_once_too(target: Target
     await clock.sleep_async(INTERVAL / 2 + 1)
     for outage in (1, 2):
         target.on("GET", "dags/d/dagRuns/theirs", says({}, 500))
-        await clock.sleep_async(INTERVAL / 2)
-        assert len(waiting.warned) == outage
-        target.on("POST", RUNS, says({}, 500))
-        await clock.sleep_async(INTERVAL / 2)
-        assert [len(each.warned) for each in (waiting, other)] == [outage, outage]
-        # One poll is answered again, and the other one does not look by itself meanwhile.
-        target._said.clear()
         await clock.sleep_async(INTERVAL)
+        assert (len(waiting.warned), other.warned) == (outage, other.warned[: outage - 1])
+        target.on("POST", RUNS, says({}, 500))
+        await clock.sleep_async(INTERVAL)
+        assert [len(each.warned) for each in (waiting, other)] == [outage, outage]
+        target._said.clear()
+        await clock.sleep_async(TICKS_PER_LOOK * INTERVAL)
+
+
+async def test_a_target_in_trouble_is_asked_one_thing_per_interval(either: Target, clock: Clock, waits: Waits) -> None:
+    names = [f"run-{each}" for each in range(1000)]
+    for name in (*names, "begins", "late", "old"):
+        either.has_run(name, "running" if name != "begins" else "queued", end_date=None)
+    waiting = [waits(name) for name in names]
+    either.has_run("queued", "queued", end_date=None)
+    waits("queued", known=True)
+    waiting += [waits("begins", wanted=Wanted(("running",))), waits("late", deadline=NOW.timestamp() + 60.5)]
+    await clock.sleep_async(3 * INTERVAL + 1)
+    either.down = True
+    await clock.sleep_async(2 * INTERVAL)
+    either.forget()
+    await clock.sleep_async(20 * INTERVAL)
+    assert (either.lists(), len(either.seen)) == (20 - 20 / TICKS_PER_LOOK, 20)
+    assert waiting.pop().outcome == "pending"
+
+    # Who joins looks once.
+    either.ends("old")
+    joined = [waits("old", known=True), waits("old", known=True, settle=OVERLAP)]
+    await clock.sleep_async(20 * INTERVAL)
+    assert len(either.seen) == 40 + 2
+    assert [len(each.warned) for each in (*waiting, *joined)] == [1] * 1003
+
+    either.down = False
+    either.ends("begins", "running")
+    for name in names[500:]:
+        either.ends(name)
+    either.forget()
+    await clock.sleep_async(TICKS_PER_LOOK * INTERVAL)
+    assert [each.outcome for each in (*waiting, *joined)] == [None] * 500 + ["success"] * 503
+    # Nor is everybody looked at for that: who had been looked at in turn is, once more.
+    assert either.looks() <= 503 + 40 / TICKS_PER_LOOK + 5
+    await clock.sleep_async(1)
+    either.forget()
+    await clock.sleep_async(10 * INTERVAL)
+    assert either.looks() - either.looks("queued") == 10 / TICKS_PER_LOOK
+
+
+async def test_a_look_that_failed_is_made_again_when_a_poll_has_worked(
+    target: Target, clock: Clock, waits: Waits
+) -> None:
+    for name in [f"run-{each}" for each in range(100)]:
+        target.has_run(name, "running", end_date=None)
+        waits(name)
+    await clock.sleep_async(1)
+    # One that no list will bring.
+    target.has_run("theirs", "success")
+    target.on("GET", "dags/d/dagRuns/theirs", says({}, 500))
+    waiting = waits(known=True)
+    await clock.sleep_async(10 * INTERVAL)
+    assert (target.looks("theirs"), waiting.outcome) == (11, None)
+    target._said.clear()
+    await clock.sleep_async(INTERVAL)
+    assert (waiting.outcome, len(waiting.warned)) == ("success", 1)
+
+
+async def test_lists_that_never_come_lose_nobody(either: Target, clock: Clock, waits: Waits) -> None:
+    either.on("POST", RUNS, says(either.answers.error(500, "too slow"), 500))
+    names = [f"run-{each}" for each in range(5)]
+    for name in names:
+        either.has_run(name, "running", end_date=None)
+    waiting = [waits(name) for name in names]
+    await clock.sleep_async(1)
+    for name in names:
+        either.ends(name)
+    await clock.sleep_async(5 * TICKS_PER_LOOK * INTERVAL)
+    assert [each.outcome for each in waiting] == ["success"] * 5
+
+
+async def test_lists_of_tasks_that_do_not_come_are_not_the_trouble_of_runs(
+    target: Target, clock: Clock, waits: Waits
+) -> None:
+    target.on("POST", TASKS, says({}, 500))
+    others = [f"run-{each}" for each in range(20)]
+    for name in (*others, "theirs"):
+        target.has_run(name, "running", end_date=None)
+        waits(name, task_ids=["load"])
+    waiting = waits()
+    await clock.sleep_async(3 * INTERVAL + 1)
+    target.ends("theirs")
+    await clock.sleep_async(TICKS_PER_LOOK * INTERVAL)
+    assert waiting.outcome == "success"
 
 
 async def test_a_poll_that_fails_before_any_look_ends_no_wait(target: Target, clock: Clock, waits: Waits) -> None:
@@ -586,7 +713,7 @@ async def test_being_refused_for_long_is_the_end_of_everybody(target: Target, cl
     target.tokens.clear()
     await clock.sleep_async(PATIENCE - 1)
     assert [(each.outcome, len(each.warned)) for each in waiting] == [(None, 1)] * 2
-    await clock.sleep_async(2 * INTERVAL)
+    await clock.sleep_async((TICKS_PER_LOOK + 1) * INTERVAL)
     for each in waiting:
         with pytest.raises(AccessDeniedError, match="401"):
             each.task.result()
@@ -645,6 +772,9 @@ async def test_where_lists_across_dags_are_refused_each_dag_is_asked_for(
     for waiting in (here, there):
         (warned,) = waiting.warned
         assert "may not list across dags" in warned
+    late = waits("of-d")
+    await clock.sleep_async(2 * INTERVAL)
+    assert [len(each.warned) for each in (here, there, late)] == [1, 1, 1]
     either.ends("of-other", dag_id="other")
     await clock.sleep_async(INTERVAL)
     assert (here.outcome, there.outcome) == (None, "success")
