@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Any, cast
 from airflow.providers.common.compat.sdk import BaseSensorOperator
 from airflow.providers.common.compat.sdk import conf as airflow_conf
 
+from astro_provider.api.dates import iso
 from astro_provider.api.errors import AstroError, DagRunFailedError
 from astro_provider.api.states import DAG_RUN_STATES, checked_states
 from astro_provider.links import XCOM_URL, RemoteDagRunLink
+from astro_provider.sensors import fields
+from astro_provider.sensors.start import BACKSTOP, OfTask, needs_worker, start_trigger_args, starts_in_triggerer
 from astro_provider.task_errors import final_errors
 
 if TYPE_CHECKING:
@@ -21,9 +24,6 @@ if TYPE_CHECKING:
 
     from astro_provider.api.waits import Patience, RunWait, Verdict
     from astro_provider.hooks.astro import AstroHook
-
-_BACKSTOP = timedelta(minutes=5)
-"""How much later than the sensor's own timeout Airflow ends the deferral, should the trigger be stuck."""
 
 
 class AstroDagRunSensor(BaseSensorOperator):
@@ -35,6 +35,14 @@ class AstroDagRunSensor(BaseSensorOperator):
     A run that is not there yet is waited for, never taken for success.
 
     The link to the run is pushed as XCom ``remote_dag_run_url``, behind the extra link "Remote dag run".
+
+    Deferrable and on Airflow 3.3 and up, it starts in the triggerer and ends there: no worker is occupied, and neither
+    a pool nor ``max_active_tasks`` counts it. It starts on a worker, as on older Airflow, where that is needed: when it
+    is mapped; with ``execution_date_fn``, ``on_execute_callback``, ``pre_execute``, ``retry_policy`` or ``inlets``;
+    when a template names more than ``dag_run``, ``run_id``, ``params``, ``macros`` and the dates (an XCom, a Variable,
+    a macro of the DAG's own); in a subclass that overrides ``execute`` or ``poke``. It ends on one from its second try
+    on, and where it must do more than end: call a callback, send an email, tell of ``outlets``, stop a DAG with
+    ``fail_fast``, or fail in spite of ``retries`` that are left.
 
     :param external_dag_id: the dag in the target (templated)
     :param http_conn_id: id of an Airflow connection of type ``astro`` or ``http`` (templated)
@@ -50,11 +58,18 @@ class AstroDagRunSensor(BaseSensorOperator):
     :param check_existence: fail when the dag is not there, rather than wait for it
     :param deferrable: whether to wait in the triggerer, by default ``[operators] default_deferrable``
     :param poke_interval: seconds between two looks, 5 by default
+    :param start_from_trigger: whether a deferrable sensor may start in the triggerer (see above), by default ``True``
     """
 
-    template_fields: Sequence[str] = ("external_dag_id", "http_conn_id", "external_run_id", "logical_date")
+    run_fields: Sequence[str] = ("external_dag_id", "http_conn_id", "external_run_id", "logical_date")
+    """The fields that say what is waited for."""
+
+    template_fields: Sequence[str] = run_fields
     operator_extra_links = (RemoteDagRunLink(),)
     ui_color = "#dbe9ff"
+    start_from_trigger = OfTask(starts_in_triggerer, of_class=False)
+    start_trigger_args = OfTask(start_trigger_args, of_class=None)
+    may_start_from_trigger = False  # until all else is known
     _states: tuple[str, ...] = DAG_RUN_STATES
     _default_failed_states: tuple[str, ...] = ("failed",)
 
@@ -74,6 +89,7 @@ class AstroDagRunSensor(BaseSensorOperator):
         check_existence: bool = False,
         deferrable: bool = airflow_conf.getboolean("operators", "default_deferrable", fallback=False),
         poke_interval: float | timedelta = 5,
+        start_from_trigger: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(poke_interval=poke_interval, **kwargs)
@@ -99,6 +115,7 @@ class AstroDagRunSensor(BaseSensorOperator):
         self.check_existence = check_existence
         self.deferrable = deferrable
         self._check_parameters()
+        self.may_start_from_trigger = start_from_trigger
         self._patience: Patience | None = None
         self._last: Verdict | None = None
         self._opened: AstroHook | None = None
@@ -189,27 +206,19 @@ class AstroDagRunSensor(BaseSensorOperator):
 
     def _logical_dates(self, context: Context) -> list[str]:
         """Work out the logical dates of the runs to wait for; none where they are named otherwise."""
-        from astro_provider.api.dates import iso
-
-        if self.external_run_id in ("", "None"):
-            raise ValueError(f"external_run_id was rendered to {self.external_run_id!r}: it names no run")
-        if self.external_run_id or self.latest:
-            return []
-        if (date := iso("logical_date", self.logical_date)) is not None:
-            return [date]
-        own = context.get("logical_date")
-        if own is None and self.execution_date_fn is None:
-            raise ValueError(
-                "This task's run has no logical date, so there is none to wait for: "
-                "give external_run_id or logical_date, or choose latest=True"
+        own = cast("datetime | None", context.get("logical_date"))
+        if self.execution_date_fn is None:
+            return fields.logical_dates(
+                external_run_id=self.external_run_id,
+                latest=self.latest,
+                logical_date=self.logical_date,
+                execution_delta=self.execution_delta or timedelta(),
+                own=own,
             )
-        if self.execution_date_fn is not None:
-            from airflow.providers.common.compat.sdk import determine_kwargs
+        from airflow.providers.common.compat.sdk import determine_kwargs
 
-            found = self.execution_date_fn(own, **determine_kwargs(self.execution_date_fn, [own], context))
-            dates = found if isinstance(found, (list, tuple, set)) else [found]
-        else:
-            dates = [cast("datetime", own) - (self.execution_delta or timedelta())]
+        found = self.execution_date_fn(own, **determine_kwargs(self.execution_date_fn, [own], context))
+        dates = found if isinstance(found, (list, tuple, set)) else [found]
         written = [date for each in dates if (date := iso("execution_date_fn", each)) is not None]
         if not written:
             raise ValueError("execution_date_fn returned no logical date, so there is no run to wait for")
@@ -218,6 +227,8 @@ class AstroDagRunSensor(BaseSensorOperator):
     def _defer(self, context: Context) -> None:
         from astro_provider.triggers.dag_run import AstroDagRunTrigger
 
+        if (reason := needs_worker(self)) and self.may_start_from_trigger:
+            self.log.info("Starts on a worker, not in the triggerer, for the sake of: %s", reason)
         wait = self._wait(context)
         self.defer(
             trigger=AstroDagRunTrigger(
@@ -236,7 +247,7 @@ class AstroDagRunSensor(BaseSensorOperator):
                 deadline=time.time() + self.timeout,
             ),
             method_name="execute_complete",
-            timeout=timedelta(seconds=self.timeout) + _BACKSTOP,
+            timeout=timedelta(seconds=self.timeout) + BACKSTOP,
         )
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> None:
@@ -252,9 +263,7 @@ class AstroDagRunSensor(BaseSensorOperator):
         message = event["message"]
         self.log.info("%s", message)
         if event["outcome"] == "timeout":
-            self._give_up(
-                AirflowSensorTimeout(f"Not over after {self.timeout:g} seconds (timeout). Last seen: {message}")
-            )
+            self._give_up(AirflowSensorTimeout(fields.timed_out(self.timeout, message)))
         if event["outcome"] == "error" and event["retryable"] and not getattr(self, "never_fail", False):
             raise DagRunFailedError(message)  # as on a worker: soft_fail is for an outcome, and this is none
         if event["outcome"] == "error":
@@ -279,7 +288,7 @@ class AstroDagRunSensor(BaseSensorOperator):
 
         for option in ("soft_fail", "never_fail"):
             if getattr(self, option, False):
-                raise AirflowSkipException(f"Skipped, as {option} is set: {error}") from error
+                raise AirflowSkipException(fields.skipped_instead(option, str(error))) from error
         if getattr(self, "silent_fail", False):  # is for looks that fail, and would take this for one
             raise AirflowFailException(str(error)) from error
         raise error

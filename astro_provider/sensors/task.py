@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from astro_provider.api.states import TASK_STATES
+from astro_provider.sensors import fields
 from astro_provider.sensors.dag_run import AstroDagRunSensor
 
 if TYPE_CHECKING:
@@ -33,12 +34,16 @@ class AstroTaskSensor(AstroDagRunSensor):
     :param check_existence: fail when the dag, a task or the group is not there, rather than wait for it
     """
 
-    template_fields: Sequence[str] = (
-        *AstroDagRunSensor.template_fields,
+    run_fields: Sequence[str] = (
+        *AstroDagRunSensor.run_fields,
         "external_task_id",
         "external_task_ids",
         "external_task_group_id",
     )
+    template_fields: Sequence[str] = run_fields
+    external_task_id: str | None = None
+    external_task_ids: Sequence[str] | None = None
+    external_task_group_id: str | None = None
     _states = TASK_STATES
     _default_failed_states = ("failed", "upstream_failed")
 
@@ -61,15 +66,5 @@ class AstroTaskSensor(AstroDagRunSensor):
             raise ValueError(f"external_task_ids must be a list of task ids, not the text {external_task_ids!r}")
 
     def _wait(self, context: Context) -> RunWait:
-        """Check again what was given: a template may have come to nothing."""
-        ids, group_id = self.external_task_ids, self.external_task_group_id
-        if isinstance(ids, str):
-            raise ValueError(f"external_task_ids must be a list of task ids, not the text {ids!r}")
-        task_ids = [self.external_task_id] if self.external_task_id is not None else list(ids or ())
-        named = [group_id] if group_id is not None else task_ids
-        if not named or any(name in (None, "", "None") for name in named):
-            raise ValueError(
-                "external_task_id, external_task_ids or external_task_group_id names no task: "
-                f"it was rendered to {named!r}"
-            )
+        task_ids, group_id = fields.tasks(self.external_task_id, self.external_task_ids, self.external_task_group_id)
         return replace(super()._wait(context), task_ids=task_ids, group_id=group_id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
@@ -14,9 +15,10 @@ from astro_provider.task_state import ended_by_user
 from astro_provider.triggers.watch import watching
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from astro_provider.api.waits import Verdict
+    from astro_provider.triggers.sensor import AstroSensorTrigger
 
 
 SETTLING = 10.0
@@ -27,6 +29,7 @@ five seconds after (measured on 3.3.2, where three of ten do).
 """
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class AstroDagRunTrigger(BaseTrigger):
     """
     Waits in the triggerer until dag runs, or tasks of them, are in a state that ends the wait.
@@ -51,41 +54,24 @@ class AstroDagRunTrigger(BaseTrigger):
         ``external_run_id``) too
     """
 
-    def __init__(
-        self,
-        *,
-        http_conn_id: str,
-        external_dag_id: str,
-        external_run_id: str | None = None,
-        logical_dates: Sequence[str] = (),
-        latest: bool = False,
-        external_task_ids: Sequence[str] = (),
-        external_task_group_id: str | None = None,
-        allowed_states: Sequence[str] = ("success",),
-        failed_states: Sequence[str] = ("failed",),
-        skipped_states: Sequence[str] = (),
-        check_existence: bool = False,
-        known: bool = False,
-        poke_interval: float = 5,
-        deadline: float | None = None,
-        cancel_on_kill: bool = False,
-    ) -> None:
+    http_conn_id: str
+    external_dag_id: str
+    external_run_id: str | None = None
+    logical_dates: Sequence[str] = ()
+    latest: bool = False
+    external_task_ids: Sequence[str] = ()
+    external_task_group_id: str | None = None
+    allowed_states: Sequence[str] = ("success",)
+    failed_states: Sequence[str] = ("failed",)
+    skipped_states: Sequence[str] = ()
+    check_existence: bool = False
+    known: bool = False
+    poke_interval: float = 5
+    deadline: float | None = None
+    cancel_on_kill: bool = False
+
+    def __post_init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Airflow's has no types
-        self.http_conn_id = http_conn_id
-        self.external_dag_id = external_dag_id
-        self.external_run_id = external_run_id
-        self.logical_dates = logical_dates
-        self.latest = latest
-        self.external_task_ids = external_task_ids
-        self.external_task_group_id = external_task_group_id
-        self.allowed_states = allowed_states
-        self.failed_states = failed_states
-        self.skipped_states = skipped_states
-        self.check_existence = check_existence
-        self.known = known
-        self.poke_interval = poke_interval
-        self.deadline = deadline
-        self.cancel_on_kill = cancel_on_kill
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """
@@ -93,23 +79,7 @@ class AstroDagRunTrigger(BaseTrigger):
 
         :return: class path, and the keyword arguments of the class
         """
-        return f"{type(self).__module__}.{type(self).__qualname__}", {
-            "http_conn_id": self.http_conn_id,
-            "external_dag_id": self.external_dag_id,
-            "external_run_id": self.external_run_id,
-            "logical_dates": list(self.logical_dates),
-            "latest": self.latest,
-            "external_task_ids": list(self.external_task_ids),
-            "external_task_group_id": self.external_task_group_id,
-            "allowed_states": list(self.allowed_states),
-            "failed_states": list(self.failed_states),
-            "skipped_states": list(self.skipped_states),
-            "check_existence": self.check_existence,
-            "known": self.known,
-            "poke_interval": self.poke_interval,
-            "deadline": self.deadline,
-            "cancel_on_kill": self.cancel_on_kill,
-        }
+        return serialized(self)
 
     @property
     def wait(self) -> RunWait:
@@ -133,27 +103,22 @@ class AstroDagRunTrigger(BaseTrigger):
         Never raises for trouble of the target: a trigger that raises tells the task nothing.
         """
         try:
-            yield TriggerEvent(await self._event())
+            yield TriggerEvent(
+                await waited(
+                    self.wait,
+                    self.http_conn_id,
+                    poke_interval=self.poke_interval,
+                    deadline=self.deadline,
+                    settle=max(SETTLING, self.poke_interval),
+                    tell=lambda verdict: self.log.info("%s", verdict.message),
+                    warn=self.log.warning,
+                )
+            )
         except asyncio.CancelledError:
             # Airflow 3.3 and up call on_kill instead.
             if self.cancel_on_kill and not hasattr(BaseTrigger, "on_kill"):
                 await self._cancel_if_ended_by_user()
             raise
-
-    async def _event(self) -> dict[str, Any]:
-        try:
-            async with watching(self.http_conn_id) as watcher:
-                verdict = await watcher.wait(
-                    self.wait,
-                    poke_interval=self.poke_interval,
-                    deadline=self.deadline,
-                    tell=self.log.info,
-                    warn=self.log.warning,
-                    settle=max(SETTLING, self.poke_interval),
-                )
-        except AstroError as error:
-            return {"outcome": "error", "message": str(error), "retryable": error.retryable, "run": None, "url": None}
-        return event_of(verdict)
 
     async def on_kill(self) -> None:
         """Cancel the remote run, as a user ends the waiting task (called by Airflow 3.3 and up)."""
@@ -177,6 +142,38 @@ class AstroDagRunTrigger(BaseTrigger):
             self.log.info("Cancelled dag run %s of dag %s", self.external_run_id, self.external_dag_id)
 
 
+async def waited(
+    wait: RunWait,
+    http_conn_id: str,
+    *,
+    poke_interval: float,
+    deadline: float | None,
+    settle: float,
+    tell: Callable[[Verdict], None],
+    warn: Callable[[str], None],
+) -> dict[str, Any]:
+    """
+    Wait, and tell what came of it.
+
+    :param wait: what is waited for
+    :param http_conn_id: id of an Airflow connection of type ``astro`` or ``http``
+    :param poke_interval: seconds between two looks
+    :param deadline: when to give up, in seconds since the epoch; ``None`` never
+    :param settle: seconds before the first look
+    :param tell: told of every change before it is over
+    :param warn: told of trouble that is survived
+    :return: see :func:`event_of`; trouble that is not survived is an ``error``
+    """
+    try:
+        async with watching(http_conn_id) as watcher:
+            verdict = await watcher.wait(
+                wait, poke_interval=poke_interval, deadline=deadline, tell=tell, warn=warn, settle=settle
+            )
+    except AstroError as error:
+        return error_event(str(error), retryable=error.retryable)
+    return event_of(verdict)
+
+
 def event_of(verdict: Verdict) -> dict[str, Any]:
     """
     Write a verdict as the payload of an event.
@@ -187,3 +184,17 @@ def event_of(verdict: Verdict) -> dict[str, Any]:
     """
     outcome = "timeout" if verdict.outcome == "pending" else verdict.outcome
     return {"outcome": outcome, "message": verdict.message, "run": verdict.run, "url": verdict.url}
+
+
+def error_event(message: str, *, retryable: bool) -> dict[str, Any]:
+    """Write what ended a wait without a verdict as the payload of an event."""
+    return {"outcome": "error", "message": message, "retryable": retryable, "run": None, "url": None}
+
+
+def serialized(trigger: AstroDagRunTrigger | AstroSensorTrigger) -> tuple[str, dict[str, Any]]:
+    """Write a trigger as its class path and the keyword arguments of the class."""
+    kwargs = {field.name: getattr(trigger, field.name) for field in fields(trigger)}
+    return (
+        f"{type(trigger).__module__}.{type(trigger).__qualname__}",
+        {name: list(value) if isinstance(value, tuple) else value for name, value in kwargs.items()},
+    )

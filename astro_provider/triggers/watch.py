@@ -166,7 +166,7 @@ class Watcher:
         *,
         poke_interval: float,
         deadline: float | None,
-        tell: Callable[[str], None],
+        tell: Callable[[Verdict], None],
         warn: Callable[[str], None],
         settle: float = 0,
     ) -> Verdict:
@@ -176,7 +176,7 @@ class Watcher:
         :param wait: what is waited for
         :param poke_interval: seconds within which to learn that it is over
         :param deadline: when to give up, in seconds since the epoch; ``None`` never
-        :param tell: told of every change that is seen
+        :param tell: told of every change that is seen before it is over
         :param warn: told when trouble begins that is survived (see ``Patience``), and of what keeps a run queued
         :param settle: seconds before the first look, whatever is heard by then; 0 looks at once, as it may be over
             already
@@ -200,11 +200,11 @@ class Watcher:
                 in_vain = self._patience.in_trouble and subscription.is_late(self._clock())
                 verdict = None if in_vain else await self._look(subscription, first=last is None)
                 if verdict is not None:
-                    if last is None or verdict.message != last.message:
-                        tell(verdict.message)
-                    last = verdict
                     if verdict.outcome != "pending":
                         return verdict
+                    if last is None or verdict.message != last.message:
+                        tell(verdict)
+                    last = verdict
                 if subscription.is_late(self._clock()):
                     return last or Verdict("pending", f"{wait}: never seen")
                 await subscription.call.wait()

@@ -149,7 +149,7 @@ class Waits:
                     RunWait(dag_id, wanted, run_id=run_id, **what),
                     poke_interval=poke_interval,
                     deadline=deadline,
-                    tell=told.append,
+                    tell=lambda verdict: told.append(verdict.message),
                     warn=warned.append,
                     settle=settle,
                 )

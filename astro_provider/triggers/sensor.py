@@ -1,0 +1,210 @@
+"""The trigger that is a sensor's whole life where the sensor starts in the triggerer (Airflow 3.3 and up)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, cast
+
+from airflow.triggers.base import BaseTrigger, TaskFailedEvent, TaskSkippedEvent, TaskSuccessEvent, TriggerEvent
+
+from astro_provider.api.waits import RunWait, Wanted
+from astro_provider.links import XCOM_URL
+from astro_provider.sensors import fields
+from astro_provider.triggers.dag_run import error_event, serialized, waited
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping, Sequence
+    from datetime import datetime
+
+    import jinja2
+    from airflow.sdk import Context
+    from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+
+    from astro_provider.api.waits import Verdict
+
+RESTARTED = 60.0
+"""Seconds after its start when a wait that begins is taken for one that a restarted triggerer goes on with."""
+
+_ENDS = {"success": TaskSuccessEvent, "skipped": TaskSkippedEvent, "failed": TaskFailedEvent}
+_LEVELS = {"success": logging.INFO, "skipped": logging.INFO, "failed": logging.ERROR}
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class AstroSensorTrigger(BaseTrigger):
+    """
+    Renders what the sensor was given, waits, and ends the task.
+
+    What it cannot end as the sensor would, it has a worker end, by an event as of ``AstroDagRunTrigger``.
+
+    :param http_conn_id: id of an Airflow connection of type ``astro`` or ``http`` (templated)
+    :param external_dag_id: the dag in the target (templated)
+    :param external_run_id: the run (templated), or
+    :param logical_date: its logical date (ISO 8601; templated), by default the task's own, or
+    :param latest: the newest run
+    :param execution_delta: how much earlier than the task's own logical date that of the run is, in seconds
+    :param external_task_id: a task of the run (templated), or
+    :param external_task_ids: several (templated), or
+    :param external_task_group_id: a task group (templated); none of them waits for the run itself
+    :param allowed_states: states that end the wait well
+    :param failed_states: states that fail it
+    :param skipped_states: states that skip it
+    :param check_existence: whether a dag, task or group that is not there ends the wait
+    :param poke_interval: seconds between two looks
+    :param timeout: seconds that the sensor may take
+    :param airflow_timeout: seconds after which Airflow itself ends the deferral
+    :param soft_fail: whether the sensor has it, for what is said of a failure
+    :param ends: what the outcomes make of the task at its first try, see
+        :func:`astro_provider.sensors.start.endings`
+    """
+
+    http_conn_id: str
+    external_dag_id: str
+    external_run_id: str | None = None
+    logical_date: str | None = None
+    latest: bool = False
+    execution_delta: float = 0
+    external_task_id: str | None = None
+    external_task_ids: Sequence[str] | None = None
+    external_task_group_id: str | None = None
+    allowed_states: Sequence[str]
+    failed_states: Sequence[str]
+    skipped_states: Sequence[str]
+    check_existence: bool
+    poke_interval: float
+    timeout: float
+    airflow_timeout: float
+    soft_fail: bool
+    ends: Mapping[str, str]
+
+    def __post_init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # Airflow's has no types
+        self.timeout_after: datetime | None = None  # the triggerer sets it
+        self._own_logical_date: datetime | None = None
+        self._unrendered: str | None = None
+        self._linking: asyncio.Task[None] | None = None
+        self._linked: str | None = None
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """
+        Say how to make this trigger again.
+
+        :return: class path, and the keyword arguments of the class
+        """
+        return serialized(self)
+
+    def render_template_fields(self, context: Context, jinja_env: jinja2.Environment | None = None) -> None:
+        """
+        Render the templates, as strictly as a worker does.
+
+        :param context: that of the task
+        :param jinja_env: by default Airflow's
+        """
+        from jinja2 import StrictUndefined
+
+        self._own_logical_date = context.get("logical_date")
+        environment = jinja_env or self.get_template_env()
+        environment.undefined = StrictUndefined
+        try:
+            super().render_template_fields(context, environment)
+        except Exception as error:  # raised here, it would reach the task as a traceback from the triggerer
+            self._unrendered = f"A template could not be rendered: {type(error).__name__}: {error}"
+
+    @property
+    def wait(self) -> RunWait:
+        """
+        What is waited for.
+
+        :raise ValueError: what was rendered names no run, or no task
+        """
+        dates = fields.logical_dates(
+            external_run_id=self.external_run_id,
+            latest=self.latest,
+            logical_date=self.logical_date,
+            execution_delta=timedelta(seconds=self.execution_delta),
+            own=self._own_logical_date,
+        )
+        of_tasks = (self.external_task_id, self.external_task_ids, self.external_task_group_id)
+        task_ids, group_id = fields.tasks(*of_tasks) if of_tasks != (None, None, None) else ((), None)
+        return RunWait(
+            dag_id=self.external_dag_id,
+            wanted=Wanted(self.allowed_states, self.failed_states, self.skipped_states),
+            run_id=self.external_run_id,
+            logical_dates=dates,
+            latest=self.latest,
+            task_ids=task_ids,
+            group_id=group_id,
+            check_existence=self.check_existence,
+        )
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """
+        Wait, then yield the one event.
+
+        Never raises for trouble of the target: a trigger that raises tells the task nothing.
+        """
+        event = await self._event()
+        await self._link_to(event["url"])
+        yield self._ended(event)
+
+    async def _event(self) -> dict[str, Any]:
+        if self._unrendered is not None:
+            return error_event(self._unrendered, retryable=True)
+        try:
+            wait = self.wait
+        except ValueError as error:
+            return error_event(str(error), retryable=False)
+        started = self._started
+        return await waited(
+            wait,
+            self.http_conn_id,
+            poke_interval=self.poke_interval,
+            deadline=started + self.timeout,
+            # A wait that a restarted triggerer goes on with has been answered before, and bears trouble from then on.
+            settle=self.poke_interval if time.time() - started > RESTARTED else 0,
+            tell=self._tell,
+            warn=self.log.warning,
+        )
+
+    @property
+    def _started(self) -> float:
+        """When the task was started, in seconds since the epoch; a restarted triggerer is told nothing else of it."""
+        assert self.timeout_after is not None, "the triggerer has not set it"
+        return self.timeout_after.timestamp() - self.airflow_timeout
+
+    def _tell(self, verdict: Verdict) -> None:
+        self.log.info("%s", verdict.message)
+        if self._linking is None and verdict.url:
+            self._linking = asyncio.create_task(self._push_link(verdict.url))
+
+    async def _link_to(self, url: str | None) -> None:
+        """Push the link to the run at the end, unless that has been done while it was waited for."""
+        if self._linking is not None:
+            await self._linking
+        if url and url != self._linked:
+            await self._push_link(url)
+
+    async def _push_link(self, url: str) -> None:
+        from airflow.sdk.execution_time.xcom import XCom
+
+        ti = cast("RuntimeTaskInstance", self.task_instance)
+        where = {"dag_id": ti.dag_id, "run_id": ti.run_id, "task_id": ti.task_id, "map_index": ti.map_index}
+        await XCom.aset(XCOM_URL, url, **where)
+        self._linked = url
+
+    def _ended(self, event: dict[str, Any]) -> TriggerEvent:
+        """End the task where that can be done here; else have a worker do it."""
+        outcome = "retryable error" if event.get("retryable") else event["outcome"]
+        end = self.ends.get(outcome)
+        if end is None or cast("RuntimeTaskInstance", self.task_instance).try_number > 1:
+            return TriggerEvent(event)  # of a later try, Airflow 3.3 would keep when the first ended
+        message = event["message"]
+        if outcome == "timeout":
+            message = fields.timed_out(self.timeout, message)
+        if end == "skipped" and outcome != "skipped":
+            message = fields.skipped_instead("soft_fail", message)
+        self.log.log(_LEVELS[end], "%s", message)
+        return _ENDS[end]()

@@ -1,0 +1,273 @@
+"""Whether a deferrable sensor starts in the triggerer, as Airflow reads it from the serialised DAG, and how it ends."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.sdk import DAG, Asset
+from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_3_PLUS
+
+from astro_provider.sensors.dag_run import AstroDagRunSensor
+from astro_provider.sensors.start import BACKSTOP, endings, needs_worker
+from astro_provider.sensors.task import AstroTaskSensor
+from tests.unit.tasks import context, round_trip
+
+airflow_3_3 = pytest.mark.skipif(not AIRFLOW_V_3_3_PLUS, reason="Airflow 3.3 and up")
+older_airflow = pytest.mark.skipif(AIRFLOW_V_3_3_PLUS, reason="Airflow below 3.3")
+
+
+def callback(context: Any) -> None:
+    """Is called, on a worker."""
+
+
+class Overriding(AstroDagRunSensor):
+    def poke(self, context: Any) -> bool:
+        return True
+
+
+class WithDefaults(AstroDagRunSensor):
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"external_dag_id": "d", **kwargs})
+        self.external_run_id = "set afterwards"
+
+
+def sensor(kind: type[AstroDagRunSensor] = AstroDagRunSensor, **options: Any) -> AstroDagRunSensor:
+    """Make a deferrable sensor in a DAG, as a DAG file does."""
+    dag_options = options.pop("dag_options", {})
+    with DAG("local", start_date=datetime(2026, 1, 1), schedule=None, **dag_options):
+        return kind(**{"task_id": "wait", "external_dag_id": "d", "deferrable": True, **options})
+
+
+def started(sensing: AstroDagRunSensor) -> dict[str, Any] | None:
+    """What the scheduler has started for this sensor in the triggerer; None for on a worker."""
+    from airflow.serialization.decoders import smart_decode_trigger_kwargs
+
+    task = round_trip(sensing.dag).task_dict[sensing.task_id]
+    if not task.start_from_trigger:
+        assert task.start_trigger_args is None
+        return None
+    arguments = task.start_trigger_args
+    assert arguments.trigger_cls == "astro_provider.triggers.sensor.AstroSensorTrigger"
+    assert arguments.next_method == "execute_complete"
+    decoded: dict[str, Any] = smart_decode_trigger_kwargs(arguments.trigger_kwargs)
+    return decoded
+
+
+@airflow_3_3
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"external_run_id": "r_{{ ds }}_{{ run_id }}_{{ params.x }}_{{ dag_run.conf['x'] }}"},
+        {"external_run_id": "{{ macros.ds_add(ds, 1) }}{% if ds %}{{ data_interval_end | ts_nodash }}{% endif %}"},
+        {"external_run_id": "{% set day = logical_date %}{{ day | ds }}"},
+        {"http_conn_id": "{{ params.conn }}", "external_dag_id": "d_{{ ts }}"},
+        {"logical_date": datetime(2026, 1, 1, tzinfo=timezone.utc)},
+        {"execution_delta": timedelta(hours=1)},
+        {"latest": True, "check_existence": True, "soft_fail": True},
+        {"on_success_callback": callback, "on_failure_callback": callback},
+        {"outlets": [Asset("x")]},
+        {"kind": AstroTaskSensor, "external_task_id": "t_{{ ds }}"},
+        {"kind": AstroTaskSensor, "external_task_ids": ["t", "t_{{ ds }}"]},
+        {"kind": WithDefaults},
+    ],
+)
+def test_it_starts_in_the_triggerer(options: dict[str, Any]) -> None:
+    sensing = sensor(**options)
+    assert started(sensing) is not None
+    assert needs_worker(sensing) is None
+
+
+@airflow_3_3
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"execution_date_fn": lambda date: date}, "execution_date_fn"),
+        ({"on_execute_callback": callback}, "on_execute_callback"),
+        ({"pre_execute": callback}, "pre_execute_hook"),
+        ({"inlets": [Asset("x")]}, "inlets"),
+        ({"external_run_id": "{{ ti.xcom_pull(task_ids='other') }}"}, "what external_run_id is rendered from"),
+        ({"external_run_id": "{{ task_instance.xcom_pull('other') }}"}, "what external_run_id is rendered from"),
+        ({"external_run_id": "{{ prev_start_date_success }}"}, "what external_run_id is rendered from"),
+        ({"external_dag_id": "{{ var.value.dag }}"}, "what external_dag_id is rendered from"),
+        ({"http_conn_id": "{{ mine() }}"}, "what http_conn_id is rendered from"),
+        ({"http_conn_id": "{{ ds | mine }}"}, "what http_conn_id is rendered from"),
+        ({"http_conn_id": "{% include 'file' %}"}, "what http_conn_id is rendered from"),
+        ({"http_conn_id": "{{ "}, "what http_conn_id is rendered from"),
+        ({"kind": AstroTaskSensor, "external_task_ids": "{{ params.ids }}"}, "what external_task_ids is rendered from"),
+        ({"kind": Overriding}, "Overriding overrides what runs on a worker"),
+    ],
+)
+def test_it_starts_on_a_worker_that_has_something_to_do(options: dict[str, Any], reason: str) -> None:
+    sensing = sensor(**options)
+    assert started(sensing) is None
+    assert needs_worker(sensing) == reason
+
+
+@airflow_3_3
+def test_it_starts_on_a_worker_where_another_task_s_xcom_is_wanted() -> None:
+    with DAG("local", start_date=datetime(2026, 1, 1), schedule=None):
+        other = AstroDagRunSensor(task_id="other", external_dag_id="d", deferrable=True)
+        sensing = AstroDagRunSensor(task_id="wait", external_dag_id="d", external_run_id=other.output, deferrable=True)
+    assert started(sensing) is None
+    assert started(other) is not None
+
+
+@airflow_3_3
+@pytest.mark.parametrize("options", [{"start_from_trigger": False}, {"deferrable": False}])
+def test_it_starts_on_a_worker_when_told_so(options: dict[str, Any]) -> None:
+    assert started(sensor(**options)) is None
+
+
+@older_airflow
+def test_older_airflow_starts_it_on_a_worker() -> None:
+    sensing = sensor()
+    assert (sensing.start_from_trigger, sensing.start_trigger_args) == (False, None)
+    assert needs_worker(sensing) == "Airflow below 3.3"
+
+
+@airflow_3_3
+def test_what_is_set_after_it_was_made_counts() -> None:
+    """Cluster policies and subclasses do so."""
+    sensing = sensor()
+    sensing.external_run_id = "another"
+    sensing.on_success_callback = callback
+    kwargs = started(sensing)
+    assert kwargs is not None
+    assert kwargs["external_run_id"] == "another"
+    assert "success" not in kwargs["ends"]
+    sensing.on_execute_callback = callback
+    assert started(sensing) is None
+
+
+def test_mapped_it_starts_on_a_worker() -> None:
+    with DAG("local", start_date=datetime(2026, 1, 1), schedule=None) as dag:
+        mapped = AstroDagRunSensor.partial(task_id="mapped", deferrable=True).expand(external_dag_id=["a", "b"])
+    task = round_trip(dag).task_dict["mapped"]
+    assert (bool(task.start_from_trigger), task.start_trigger_args) == (False, None)
+    assert isinstance(mapped.unmap({"external_dag_id": "b"}), AstroDagRunSensor)
+
+
+@airflow_3_3
+def test_the_triggerer_is_told_what_the_sensor_was_told() -> None:
+    date = datetime(2026, 1, 1, 6, tzinfo=timezone.utc)
+    told = started(
+        sensor(
+            AstroTaskSensor,
+            http_conn_id="c",
+            logical_date=date,
+            external_task_ids=("a", "b"),
+            allowed_states=["skipped"],
+            skipped_states=["success"],
+            check_existence=True,
+            poke_interval=timedelta(minutes=1),
+            timeout=100,
+        )
+    )
+    assert told is not None
+    del told["ends"]
+    assert told == {
+        "http_conn_id": "c",
+        "external_dag_id": "d",
+        "external_run_id": None,
+        "logical_date": date.isoformat(),
+        "execution_delta": 0.0,
+        "latest": False,
+        "external_task_id": None,
+        "external_task_ids": ["a", "b"],
+        "external_task_group_id": None,
+        "allowed_states": ["skipped"],
+        "failed_states": ["failed", "upstream_failed"],
+        "skipped_states": ["success"],
+        "check_existence": True,
+        "poke_interval": 60.0,
+        "timeout": 100,
+        "airflow_timeout": 100 + BACKSTOP.total_seconds(),
+        "soft_fail": False,
+    }
+
+
+@airflow_3_3
+@pytest.mark.parametrize(("execution_timeout", "seconds"), [(None, 400), (50, 50), (1000, 400)])
+def test_airflow_s_own_timeout_comes_later_than_the_sensor_s_but_for_execution_timeout(
+    execution_timeout: float | None, seconds: float
+) -> None:
+    limit = {"execution_timeout": timedelta(seconds=execution_timeout)} if execution_timeout else {}
+    sensing = sensor(timeout=100, **limit)
+    kwargs = started(sensing)
+    assert kwargs is not None
+    assert kwargs["airflow_timeout"] == seconds
+    assert round_trip(sensing.dag).task_dict["wait"].start_trigger_args.timeout == timedelta(seconds=seconds)
+
+
+FAILURES = dict.fromkeys(("failed", "timeout", "error"), "failed")
+
+
+@airflow_3_3
+@pytest.mark.parametrize(
+    ("options", "ends"),
+    [
+        ({}, {"success": "success", "skipped": "skipped", "retryable error": "failed", **FAILURES}),
+        # A task that fails in the triggerer is retried, so what must not be retried fails on a worker.
+        (
+            {"retries": 1},
+            {"success": "success", "skipped": "skipped", "retryable error": "failed", "failed": "failed"},
+        ),
+        (
+            {"retries": 1, "soft_fail": True},
+            {
+                "success": "success",
+                "skipped": "skipped",
+                "retryable error": "failed",
+                **dict.fromkeys(FAILURES, "skipped"),
+            },
+        ),
+        ({"on_success_callback": callback}, {"skipped": "skipped", "retryable error": "failed", **FAILURES}),
+        ({"post_execute": callback}, {"skipped": "skipped", "retryable error": "failed", **FAILURES}),
+        ({"outlets": [Asset("x")]}, {"skipped": "skipped", "retryable error": "failed", **FAILURES}),
+        ({"on_failure_callback": callback}, {"success": "success", "skipped": "skipped"}),
+        ({"on_retry_callback": callback}, {"success": "success", "skipped": "skipped"}),
+        ({"never_fail": True}, {"success": "success", "skipped": "skipped"}),
+        ({"silent_fail": True}, {"success": "success", "skipped": "skipped"}),
+        (
+            {"on_failure_callback": callback, "soft_fail": True},
+            {"success": "success", "skipped": "skipped", **dict.fromkeys(FAILURES, "skipped")},
+        ),
+    ],
+)
+def test_it_ends_in_the_triggerer_where_nothing_else_is_to_be_done(
+    options: dict[str, Any], ends: dict[str, str]
+) -> None:
+    assert endings(sensor(**{"retries": 0, **options})) == ends
+
+
+@airflow_3_3
+def test_a_callback_for_a_skip_is_called_on_a_worker() -> None:
+    expected = {"success": "success", "retryable error": "failed"}
+    assert endings(sensor(retries=0, soft_fail=True, on_skipped_callback=callback)) == expected
+
+
+@airflow_3_3
+@pytest.mark.filterwarnings("ignore:Setting email")
+def test_emails_are_sent_by_a_worker() -> None:
+    sending = sensor(retries=0, email="team@example.com")
+    assert endings(sending) == {"success": "success", "skipped": "skipped"}
+
+
+@airflow_3_3
+def test_a_dag_that_stops_at_the_first_failure_is_stopped_by_a_worker() -> None:
+    stopping = sensor(retries=0, dag_options={"fail_fast": True})
+    assert endings(stopping) == {"success": "success", "skipped": "skipped"}
+
+
+@airflow_3_3
+def test_it_says_why_it_starts_on_a_worker(remote: Any, lines: list[str]) -> None:
+    from airflow.providers.common.compat.sdk import TaskDeferred
+
+    sensing = sensor(external_run_id="theirs", on_execute_callback=callback)
+    remote.has_run("theirs", "running")
+    with pytest.raises(TaskDeferred):
+        sensing.execute(context())
+    assert "Starts on a worker, not in the triggerer, for the sake of: on_execute_callback" in lines

@@ -1,0 +1,258 @@
+"""A sensor's life in the triggerer, from what Airflow stores of it to the event that ends it."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta, timezone
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from airflow.providers.common.compat.sdk import DAG
+from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_3_PLUS
+
+from astro_provider.sensors.dag_run import AstroDagRunSensor
+from astro_provider.sensors.task import AstroTaskSensor
+from tests.unit.server import HANGUP
+from tests.unit.target import TOKEN, says
+from tests.unit.tasks import LOGICAL_DATE, NOW, TaskInstance, context, round_trip
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from airflow.triggers.base import TriggerEvent
+
+    from astro_provider.triggers.sensor import AstroSensorTrigger
+    from tests.unit.target_stub import PlayedServer
+    from tests.unit.tasks import Clock
+
+pytestmark = pytest.mark.skipif(not AIRFLOW_V_3_3_PLUS, reason="Airflow 3.3 and up")
+
+
+@pytest.fixture(autouse=True)
+def links(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The links that were pushed; the triggerer would send them to its supervisor."""
+    from airflow.sdk.execution_time.xcom import XCom
+
+    pushed: list[str] = []
+
+    async def aset(key: str, value: Any, *, dag_id: str, task_id: str, run_id: str, map_index: int) -> None:
+        ti = TaskInstance()
+        assert (key, dag_id, task_id, run_id) == ("remote_dag_run_url", "local", "wait", ti.run_id)
+        pushed.append(value)
+
+    monkeypatch.setattr(XCom, "aset", aset)
+    return pushed
+
+
+def trigger(
+    kind: type[AstroDagRunSensor] = AstroDagRunSensor,
+    *,
+    began: datetime = NOW,
+    try_number: int = 1,
+    context_of: Callable[[], dict[str, Any]] = context,
+    **options: Any,
+) -> AstroSensorTrigger:
+    """Make the trigger of a sensor as a triggerer does: from the serialised DAG, told its task instance, rendered."""
+    from airflow.serialization.decoders import smart_decode_trigger_kwargs
+
+    from astro_provider.triggers.sensor import AstroSensorTrigger
+
+    with DAG("local", start_date=datetime(2026, 1, 1), schedule=None) as dag:
+        kind(**{"task_id": "wait", "external_dag_id": "d", "deferrable": True, "timeout": 60, **options})
+    task = round_trip(dag).task_dict["wait"]
+    made = AstroSensorTrigger(**smart_decode_trigger_kwargs(task.start_trigger_args.trigger_kwargs))
+    ti = TaskInstance(task_id="wait", try_number=try_number)
+    made.task_instance = SimpleNamespace(**vars(ti), task=task)  # type: ignore[assignment]  # has all that is looked at
+    made.timeout_after = began + task.start_trigger_args.timeout
+    made.render_template_fields(context_of())  # type: ignore[arg-type]  # a plain dict
+    return made
+
+
+async def ended(waiting: AstroSensorTrigger) -> tuple[str, dict[str, Any] | None]:
+    """Run it: how it ended the task, or ``worker`` and what that is told."""
+    only: TriggerEvent
+    (only,) = [event async for event in waiting.run()]
+    state = getattr(only, "task_instance_state", None)
+    if state is not None:
+        return str(state), None
+    assert json.loads(json.dumps(only.payload)) == only.payload
+    return "worker", only.payload
+
+
+RUN = "dags/d/dagRuns/theirs"
+THEIRS = {"external_run_id": "theirs"}
+
+
+async def test_it_ends_the_task_well(either: PlayedServer, links: list[str], lines: list[str]) -> None:
+    either.has_run("theirs", "running", "success")
+    assert await ended(trigger(**THEIRS)) == ("success", None)
+    assert len(links) == 1
+    assert links[0].startswith(f"{either.url}/dags/d/")
+    assert [line.rpartition(": ")[2] for line in lines if line.startswith("run 'theirs'")] == ["running", "success"]
+
+
+async def test_the_link_is_there_while_it_waits(remote: PlayedServer, clock: Clock, links: list[str]) -> None:
+    remote.has_run("theirs", "running")
+    seen = []
+
+    def at_sleep() -> None:
+        seen.append(len(links))
+        remote.ends("theirs")
+
+    clock.at_sleep = at_sleep
+    await ended(trigger(**THEIRS))
+    assert seen[0] == 1
+    assert len(links) == 1
+
+
+async def test_the_first_look_is_at_once(remote: PlayedServer, clock: Clock) -> None:
+    remote.has_run("theirs", "success")
+    await ended(trigger(**THEIRS))
+    assert clock.sleeps == []
+
+
+@pytest.mark.parametrize(
+    ("options", "end", "said"),
+    [
+        ({}, "failed", "Failed tasks:"),
+        ({"soft_fail": True}, "skipped", "Skipped, as soft_fail is set: run 'theirs'"),
+        ({"failed_states": [], "skipped_states": ["failed"]}, "skipped", "failed"),
+    ],
+)
+async def test_a_run_that_fails(
+    either: PlayedServer, lines: list[str], options: dict[str, Any], end: str, said: str
+) -> None:
+    either.has_run("theirs", "failed")
+    either.has_task("extract", "failed", run_id="theirs", log=either.answers.log())
+    assert await ended(trigger(**THEIRS, **options)) == (end, None)
+    assert any(said in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("options", "end"), [({}, "failed"), ({"soft_fail": True}, "skipped"), ({"retries": 1}, "worker")]
+)
+async def test_timeout(remote: PlayedServer, clock: Clock, lines: list[str], options: dict[str, Any], end: str) -> None:
+    remote.has_run("theirs", "running")
+    how, event = await ended(trigger(**THEIRS, timeout=60, **{"retries": 0, **options}))
+    assert how == end
+    assert datetime.now(timezone.utc) - NOW == timedelta(seconds=60)
+    if event is None:
+        assert "Not over after 60 seconds (timeout). Last seen: run 'theirs'" in lines[-1]
+    else:
+        assert event["outcome"] == "timeout"
+
+
+async def test_a_restarted_triggerer_goes_on_with_what_is_left_of_the_timeout(
+    remote: PlayedServer, clock: Clock
+) -> None:
+    remote.has_run("theirs", "running")
+    began = NOW - timedelta(seconds=500)
+    await ended(trigger(**THEIRS, timeout=600, began=began))
+    assert datetime.now(timezone.utc) - NOW == timedelta(seconds=100)
+
+
+async def test_a_restarted_triggerer_bears_a_target_that_is_down(remote: PlayedServer, clock: Clock) -> None:
+    remote.has_run("theirs", "success")
+    remote.on("GET", RUN, HANGUP, HANGUP, HANGUP, remote.play)
+    assert await ended(trigger(**THEIRS, began=NOW - timedelta(minutes=5))) == ("success", None)
+
+
+async def test_a_target_that_is_down_when_it_begins_fails_it_with_a_retry(remote: PlayedServer) -> None:
+    remote.on("GET", RUN, HANGUP)
+    assert await ended(trigger(**THEIRS, retries=1)) == ("failed", None)
+
+
+@pytest.mark.parametrize(("retries", "end"), [(0, "failed"), (1, "worker")])
+async def test_being_refused_fails_it_for_good(remote: PlayedServer, lines: list[str], retries: int, end: str) -> None:
+    remote.on("GET", RUN, says({"detail": "no"}, 403))
+    how, event = await ended(trigger(**THEIRS, retries=retries))
+    assert how == end
+    assert "refused" in (event["message"] if event else lines[-1])
+
+
+async def test_a_later_try_ends_on_a_worker(remote: PlayedServer) -> None:
+    """Airflow 3.3 would keep the end of the first try for that of the second."""
+    remote.has_run("theirs", "success")
+    how, event = await ended(trigger(**THEIRS, try_number=2))
+    assert (how, event and event["outcome"]) == ("worker", "success")
+
+
+async def test_what_a_callback_is_to_hear_of_ends_on_a_worker(remote: PlayedServer, links: list[str]) -> None:
+    remote.has_run("theirs", "success")
+    how, event = await ended(trigger(**THEIRS, on_success_callback=print))
+    assert (how, event and event["outcome"]) == ("worker", "success")
+    assert len(links) == 1
+
+
+# Which run.
+
+
+async def test_templates_are_rendered(remote: PlayedServer) -> None:
+    remote.has_run("r_2026-02-01", "success", dag_id="d_2026-02-01")
+    named = {"external_dag_id": "d_{{ ds }}", "external_run_id": "r_{{ ds }}", "http_conn_id": "http_{{ 'conn' }}"}
+    assert await ended(trigger(**named)) == ("success", None)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"execution_delta": timedelta(hours=1)}, {"logical_date": "{{ ds }}T03:00:00"}, {"logical_date": "{{ '' }}"}],
+)
+async def test_by_logical_date(remote: PlayedServer, options: dict[str, Any]) -> None:
+    date = LOGICAL_DATE - options.get("execution_delta", timedelta())
+    if "ds" in options.get("logical_date", ""):
+        date = LOGICAL_DATE.replace(hour=3)
+    remote.has_run("theirs", "success", logical_date=date.isoformat())
+    assert await ended(trigger(**options)) == ("success", None)
+
+
+async def test_latest(remote: PlayedServer) -> None:
+    remote.has_run("theirs", "success")
+    assert await ended(trigger(latest=True)) == ("success", None)
+
+
+@pytest.mark.parametrize(
+    "named",
+    [{"external_task_id": "t_{{ ds }}"}, {"external_task_ids": ["t_{{ ds }}"]}, {"external_task_group_id": "g"}],
+)
+async def test_tasks(either: PlayedServer, named: dict[str, Any]) -> None:
+    either.has_run("theirs", "running")
+    either.has_task("other", "failed", run_id="theirs")
+    either.has_task("t_2026-02-01", "success", run_id="theirs")
+    either.has_task("g.one", "success", run_id="theirs")
+    either.groups = {"g": ["g.one"]}
+    assert await ended(trigger(AstroTaskSensor, **THEIRS, **named)) == ("success", None)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"external_run_id": "{{ dag_run.conf }}"}, "A template could not be rendered: UndefinedError"),
+        ({"external_run_id": "{{ '' }}"}, "external_run_id was rendered to '': it names no run"),
+        ({"logical_date": "{{ ds }}?"}, "is no ISO 8601 date"),
+        ({"kind": AstroTaskSensor, "external_task_id": "{{ '' }}"}, "names no task"),
+    ],
+)
+async def test_templates_that_come_to_nothing_fail_it(
+    remote: PlayedServer, lines: list[str], options: dict[str, Any], said: str
+) -> None:
+    assert await ended(trigger(**{"retries": 0, **options})) == ("failed", None)
+    assert said in lines[-1]
+    assert remote.seen == []
+
+
+async def test_a_run_without_a_logical_date_has_none_to_wait_for(remote: PlayedServer, lines: list[str]) -> None:
+    def without_date() -> dict[str, Any]:
+        return {key: value for key, value in context().items() if key not in ("logical_date", "ds")}
+
+    assert await ended(trigger(retries=0, context_of=without_date)) == ("failed", None)
+    assert "choose latest=True" in lines[-1]
+
+
+def test_it_is_stored_without_credentials_and_made_again(remote: PlayedServer) -> None:
+    from astro_provider.triggers.sensor import AstroSensorTrigger
+
+    path, kwargs = trigger(AstroTaskSensor, external_task_ids=["a"], **THEIRS).serialize()
+    assert path == "astro_provider.triggers.sensor.AstroSensorTrigger"
+    assert TOKEN not in json.dumps(kwargs)
+    assert AstroSensorTrigger(**json.loads(json.dumps(kwargs))).serialize() == (path, kwargs)
