@@ -1,0 +1,55 @@
+"""A target with a past: dag runs written straight into its database, faster than any scheduler could run them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import create_engine, text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from dev.deployments import Deployment
+
+DAG_IDS = tuple(f"remote_{number}" for number in range(5))  # of dags/target/remote.py
+
+# All that a run has which the REST API shows; `at` is when it was due, `number` tells them apart.
+INSERT = """
+INSERT INTO dag_run (dag_id, run_id, logical_date, data_interval_start, data_interval_end, run_after, queued_at,
+    start_date, end_date, state, run_type, triggered_by, triggering_user_name, conf, created_at, updated_at,
+    clear_number, span_status, created_dag_version_id)
+SELECT dag.dag_id, :prefix || number, at, at, at, at, at, at, {end_date}, {state}, 'manual', 'REST_API', 'admin',
+    '{{}}', at, at, 0, 'not_started', (SELECT id FROM dag_version WHERE dag_version.dag_id = dag.dag_id LIMIT 1)
+FROM generate_series(1, :count) AS number,
+    LATERAL (SELECT now() - number * (CAST(:period AS interval) / :count) AS at) AS due,
+    LATERAL (SELECT 'remote_' || number % 5 AS dag_id) AS dag
+"""
+FINISHED = INSERT.format(
+    end_date="at + interval '1 minute'", state="CASE WHEN number % 20 = 0 THEN 'failed' ELSE 'success' END"
+)
+RUNNING = INSERT.format(end_date="NULL", state="'running'")
+
+
+def seed(target: Deployment, *, finished: int, running: int) -> None:
+    """Give a target runs that finished during the last year, and runs of the last six hours that nobody ends."""
+    engine = create_engine(target.database_address)
+    with engine.begin() as connection:
+        connection.execute(text(FINISHED), {"prefix": "finished_", "count": finished, "period": "365 days"})
+        connection.execute(text(RUNNING), {"prefix": "running_", "count": running, "period": "6 hours"})
+    with engine.connect() as connection:
+        connection.execute(text("ANALYZE dag_run"))
+    engine.dispose()
+
+
+def running_run(number: int) -> tuple[str, str]:
+    """Name a run that nobody ends, counted from 1."""
+    return DAG_IDS[number % 5], f"running_{number}"
+
+
+def let_run(target: Deployment, run_ids: Sequence[str]) -> None:
+    """Have queued runs run, of a target whose scheduler is stopped."""
+    engine = create_engine(target.database_address)
+    statement = text("UPDATE dag_run SET state = 'running', start_date = now() WHERE run_id = ANY(:run_ids)")
+    with engine.begin() as connection:
+        connection.execute(statement, {"run_ids": list(run_ids)})
+    engine.dispose()

@@ -1,0 +1,44 @@
+"""How much is measured, and for how long: the one place for all numbers of the benchmarks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+POKE_INTERVAL = 5.0
+"""Seconds between two looks of a wait, for this package and all its peers."""
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """The defaults are what `docs/benchmarks.md` shows; `QUICK` only tells whether everything works."""
+
+    finished_runs: int = 300_000
+    waits: tuple[int, ...] = (10, 100, 1_000)
+    waits_on_stub: int = 10_000
+    windows: tuple[int, ...] = (30, 30, 60)  # seconds, for each number of waits
+    stub_window: int = 30
+    idle_window: int = 30
+    ending_waits: int = 100
+    ending_waits_on_workers: int = 30  # each holds one of Airflow's 32 slots for as long as it waits
+    ending_seconds: int = 120
+    sensors: int = 50
+    imports: int = 5
+    round_trips: int = 100
+    mapped_triggers: int = 200
+
+
+QUICK = Sizes(
+    finished_runs=5_000,
+    waits=(10, 50),
+    waits_on_stub=200,
+    windows=(15, 15),
+    stub_window=15,
+    idle_window=10,
+    ending_waits=6,
+    ending_waits_on_workers=4,
+    ending_seconds=15,
+    sensors=4,
+    imports=2,
+    round_trips=10,
+    mapped_triggers=10,
+)
