@@ -8,7 +8,7 @@ measured := $(pytest) --cov=astro_provider --cov-append --cov-report=
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test lint format unit contract integration packaging lock clean triggering target target-v1 compose
+.PHONY: help demo test lint format unit contract integration packaging bench lock clean triggering target target-v1 compose
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1|\2/p' Makefile | column -ts '|'
@@ -43,6 +43,9 @@ integration: triggering target target-v1 ## real deployments: two of Airflow 3, 
 
 packaging: triggering ## the built wheel in a fresh environment
 	$(pytest) tests/packaging
+
+bench: triggering target ## what waits and triggers cost beside what others do, into docs/benchmarks.md
+	@$(python) -m tests.benchmarks
 
 triggering target target-v1 compose:
 	@$(environment) $@

@@ -99,6 +99,11 @@ class Deployment(RestApi):
     def dags_folder(self) -> Path:
         return self.home / "dags"
 
+    @property
+    def database_address(self) -> str:
+        """SQLAlchemy address of its PostgreSQL database, for psycopg2; once it runs."""
+        return self._address_file.read_text()
+
     def log(self, component: str) -> Path:
         """What a component has written to its console."""
         return self.home / "console" / f"{component}.log"
@@ -245,7 +250,7 @@ class Deployment(RestApi):
         return self.home / "database.address"
 
     def _environ(self) -> dict[str, str]:
-        database = self._address_file.read_text() if self._address_file.exists() else ""
+        database = self.database_address if self._address_file.exists() else ""
         bin_folder = environments.python(self.environment).parent
         ports = settings.Ports(self.port, *self._log_ports)
         return settings.environ(self.airflow_version, bin_folder, self.home, database, ports, self._keys, self.env)
