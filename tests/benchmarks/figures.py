@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -81,17 +82,28 @@ class Plot:
 
 def bars(name: str, title: str, labels: Sequence[str], series: Mapping[str, Sequence[float]], *, log: bool) -> Plot:
     """Draw bars: a group for each label, a colour for each of the series."""
-    chart = pygal.Bar(**_options(title), logarithmic=log, x_labels=labels, print_values=True)
+    chart = pygal.Bar(**_options(title), x_labels=labels, print_values=True, print_values_position="top")
+    if log:
+        chart.config(logarithmic=True, **_decades([value for values in series.values() for value in values]))
     for each, values in series.items():
-        chart.add(each, [round(value, 3) if value > 0 else None for value in values])
+        chart.add(each, [float(f"{value:.3g}") if value > 0 or not log else None for value in values])
     return _with_id(name, title, chart)
 
 
 def curves(name: str, title: str, x_title: str, series: Mapping[str, Sequence[tuple[float, float]]]) -> Plot:
-    chart = pygal.XY(**_options(title), x_title=x_title, show_dots=False)
+    """Draw a line through the points of each of the series."""
+    farthest = max(x for points in series.values() for x, _ in points)
+    chart = pygal.XY(**_options(title), x_title=x_title, show_dots=False, xrange=(0, farthest), range=(0, 100))
     for each, points in series.items():
         chart.add(each, points)
     return _with_id(name, title, chart)
+
+
+def _decades(values: Sequence[float]) -> dict[str, object]:
+    """Powers of ten around what is shown: else the least bar has no height, and each step between has a line."""
+    shown = [value for value in values if value > 0]
+    first, last = math.floor(math.log10(min(shown) / 2)), math.ceil(math.log10(max(shown)))
+    return {"range": (10.0**first, 10.0**last), "y_labels": [10.0**power for power in range(first, last + 1)]}
 
 
 def _options(title: str) -> dict[str, object]:
@@ -99,7 +111,7 @@ def _options(title: str) -> dict[str, object]:
     return {
         "title": title,
         "js": [],
-        "style": CleanStyle(value_font_size=11),
+        "style": CleanStyle(value_font_size=11, value_colors=()),
         "width": 800,
         "height": 400,
         "legend_at_bottom": True,

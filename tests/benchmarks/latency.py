@@ -93,7 +93,8 @@ def plots(rows: Sequence[Row]) -> list[Plot]:
 
 
 def _share(seconds: Sequence[float]) -> list[tuple[float, float]]:
-    return [(each, 100 * number / len(seconds)) for number, each in enumerate(sorted(seconds), start=1)]
+    in_order = sorted(seconds)
+    return [(in_order[0], 0), *((each, 100 * number / len(in_order)) for number, each in enumerate(in_order, start=1))]
 
 
 def table(rows: Sequence[Row]) -> Table:

@@ -13,13 +13,12 @@ if TYPE_CHECKING:
 
 DAG_IDS = tuple(f"remote_{number}" for number in range(5))  # of dags/target/remote.py
 
-# All that a run has which the REST API shows; `at` is when it was due, `number` tells them apart.
+# What the REST API shows of a run without a logical date; `at` is when it was due, `number` tells them apart.
 INSERT = """
-INSERT INTO dag_run (dag_id, run_id, logical_date, data_interval_start, data_interval_end, run_after, queued_at,
-    start_date, end_date, state, run_type, triggered_by, triggering_user_name, conf, created_at, updated_at,
-    clear_number, span_status, created_dag_version_id)
-SELECT dag.dag_id, :prefix || number, at, at, at, at, at, at, {end_date}, {state}, 'manual', 'REST_API', 'admin',
-    '{{}}', at, at, 0, 'not_started', (SELECT id FROM dag_version WHERE dag_version.dag_id = dag.dag_id LIMIT 1)
+INSERT INTO dag_run (dag_id, run_id, run_after, queued_at, start_date, end_date, state, run_type, triggered_by,
+    triggering_user_name, conf, created_at, updated_at, clear_number, span_status, created_dag_version_id)
+SELECT dag.dag_id, :prefix || number, at, at, at, {end_date}, {state}, 'manual', 'REST_API', 'admin', '{{}}', at, at,
+    0, 'not_started', (SELECT id FROM dag_version WHERE dag_version.dag_id = dag.dag_id LIMIT 1)
 FROM generate_series(1, :count) AS number,
     LATERAL (SELECT now() - number * (CAST(:period AS interval) / :count) AS at) AS due,
     LATERAL (SELECT 'remote_' || number % 5 AS dag_id) AS dag
