@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_3_PLUS
@@ -169,6 +170,7 @@ def _renders_in_triggerer(value: Any) -> bool:
     return isinstance(value, str) and ("{" not in value or _names_only_what_is_there(value))
 
 
+@lru_cache(maxsize=1024)  # Airflow asks several times for every sensor, at every parse
 def _names_only_what_is_there(template: str) -> bool:
     from jinja2 import Environment, TemplateError, meta, nodes
 
