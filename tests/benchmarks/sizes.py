@@ -15,7 +15,7 @@ class Sizes:
     finished_runs: int = 300_000
     waits: tuple[int, ...] = (10, 100, 1_000)
     waits_on_stub: int = 10_000
-    windows: tuple[int, ...] = (30, 30, 60)  # seconds, for each number of waits
+    windows: tuple[int, ...] = (20, 20, 60)  # seconds, for each number of waits
     stub_window: int = 30
     idle_window: int = 30
     ending_waits: int = 100
