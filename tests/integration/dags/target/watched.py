@@ -1,0 +1,25 @@
+"""A DAG that is paused: its runs stay as they are until a test ends them over the REST API."""
+
+from datetime import datetime, timezone
+
+try:
+    from airflow.sdk import dag, task
+except ImportError:  # Airflow 2
+    from airflow.decorators import dag, task
+
+
+@dag(schedule=None, start_date=datetime(2000, 1, 1, tzinfo=timezone.utc), catchup=False, is_paused_upon_creation=True)
+def watched():
+    @task
+    def load():
+        pass
+
+    @task
+    def check():
+        pass
+
+    load()
+    check()
+
+
+watched()

@@ -1,0 +1,334 @@
+"""
+One poll per Deployment on real targets: the watcher runs here, and what passes between it and a target is counted.
+
+The runs are those of a paused dag, so each ends when a test says so, over the target's own REST API.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import gc
+import json
+import os
+import random
+import shutil
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Iterable
+from dataclasses import dataclass, field
+from uuid import uuid4
+
+import pytest
+
+if "AIRFLOW_HOME" not in os.environ:
+    os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="airflow-home-")
+    atexit.register(shutil.rmtree, os.environ["AIRFLOW_HOME"], ignore_errors=True)
+
+from astro_provider.api.errors import NotFoundError
+from astro_provider.api.waits import RunWait, Verdict, Wanted
+from astro_provider.triggers.watch import TICKS_PER_LOOK, watching
+from dev.deployments import Deployment
+from dev.settings import PASSWORDS_FILE
+from tests.integration.conftest import NARROW, both_targets
+from tests.integration.passage import Passage
+from tests.integration.runs import Run, start
+
+INTERVAL = 0.5
+DAG = "watched"
+RUNS = "POST dags/~/dagRuns/list"
+TASKS = "POST dags/~/dagRuns/~/taskInstances/list"
+LOOKS = f"GET dags/{DAG}/dagRuns/*"
+
+
+async def until(condition: Callable[[], bool], what: str, timeout: float = 60) -> None:
+    deadline = time.monotonic() + timeout
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"not within {timeout:g} s: {what}")
+        await asyncio.sleep(0.02)
+
+
+@dataclass(eq=False)
+class Waiting:
+    """A wait that is under way."""
+
+    run: Run
+    task: asyncio.Task[Verdict]
+    told: list[str]
+    warned: list[str]
+
+    @property
+    def outcome(self) -> str | None:
+        """What came of it, `None` if it still waits."""
+        return self.task.result().outcome if self.task.done() else None
+
+    @property
+    def troubles(self) -> list[str]:
+        """The troubles that it was told of, beside the dag's being paused."""
+        return [warning for warning in self.warned if "is paused" not in warning]
+
+
+@dataclass
+class Waits:
+    """Begins waits through the connection `watched`, and ends those that are left over."""
+
+    begun: list[Waiting] = field(default_factory=list)
+
+    def __call__(
+        self, run: Run, *, known: bool = False, failed: Iterable[str] = ("failed",), tasks: Iterable[str] = ()
+    ) -> Waiting:
+        wait = RunWait(
+            run.dag_id, Wanted(("success",), tuple(failed)), run_id=run.run_id, known=known, task_ids=tuple(tasks)
+        )
+        told: list[str] = []
+        warned: list[str] = []
+
+        async def verdict() -> Verdict:
+            async with watching("watched") as watcher:
+                return await watcher.wait(
+                    wait, poke_interval=INTERVAL, deadline=None, tell=told.append, warn=warned.append
+                )
+
+        self.begun.append(Waiting(run, asyncio.create_task(verdict()), told, warned))
+        return self.begun[-1]
+
+    async def have_looked(self) -> None:
+        await until(lambda: all(each.told or each.task.done() for each in self.begun), "everybody has looked")
+
+    async def end(self, waits: Iterable[Waiting]) -> None:
+        for each in waits:
+            each.task.cancel()
+        await asyncio.gather(*(each.task for each in waits), return_exceptions=True)
+
+
+@pytest.fixture
+def connect(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    def connect(connection: dict[str, object], passage: Passage) -> None:
+        monkeypatch.setenv("AIRFLOW_CONN_WATCHED", json.dumps({**connection, "host": passage.url}))
+
+    return connect
+
+
+@pytest.fixture
+async def passage(target: Deployment, connect: Callable[..., None]) -> AsyncIterator[Passage]:
+    async with Passage(target) as passage:
+        connect(target.connection("astro" if target.generation == 3 else "login"), passage)
+        yield passage
+
+
+@pytest.fixture
+async def waits(passage: Passage) -> AsyncIterator[Waits]:
+    waits = Waits()
+    yield waits
+    await waits.end(waits.begun)
+    await until(lambda: passage.connections == 0, "the session is closed")
+
+
+async def make(target: Deployment, number: int) -> list[Run]:
+    """Make runs that stay queued."""
+    names = [f"watched-{uuid4().hex[:8]}" for _ in range(number)]
+    return await asyncio.gather(*(asyncio.to_thread(start, target, DAG, run_id=name) for name in names))
+
+
+async def ends(*runs: Run, state: str = "success") -> None:
+    """Let runs end, in the target."""
+    for run in runs:
+        await asyncio.to_thread(run.deployment.request, "PATCH", run.path, json={"state": state})
+
+
+async def task_ends(run: Run, task_id: str) -> None:
+    """Let a task end, in the target."""
+    body = {"new_state": "success"} | ({"dry_run": False} if run.deployment.generation == 2 else {})
+    await asyncio.to_thread(run.deployment.request, "PATCH", f"{run.path}/taskInstances/{task_id}", json=body)
+
+
+async def states_of(runs: list[Run]) -> dict[str, str]:
+    """Ask the target which states its runs are in, by run id."""
+    return {run.run_id: (await asyncio.to_thread(run.get))["state"] for run in runs}
+
+
+async def all_over(waits: Iterable[Waiting]) -> None:
+    await until(lambda: all(each.task.done() for each in waits), "all waits are over")
+
+
+@both_targets
+async def test_many_waits_cost_one_list_per_interval(target, passage, waits):
+    runs = await make(target, 6)
+    began = time.monotonic()
+    waiting = [waits(run) for run in runs * 5]
+    await waits.have_looked()
+    await until(lambda: passage.count(RUNS) >= 8, "some polls")
+    lists, looks, elapsed = passage.count(RUNS), passage.count(LOOKS), time.monotonic() - began
+    assert lists <= elapsed / INTERVAL
+    assert len(waiting) <= looks <= len(waiting) + lists / TICKS_PER_LOOK
+    # Which generation it is, at first.
+    assert len(passage.asked) - passage.count("POST /auth/token") == lists + looks
+
+    await ends(runs[0])
+    lists = passage.count(RUNS)
+    await all_over(waiting[:: len(runs)])
+    # Looks in turn would come to the last of them after 48.
+    assert passage.count(RUNS) - lists < 24
+
+    await ends(*runs[1:4])
+    await ends(*runs[4:], state="failed")
+    await all_over(waiting)
+    assert [each.outcome for each in waiting] == (["success"] * 4 + ["failed"] * 2) * 5
+    assert list((await states_of(runs)).values()) == ["success"] * 4 + ["failed"] * 2
+
+
+@both_targets
+async def test_tasks_have_a_list_of_their_own(target, passage, waits):
+    (run,) = await make(target, 1)
+    of_run, of_task, of_other = waits(run), waits(run, tasks=["load"]), waits(run, tasks=["check"])
+    await waits.have_looked()
+    passage.asked.clear()
+    await until(lambda: passage.count(TASKS) > 3, "some polls")
+    assert abs(passage.count(RUNS) - passage.count(TASKS)) <= 1
+
+    await task_ends(run, "load")
+    await all_over([of_task])
+    assert [each.outcome for each in (of_run, of_task, of_other)] == [None, "success", None]
+    assert (await asyncio.to_thread(run.states))["load"] == "success"
+
+    await waits.end([of_other])
+    passage.asked.clear()
+    await until(lambda: passage.count(RUNS) > 2, "some polls")
+    assert passage.count(TASKS) <= 1, "of the poll that was under way, at most"
+    await ends(run)
+    await all_over([of_run])
+    assert of_run.outcome == "success"
+
+
+@both_targets
+async def test_who_is_cancelled_costs_nothing_more(target, passage, waits, caplog):
+    before = asyncio.all_tasks()
+    runs = await make(target, 4)
+    waiting = [waits(run) for run in runs]
+    await waits.have_looked()
+    await waits.end(waiting[1:])
+    await ends(*runs[1:])
+    passage.asked.clear()
+    await until(lambda: passage.count(RUNS) > 3, "some polls")
+    assert set(passage.asked) <= {RUNS, f"GET {runs[0].path}"}
+
+    await waits.end(waiting[:1])
+    await until(lambda: passage.connections == 0, "the session is closed")
+    await until(lambda: asyncio.all_tasks() <= before, "nothing is left that could ask")
+    gc.collect()
+    assert "Unclosed" not in caplog.text, "the session is closed, not only forgotten"
+
+
+@both_targets
+async def test_none_is_lost_and_none_wrong_while_waits_come_and_go(target, passage, waits):
+    dice = random.Random(20260201)
+    runs = await make(target, 6)
+    left: set[Waiting] = set()
+    for run in runs:
+        for _ in range(4):
+            waits(dice.choice(runs))
+            await asyncio.sleep(dice.random() * INTERVAL / 4)
+        gone = [each for each in dice.sample(waits.begun, 2) if not each.task.done()]
+        await waits.end(gone)
+        left.update(gone)
+        await ends(run, state=dice.choice(["success", "failed"]))
+
+    stayed = [each for each in waits.begun if each not in left]
+    await all_over(stayed)
+    states = await states_of(runs)
+    assert set(states.values()) == {"success", "failed"}
+    assert [each.outcome for each in stayed] == [states[each.run.run_id] for each in stayed]
+    assert len(stayed) >= 12
+
+
+@both_targets
+async def test_a_deleted_run_fails_its_own_wait_only(target, passage, waits):
+    runs = await make(target, 3)
+    waiting = [waits(run, known=True) for run in runs]
+    await waits.have_looked()
+    await asyncio.to_thread(target.request, "DELETE", runs[1].path)
+    await all_over(waiting[1:2])
+    with pytest.raises(NotFoundError, match=f"has no run '{runs[1].run_id}' of dag '{DAG}' any more: it was deleted"):
+        waiting[1].task.result()
+    assert [(each.outcome, each.troubles) for each in waiting[::2]] == [(None, [])] * 2
+    await ends(runs[0], runs[2])
+    await all_over(waiting)
+    assert [each.outcome for each in waiting[::2]] == ["success"] * 2
+
+
+@both_targets
+async def test_a_run_that_is_cleared_and_ends_again(target, passage, waits):
+    run, other = await make(target, 2)
+    patient, strict = waits(run, failed=()), waits(run)
+    for _ in range(20):  # or a look in turn would find it as soon
+        waits(other)
+    await waits.have_looked()
+    await ends(run, state="failed")
+    await all_over([strict])
+    assert (strict.outcome, patient.outcome) == ("failed", None)
+    await until(lambda: len(patient.told) == 2, "it has seen the failure")
+
+    await asyncio.to_thread(target.request, "POST", f"{run.path}/clear", json={"dry_run": False})
+    assert await states_of([run]) == {run.run_id: "queued"}
+    await ends(run)
+    passage.asked.clear()
+    await all_over([patient])
+    assert patient.outcome == "success"
+    assert passage.count(RUNS) < 20
+
+
+@both_targets
+async def test_a_target_that_goes_away_and_comes_back(target, passage, waits):
+    runs = await make(target, 4)
+    waiting = [waits(run, known=True) for run in runs[:3]]
+    await waits.have_looked()
+
+    passage.cut = True
+    await until(lambda: all(each.troubles for each in waiting), "everybody is told")
+    waiting.append(waits(runs[3], known=True))
+    await ends(*runs[1:])
+    passage.asked.clear()
+    await until(lambda: passage.count(RUNS) > 4 and bool(waiting[3].troubles), "some polls fail")
+    assert [each.outcome for each in waiting] == [None] * 4
+    passage.cut = False
+    await all_over(waiting[1:])
+    assert [each.outcome for each in waiting] == [None, "success", "success", "success"]
+
+    await ends(runs[0])
+    await all_over(waiting)
+    assert waiting[0].outcome == "success"
+    assert [len(each.troubles) for each in waiting] == [1] * 4
+
+
+@pytest.fixture
+def narrow(target: Deployment) -> dict[str, object]:
+    """A connection whose user may ask for the dag that is waited for, and for no list across dags."""
+    if target.generation == 3:
+        password = json.loads((target.home / PASSWORDS_FILE).read_text())[NARROW]
+        return {**target.connection("login"), "login": NARROW, "password": password}
+    resources = [f"DAG:{DAG}", f"DAG Run:{DAG}"]
+    actions = [{"action": {"name": "can_read"}, "resource": {"name": resource}} for resource in resources]
+    target.request("POST", "roles", json={"name": NARROW, "actions": actions})
+    names = dict.fromkeys(("username", "password", "first_name", "last_name"), NARROW)
+    target.request("POST", "users", json={**names, "email": f"{NARROW}@example.com", "roles": [{"name": NARROW}]})
+    return target.connection("login", NARROW)
+
+
+@both_targets
+async def test_each_dag_is_asked_for_where_lists_across_dags_are_refused(target, passage, waits, connect, narrow):
+    connect(narrow, passage)
+    runs = await make(target, 2)
+    first = waits(runs[0])
+    await until(lambda: bool(passage.count(RUNS)), "a poll")
+    late = waits(runs[1])
+    await waits.have_looked()
+    await ends(*runs)
+    await all_over([first, late])
+    assert [each.outcome for each in (first, late)] == ["success"] * 2
+    assert passage.refused == [RUNS]
+    assert passage.count(RUNS) == 1
+    assert passage.count(f"GET dags/{DAG}/dagRuns") >= 1
+    for each in (first, late):
+        (warned,) = each.warned
+        assert "may not list across dags" in warned
