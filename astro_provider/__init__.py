@@ -56,7 +56,10 @@ def get_provider_info() -> dict[str, object]:
         ],
         "hooks": [{"integration-name": "Astro", "python-modules": ["astro_provider.hooks.astro"]}],
         "triggers": [
-            {"integration-name": "Astro", "python-modules": ["astro_provider.triggers.dag_run"]},
+            {
+                "integration-name": "Astro",
+                "python-modules": ["astro_provider.triggers.dag_run", "astro_provider.triggers.sensor"],
+            },
         ],
         "connection-types": [
             {

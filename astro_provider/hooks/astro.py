@@ -13,7 +13,7 @@ from astro_provider.api.client import client_of
 from astro_provider.api.errors import AstroError, TransportError
 from astro_provider.api.exchange import Pause
 from astro_provider.connection import no_connection, read_connection
-from astro_provider.hooks.http import SyncCarrier
+from astro_provider.hooks.http_requests import SyncCarrier
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -12,7 +12,7 @@ from astro_provider.api.client import client_of
 from astro_provider.api.errors import TransportError
 from astro_provider.api.exchange import Pause
 from astro_provider.connection import no_connection, read_connection
-from astro_provider.hooks.http import AsyncCarrier
+from astro_provider.hooks.http_aiohttp import AsyncCarrier
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

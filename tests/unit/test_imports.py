@@ -71,3 +71,12 @@ def test_the_package_itself_loads_nothing() -> None:
 def test_the_rest_api_as_data_needs_neither_airflow_nor_http() -> None:
     code = "import astro_provider.api.client, astro_provider.connection"
     assert _within(loaded(code), "airflow", "requests", "aiohttp") == []
+
+
+@pytest.mark.skipif(not AIRFLOW_V_3_0_PLUS, reason="Airflow 2 has loaded them itself by then")
+def test_a_task_on_a_worker_pays_for_one_library_that_talks_http() -> None:
+    added = loaded("import astro_provider.hooks.astro") - loaded(
+        "from airflow.providers.common.compat.sdk import BaseHook; BaseHook"
+    )
+    assert _within(added, "requests") != []
+    assert _within(added, "aiohttp", "httpx", "airflow.providers.http") == []

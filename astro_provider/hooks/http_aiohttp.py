@@ -1,0 +1,107 @@
+"""Carrying requests with ``aiohttp``, for the async hook."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import ssl
+from typing import TYPE_CHECKING
+
+import aiohttp
+from requests.utils import get_environ_proxies, select_proxy
+from yarl import URL
+
+from astro_provider.api.exchange import MAX_ANSWER_BYTES, Response
+from astro_provider.hooks.http import CHUNK, USER_AGENT, check_files, lower, transport_error
+
+if TYPE_CHECKING:
+    from astro_provider.api.exchange import Request
+    from astro_provider.connection import Deployment, HttpOptions
+
+
+class AsyncCarrier:
+    """
+    Carries requests with ``aiohttp``, over one session, which is made at the first request.
+
+    :param deployment: whose HTTP options count
+    """
+
+    def __init__(self, deployment: Deployment) -> None:
+        self._deployment = deployment
+        self._options = deployment.http
+        self._session: aiohttp.ClientSession | None = None
+        self._opening = asyncio.Lock()
+        self._ssl: ssl.SSLContext | bool = True
+
+    async def send(self, request: Request) -> Response:
+        """
+        Send one request and read its answer, up to the size that is bearable.
+
+        :raise TransportError: no answer, or not all of it
+        """
+        try:
+            async with self._opening:  # one session, also for several that are first
+                session = self._session = self._session or await self._open()
+            async with session.request(
+                request.method,
+                URL(request.url, encoded=True),
+                headers=request.headers,
+                data=request.body,
+                allow_redirects=False,
+                proxy=_proxy(request.url, self._options),
+                ssl=self._ssl,
+            ) as response:
+                body = bytearray()
+                async for chunk in response.content.iter_chunked(CHUNK):
+                    body += chunk
+                    if len(body) > MAX_ANSWER_BYTES:
+                        break
+                return Response(response.status, lower(response.headers), bytes(body))
+        except (aiohttp.ClientError, asyncio.TimeoutError, OSError, ValueError) as error:
+            raise transport_error(request, self._options, error) from None
+
+    async def _open(self) -> aiohttp.ClientSession:
+        await asyncio.to_thread(check_files, self._deployment)
+        self._ssl = await asyncio.to_thread(_ssl_context, self._options)
+        connect, read = self._options.timeout
+        return aiohttp.ClientSession(
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers={"User-Agent": USER_AGENT},
+            timeout=aiohttp.ClientTimeout(total=None, connect=connect, sock_connect=connect, sock_read=read),
+            # Or a .netrc would bring credentials; what else it means is done by _ssl_context and _proxy.
+            trust_env=False,
+        )
+
+    async def close(self) -> None:
+        """Close the session, if there is one."""
+        if self._session is not None:
+            session, self._session = self._session, None
+            await session.close()
+
+
+def _proxy(url: str, options: HttpOptions) -> str | None:
+    """Choose the proxy that ``requests`` would."""
+    proxies = dict(options.proxies)
+    if options.trust_env:
+        proxies = {**get_environ_proxies(url, proxies.get("no_proxy")), **proxies}
+    proxy = select_proxy(url, proxies)
+    return proxy if proxy is None or "://" in proxy else f"http://{proxy}"
+
+
+def _ssl_context(options: HttpOptions) -> ssl.SSLContext | bool:
+    """Make what ``requests`` makes of the same options; blocking, as it reads files."""
+    bundle = options.verify
+    if bundle is True and options.trust_env:
+        bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
+    if isinstance(bundle, bool) and not options.cert:
+        return bundle
+    context = ssl.create_default_context()
+    if isinstance(bundle, str):
+        folder = os.path.isdir(bundle)
+        context.load_verify_locations(capath=bundle if folder else None, cafile=None if folder else bundle)
+    elif not bundle:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    if options.cert:
+        context.load_cert_chain(*([options.cert] if isinstance(options.cert, str) else options.cert))
+    return context
