@@ -166,7 +166,7 @@ def _renders_in_triggerer(value: Any) -> bool:
     if value is None or isinstance(value, datetime):
         return True
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return all(isinstance(each, str) and _renders_in_triggerer(each) for each in value)
+        return all(_renders_in_triggerer(each) for each in value)
     return isinstance(value, str) and ("{" not in value or _names_only_what_is_there(value))
 
 

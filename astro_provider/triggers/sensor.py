@@ -29,6 +29,12 @@ if TYPE_CHECKING:
 RESTARTED = 60.0
 """Seconds after its start when a wait that begins is taken for one that a restarted triggerer goes on with."""
 
+TO_BE_READ = 1.0
+"""
+Seconds between the last line of a log that people will want to read, and the end: Airflow (3.3.2) closes the log of a
+trigger that has ended whether it has written all of it or not.
+"""
+
 _ENDS = {"success": TaskSuccessEvent, "skipped": TaskSkippedEvent, "failed": TaskFailedEvent}
 _LEVELS = {"success": logging.INFO, "skipped": logging.INFO, "failed": logging.ERROR}
 
@@ -86,7 +92,6 @@ class AstroSensorTrigger(BaseTrigger):
         self._own_logical_date: datetime | None = None
         self._unrendered: str | None = None
         self._linking: asyncio.Task[None] | None = None
-        self._linked: str | None = None
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """
@@ -147,8 +152,11 @@ class AstroSensorTrigger(BaseTrigger):
         Never raises for trouble of the target: a trigger that raises tells the task nothing.
         """
         event = await self._event()
+        ended = self._ended(event)
         await self._link_to(event["url"])
-        yield self._ended(event)
+        if isinstance(ended, (TaskFailedEvent, TaskSkippedEvent)):
+            await asyncio.sleep(TO_BE_READ)
+        yield ended
 
     async def _event(self) -> dict[str, Any]:
         if self._unrendered is not None:
@@ -181,10 +189,10 @@ class AstroSensorTrigger(BaseTrigger):
             self._linking = asyncio.create_task(self._push_link(verdict.url))
 
     async def _link_to(self, url: str | None) -> None:
-        """Push the link to the run at the end, unless that has been done while it was waited for."""
+        """Push the link at the end, too: by the time that is answered, Airflow has most likely read the log."""
         if self._linking is not None:
             await self._linking
-        if url and url != self._linked:
+        if url:
             await self._push_link(url)
 
     async def _push_link(self, url: str) -> None:
@@ -192,8 +200,10 @@ class AstroSensorTrigger(BaseTrigger):
 
         ti = cast("RuntimeTaskInstance", self.task_instance)
         where = {"dag_id": ti.dag_id, "run_id": ti.run_id, "task_id": ti.task_id, "map_index": ti.map_index}
-        await XCom.aset(XCOM_URL, url, **where)
-        self._linked = url
+        try:
+            await XCom.aset(XCOM_URL, url, **where)
+        except Exception as error:  # the wait goes on, or is over, without it
+            self.log.warning("The link to the remote dag run could not be stored: %s", error)
 
     def _ended(self, event: dict[str, Any]) -> TriggerEvent:
         """End the task where that can be done here; else have a worker do it."""

@@ -72,6 +72,11 @@ class Run:
         content = answer["content"]
         return content if isinstance(content, str) else "\n".join(map(str, content))
 
+    def says(self, task_id: str, text: str, try_number: int | None = None) -> bool:
+        """Wait until the log of a task has this text: a triggerer writes its log after it has ended the task."""
+        self.wait_until(lambda: text in self.log(task_id, try_number), f"log of {task_id} says {text!r}", timeout=20)
+        return True
+
 
 def start(deployment: Deployment, dag_id: str, *, run_id: str | None = None, **body: Any) -> Run:
     """Trigger a dag run over the plain REST API."""

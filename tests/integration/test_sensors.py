@@ -7,10 +7,11 @@ from uuid import uuid4
 
 import pytest
 
-from tests.integration.conftest import Batch, both_modes, both_targets
+from tests.integration.conftest import Batch, both_targets
 from tests.integration.runs import start
 
-MODES = ("sync", "deferred")
+MODES = ("sync", "deferred", "worker")
+every_mode = pytest.mark.parametrize("mode", MODES)
 
 
 @pytest.fixture(scope="module")
@@ -18,8 +19,9 @@ def remote(world):
     """Runs in both targets that the sensors wait for, by dag and connection; some end while they are waited for."""
     runs = {}
     for conn in ("v2_conn", "v1_conn"):
+        run_id = f"waited-for-{uuid4().hex[:8]}"
         for dag_id in ("quick", "broken", "grouped"):
-            runs[dag_id, conn] = start(world.behind(conn), dag_id, run_id=f"waited-for-{uuid4().hex[:8]}")
+            runs[dag_id, conn] = start(world.behind(conn), dag_id, run_id=run_id)
     return runs
 
 
@@ -36,29 +38,31 @@ def batch(begin, remote):
             conf = {"conn": conn, "run_id": remote["grouped", conn].run_id}
             cases[f"grouped_{mode}_{conn}"] = (f"wait_for_group_{mode}", conf)
             cases[f"nothing_{mode}_{conn}"] = (f"wait_for_nothing_{mode}", {"conn": conn})
+        cases[f"triggerer_{conn}"] = ("in_triggerer", {"conn": conn, "run_id": remote["quick", conn].run_id})
     return Batch(begin, cases)
 
 
 @both_targets
-@both_modes
+@every_mode
 def test_waits_for_a_run_and_a_task_that_end_well(batch, remote, conn, mode):
     run = batch.finished(f"quick_{mode}_{conn}", conn)
 
     assert run.states() == {"run": "success", "task": "success", "soft": "success"}
     assert remote["quick", conn].state == "success"
+    assert run.says("run", f"(connection '{conn}'): success")
     assert run.xcom("run", "remote_dag_run_url").startswith(f"{remote['quick', conn].deployment.url}/dags/quick/")
 
 
 @both_targets
-@both_modes
+@every_mode
 def test_a_failed_run_fails_the_sensor_and_says_why(batch, remote, conn, mode):
     run = batch.finished(f"broken_{mode}_{conn}", conn)
 
     assert remote["broken", conn].state == "failed"
     assert run.states() == {"run": "failed", "task": "failed", "soft": "skipped"}
-    assert "load (try 1): ValueError: the file has no rows" in run.log("run")
-    assert "publish (try 0): upstream_failed" in run.log("task")
-    assert "the file has no rows" in run.log("soft")
+    assert run.says("run", "load (try 1): ValueError: the file has no rows")
+    assert run.says("task", "publish (try 0): upstream_failed")
+    assert run.says("soft", "the file has no rows")
 
 
 @both_targets
@@ -66,38 +70,37 @@ def test_reschedule(batch, conn):
     assert batch.finished(f"quick_reschedule_{conn}", conn).states() == {"run": "success"}
     failed = batch.finished(f"broken_reschedule_{conn}", conn)
     assert failed.states() == {"run": "failed"}
-    assert "the file has no rows" in failed.log("run")
+    assert failed.says("run", "the file has no rows")
 
 
 @both_targets
-@both_modes
+@every_mode
 def test_a_run_that_is_not_there_is_waited_for(batch, conn, mode):
     run = batch.finished(f"nothing_{mode}_{conn}", conn)
 
     assert (run.states()["hard"], run.states()["soft"]) == ("failed", "skipped")
     assert run.tasks()["hard"]["try_number"] == 1, "a timeout ends a sensor for good, whatever its retries"
-    log = run.log("hard")
-    assert "not there yet" in log
-    assert "timeout" in log.lower() or "timed out" in log.lower()
+    assert run.says("hard", "not there yet")
+    assert run.says("hard", "Not over after 12 seconds (timeout)" if mode != "sync" else "timed out")
 
 
 @both_targets
-@both_modes
+@every_mode
 def test_check_existence(batch, conn, mode):
     run = batch.finished(f"nothing_{mode}_{conn}", conn)
 
     assert (run.states()["missing_dag"], run.states()["missing_task"]) == ("failed", "failed")
-    assert "has no dag 'quik'" in run.log("missing_dag")
-    assert "has no task 'no' of dag 'quick'" in run.log("missing_task")
+    assert run.says("missing_dag", "has no dag 'quik'")
+    assert run.says("missing_task", "has no task 'no' of dag 'quick'")
 
 
 @both_targets
-@both_modes
+@every_mode
 def test_groups_and_mapped_tasks(batch, conn, mode):
     run = batch.finished(f"grouped_{mode}_{conn}", conn)
 
     assert run.states() == {"group": "success", "mapped": "success", "outside": "failed"}
-    assert "outside (try 1): RuntimeError: outside fails" in run.log("outside")
+    assert run.says("outside", "outside (try 1): RuntimeError: outside fails")
 
 
 @both_targets
@@ -110,11 +113,48 @@ def test_by_logical_date(begin, world, conn):
 
     assert run.states() == {"same": "success", "day_before": "success", "both": "success"}
     for task_id, day in (("same", date), ("day_before", date - timedelta(days=1))):
-        assert day.isoformat() in run.log(task_id)
+        assert run.says(task_id, day.isoformat())
 
 
 def test_without_a_logical_date_there_is_none_to_wait_for(begin):
     run = begin("by_logical_date", conn="v2_conn").wait()
 
     assert run.states()["same"] == "failed"
-    assert "choose latest=True" in run.log("same")
+    assert run.says("same", "choose latest=True")
+
+
+# Start and end in the triggerer.
+
+
+@both_targets
+def test_no_worker_is_needed_for_what_a_deferrable_sensor_can_end_in_the_triggerer(batch, conn):
+    for case in (f"quick_deferred_{conn}", f"broken_deferred_{conn}", f"grouped_deferred_{conn}"):
+        tasks = batch.finished(case, conn).tasks()
+        assert {name: task["pid"] for name, task in tasks.items()} == dict.fromkeys(tasks), case
+    for case in (f"quick_worker_{conn}", f"broken_worker_{conn}"):
+        assert all(task["pid"] for task in batch.finished(case, conn).tasks().values()), case
+
+
+@both_targets
+def test_what_needs_a_worker_gets_one(world, batch, remote, conn):
+    run = batch.finished(f"triggerer_{conn}", conn)
+
+    tasks, states = run.tasks(), run.states()
+    good = ["outlets", "told_of_success", "mapped[0]", "xcom", "which", "group.inside[0]", "group.inside[1]"]
+    bad = ["retried", "told_of_failure", "undefined", "limited"]
+    assert states == {**dict.fromkeys(good, "success"), **dict.fromkeys(bad, "failed")}
+    assert sorted(name for name, task in tasks.items() if not task["pid"]) == [
+        "group.inside[0]",
+        "group.inside[1]",
+        "undefined",
+    ]
+    assert tasks["retried"]["try_number"] == 2
+    assert run.says("retried", "the file has no rows", 1)
+    assert run.says("retried", "the file has no rows", 2)
+    assert tasks["retried"]["duration"] > 0, "Airflow keeps the end of the first try for what the triggerer ends"
+    assert run.says("told_of_success", "called with NoneType")
+    assert run.says("told_of_failure", "called with DagRunFailedError")
+    assert run.says("undefined", "A template could not be rendered: UndefinedError")
+    events = world.triggering.request("GET", "assets/events", params={"source_run_id": run.run_id})["asset_events"]
+    assert [event["source_task_id"] for event in events] == ["outlets"]
+    assert run.xcom("told_of_success", "remote_dag_run_url").endswith(remote["quick", conn].run_id)

@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta, timezone
 
-from airflow.providers.common.compat.sdk import DAG, dag, task
+from airflow.providers.common.compat.sdk import DAG, Asset, dag, task, task_group
 
 from astro_provider.operators.api import AstroApiOperator
 from astro_provider.operators.dag import AstroPauseDagOperator, AstroUnpauseDagOperator
@@ -45,28 +45,67 @@ for mode in ("sync", "deferred"):
     with DAG(f"trigger_sleeping_{mode}", **COMMON):
         trigger("sleeping", **wait)
 
+
+# Waiting here, in the triggerer from the start to the end, or in the triggerer and on workers before and after.
+MODES = {
+    "sync": {"deferrable": False},
+    "deferred": {"deferrable": True},
+    "worker": {"deferrable": True, "start_from_trigger": False},
+}
+
+for mode, wait in MODES.items():
     with DAG(f"wait_for_run_{mode}", **COMMON):
-        common = {"http_conn_id": CONN, "external_run_id": RUN_ID, "deferrable": deferrable, "poke_interval": 1}
+        common = {"http_conn_id": CONN, "external_run_id": RUN_ID, **wait, "poke_interval": 1}
         common |= {"timeout": 60, "external_dag_id": "{{ dag_run.conf['dag'] }}"}
         AstroDagRunSensor(task_id="run", **common)
         AstroTaskSensor(task_id="task", external_task_id="{{ dag_run.conf.get('task', 'answer') }}", **common)
         AstroDagRunSensor(task_id="soft", soft_fail=True, **common)
 
     with DAG(f"wait_for_nothing_{mode}", **COMMON):
-        common = {"http_conn_id": CONN, "deferrable": deferrable, "poke_interval": 1, "timeout": 12, "retries": 1}
+        common = {"http_conn_id": CONN, **wait, "poke_interval": 1, "timeout": 12, "retries": 1}
         common |= {"external_dag_id": "quick", "external_run_id": "never"}
         AstroDagRunSensor(task_id="hard", **common)
         AstroDagRunSensor(task_id="soft", soft_fail=True, **common)
-        missing = {"http_conn_id": CONN, "deferrable": deferrable, "check_existence": True, "timeout": 60}
+        missing = {"http_conn_id": CONN, **wait, "check_existence": True, "timeout": 60}
         AstroDagRunSensor(task_id="missing_dag", **missing, external_dag_id="quik", latest=True)
         AstroTaskSensor(task_id="missing_task", **missing, external_dag_id="quick", external_task_id="no", latest=True)
 
     with DAG(f"wait_for_group_{mode}", **COMMON):
-        common = {"http_conn_id": CONN, "external_run_id": RUN_ID, "deferrable": deferrable, "poke_interval": 1}
+        common = {"http_conn_id": CONN, "external_run_id": RUN_ID, **wait, "poke_interval": 1}
         common |= {"timeout": 60, "external_dag_id": "grouped"}
         AstroTaskSensor(task_id="group", external_task_group_id="inner", **common)
         AstroTaskSensor(task_id="mapped", external_task_ids=["mapped", "inner.one"], **common)
         AstroTaskSensor(task_id="outside", external_task_id="outside", **common)
+
+
+@dag(**COMMON)
+def in_triggerer():
+    """What happens to sensors that start in the triggerer, besides a good and a bad end."""
+    common = {"http_conn_id": CONN, "external_run_id": RUN_ID, "deferrable": True, "poke_interval": 1, "timeout": 60}
+
+    def told(context):
+        print("called with", type(context.get("exception")).__name__)
+
+    AstroDagRunSensor(task_id="retried", external_dag_id="broken", retries=1, **common)
+    AstroDagRunSensor(task_id="outlets", external_dag_id="quick", outlets=[Asset("waited-for")], **common)
+    AstroDagRunSensor(task_id="told_of_success", external_dag_id="quick", on_success_callback=told, **common)
+    AstroDagRunSensor(task_id="told_of_failure", external_dag_id="broken", on_failure_callback=told, **common)
+    AstroDagRunSensor(task_id="undefined", external_dag_id="quick", **{**common, "external_run_id": "{{ params.x }}"})
+    AstroDagRunSensor(task_id="limited", external_dag_id="none", execution_timeout=timedelta(seconds=5), **common)
+    mapped = {key: value for key, value in common.items() if key != "external_run_id"}
+    AstroDagRunSensor.partial(task_id="mapped", external_dag_id="quick", **mapped).expand(external_run_id=[RUN_ID])
+
+    @task
+    def which(dag_run):
+        return dag_run.conf["run_id"]
+
+    AstroDagRunSensor(task_id="xcom", external_dag_id="quick", **{**common, "external_run_id": which()})
+
+    @task_group
+    def group(number):
+        AstroDagRunSensor(task_id="inside", external_dag_id="quick", **common)
+
+    group.expand(number=[0, 1])
 
 
 @dag(**COMMON)
@@ -141,6 +180,7 @@ def ask():
     AstroApiOperator(task_id="refused", http_conn_id=CONN, endpoint="pools", method="POST", data={"slots": "x"})
 
 
+in_triggerer()
 trigger_only()
 mapped_trigger()
 reschedule()
