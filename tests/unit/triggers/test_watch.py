@@ -337,6 +337,21 @@ async def test_what_the_overlap_brings_again_calls_nobody_again(target: Target, 
     assert (target.lists(), target.looks("theirs")) == (OVERLAP / INTERVAL, 1)
 
 
+async def test_a_run_that_is_cleared_and_ends_again_calls_again(either: Target, clock: Clock, waits: Waits) -> None:
+    others = [f"run-{each}" for each in range(9)]
+    for name in (*others, "theirs"):
+        either.has_run(name, "running", end_date=None)
+        waiting = waits(name, wanted=Wanted(("success",)))  # those in front take the looks in turn
+    await clock.sleep_async(1)
+    either.ends("theirs", "failed")
+    await clock.sleep_async(INTERVAL)
+    either.has_run("theirs", "queued", end_date=None)
+    await clock.sleep_async(INTERVAL)
+    either.ends("theirs")
+    await clock.sleep_async(INTERVAL)
+    assert ([each.rpartition(" ")[2] for each in waiting.told], waiting.outcome) == (["running", "failed"], "success")
+
+
 async def test_what_is_committed_late_is_found(target: Target, clock: Clock, waits: Waits) -> None:
     target.has_run("theirs", "running", end_date=None)
     waiting = waits()
