@@ -87,7 +87,11 @@ class Waits:
         async def verdict() -> Verdict:
             async with watching("watched") as watcher:
                 return await watcher.wait(
-                    wait, poke_interval=INTERVAL, deadline=None, tell=told.append, warn=warned.append
+                    wait,
+                    poke_interval=INTERVAL,
+                    deadline=None,
+                    tell=lambda verdict: told.append(verdict.message),
+                    warn=warned.append,
                 )
 
         self.begun.append(Waiting(run, asyncio.create_task(verdict()), told, warned))
@@ -260,9 +264,9 @@ async def test_a_deleted_run_fails_its_own_wait_only(target, passage, waits):
 @both_targets
 async def test_a_run_that_is_cleared_and_ends_again(target, passage, waits):
     run, other = await make(target, 2)
+    for _ in range(20):
+        waits(other)  # these take the looks in turn
     patient, strict = waits(run, failed=()), waits(run)
-    for _ in range(20):  # or a look in turn would find it as soon
-        waits(other)
     await waits.have_looked()
     await ends(run, state="failed")
     await all_over([strict])
