@@ -15,9 +15,9 @@ class Sizes:
     finished_runs: int = 300_000
     waits: tuple[int, ...] = (10, 100, 1_000)
     waits_on_stub: int = 10_000
-    windows: tuple[int, ...] = (20, 20, 60)  # seconds, for each number of waits
-    stub_window: int = 30
-    idle_window: int = 30
+    windows: tuple[int, ...] = (20, 20, 40)  # seconds, for each number of waits
+    stub_window: int = 20
+    idle_window: int = 20
     ending_waits: int = 100
     ending_waits_on_workers: int = 30  # each holds one of Airflow's 32 slots for as long as it waits
     ending_seconds: int = 120
