@@ -2,8 +2,7 @@
 What carrying requests takes, whichever library carries them.
 
 Nothing is decided here but what a library's exception means; see ``api.exchange`` for the rest. The libraries are
-imported by those who carry with them, as each takes its time: a task on a worker needs one of them, a triggerer the
-other.
+imported by those who carry with them, as each takes its time: a task on a worker needs ``requests`` only.
 """
 
 from __future__ import annotations

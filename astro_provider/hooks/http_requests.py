@@ -6,6 +6,7 @@ from http.cookiejar import DefaultCookiePolicy
 from typing import TYPE_CHECKING
 
 import requests
+from requests_toolbelt.adapters.socket_options import TCPKeepAliveAdapter  # type: ignore[import-untyped]  # has no types
 from urllib3.exceptions import HTTPError
 
 from astro_provider.api.exchange import MAX_ANSWER_BYTES, Response
@@ -29,6 +30,8 @@ class SyncCarrier:
         self._session = requests.Session()
         self._session.trust_env = deployment.http.trust_env
         self._session.headers["User-Agent"] = USER_AGENT
+        for scheme in ("http://", "https://"):  # or what lies between drops the connection of a wait that seldom looks
+            self._session.mount(scheme, TCPKeepAliveAdapter(idle=120, count=20, interval=30))
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
 
     def send(self, request: Request) -> Response:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from airflow.providers.common.compat.sdk import BaseSensorOperator
 from airflow.providers.common.compat.sdk import conf as airflow_conf
+from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_3_PLUS
 
 from astro_provider.api.dates import iso
 from astro_provider.api.errors import AstroError, DagRunFailedError
@@ -36,13 +37,18 @@ class AstroDagRunSensor(BaseSensorOperator):
 
     The link to the run is pushed as XCom ``remote_dag_run_url``, behind the extra link "Remote dag run".
 
-    Deferrable and on Airflow 3.3 and up, it starts in the triggerer and ends there: no worker is occupied, and neither
-    a pool nor ``max_active_tasks`` counts it. It starts on a worker, as on older Airflow, where that is needed: when it
-    is mapped; with ``execution_date_fn``, ``on_execute_callback``, ``pre_execute``, ``retry_policy`` or ``inlets``;
-    when a template names more than ``dag_run``, ``run_id``, ``params``, ``macros`` and the dates (an XCom, a Variable,
-    a macro of the DAG's own); in a subclass that overrides ``execute`` or ``poke``. It ends on one from its second try
-    on, and where it must do more than end: call a callback, send an email, tell of ``outlets``, stop a DAG with
-    ``fail_fast``, or fail in spite of ``retries`` that are left.
+    Deferrable and on Airflow 3.3 and up, it starts in the triggerer and ends there: no worker is occupied, and no slot
+    of a pool is waited for. Listeners (OpenLineage) hear nothing of it then, and ``dag.test()`` runs it as a worker
+    would.
+
+    It starts on a worker, as on older Airflow, where that is needed: when it is mapped; with ``execution_date_fn``,
+    ``on_execute_callback``, ``pre_execute``, ``retry_policy``, ``inlets`` or ``max_active_tis_per_dag(run)``; when a
+    template names more than ``run_id``, ``params``, ``macros``, the dates and the like of ``dag_run.conf`` (an XCom, a
+    Variable, a macro of the DAG's own); with Jinja options of the DAG, a Param without a value, or ``[triggerer]
+    queues_enabled``; in a subclass that overrides ``execute`` or ``poke``. The log says so.
+
+    It ends on a worker from its second try on, and where it must do more than end: call a callback, send an email, tell
+    of ``outlets``, stop a DAG with ``fail_fast``, or fail in spite of ``retries`` that are left.
 
     :param external_dag_id: the dag in the target (templated)
     :param http_conn_id: id of an Airflow connection of type ``astro`` or ``http`` (templated)
@@ -145,6 +151,9 @@ class AstroDagRunSensor(BaseSensorOperator):
 
         from astro_provider.api.waits import Patience
 
+        if self.deferrable and self.may_start_from_trigger and AIRFLOW_V_3_3_PLUS:
+            reason = "it is mapped" if (context["ti"].map_index or -1) >= 0 else needs_worker(self)
+            self.log.info("It starts on a worker, not in the triggerer, as %s.", reason or "Airflow chose to")
         # A sensor that was rescheduled has been answered before.
         self._patience = Patience(has_worked=bool(context.get("task_reschedule_count")))
         try:
@@ -227,8 +236,6 @@ class AstroDagRunSensor(BaseSensorOperator):
     def _defer(self, context: Context) -> None:
         from astro_provider.triggers.dag_run import AstroDagRunTrigger
 
-        if (reason := needs_worker(self)) and self.may_start_from_trigger:
-            self.log.info("Starts on a worker, not in the triggerer, for the sake of: %s", reason)
         wait = self._wait(context)
         self.defer(
             trigger=AstroDagRunTrigger(
@@ -258,10 +265,16 @@ class AstroDagRunSensor(BaseSensorOperator):
         :param event: see :func:`astro_provider.triggers.dag_run.event_of`
         :raise: see :meth:`execute`
         """
+        self.log.info("%s", event["message"])
+        if event["outcome"] == "changed":
+            self.execute(context)
+        else:
+            self._resume(context, event)
+
+    def _resume(self, context: Context, event: dict[str, Any]) -> None:
         from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSensorTimeout
 
         message = event["message"]
-        self.log.info("%s", message)
         if event["outcome"] == "timeout":
             self._give_up(AirflowSensorTimeout(fields.timed_out(self.timeout, message)))
         if event["outcome"] == "error" and event["retryable"] and not getattr(self, "never_fail", False):

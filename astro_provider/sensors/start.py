@@ -7,7 +7,9 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_3_PLUS
+from airflow.providers.common.compat.sdk import Param
+from airflow.providers.common.compat.sdk import conf as airflow_conf
+from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_3_PLUS, get_base_airflow_version_tuple
 
 from astro_provider.api.dates import iso
 
@@ -31,10 +33,36 @@ RENDERED_IN_TRIGGERER = frozenset(
 )
 """What templates may name there. What Airflow must be asked for wants a worker: an XCom would hang the trigger."""
 
+DAG_RUN_FIELDS = frozenset(
+    (
+        *("run_id", "conf", "logical_date", "data_interval_start", "data_interval_end"),
+        *("run_after", "start_date", "partition_key"),
+    )
+)
+"""What a triggerer knows of the dag run, and writes as a worker does."""
+
 _FILTERS = ("ds", "ds_nodash", "ts", "ts_nodash", "ts_nodash_with_tz")
 """Airflow's own; a DAG's are not known to the triggerer."""
 
-_RUN_ON_WORKERS = ("execute", "execute_complete", "poke", "pre_execute", "post_execute", "render_template_fields")
+_RUN_ON_WORKERS = (
+    *("execute", "execute_complete", "poke", "pre_execute", "post_execute", "resume_execution"),
+    "render_template_fields",
+)
+
+_WORKERS_OPTIONS = {
+    "execution_date_fn": "execution_date_fn",
+    "on_execute_callback": "on_execute_callback",
+    "_pre_execute_hook": "pre_execute",
+    "retry_policy": "retry_policy",
+    "inlets": "inlets",
+    # The scheduler counts by them on the way to a worker only.
+    "max_active_tis_per_dag": "max_active_tis_per_dag",
+    "max_active_tis_per_dagrun": "max_active_tis_per_dagrun",
+}
+"""Attributes that want a worker when they are set, and what their arguments are called."""
+
+RETRIES_ARE_HONOURED = get_base_airflow_version_tuple() >= (3, 3, 1)
+"""Whether a task that fails in the triggerer is retried; 3.3.0 forgets it."""
 
 
 class OfTask(Generic[T]):
@@ -96,23 +124,18 @@ def needs_worker(sensor: AstroDagRunSensor) -> str | None:
     """
     Say why a deferrable sensor must start on a worker.
 
-    :return: what for, or ``None`` where it can start in the triggerer
+    :return: the reason, or ``None`` where it can start in the triggerer
     """
     if not AIRFLOW_V_3_3_PLUS:
-        return "Airflow below 3.3"
-    if sensor.execution_date_fn is not None:
-        return "execution_date_fn"
+        return "this is Airflow below 3.3"
+    if airflow_conf.getboolean("triggerer", "queues_enabled", fallback=False):
+        return "[triggerer] queues_enabled is set"  # only a worker tells which queue a trigger belongs to
+    for attribute, option in _WORKERS_OPTIONS.items():
+        if getattr(sensor, attribute, None):
+            return f"{option} is set"
     if _overridden(sensor):
         return f"{type(sensor).__name__} overrides what runs on a worker"
-    for option in ("on_execute_callback", "_pre_execute_hook", "retry_policy", "inlets"):
-        if getattr(sensor, option, None):
-            return option.strip("_")
-    for field in sensor.run_fields:
-        value = getattr(sensor, field)
-        is_one_list = field == "external_task_ids" and isinstance(value, str)  # is text, rendered in the triggerer
-        if is_one_list or not _renders_in_triggerer(value):
-            return f"what {field} is rendered from"
-    return None
+    return _unrenderable(sensor)
 
 
 def endings(sensor: AstroDagRunSensor) -> dict[str, str]:
@@ -130,7 +153,7 @@ def endings(sensor: AstroDagRunSensor) -> dict[str, str]:
         ends["skipped"] = "skipped"
         if sensor.soft_fail:
             ends |= dict.fromkeys(("failed", "timeout", "error"), "skipped")
-    if not _failure_is_heard_of(sensor):
+    if not _failure_is_heard_of(sensor) and (RETRIES_ARE_HONOURED or not sensor.retries):
         ends["retryable error"] = "failed"
         if not sensor.soft_fail:
             ends |= dict.fromkeys(("failed",) if sensor.retries else ("failed", "timeout", "error"), "failed")
@@ -162,6 +185,28 @@ def _plain(value: Any) -> Any:
     return value if value is None or isinstance(value, str) else list(value)
 
 
+def _unrenderable(sensor: AstroDagRunSensor) -> str | None:
+    """Say what the triggerer cannot render as a worker does."""
+    dag = sensor.dag if sensor.has_dag() else None  # type: ignore[no-untyped-call]  # Airflow's has no types
+    for params in (sensor.params, dag.params if dag else {}):
+        if any(isinstance(param, Param) and not param.has_value for param in params.values()):
+            return "a Param has no value"  # were it not given either, it would end the triggerer
+    if dag and (dag.jinja_environment_kwargs or dag.user_defined_filters or not _is_strict(dag.template_undefined)):
+        return "the DAG has Jinja options of its own"
+    for field in sensor.run_fields:
+        value = getattr(sensor, field)
+        is_one_list = field == "external_task_ids" and isinstance(value, str)  # is text, rendered in the triggerer
+        if is_one_list or not _renders_in_triggerer(value):
+            return f"{field} is rendered from what the triggerer does not know"
+    return None
+
+
+def _is_strict(undefined: type) -> bool:
+    from jinja2 import StrictUndefined
+
+    return undefined is StrictUndefined
+
+
 def _renders_in_triggerer(value: Any) -> bool:
     if value is None or isinstance(value, datetime):
         return True
@@ -181,4 +226,10 @@ def _names_only_what_is_there(template: str) -> bool:
         names = meta.find_undeclared_variables(parsed)  # refuses filters that it does not know
     except TemplateError:
         return False
-    return names <= RENDERED_IN_TRIGGERER and not any(parsed.find_all((nodes.Include, nodes.Import, nodes.FromImport)))
+    runs = [name for name in parsed.find_all(nodes.Name) if name.name == "dag_run"]
+    fields = [of.node for of in parsed.find_all(nodes.Getattr) if of.attr in DAG_RUN_FIELDS]
+    return (
+        names <= RENDERED_IN_TRIGGERER
+        and all(any(run is node for node in fields) for run in runs)
+        and not any(parsed.find_all((nodes.Include, nodes.Import, nodes.FromImport)))
+    )

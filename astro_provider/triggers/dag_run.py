@@ -148,9 +148,9 @@ async def waited(
     *,
     poke_interval: float,
     deadline: float | None,
-    settle: float,
     tell: Callable[[Verdict], None],
     warn: Callable[[str], None],
+    settle: float = 0,
 ) -> dict[str, Any]:
     """
     Wait, and tell what came of it.
@@ -159,9 +159,9 @@ async def waited(
     :param http_conn_id: id of an Airflow connection of type ``astro`` or ``http``
     :param poke_interval: seconds between two looks
     :param deadline: when to give up, in seconds since the epoch; ``None`` never
-    :param settle: seconds before the first look
     :param tell: told of every change before it is over
     :param warn: told of trouble that is survived
+    :param settle: seconds before the first look, for a wait that a worker has just looked for
     :return: see :func:`event_of`; trouble that is not survived is an ``error``
     """
     try:

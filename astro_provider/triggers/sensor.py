@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from airflow.triggers.base import BaseTrigger, TaskFailedEvent, TaskSkippedEvent, TaskSuccessEvent, TriggerEvent
 
-from astro_provider.api.waits import RunWait, Wanted
+from astro_provider.api.waits import PATIENCE, RunWait, Wanted
 from astro_provider.links import XCOM_URL
 from astro_provider.sensors import fields
 from astro_provider.triggers.dag_run import error_event, serialized, waited
@@ -34,6 +34,9 @@ TO_BE_READ = 1.0
 Seconds between the last line of a log that people will want to read, and the end: Airflow (3.3.2) closes the log of a
 trigger that has ended whether it has written all of it or not.
 """
+
+PAUSE = 30.0
+"""Seconds, at least, before another look at a target that a restarted triggerer finds in trouble."""
 
 _ENDS = {"success": TaskSuccessEvent, "skipped": TaskSkippedEvent, "failed": TaskFailedEvent}
 _LEVELS = {"success": logging.INFO, "skipped": logging.INFO, "failed": logging.ERROR}
@@ -90,6 +93,7 @@ class AstroSensorTrigger(BaseTrigger):
         super().__init__()  # type: ignore[no-untyped-call]  # Airflow's has no types
         self.timeout_after: datetime | None = None  # the triggerer sets it
         self._own_logical_date: datetime | None = None
+        self._rendered = False
         self._unrendered: str | None = None
         self._linking: asyncio.Task[None] | None = None
 
@@ -110,6 +114,7 @@ class AstroSensorTrigger(BaseTrigger):
         """
         from jinja2 import StrictUndefined
 
+        self._rendered = True
         self._own_logical_date = context.get("logical_date")
         environment = jinja_env or self.get_template_env()
         environment.undefined = StrictUndefined
@@ -159,23 +164,29 @@ class AstroSensorTrigger(BaseTrigger):
         yield ended
 
     async def _event(self) -> dict[str, Any]:
+        if not self._rendered:  # its DAG was changed while it waited, and does not start it in the triggerer any more
+            return {"outcome": "changed", "message": "The DAG was changed meanwhile.", "run": None, "url": None}
         if self._unrendered is not None:
             return error_event(self._unrendered, retryable=True)
         try:
             wait = self.wait
         except ValueError as error:
             return error_event(str(error), retryable=False)
-        started = self._started
-        return await waited(
-            wait,
-            self.http_conn_id,
-            poke_interval=self.poke_interval,
-            deadline=started + self.timeout,
-            # A wait that a restarted triggerer goes on with has been answered before, and bears trouble from then on.
-            settle=self.poke_interval if time.time() - started > RESTARTED else 0,
-            tell=self._tell,
-            warn=self.log.warning,
-        )
+        # A wait that a restarted triggerer goes on with has most likely been answered before.
+        patient_until = time.time() + PATIENCE if time.time() - self._started > RESTARTED else 0
+        while True:
+            event = await waited(
+                wait,
+                self.http_conn_id,
+                poke_interval=self.poke_interval,
+                deadline=self._started + self.timeout,
+                tell=self._tell,
+                warn=self.log.warning,
+            )
+            if not event.get("retryable") or time.time() >= patient_until:
+                return event
+            self.log.warning("Still waiting: %s", event["message"])
+            await asyncio.sleep(max(self.poke_interval, PAUSE))
 
     @property
     def _started(self) -> float:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import DAG, Asset
+from airflow.providers.common.compat.sdk import DAG, Asset, Param, TaskDeferred
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_3_PLUS
+from jinja2 import Undefined
 
+from astro_provider.sensors import start
 from astro_provider.sensors.dag_run import AstroDagRunSensor
 from astro_provider.sensors.start import BACKSTOP, endings, needs_worker
 from astro_provider.sensors.task import AstroTaskSensor
-from tests.unit.tasks import context, round_trip
+from tests.unit.tasks import TaskInstance, context, round_trip
 
 airflow_3_3 = pytest.mark.skipif(not AIRFLOW_V_3_3_PLUS, reason="Airflow 3.3 and up")
 older_airflow = pytest.mark.skipif(AIRFLOW_V_3_3_PLUS, reason="Airflow below 3.3")
@@ -22,9 +25,17 @@ def callback(context: Any) -> None:
     """Is called, on a worker."""
 
 
+RENDERED = "{} is rendered from what the triggerer does not know"
+
+
 class Overriding(AstroDagRunSensor):
     def poke(self, context: Any) -> bool:
         return True
+
+
+class Resuming(AstroDagRunSensor):
+    def resume_execution(self, *_: Any, **__: Any) -> None:
+        """Do something else."""
 
 
 class WithDefaults(AstroDagRunSensor):
@@ -36,7 +47,7 @@ class WithDefaults(AstroDagRunSensor):
 def sensor(kind: type[AstroDagRunSensor] = AstroDagRunSensor, **options: Any) -> AstroDagRunSensor:
     """Make a deferrable sensor in a DAG, as a DAG file does."""
     dag_options = options.pop("dag_options", {})
-    with DAG("local", start_date=datetime(2026, 1, 1), schedule=None, **dag_options):
+    with DAG("local", **{"start_date": datetime(2026, 1, 1), "schedule": None, **dag_options}):
         return kind(**{"task_id": "wait", "external_dag_id": "d", "deferrable": True, **options})
 
 
@@ -84,19 +95,31 @@ def test_it_starts_in_the_triggerer(options: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        ({"execution_date_fn": lambda date: date}, "execution_date_fn"),
-        ({"on_execute_callback": callback}, "on_execute_callback"),
-        ({"pre_execute": callback}, "pre_execute_hook"),
-        ({"inlets": [Asset("x")]}, "inlets"),
-        ({"external_run_id": "{{ ti.xcom_pull(task_ids='other') }}"}, "what external_run_id is rendered from"),
-        ({"external_run_id": "{{ task_instance.xcom_pull('other') }}"}, "what external_run_id is rendered from"),
-        ({"external_run_id": "{{ prev_start_date_success }}"}, "what external_run_id is rendered from"),
-        ({"external_dag_id": "{{ var.value.dag }}"}, "what external_dag_id is rendered from"),
-        ({"http_conn_id": "{{ mine() }}"}, "what http_conn_id is rendered from"),
-        ({"http_conn_id": "{{ ds | mine }}"}, "what http_conn_id is rendered from"),
-        ({"http_conn_id": "{% include 'file' %}"}, "what http_conn_id is rendered from"),
-        ({"http_conn_id": "{{ "}, "what http_conn_id is rendered from"),
-        ({"kind": AstroTaskSensor, "external_task_ids": "{{ params.ids }}"}, "what external_task_ids is rendered from"),
+        ({"execution_date_fn": lambda date: date}, "execution_date_fn is set"),
+        ({"on_execute_callback": callback}, "on_execute_callback is set"),
+        ({"pre_execute": callback}, "pre_execute is set"),
+        ({"inlets": [Asset("x")]}, "inlets is set"),
+        ({"max_active_tis_per_dag": 1}, "max_active_tis_per_dag is set"),
+        ({"max_active_tis_per_dagrun": 1}, "max_active_tis_per_dagrun is set"),
+        ({"params": {"x": Param(type="string")}}, "a Param has no value"),
+        ({"dag_options": {"params": {"x": Param(type="string")}, "schedule": None}}, "a Param has no value"),
+        ({"dag_options": {"template_undefined": Undefined}}, "the DAG has Jinja options of its own"),
+        ({"dag_options": {"jinja_environment_kwargs": {"trim_blocks": True}}}, "the DAG has Jinja options of its own"),
+        ({"dag_options": {"user_defined_filters": {"ds": str}}}, "the DAG has Jinja options of its own"),
+        ({"external_run_id": "{{ dag_run.note }}"}, RENDERED.format("external_run_id")),
+        ({"external_run_id": "{{ dag_run }}"}, RENDERED.format("external_run_id")),
+        ({"external_run_id": "{{ dag_run['conf'] }}"}, RENDERED.format("external_run_id")),
+        ({"external_run_id": "{{ dag_run.conf }}{{ dag_run.run_type }}"}, RENDERED.format("external_run_id")),
+        ({"external_run_id": "{{ ti.xcom_pull(task_ids='other') }}"}, RENDERED.format("external_run_id")),
+        ({"external_run_id": "{{ task_instance.xcom_pull('other') }}"}, RENDERED.format("external_run_id")),
+        ({"external_run_id": "{{ prev_start_date_success }}"}, RENDERED.format("external_run_id")),
+        ({"external_dag_id": "{{ var.value.dag }}"}, RENDERED.format("external_dag_id")),
+        ({"http_conn_id": "{{ mine() }}"}, RENDERED.format("http_conn_id")),
+        ({"http_conn_id": "{{ ds | mine }}"}, RENDERED.format("http_conn_id")),
+        ({"http_conn_id": "{% include 'file' %}"}, RENDERED.format("http_conn_id")),
+        ({"http_conn_id": "{{ "}, RENDERED.format("http_conn_id")),
+        ({"kind": AstroTaskSensor, "external_task_ids": "{{ params.ids }}"}, RENDERED.format("external_task_ids")),
+        ({"kind": Resuming}, "Resuming overrides what runs on a worker"),
         ({"kind": Overriding}, "Overriding overrides what runs on a worker"),
     ],
 )
@@ -125,7 +148,7 @@ def test_it_starts_on_a_worker_when_told_so(options: dict[str, Any]) -> None:
 def test_older_airflow_starts_it_on_a_worker() -> None:
     sensing = sensor()
     assert (sensing.start_from_trigger, sensing.start_trigger_args) == (False, None)
-    assert needs_worker(sensing) == "Airflow below 3.3"
+    assert needs_worker(sensing) == "this is Airflow below 3.3"
 
 
 @airflow_3_3
@@ -263,11 +286,42 @@ def test_a_dag_that_stops_at_the_first_failure_is_stopped_by_a_worker() -> None:
 
 
 @airflow_3_3
-def test_it_says_why_it_starts_on_a_worker(remote: Any, lines: list[str]) -> None:
-    from airflow.providers.common.compat.sdk import TaskDeferred
+def test_queues_of_triggers_are_told_by_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__TRIGGERER__QUEUES_ENABLED", "True")
+    assert needs_worker(sensor()) == "[triggerer] queues_enabled is set"
 
-    sensing = sensor(external_run_id="theirs", on_execute_callback=callback)
-    remote.has_run("theirs", "running")
-    with pytest.raises(TaskDeferred):
-        sensing.execute(context())
-    assert "Starts on a worker, not in the triggerer, for the sake of: on_execute_callback" in lines
+
+@airflow_3_3
+def test_airflow_3_3_0_retries_nothing_that_fails_in_the_triggerer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(start, "RETRIES_ARE_HONOURED", False)
+    assert endings(sensor(retries=1)) == {"success": "success", "skipped": "skipped"}
+    assert endings(sensor(retries=0))["failed"] == "failed"
+
+
+@airflow_3_3
+@pytest.mark.parametrize(
+    ("options", "map_index", "said"),
+    [
+        ({"on_execute_callback": callback}, -1, ["as on_execute_callback is set."]),
+        ({}, 3, ["as it is mapped."]),
+        ({}, -1, ["as Airflow chose to."]),
+        ({"start_from_trigger": False}, -1, []),
+        ({"deferrable": False}, -1, []),
+    ],
+)
+def test_it_says_why_it_starts_on_a_worker(
+    remote: Any, lines: list[str], options: dict[str, Any], map_index: int, said: list[str]
+) -> None:
+    remote.has_run("theirs", "success")
+    sensor(external_run_id="theirs", **options).execute(context(TaskInstance(map_index=map_index)))
+    told = [line for line in lines if "not in the triggerer" in line]
+    assert [line.partition("triggerer, ")[2] for line in told] == said
+
+
+@pytest.mark.parametrize("deferred", [False, True])
+def test_a_sensor_whose_dag_was_changed_while_it_waited_starts_again(remote: Any, deferred: bool) -> None:
+    remote.has_run("theirs", "running" if deferred else "success")
+    event = {"outcome": "changed", "message": "The DAG was changed meanwhile.", "run": None, "url": None}
+    with pytest.raises(TaskDeferred) if deferred else nullcontext():
+        sensor(external_run_id="theirs").execute_complete(context(), event)
+    assert remote.seen != []

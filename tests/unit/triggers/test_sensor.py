@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from datetime import datetime, timedelta, timezone
 from types import SimpleNamespace
@@ -30,8 +31,12 @@ pytestmark = pytest.mark.skipif(not AIRFLOW_V_3_3_PLUS, reason="Airflow 3.3 and 
 
 
 @pytest.fixture(autouse=True)
-def _log_is_read_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("astro_provider.triggers.sensor.TO_BE_READ", 0)
+def _sleeps_take_no_time(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
+    from astro_provider.triggers import sensor
+
+    monkeypatch.setattr(sensor, "TO_BE_READ", 0)
+    sleeping = SimpleNamespace(sleep=clock.sleep_async, create_task=asyncio.create_task)
+    monkeypatch.setattr(sensor, "asyncio", sleeping)
 
 
 @pytest.fixture(autouse=True)
@@ -56,6 +61,7 @@ def trigger(
     began: datetime = NOW,
     try_number: int = 1,
     context_of: Callable[[], dict[str, Any]] = context,
+    rendered: bool = True,
     **options: Any,
 ) -> AstroSensorTrigger:
     """Make the trigger of a sensor as a triggerer does: from the serialised DAG, told its task instance, rendered."""
@@ -70,7 +76,8 @@ def trigger(
     ti = TaskInstance(task_id="wait", try_number=try_number)
     made.task_instance = SimpleNamespace(**vars(ti), task=task)  # type: ignore[assignment]  # has all that is looked at
     made.timeout_after = began + task.start_trigger_args.timeout
-    made.render_template_fields(context_of())  # type: ignore[arg-type]  # a plain dict
+    if rendered:
+        made.render_template_fields(context_of())  # type: ignore[arg-type]  # a plain dict
     return made
 
 
@@ -156,10 +163,28 @@ async def test_a_restarted_triggerer_goes_on_with_what_is_left_of_the_timeout(
     assert datetime.now(timezone.utc) - NOW == timedelta(seconds=100)
 
 
-async def test_a_restarted_triggerer_bears_a_target_that_is_down(remote: PlayedServer, clock: Clock) -> None:
+async def test_a_restarted_triggerer_bears_a_target_that_is_down(
+    remote: PlayedServer, clock: Clock, lines: list[str]
+) -> None:
     remote.has_run("theirs", "success")
     remote.on("GET", RUN, *[HANGUP] * 12, remote.play)
-    assert await ended(trigger(**THEIRS, timeout=600, began=NOW - timedelta(minutes=5))) == ("success", None)
+    assert await ended(trigger(**THEIRS, timeout=3600, began=NOW - timedelta(minutes=5))) == ("success", None)
+    assert sum(line.startswith("Still waiting: ") for line in lines) > 1
+
+
+async def test_a_restarted_triggerer_bears_a_target_that_was_never_there_for_ten_minutes(
+    remote: PlayedServer, clock: Clock
+) -> None:
+    remote.on("GET", RUN, HANGUP)
+    began = NOW - timedelta(minutes=5)
+    assert await ended(trigger(**THEIRS, timeout=36000, retries=1, began=began)) == ("failed", None)
+    assert timedelta(minutes=10) <= datetime.now(timezone.utc) - NOW < timedelta(minutes=12)
+
+
+async def test_what_was_not_rendered_as_the_dag_was_changed_is_started_again_by_a_worker(remote: PlayedServer) -> None:
+    how, event = await ended(trigger(**THEIRS, rendered=False))
+    assert (how, event and event["outcome"]) == ("worker", "changed")
+    assert remote.seen == []
 
 
 async def test_a_target_that_is_down_when_it_begins_fails_it_with_a_retry(remote: PlayedServer) -> None:
