@@ -49,8 +49,8 @@ class Target(Played):
         self.dags = {DAG: False, "zażółć": False, "paused": True}
         self.groups = {"group": ["group.inside"]}
         self.page_limit = 2
-        self.has_run(self.run_id, "running", "failed", dag_id=DAG)
-        self.has_run("queued", "queued", dag_id="paused")
+        self.has_run(self.run_id, "running", "failed", dag_id=DAG, end_date=None)
+        self.has_run("queued", "queued", dag_id="paused", end_date=None)
         log = self.answers.log()
         self.has_task("extract", "failed", run_id=self.run_id, dag_id=DAG, log=log)
         self.has_task("load.ż", "failed", run_id=self.run_id, dag_id=DAG, log=log, map_index=3, try_number=2)

@@ -219,7 +219,7 @@ class Played(Target):
                 runs = [run for run in runs if _within(run["run_after"], bound, wanted[0])]
         if wanted := seen.query.get("end_date_gte"):
             runs = [run for run in runs if run["end_date"] and _within(run["end_date"], "gte", wanted[0])]
-            return self._page(seen, "dag_runs", [run for run in runs if run["state"] in seen.query["state"]])
+            return self._page(seen, "dag_runs", runs)
         order = seen.query.get("order_by", ["dag_run_id"])[0]
         runs.sort(key=lambda run: run[order.lstrip("-")] or "", reverse=order.startswith("-"))
         for run in runs:
@@ -228,7 +228,7 @@ class Played(Target):
 
     def _list_finished_runs(self, seen: Seen) -> Answer:
         due = "execution_date" if self.generation == "v1" else "run_after"
-        runs = self._finished(seen.json, seen.json["states"], self._runs.values())
+        runs = self._finished(seen.json, seen.json.get("states"), self._runs.values())
         return self._page_of_body(
             seen, "dag_runs", [run for run in runs if _within(run[due], "gte", seen.json[f"{due}_gte"])]
         )
@@ -238,11 +238,12 @@ class Played(Target):
         return self._page_of_body(seen, "task_instances", self._finished(seen.json, seen.json["state"], tasks))
 
     def _finished(
-        self, body: dict[str, Any], states: list[str], items: Iterable[dict[str, Any]]
+        self, body: dict[str, Any], states: list[str] | None, items: Iterable[dict[str, Any]]
     ) -> list[dict[str, Any]]:
         since = body["end_date_gte"]
-        of_dags = [item for item in items if item["dag_id"] in body["dag_ids"] and item["state"] in states]
-        ended = [item for item in of_dags if item["end_date"] and _within(item["end_date"], "gte", since)]
+        of_dags = [item for item in items if item["dag_id"] in body["dag_ids"]]
+        in_states = [item for item in of_dags if states is None or item["state"] in states]
+        ended = [item for item in in_states if item["end_date"] and _within(item["end_date"], "gte", since)]
         return sorted(ended, key=lambda item: _moment(item["end_date"]))
 
     def _page_of_body(self, seen: Seen, key: str, items: list[dict[str, Any]]) -> Answer:

@@ -311,3 +311,18 @@ def test_a_token_that_is_refused_says_nothing_of_lists_across_dags(either: Targe
         either.run(client.finished_runs(["d"], answers.DATE, answers.DATE))
     assert either.asked == [f"POST {either.api(path)}"]
     assert not client.memory.lists_by_dag
+
+
+@pytest.mark.parametrize("by_dag", [False, True], ids=["across dags", "dag by dag"])
+def test_what_has_finished_is_told_by_its_end_date_as_airflow_2_1_has_no_filter_by_state(
+    target_v1: Target, by_dag: bool
+) -> None:
+    answer = says(target_v1.answers.collection("dag_runs", target_v1.answers.dag_run("r", "success")))
+    for method, path in (("POST", "dags/~/dagRuns/list"), ("GET", "dags/d/dagRuns")):
+        target_v1.on(method, path, answer)
+    client = client_of(target_v1)
+    client.memory.lists_by_dag = by_dag
+    (run,) = target_v1.run(client.finished_runs(["d"], answers.DATE, answers.DATE))
+    (seen,) = target_v1.seen
+    asked = set(seen.query if by_dag else seen.json)
+    assert (run["dag_run_id"], asked & {"end_date_gte", "state", "states"}) == ("r", {"end_date_gte"})
