@@ -209,9 +209,16 @@ class Client(Exchange):
                 if error.status != 403:  # another token may do both, or neither
                     raise
         items: list[T] = []
+        refused: list[AccessDeniedError] = []
         for dag_id in dag_ids:
-            with suppress(NotFoundError):  # not there yet, which is those waits' own concern
-                items += yield from one_dag(dag_id)
+            # One that is not there yet, or is refused, is the concern of its own waits.
+            with suppress(NotFoundError):
+                try:
+                    items += yield from one_dag(dag_id)
+                except AccessDeniedError as error:
+                    refused.append(error)
+                    if error.status != 403 or len(refused) == len(dag_ids):
+                        raise
         self.memory.lists_by_dag = True
         return items
 

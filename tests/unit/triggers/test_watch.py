@@ -44,6 +44,7 @@ class Target(Played):
         self.tokens = {TOKEN}
         self.connected = 0
         self.most_connected = 0
+        self.closed = 0
         self.refused = 0
         self.hanging: set[str] = set()
         """Paths whose requests get no answer."""
@@ -105,6 +106,7 @@ class Carrier:
 
     async def close(self) -> None:
         self._target.connected -= self._open
+        self._target.closed += self._open
         self._open = False
 
 
@@ -793,6 +795,28 @@ async def test_where_lists_across_dags_are_refused_each_dag_is_asked_for(
     either.ends("of-other", dag_id="other")
     await clock.sleep_async(INTERVAL)
     assert (here.outcome, there.outcome) == (None, "success")
+
+
+async def test_a_dag_that_is_refused_from_now_on_is_the_trouble_of_its_own_waits(
+    either: Target, clock: Clock, waits: Waits
+) -> None:
+    either.dags["e"] = False
+    refused = says(either.answers.error(403, "Forbidden"), 403)
+    either.on("POST", RUNS, refused)
+    for dag_id in ("d", "e"):
+        either.has_run(f"of-{dag_id}", "running", dag_id=dag_id, end_date=None)
+    here, there = waits("of-d"), waits("of-e", dag_id="e")
+    await clock.sleep_async(3 * INTERVAL + 1)
+    for path in ("dags/e/dagRuns", "dags/e/dagRuns/of-e"):
+        either.on("GET", path, refused)
+    await clock.sleep_async(PATIENCE + 2 * TICKS_PER_LOOK * INTERVAL)
+    with pytest.raises(AccessDeniedError, match="/dags/e/"):
+        there.task.result()
+    assert (here.outcome, [warned for warned in here.warned if "Still waiting" in warned]) == (None, [])
+    assert either.closed == 0
+    either.ends("of-d")
+    await clock.sleep_async(INTERVAL)
+    assert here.outcome == "success"
 
 
 async def test_a_defect_of_the_poll_ends_everybody(
