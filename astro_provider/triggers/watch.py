@@ -7,7 +7,8 @@ itself. Between calls, each wait is made to look now and then, in turn, for what
 that was deleted or cleared, a clock that jumped, a list that leaves out what the token may not see.
 
 While the target is in trouble, it is asked one thing per interval, for everybody. The first list that it answers
-reaches back to before the trouble, and whose look failed meanwhile looks again.
+reaches back to before the trouble, and whose look failed meanwhile looks again. Where only lists fail and looks are
+answered, many are made to look in turn.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import time
 from collections import Counter
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta, timezone
-from itertools import count
+from itertools import count, islice
 from typing import TYPE_CHECKING, TypeVar
 
 from astro_provider.api.errors import AccessDeniedError, AstroError
@@ -156,6 +157,8 @@ class Watcher:
         self._poll: asyncio.Task[None] | None = None
         # A poll that fails at first ends no wait: it is the look of each that tells of a wrong host or token.
         self._patience = Patience(clock, has_worked=True)
+        self._looks_work = False
+        """While lists fail: whether the last look was answered."""
         self._since: dict[bool, float] = {}
         self._called: dict[tuple[object, ...], float] = {}
         self._ticks = 0
@@ -196,8 +199,8 @@ class Watcher:
                 subscription.call.clear()
                 if subscription.failure is not None:
                     raise subscription.failure
-                # A target in trouble would only keep a wait beyond its deadline.
-                in_vain = self._patience.in_trouble and subscription.is_late(self._clock())
+                # A target that answers nothing would only keep a wait beyond its deadline.
+                in_vain = self._answers_nothing and subscription.is_late(self._clock())
                 verdict = None if in_vain else await self._look(subscription, first=last is None)
                 if verdict is not None:
                     if verdict.outcome != "pending":
@@ -260,8 +263,10 @@ class Watcher:
         except AstroError as error:
             if not subscription.patience.bears(error, subscription.warn_of):
                 raise
+            self._looks_work = False
             self._missed.add(subscription)
             return None
+        self._looks_work = True
         subscription.patience.worked()
         return verdict
 
@@ -283,17 +288,33 @@ class Watcher:
             self._wake.set()
 
     async def _keep_timetable(self) -> None:
-        polled = self._clock()
+        ticked = self._clock()
         while True:
             polling = self._poll is not None and not self._poll.done()
-            next_poll = float("inf") if polling else polled + min(self._intervals, default=float("inf"))
-            await self._sleep_until(min(next_poll, self._due[0][0] if self._due else next_poll))
+            pausing = polling and not self._only_lists_fail
+            next_tick = float("inf") if pausing else ticked + self._shortest_interval
+            await self._sleep_until(min(next_tick, self._due[0][0] if self._due else next_tick))
             now = self._clock()
             self._call_who_is_due(now)
-            if not polling and now >= polled + min(self._intervals, default=float("inf")):
-                polled = now
-                self._poll = asyncio.create_task(self._poll_once(now))
-                self._poll.add_done_callback(lambda _: self._wake.set())
+            if not pausing and now >= ticked + self._shortest_interval:
+                ticked = now
+                if polling:
+                    self._call_in_turn(_MOST_LOOKS_AT_ONCE)
+                else:
+                    self._poll = asyncio.create_task(self._poll_once(now))
+                    self._poll.add_done_callback(lambda _: self._wake.set())
+
+    @property
+    def _shortest_interval(self) -> float:
+        return min(self._intervals, default=float("inf"))
+
+    @property
+    def _only_lists_fail(self) -> bool:
+        return self._patience.in_trouble and self._looks_work
+
+    @property
+    def _answers_nothing(self) -> bool:
+        return self._patience.in_trouble and not self._looks_work
 
     async def _sleep_until(self, at: float) -> None:
         """Sleep; a wait that joins may be in more of a hurry."""
@@ -325,12 +346,13 @@ class Watcher:
         # A target in trouble is asked one thing only. Not the list each time: it may be just that which fails.
         if not (in_turn and self._patience.in_trouble):
             await self._ask(now)
-        if in_turn:
-            self._call_in_turn()
+        if self._only_lists_fail:
+            self._call_in_turn(_MOST_LOOKS_AT_ONCE)
+        elif in_turn:
+            self._call_in_turn(1)
 
-    def _call_in_turn(self) -> None:
-        if self._subscriptions:
-            subscription = next(iter(self._subscriptions))
+    def _call_in_turn(self, most: int) -> None:
+        for subscription in list(islice(self._subscriptions, most)):
             self._subscriptions[subscription] = self._subscriptions.pop(subscription)  # to the end of the line
             subscription.call.set()
 
@@ -392,6 +414,8 @@ class Watcher:
         """Survive the target's trouble, as far as it can be borne; else it is the trouble of everybody."""
         if isinstance(error, AccessDeniedError):
             await self._hook.close()  # its connection is read anew next time, and may have another token by then
+        if not self._patience.in_trouble:
+            self._looks_work = False  # an earlier one that was answered says nothing of now
         if not self._patience.bears(error, self._warn_everybody):
             self._fail_everybody(error)
 

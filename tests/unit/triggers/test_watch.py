@@ -698,6 +698,30 @@ async def test_lists_that_never_come_lose_nobody(either: Target, clock: Clock, w
     assert [each.outcome for each in waiting] == ["success"] * 5
 
 
+@pytest.mark.parametrize("hanging", [False, True], ids=["500", "no answer"])
+async def test_where_only_lists_fail_many_look_in_turn(
+    target: Target, clock: Clock, waits: Waits, hanging: bool
+) -> None:
+    names = [f"run-{each}" for each in range(200)]
+    for name in names:
+        target.has_run(name, "running", end_date=None)
+    waiting = [waits(name) for name in names]
+    await clock.sleep_async(INTERVAL + 1)
+    if hanging:
+        target.hanging = {RUNS}
+    else:
+        target.on("POST", RUNS, says({}, 500))
+    await clock.sleep_async(2 * READ_TIMEOUT)  # until the trouble is noticed, and a look is answered
+    for name in names:
+        target.ends(name)
+    target.forget()
+    await clock.sleep_async(10 * INTERVAL)
+    assert target.looks() == 10 * watch._MOST_LOOKS_AT_ONCE
+    await clock.sleep_async(10 * INTERVAL)
+    assert [each.outcome for each in waiting] == ["success"] * 200
+    assert target.lists() > 0  # it is still tried
+
+
 async def test_lists_of_tasks_that_do_not_come_are_not_the_trouble_of_runs(
     target: Target, clock: Clock, waits: Waits
 ) -> None:
