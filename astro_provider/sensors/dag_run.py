@@ -38,8 +38,8 @@ class AstroDagRunSensor(BaseSensorOperator):
     The link to the run is pushed as XCom ``remote_dag_run_url``, behind the extra link "Remote dag run".
 
     Deferrable and on Airflow 3.3 and up, it starts in the triggerer and ends there: no worker is occupied, and no slot
-    of a pool is waited for. Listeners (OpenLineage) hear nothing of it then, and ``dag.test()`` runs it as a worker
-    would.
+    of a pool is waited for. Of such a task, Airflow tells its listeners (OpenLineage) nothing, and shows no rendered
+    templates: the log has what they came to. ``dag.test()`` runs it as a worker would.
 
     It starts on a worker, as on older Airflow, where that is needed: when it is mapped; with ``execution_date_fn``,
     ``on_execute_callback``, ``pre_execute``, ``retry_policy``, ``inlets`` or ``max_active_tis_per_dag(run)``; when a
