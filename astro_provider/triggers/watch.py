@@ -46,6 +46,9 @@ TICKS_PER_LOOK = 2
 UNSEEN_RUN_AGE = timedelta(days=32)
 """How long ago a run that is not there yet may be due when it comes; later ones are found by looking in turn."""
 
+LAST_LOOK = 10.0
+"""Seconds that a look may last beyond the deadline: no target that hangs keeps a wait for longer."""
+
 _MOST_LOOKS_AT_ONCE = 10
 _MOST_QUEUED_PAUSES = 64
 """Intervals between two looks at a run that stays queued, at most; they begin with one and double."""
@@ -74,6 +77,7 @@ class Subscription:
         self.wait = wait
         self.poke_interval = poke_interval
         self.deadline = deadline
+        self.has_worked = wait.known
         self.patience = Patience(clock, has_worked=wait.known)
         self.warn = warn
         self.call = asyncio.Event()
@@ -100,6 +104,11 @@ class Subscription:
     def is_late(self, now: float) -> bool:
         """Say whether it is time to give up."""
         return self.deadline is not None and now >= self.deadline
+
+    def worked(self) -> None:
+        """Note that the target has answered."""
+        self.has_worked = True
+        self.patience.worked()
 
     def warn_of(self, trouble: AstroError) -> None:
         """Tell of trouble that is survived."""
@@ -193,7 +202,7 @@ class Watcher:
             if deadline is not None:
                 self._call_at(subscription, deadline)
             if settle:
-                subscription.patience.worked()  # somebody has just looked, and been answered
+                subscription.worked()  # somebody has just looked, and been answered
                 await self._settle(subscription, settle)
             while True:
                 subscription.call.clear()
@@ -253,22 +262,45 @@ class Watcher:
 
     async def _look(self, subscription: Subscription, *, first: bool) -> Verdict | None:
         """Look; ``None`` where the target is in trouble that is borne, and a poll that works will call again."""
-        wait = subscription.wait
         try:
-            async with self._looks:
-                verdict = await self._run(lambda client: wait.check(client, first=first))
-            self._look_again(subscription, subscription.looked(verdict))
-            if subscription.looks == 2 and wait.known and verdict.run and verdict.run["state"] == "queued":
-                await self._run(lambda client: wait.warn_if_paused(client, subscription.warn))
+            verdict = await self._in_time(subscription, self._check(subscription, first=first))
         except AstroError as error:
             if not subscription.patience.bears(error, subscription.warn_of):
                 raise
             self._looks_work = False
+            verdict = None
+        if verdict is None:
             self._missed.add(subscription)
             return None
         self._looks_work = True
-        subscription.patience.worked()
+        subscription.worked()
         return verdict
+
+    async def _check(self, subscription: Subscription, *, first: bool) -> Verdict | None:
+        wait = subscription.wait
+        queued = self._looks.locked()
+        async with self._looks:
+            if queued and subscription.has_worked and self._answers_nothing:
+                return None  # trouble that has come while it queued
+            verdict = await self._run(lambda client: wait.check(client, first=first))
+        self._look_again(subscription, subscription.looked(verdict))
+        if subscription.looks == 2 and wait.known and verdict.run and verdict.run["state"] == "queued":
+            await self._run(lambda client: wait.warn_if_paused(client, subscription.warn))
+        return verdict
+
+    async def _in_time(self, subscription: Subscription, look: Coroutine[None, None, Verdict | None]) -> Verdict | None:
+        """Look, but not for long beyond the deadline, nor queue for it; ``None`` where that was too short."""
+        if subscription.deadline is None:
+            return await look
+        left = max(subscription.deadline - self._clock(), 0) + LAST_LOOK
+        looking, sleeping = asyncio.ensure_future(look), asyncio.ensure_future(self._sleep(left))
+        try:
+            await asyncio.wait((looking, sleeping), return_when=asyncio.FIRST_COMPLETED)
+            return looking.result() if looking.done() else None
+        finally:
+            looking.cancel()
+            sleeping.cancel()
+            await asyncio.gather(looking, sleeping, return_exceptions=True)
 
     async def _run(self, question: Callable[[Client], Flow[T]]) -> T:
         return await self._hook.run(question(await self._hook.client()))

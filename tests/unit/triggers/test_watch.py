@@ -16,7 +16,7 @@ from astro_provider.api.exchange import Response
 from astro_provider.api.waits import PATIENCE, RunWait, Wanted
 from astro_provider.hooks import astro_async
 from astro_provider.triggers import watch
-from astro_provider.triggers.watch import OVERLAP, TICKS_PER_LOOK, watching
+from astro_provider.triggers.watch import LAST_LOOK, OVERLAP, TICKS_PER_LOOK, watching
 from tests.unit.target import TOKEN, page, says
 from tests.unit.target_stub import Played
 from tests.unit.tasks import NOW
@@ -48,6 +48,8 @@ class Target(Played):
         self.refused = 0
         self.hanging: set[str] = set()
         """Paths whose requests get no answer."""
+        self.in_vain: list[str] = []
+        """URLs of the requests that got none."""
         self.down = False
 
     def answer(self, seen: Seen) -> Answer:
@@ -100,6 +102,7 @@ class Carrier:
             self._target.most_connected = max(self._target.most_connected, self._target.connected)
         await asyncio.sleep(0)
         if any(request.url.endswith(self._target.api(path)) for path in self._target.hanging):
+            self._target.in_vain.append(request.url)
             await self._clock.sleep_async(READ_TIMEOUT)
             raise TransportError("did not answer")
         return self._target.carry(request)
@@ -667,6 +670,48 @@ async def test_a_target_in_trouble_is_asked_one_thing_per_interval(either: Targe
     assert either.looks() - either.looks("queued") == 10 / TICKS_PER_LOOK
 
 
+async def test_a_deadline_is_kept_by_who_queues_for_a_look_and_by_who_gets_no_answer(
+    target: Target, clock: Clock, waits: Waits
+) -> None:
+    names = [f"run-{each}" for each in range(100)]
+    for name in names:
+        target.has_run(name, "running", end_date=None)
+    target.hanging = {RUNS, *(f"dags/d/dagRuns/{name}" for name in names)}
+    waiting = [waits(name, known=True, deadline=NOW.timestamp() + 120) for name in names]
+    await clock.sleep_async(119)
+    assert {each.outcome for each in waiting} == {None}
+    await clock.sleep_async(1 + LAST_LOOK + 0.1)
+    assert {each.outcome for each in waiting} == {"pending"}
+
+
+async def test_who_is_late_already_looks_once_and_is_given_time_for_that(
+    target: Target, clock: Clock, waits: Waits
+) -> None:
+    target.has_run("theirs", "success")
+    waiting = waits(known=True, deadline=NOW.timestamp() - 60)
+    await clock.sleep_async(0.1)
+    assert waiting.outcome == "success"
+
+
+async def test_who_queues_for_a_look_does_not_look_when_trouble_has_come(
+    target: Target, clock: Clock, waits: Waits
+) -> None:
+    names = [f"run-{each}" for each in range(100)]
+    for name in names:
+        target.has_run(name, "running", end_date=None)
+    target.hanging = {RUNS, *(f"dags/d/dagRuns/{name}" for name in names)}
+    waiting = [waits(name, known=True) for name in names]
+    await clock.sleep_async(10 * READ_TIMEOUT)
+    looked = {url for url in target.in_vain if not url.endswith(RUNS)}
+    assert len(looked) <= watch._MOST_LOOKS_AT_ONCE + 10
+    assert [len(each.warned) for each in waiting] == [1] * 100
+    target.hanging.clear()
+    for name in names:
+        target.ends(name)
+    await clock.sleep_async(READ_TIMEOUT + 2 * TICKS_PER_LOOK * INTERVAL)
+    assert {each.outcome for each in waiting} == {"success"}
+
+
 async def test_a_look_that_failed_is_made_again_when_a_poll_has_worked(
     target: Target, clock: Clock, waits: Waits
 ) -> None:
@@ -719,7 +764,7 @@ async def test_where_only_lists_fail_many_look_in_turn(
     assert target.looks() == 10 * watch._MOST_LOOKS_AT_ONCE
     await clock.sleep_async(10 * INTERVAL)
     assert [each.outcome for each in waiting] == ["success"] * 200
-    assert target.lists() > 0  # it is still tried
+    assert hanging or target.lists() == 20 / TICKS_PER_LOOK  # it is still tried
 
 
 async def test_lists_of_tasks_that_do_not_come_are_not_the_trouble_of_runs(
