@@ -105,6 +105,10 @@ class Subscription:
         """Say whether it is time to give up."""
         return self.deadline is not None and now >= self.deadline
 
+    def is_early(self, now: float) -> bool:
+        """Say whether the look that it was promised is still to come."""
+        return self.look_at is not None and now < self.look_at and not self.is_late(now)
+
     def worked(self) -> None:
         """Note that the target has answered."""
         self.has_worked = True
@@ -166,8 +170,7 @@ class Watcher:
         self._poll: asyncio.Task[None] | None = None
         # A poll that fails at first ends no wait: it is the look of each that tells of a wrong host or token.
         self._patience = Patience(clock, has_worked=True)
-        self._looks_work = False
-        """While lists fail: whether the last look was answered."""
+        self._looks_work = False  # while lists fail: whether the last look was answered
         self._since: dict[bool, float] = {}
         self._called: dict[tuple[object, ...], float] = {}
         self._ticks = 0
@@ -224,9 +227,8 @@ class Watcher:
             self._leave(subscription)
 
     async def _settle(self, subscription: Subscription, seconds: float) -> None:
-        settled = min(self._clock() + seconds, subscription.deadline or float("inf"))
         self._look_again(subscription, seconds)
-        while self._clock() < settled and subscription.failure is None:
+        while subscription.is_early(self._clock()) and subscription.failure is None:
             await subscription.call.wait()
             subscription.call.clear()
 
@@ -320,13 +322,18 @@ class Watcher:
             self._wake.set()
 
     async def _keep_timetable(self) -> None:
-        ticked = self._clock()
+        ticked = seen = self._clock()
         while True:
             polling = self._poll is not None and not self._poll.done()
             pausing = polling and not self._only_lists_fail
             next_tick = float("inf") if pausing else ticked + self._shortest_interval
             await self._sleep_until(min(next_tick, self._due[0][0] if self._due else next_tick))
             now = self._clock()
+            if now < seen:
+                # There is no telling how much of the interval is over: better early than late.
+                self._set_back(seen - now + min(self._intervals, default=0))
+                ticked = 0.0
+            seen = now
             self._call_who_is_due(now)
             if not pausing and now >= ticked + self._shortest_interval:
                 ticked = now
@@ -349,17 +356,29 @@ class Watcher:
         return self._patience.in_trouble and not self._looks_work
 
     async def _sleep_until(self, at: float) -> None:
-        """Sleep; a wait that joins may be in more of a hurry."""
+        """Sleep; a wait that joins may be in more of a hurry, and a clock that is set back must be noticed."""
         self._wake.clear()
         self._sleeps_until = at
         waking: list[asyncio.Future[object]] = [asyncio.ensure_future(self._wake.wait())]
-        if at < float("inf"):
-            waking.append(asyncio.ensure_future(self._sleep(max(at - self._clock(), 0))))
+        seconds = min(max(at - self._clock(), 0), self._shortest_interval)
+        if seconds < float("inf"):
+            waking.append(asyncio.ensure_future(self._sleep(seconds)))
         try:
             await asyncio.wait(waking, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for future in waking:
                 future.cancel()
+
+    def _set_back(self, seconds: float) -> None:
+        """Go by a clock that was set back so far: pauses end when they were to; a deadline is a time of day."""
+        self._since = {of_tasks: at - seconds for of_tasks, at in self._since.items()}
+        self._due.clear()
+        for subscription in self._subscriptions:
+            if subscription.look_at is not None:
+                subscription.look_at -= seconds
+                self._call_at(subscription, subscription.look_at)
+            if subscription.deadline is not None:
+                self._call_at(subscription, subscription.deadline)
 
     def _call_who_is_due(self, now: float) -> None:
         while self._due and self._due[0][0] <= now:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -975,3 +977,49 @@ async def test_a_clock_of_the_target_that_goes_wrong_is_reckoned_with(
     # Nor does a clock that is behind let the list grow, back to the beginning of the hour.
     since = datetime.fromisoformat(either.seen[0].json["end_date_gte"])
     assert abs((since - NOW).total_seconds() - lead - 10 * INTERVAL) <= OVERLAP + INTERVAL
+
+
+@pytest.mark.parametrize("hanging", [set(), {RUNS}], ids=["between polls", "in a poll"])
+async def test_a_clock_that_is_set_back_costs_an_interval_at_most(
+    target: Target, clock: Clock, waits: Waits, monkeypatch: pytest.MonkeyPatch, hanging: set[str]
+) -> None:
+    set_back = 0.0
+    here = partial(watch.Watcher, clock=lambda: time.time() - set_back)
+    monkeypatch.setattr(watch, "Watcher", here)
+    for name in ("theirs", "begins", "over"):
+        target.has_run(name, "queued" if name == "begins" else "running", end_date=None)
+    waiting = waits()
+    begins = waits("begins", wanted=Wanted(("running",)))
+    settles = waits("over", known=True, settle=60)
+    await clock.sleep_async(INTERVAL - 1)
+    target.hanging = hanging
+    await clock.sleep_async(2)
+    set_back = 3600.0
+    target.ends("begins", "running")
+    target.ends("theirs")
+    await clock.sleep_async(INTERVAL)
+    assert (begins.outcome, waiting.outcome) == ("success", None if hanging else "success")
+    target.hanging = set()
+    await clock.sleep_async(60 - 2 * INTERVAL - 1)
+    target.has_run("over", "success")  # nobody is told of it
+    assert settles.outcome is None
+    await clock.sleep_async(2 * INTERVAL)
+    assert settles.outcome == "success"
+    await clock.sleep_async(READ_TIMEOUT)
+    assert waiting.outcome == "success"
+
+
+async def test_a_deadline_is_a_time_of_day(
+    target: Target, clock: Clock, waits: Waits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_back = 0.0
+    here = partial(watch.Watcher, clock=lambda: time.time() - set_back)
+    monkeypatch.setattr(watch, "Watcher", here)
+    target.has_run("theirs", "running", end_date=None)
+    late = waits(deadline=NOW.timestamp() + 60)
+    await clock.sleep_async(INTERVAL + 1)
+    set_back = 600.0
+    await clock.sleep_async(600)
+    assert late.outcome is None
+    await clock.sleep_async(60)
+    assert late.outcome == "pending"
