@@ -769,6 +769,27 @@ async def test_where_only_lists_fail_many_look_in_turn(
     assert hanging or target.lists() == 20 / TICKS_PER_LOOK  # it is still tried
 
 
+async def test_looks_that_are_answered_again_while_a_list_hangs_are_made_use_of(
+    target: Target, clock: Clock, waits: Waits
+) -> None:
+    names = [f"run-{each}" for each in range(30)]
+    for name in names:
+        target.has_run(name, "running", end_date=None)
+        waits(name)
+    await clock.sleep_async(1)
+    target.hanging = {RUNS, *(f"dags/d/dagRuns/{name}" for name in names)}
+    await clock.sleep_async(READ_TIMEOUT / 4)
+    waits("run-0")
+    # The second list begins when the first has failed, and one look has been tried.
+    await clock.sleep_async(READ_TIMEOUT * 3 / 4 + 2 * INTERVAL)
+    assert len([url for url in target.in_vain if url.endswith(RUNS)]) == 2
+    target.hanging = {RUNS}
+    target.forget()
+    # The one that joined fails, and is answered when it is sent again.
+    await clock.sleep_async(READ_TIMEOUT / 4 + INTERVAL)
+    assert target.looks() >= watch._MOST_LOOKS_AT_ONCE
+
+
 async def test_lists_of_tasks_that_do_not_come_are_not_the_trouble_of_runs(
     target: Target, clock: Clock, waits: Waits
 ) -> None:
