@@ -103,7 +103,12 @@ def _decades(values: Sequence[float]) -> dict[str, object]:
     """Powers of ten around what is shown: else the least bar has no height, and each step between has a line."""
     shown = [value for value in values if value > 0]
     first, last = math.floor(math.log10(min(shown) / 2)), math.ceil(math.log10(max(shown)))
-    return {"range": (10.0**first, 10.0**last), "y_labels": [10.0**power for power in range(first, last + 1)]}
+    # The bars stand on the lowest of them; pygal's own choice is the least value, which has no bar then.
+    return {
+        "zero": 10.0**first,
+        "range": (10.0**first, 10.0**last),
+        "y_labels": [10.0**power for power in range(first, last + 1)],
+    }
 
 
 def _options(title: str) -> dict[str, object]:
