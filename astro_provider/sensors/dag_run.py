@@ -152,7 +152,8 @@ class AstroDagRunSensor(BaseSensorOperator):
         from astro_provider.api.waits import Patience
 
         if self.deferrable and self.may_start_from_trigger and AIRFLOW_V_3_3_PLUS:
-            reason = "it is mapped" if (context["ti"].map_index or -1) >= 0 else needs_worker(self)
+            is_mapped = context["ti"].map_index not in (None, -1)
+            reason = "it is mapped" if is_mapped else needs_worker(self)
             self.log.info("It starts on a worker, not in the triggerer, as %s.", reason or "Airflow chose to")
         # A sensor that was rescheduled has been answered before.
         self._patience = Patience(has_worked=bool(context.get("task_reschedule_count")))
@@ -262,7 +263,8 @@ class AstroDagRunSensor(BaseSensorOperator):
         Resume after the wait in the triggerer.
 
         :param context: the task's context
-        :param event: see :func:`astro_provider.triggers.dag_run.event_of`
+        :param event: see :func:`astro_provider.triggers.dag_run.event_of`; ``changed`` begins again, as the DAG was
+            changed while the sensor waited
         :raise: see :meth:`execute`
         """
         self.log.info("%s", event["message"])

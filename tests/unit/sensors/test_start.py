@@ -303,6 +303,7 @@ def test_airflow_3_3_0_retries_nothing_that_fails_in_the_triggerer(monkeypatch: 
     ("options", "map_index", "said"),
     [
         ({"on_execute_callback": callback}, -1, ["as on_execute_callback is set."]),
+        ({}, 0, ["as it is mapped."]),
         ({}, 3, ["as it is mapped."]),
         ({}, -1, ["as Airflow chose to."]),
         ({"start_from_trigger": False}, -1, []),
