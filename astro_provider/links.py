@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow.providers.common.compat.sdk import BaseOperatorLink
+from astro_provider.airflow_versions import BaseOperatorLink
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import BaseOperator, TaskInstanceKey
+    from astro_provider.airflow_versions import BaseOperator, TaskInstanceKey
 
 XCOM_URL = "remote_dag_run_url"
 """Key of the XCom that holds the link: only the task knows the target's URL and generation."""
@@ -31,6 +31,6 @@ class RemoteDagRunLink(BaseOperatorLink):
         :param ti_key: which task instance
         :return: the URL, or ``""`` before the run is known
         """
-        from airflow.providers.common.compat.sdk import XCom
+        from astro_provider.airflow_versions import XCom
 
         return XCom.get_value(ti_key=ti_key, key=XCOM_URL) or ""

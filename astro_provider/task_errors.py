@@ -19,7 +19,7 @@ def final_errors() -> Iterator[None]:
     :raise AirflowFailException: in place of an ``AstroError`` that is not retryable, or of a ``ValueError`` (a
         parameter that turned out wrong when it was rendered)
     """
-    from airflow.providers.common.compat.sdk import AirflowFailException
+    from astro_provider.airflow_versions import AirflowFailException
 
     try:
         yield

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
+from astro_provider.airflow_versions import AIRFLOW_VERSION
 
 _GOES_ON = ("running", "deferred", "queued", "scheduled", "up_for_retry")
 """States of a task that somebody will go on with: its process is ended for the machine's sake, not by a user."""
@@ -28,7 +28,7 @@ def ended_by_user(task_instance: Any) -> bool:
 
 
 def _state(task_instance: Any) -> Any:
-    if AIRFLOW_V_3_0_PLUS:
+    if AIRFLOW_VERSION >= (3, 0):
         from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
         by_run = RuntimeTaskInstance.get_task_states(

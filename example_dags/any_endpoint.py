@@ -2,7 +2,7 @@
 
 from datetime import datetime, timezone
 
-from airflow.providers.common.compat.sdk import dag
+from airflow.sdk import dag
 
 from astro_provider.operators.api import AstroApiOperator
 

@@ -8,8 +8,8 @@ generation, and says nothing when the remote run fails. `after` is the same in o
 import json
 from datetime import datetime, timezone
 
-from airflow.providers.common.compat.sdk import dag
 from airflow.providers.http.operators.http import HttpOperator
+from airflow.sdk import dag
 
 from astro_provider.operators.dag_run import AstroTriggerDagRunOperator
 

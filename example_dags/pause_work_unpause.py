@@ -2,7 +2,7 @@
 
 from datetime import datetime, timezone
 
-from airflow.providers.common.compat.sdk import dag, task
+from airflow.sdk import dag, task
 
 from astro_provider.operators.dag import AstroPauseDagOperator, AstroUnpauseDagOperator
 

@@ -7,7 +7,7 @@ no worker slot (`deferrable=True`), a retry finds the run of the earlier try, an
 
 from datetime import datetime, timedelta, timezone
 
-from airflow.providers.common.compat.sdk import dag, task
+from airflow.sdk import dag, task
 
 from astro_provider.operators.dag_run import AstroTriggerDagRunOperator
 

@@ -7,7 +7,7 @@ leave that out: the run with this run's own logical date is waited for, or one e
 
 from datetime import datetime, timezone
 
-from airflow.providers.common.compat.sdk import dag, task
+from airflow.sdk import dag, task
 
 from astro_provider.sensors.dag_run import AstroDagRunSensor
 from astro_provider.sensors.task import AstroTaskSensor

@@ -6,9 +6,8 @@ import time
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
-
 from astro_provider import CONNECTION_FORM
+from astro_provider.airflow_versions import AirflowNotFoundException, BaseHook
 from astro_provider.api.client import client_of
 from astro_provider.api.errors import AstroError, TransportError
 from astro_provider.api.exchange import Pause

@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
-from airflow.providers.common.compat.sdk import AirflowNotFoundException
-
+from astro_provider.airflow_versions import AirflowNotFoundException, get_async_connection
 from astro_provider.api.client import client_of
 from astro_provider.api.errors import TransportError
 from astro_provider.api.exchange import Pause
@@ -78,10 +76,9 @@ class AsyncAstroHook:
     async def _open(self) -> tuple[Client, AsyncCarrier]:
         if self._opened is None:
             try:
-                connection = await get_async_connection(self.http_conn_id)
+                connection, extra = await get_async_connection(self.http_conn_id)
             except AirflowNotFoundException:
                 raise no_connection(self.http_conn_id) from None
-            extra = await get_async_extra_dejson(connection)
             deployment = read_connection(cast("AirflowConnection", connection), extra)
             # Somebody else may have been quicker, and theirs would never be closed.
             self._opened = self._opened or (client_of(deployment), AsyncCarrier(deployment))

@@ -6,15 +6,13 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import BaseOperator
-
+from astro_provider.airflow_versions import BaseOperator
 from astro_provider.task_errors import final_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from airflow.providers.common.compat.sdk import Context
-
+    from astro_provider.airflow_versions import Context
     from astro_provider.api.types import JSON
 
 _METHODS = ("GET", "DELETE", "PATCH", "POST", "PUT")
@@ -80,7 +78,7 @@ class AstroApiOperator(BaseOperator):
         :raise AirflowFailException: the target refuses the request, or the connection is wrong
         :raise AirflowException: ``response_check`` says no
         """
-        from airflow.providers.common.compat.sdk import AirflowException, determine_kwargs
+        from astro_provider.airflow_versions import AirflowException, determine_kwargs
 
         with final_errors():
             answer = self._ask()

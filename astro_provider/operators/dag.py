@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow.providers.common.compat.sdk import BaseOperator
-
+from astro_provider.airflow_versions import BaseOperator
 from astro_provider.task_errors import final_errors
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from airflow.providers.common.compat.sdk import Context
-
+    from astro_provider.airflow_versions import Context
     from astro_provider.api.types import Dag
 
 

@@ -6,10 +6,8 @@ import json
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import BaseOperator
-from airflow.providers.common.compat.sdk import conf as airflow_conf
-from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
-
+from astro_provider.airflow_versions import AIRFLOW_VERSION, BaseOperator
+from astro_provider.airflow_versions import conf as airflow_conf
 from astro_provider.api.errors import (
     AstroError,
     ConflictError,
@@ -26,8 +24,7 @@ from astro_provider.task_errors import final_errors
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from airflow.providers.common.compat.sdk import Context
-
+    from astro_provider.airflow_versions import Context
     from astro_provider.api.types import DagRun
     from astro_provider.hooks.astro import AstroHook
 
@@ -245,7 +242,7 @@ class AstroTriggerDagRunOperator(BaseOperator):
 
     def _this_deployment(self) -> str:
         """Name the triggering Deployment: by the URL of its UI, which Astro sets."""
-        section, unset = ("api", "") if AIRFLOW_V_3_0_PLUS else ("webserver", "http://localhost:8080")
+        section, unset = ("api", "") if AIRFLOW_VERSION >= (3, 0) else ("webserver", "http://localhost:8080")
         url: str = airflow_conf.get(section, "base_url", fallback="") or ""
         if url == unset:
             self.log.warning(
@@ -294,7 +291,7 @@ class AstroTriggerDagRunOperator(BaseOperator):
                 f"See {hook.client.run_url(run['dag_id'], run['dag_run_id'])}"
             )
         if self.on_existing_run == "skip":
-            from airflow.providers.common.compat.sdk import AirflowSkipException
+            from astro_provider.airflow_versions import AirflowSkipException
 
             raise AirflowSkipException(f"{what} is there already, and on_existing_run is 'skip'")
         if self.on_existing_run == "attach" or (is_retry and _began_since(run, context)):  # reset by an earlier try
@@ -350,7 +347,7 @@ class AstroTriggerDagRunOperator(BaseOperator):
         :raise DagRunFailedError: the run ended in one of ``failed_states``
         :raise AirflowFailException: the target refuses us for good
         """
-        from airflow.providers.common.compat.sdk import AirflowFailException
+        from astro_provider.airflow_versions import AirflowFailException
 
         if event["outcome"] == "success":
             run: DagRun = event["run"]
@@ -415,7 +412,9 @@ def _began_since(run: DagRun, context: Context) -> bool:
     if began is None or queued is None:
         return True
     began = began if began.tzinfo else began.replace(tzinfo=timezone.utc)
-    return datetime.fromisoformat(queued.replace("Z", "+00:00")) >= began
+    from astro_provider.api.dates import parse_date
+
+    return parse_date(queued) >= began
 
 
 def parsed_conf(

@@ -6,10 +6,8 @@ import time
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
-from airflow.providers.common.compat.sdk import BaseSensorOperator
-from airflow.providers.common.compat.sdk import conf as airflow_conf
-from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_3_PLUS
-
+from astro_provider.airflow_versions import AIRFLOW_VERSION, BaseSensorOperator
+from astro_provider.airflow_versions import conf as airflow_conf
 from astro_provider.api.dates import iso
 from astro_provider.api.errors import AstroError, DagRunFailedError
 from astro_provider.api.states import DAG_RUN_STATES, checked_states
@@ -21,8 +19,7 @@ from astro_provider.task_errors import final_errors
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from airflow.providers.common.compat.sdk import Context
-
+    from astro_provider.airflow_versions import Context
     from astro_provider.api.waits import Patience, RunWait, Verdict
     from astro_provider.hooks.astro import AstroHook
 
@@ -147,11 +144,10 @@ class AstroDagRunSensor(BaseSensorOperator):
         :raise AirflowSensorTimeout: ``timeout`` is over (skips with ``soft_fail``)
         :raise AirflowFailException: what a retry cannot help: refused, or a wrong parameter
         """
-        from airflow.providers.common.compat.sdk import AirflowFailException
-
+        from astro_provider.airflow_versions import AirflowFailException
         from astro_provider.api.waits import Patience
 
-        if self.deferrable and self.may_start_from_trigger and AIRFLOW_V_3_3_PLUS:
+        if self.deferrable and self.may_start_from_trigger and AIRFLOW_VERSION >= (3, 3):
             is_mapped = context["ti"].map_index not in (None, -1)
             reason = "it is mapped" if is_mapped else needs_worker(self)
             self.log.info("It starts on a worker, not in the triggerer, as %s.", reason or "Airflow chose to")
@@ -225,7 +221,7 @@ class AstroDagRunSensor(BaseSensorOperator):
                 execution_delta=self.execution_delta or timedelta(),
                 own=own,
             )
-        from airflow.providers.common.compat.sdk import determine_kwargs
+        from astro_provider.airflow_versions import determine_kwargs
 
         found = self.execution_date_fn(own, **determine_kwargs(self.execution_date_fn, [own], context))
         dates = found if isinstance(found, (list, tuple, set)) else [found]
@@ -274,7 +270,7 @@ class AstroDagRunSensor(BaseSensorOperator):
             self._resume(context, event)
 
     def _resume(self, context: Context, event: dict[str, Any]) -> None:
-        from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSensorTimeout
+        from astro_provider.airflow_versions import AirflowFailException, AirflowSensorTimeout
 
         message = event["message"]
         if event["outcome"] == "timeout":
@@ -292,14 +288,14 @@ class AstroDagRunSensor(BaseSensorOperator):
         if outcome == "failed":
             self._give_up(DagRunFailedError(message))
         if outcome == "skipped":
-            from airflow.providers.common.compat.sdk import AirflowSkipException
+            from astro_provider.airflow_versions import AirflowSkipException
 
             raise AirflowSkipException(message)
         return outcome == "success"
 
     def _give_up(self, error: Exception) -> None:
         """Fail, or skip with ``soft_fail`` (or ``never_fail``), the same in every mode and every Airflow."""
-        from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
+        from astro_provider.airflow_versions import AirflowFailException, AirflowSkipException
 
         for option in ("soft_fail", "never_fail"):
             if getattr(self, option, False):

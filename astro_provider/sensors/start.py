@@ -7,10 +7,8 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from airflow.providers.common.compat.sdk import Param
-from airflow.providers.common.compat.sdk import conf as airflow_conf
-from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_3_PLUS, get_base_airflow_version_tuple
-
+from astro_provider.airflow_versions import AIRFLOW_VERSION, Param
+from astro_provider.airflow_versions import conf as airflow_conf
 from astro_provider.api.dates import iso
 
 if TYPE_CHECKING:
@@ -61,7 +59,7 @@ _WORKERS_OPTIONS = {
 }
 """Attributes that want a worker when they are set, and what their arguments are called."""
 
-RETRIES_ARE_HONOURED = get_base_airflow_version_tuple() >= (3, 3, 1)
+RETRIES_ARE_HONOURED = AIRFLOW_VERSION >= (3, 3, 1)
 """Whether a task that fails in the triggerer is retried; 3.3.0 forgets it."""
 
 
@@ -126,7 +124,7 @@ def needs_worker(sensor: AstroDagRunSensor) -> str | None:
 
     :return: the reason, or ``None`` where it can start in the triggerer
     """
-    if not AIRFLOW_V_3_3_PLUS:
+    if AIRFLOW_VERSION < (3, 3):
         return "this is Airflow below 3.3"
     if airflow_conf.getboolean("triggerer", "queues_enabled", fallback=False):
         return "[triggerer] queues_enabled is set"  # only a worker tells which queue a trigger belongs to

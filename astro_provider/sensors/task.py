@@ -12,8 +12,7 @@ from astro_provider.sensors.dag_run import AstroDagRunSensor
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from airflow.providers.common.compat.sdk import Context
-
+    from astro_provider.airflow_versions import Context
     from astro_provider.api.waits import RunWait
 
 

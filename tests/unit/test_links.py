@@ -6,8 +6,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import XCom
 
+from astro_provider.airflow_versions import XCom
 from astro_provider.links import XCOM_URL, RemoteDagRunLink
 from astro_provider.operators.dag_run import AstroTriggerDagRunOperator
 from astro_provider.sensors.dag_run import AstroDagRunSensor

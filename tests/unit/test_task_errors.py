@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
 
+from astro_provider.airflow_versions import AirflowFailException, AirflowSkipException
 from astro_provider.api import errors
 from astro_provider.api.errors import AstroError
 from astro_provider.task_errors import final_errors

@@ -6,8 +6,8 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 
+from astro_provider.airflow_versions import AIRFLOW_VERSION
 from astro_provider.task_state import ended_by_user
 from tests.unit.tasks import TaskInstance
 
@@ -75,7 +75,7 @@ def test_no_answer_means_that_nobody_ended_it(
 @pytest.fixture
 def airflow_2() -> Any:
     """A database with the states of two mapped task instances; gives a way to set that of ours."""
-    if AIRFLOW_V_3_0_PLUS:
+    if AIRFLOW_VERSION >= (3, 0):
         pytest.skip("Airflow 2")
     from airflow import settings
     from airflow.models import import_all_models

@@ -12,7 +12,7 @@ import time
 from typing import TYPE_CHECKING
 
 import requests
-from airflow.providers.common.compat.sdk import BaseHook
+from airflow.sdk import BaseHook
 
 from astro_provider.hooks.astro import AstroHook
 

@@ -20,8 +20,9 @@ from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import aiohttp
-from airflow.providers.common.compat.sdk import AirflowException, BaseHook
 from airflow.providers.http.hooks.http import HttpAsyncHook
+from airflow.sdk import BaseHook
+from airflow.sdk.exceptions import AirflowException
 
 from astro_provider.triggers.dag_run import AstroDagRunTrigger
 from tests.benchmarks.seeding import running_run

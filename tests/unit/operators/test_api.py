@@ -6,10 +6,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow.providers.common.compat.sdk import DAG, AirflowException, AirflowFailException
 
+from astro_provider.airflow_versions import AirflowException, AirflowFailException
 from astro_provider.api.errors import NotFoundError, TargetUnavailableError
 from astro_provider.operators.api import AstroApiOperator
+from tests.airflow_names import DAG
 from tests.unit.target import Answer, says
 from tests.unit.tasks import context, round_trip
 

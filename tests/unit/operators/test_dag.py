@@ -7,10 +7,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 import pytest
-from airflow.providers.common.compat.sdk import DAG, AirflowFailException
 
+from astro_provider.airflow_versions import AirflowFailException
 from astro_provider.api.errors import NotFoundError
 from astro_provider.operators.dag import AstroPauseDagOperator, AstroUnpauseDagOperator
+from tests.airflow_names import DAG
 from tests.unit.target import says
 from tests.unit.tasks import context, round_trip
 

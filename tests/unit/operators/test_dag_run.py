@@ -6,8 +6,8 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException
 
+from astro_provider.airflow_versions import AirflowFailException
 from astro_provider.api.errors import NotFoundError, TransportError
 from tests.unit.operators.trigger import RUN_ID, trigger
 from tests.unit.server import HANGUP

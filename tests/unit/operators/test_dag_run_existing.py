@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
 
+from astro_provider.airflow_versions import AirflowFailException, AirflowSkipException
 from astro_provider.api.errors import ConflictError, DagRunFailedError
 from tests.unit.operators.trigger import RUN_ID, trigger
 from tests.unit.target import says

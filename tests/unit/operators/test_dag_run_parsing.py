@@ -6,10 +6,10 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import DAG
 
 from astro_provider.operators.dag import AstroPauseDagOperator
 from astro_provider.operators.dag_run import AstroTriggerDagRunOperator
+from tests.airflow_names import DAG
 from tests.unit.operators.trigger import trigger
 from tests.unit.tasks import TaskInstance, context, round_trip
 

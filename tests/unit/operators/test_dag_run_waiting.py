@@ -7,11 +7,12 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferred
 
 from astro_provider import task_state
+from astro_provider.airflow_versions import AirflowFailException
 from astro_provider.api.errors import DagRunFailedError
 from astro_provider.triggers.dag_run import AstroDagRunTrigger
+from tests.airflow_names import TaskDeferred
 from tests.unit.operators.trigger import RUN_ID, trigger
 from tests.unit.target import TOKEN, says
 from tests.unit.tasks import TaskInstance, context

@@ -3,8 +3,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 
+from astro_provider.airflow_versions import AIRFLOW_VERSION
 from tests.unit.tasks import *  # noqa: F403  its fixtures
 from tests.unit.tasks import TaskInstance, context
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 @pytest.fixture(autouse=True)
 def _never_rescheduled(monkeypatch: pytest.MonkeyPatch) -> None:
     """Airflow 2 asks its database when a sensor was rescheduled first, and there is none here."""
-    if not AIRFLOW_V_3_0_PLUS:
+    if AIRFLOW_VERSION < (3, 0):
         monkeypatch.setattr("airflow.sensors.base._orig_start_date", lambda **_: None)
 
 
@@ -25,7 +25,7 @@ def rescheduled(monkeypatch: pytest.MonkeyPatch) -> Callable[[datetime], dict[st
     """Make the context of a sensor that was rescheduled for the first time at some time."""
 
     def since(date: datetime) -> dict[str, Any]:
-        if not AIRFLOW_V_3_0_PLUS:
+        if AIRFLOW_VERSION < (3, 0):
             monkeypatch.setattr("airflow.sensors.base._orig_start_date", lambda **_: date)
             return context()
         return context(TaskInstance(first_reschedule_date=date), task_reschedule_count=1)

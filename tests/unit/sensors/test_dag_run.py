@@ -6,8 +6,8 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
 
+from astro_provider.airflow_versions import AirflowFailException, AirflowSkipException
 from astro_provider.api.errors import DagRunFailedError, NotFoundError, TransportError
 from astro_provider.sensors.dag_run import AstroDagRunSensor
 from tests.unit.server import HANGUP

@@ -8,9 +8,9 @@ from itertools import combinations
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import DAG
 
 from astro_provider.sensors.dag_run import AstroDagRunSensor
+from tests.airflow_names import DAG
 from tests.unit.tasks import context, round_trip
 
 WAYS: dict[str, Any] = {

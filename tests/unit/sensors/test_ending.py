@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow.exceptions import AirflowRescheduleException
-from airflow.providers.common.compat.sdk import (
+
+from astro_provider.airflow_versions import (
+    AIRFLOW_VERSION,
     AirflowException,
     AirflowFailException,
     AirflowSensorTimeout,
     AirflowSkipException,
-    TaskDeferred,
 )
-from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
-
 from astro_provider.api.errors import AstroError, DagRunFailedError
 from astro_provider.sensors.dag_run import AstroDagRunSensor
 from astro_provider.sensors.task import AstroTaskSensor
 from astro_provider.triggers.dag_run import AstroDagRunTrigger
+from tests.airflow_names import TaskDeferred
 from tests.unit.server import HANGUP
 from tests.unit.target import TOKEN, says
 from tests.unit.tasks import NOW, TaskInstance, context
@@ -172,7 +172,7 @@ def test_the_deadline_is_the_trigger_s_and_airflow_s_comes_later(remote: PlayedS
 # Rescheduled.
 
 
-@pytest.mark.skipif(not AIRFLOW_V_3_0_PLUS, reason="Airflow 2 does not tell a task that it was rescheduled")
+@pytest.mark.skipif(AIRFLOW_VERSION < (3, 0), reason="Airflow 2 does not tell a task that it was rescheduled")
 def test_a_sensor_that_was_rescheduled_survives_trouble(
     remote: PlayedServer, rescheduled: Callable[[datetime], dict[str, Any]]
 ) -> None:

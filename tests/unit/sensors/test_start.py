@@ -7,18 +7,18 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import DAG, Asset, Param, TaskDeferred
-from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_3_PLUS
 from jinja2 import Undefined
 
+from astro_provider.airflow_versions import AIRFLOW_VERSION, Param
 from astro_provider.sensors import start
 from astro_provider.sensors.dag_run import AstroDagRunSensor
 from astro_provider.sensors.start import BACKSTOP, endings, needs_worker
 from astro_provider.sensors.task import AstroTaskSensor
+from tests.airflow_names import DAG, Asset, TaskDeferred
 from tests.unit.tasks import TaskInstance, context, round_trip
 
-airflow_3_3 = pytest.mark.skipif(not AIRFLOW_V_3_3_PLUS, reason="Airflow 3.3 and up")
-older_airflow = pytest.mark.skipif(AIRFLOW_V_3_3_PLUS, reason="Airflow below 3.3")
+airflow_3_3 = pytest.mark.skipif(AIRFLOW_VERSION < (3, 3), reason="Airflow 3.3 and up")
+older_airflow = pytest.mark.skipif(AIRFLOW_VERSION >= (3, 3), reason="Airflow below 3.3")
 
 
 def callback(context: Any) -> None:

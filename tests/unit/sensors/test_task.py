@@ -6,10 +6,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow.providers.common.compat.sdk import DAG, AirflowFailException, AirflowSkipException
 
+from astro_provider.airflow_versions import AirflowFailException, AirflowSkipException
 from astro_provider.api.errors import DagRunFailedError, NotFoundError
 from astro_provider.sensors.task import AstroTaskSensor
+from tests.airflow_names import DAG
 from tests.unit.tasks import context, round_trip
 
 if TYPE_CHECKING:

@@ -9,11 +9,11 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow.providers.common.compat.sdk import DAG
-from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_3_PLUS
 
+from astro_provider.airflow_versions import AIRFLOW_VERSION
 from astro_provider.sensors.dag_run import AstroDagRunSensor
 from astro_provider.sensors.task import AstroTaskSensor
+from tests.airflow_names import DAG
 from tests.unit.server import HANGUP
 from tests.unit.target import TOKEN, says
 from tests.unit.tasks import LOGICAL_DATE, NOW, TaskInstance, context, round_trip
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from tests.unit.target_stub import PlayedServer
     from tests.unit.tasks import Clock
 
-pytestmark = pytest.mark.skipif(not AIRFLOW_V_3_3_PLUS, reason="Airflow 3.3 and up")
+pytestmark = pytest.mark.skipif(AIRFLOW_VERSION < (3, 3), reason="Airflow 3.3 and up")
 
 
 @pytest.fixture(autouse=True)

@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta, timezone
 
-from airflow.providers.common.compat.sdk import DAG, Asset, dag, task, task_group
+from airflow.sdk import DAG, Asset, dag, task, task_group
 
 from astro_provider.operators.api import AstroApiOperator
 from astro_provider.operators.dag import AstroPauseDagOperator, AstroUnpauseDagOperator
