@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime, timezone
 
+from astro_provider.api.errors import UnexpectedAnswerError
+
 
 def iso(parameter: str, value: datetime | str | None) -> str | None:
     """
@@ -29,3 +31,18 @@ def _parse(parameter: str, text: str) -> datetime:
         return datetime.fromisoformat(text.replace("Z", "+00:00"))
     except ValueError:
         raise ValueError(f"{parameter}: {text!r} is no ISO 8601 date, such as 2026-01-31T06:00:00Z") from None
+
+
+def parse_date(text: str) -> datetime:
+    """
+    Read a date that a target has answered with.
+
+    :param text: ISO 8601 text, UTC where it has no offset
+    :return: the date, with an offset
+    :raise UnexpectedAnswerError: the text is not a date
+    """
+    try:
+        date = _parse("date", text)
+    except ValueError:
+        raise UnexpectedAnswerError(f"Expected an ISO 8601 date, but got {text[:100]!r}") from None
+    return date if date.tzinfo else date.replace(tzinfo=timezone.utc)

@@ -4,7 +4,10 @@ What can go wrong between two Deployments.
 * AstroError
   + ConnectionConfigError    the Airflow connection cannot be used as it is
   + RequestNotPossible       this target's Airflow cannot do what was asked
-  + TransportError           no (whole) answer: name not resolved, refused, TLS, timeout, broken off
+  + ConnectionUnreadableError  the Airflow connection could not be read, e.g. from a secrets backend
+  + TransportError           no (whole) answer: connection refused, timeout, broken off
+    - HostNotFoundError      the host name cannot be resolved
+    - CertificateError       the TLS certificate is not accepted
   + NotAirflowError          something answered, but no Airflow REST API
   + UnexpectedAnswerError    JSON that is not what the API describes; empty, truncated or too large
   + TargetError              the target's REST API answered with an error
@@ -59,6 +62,12 @@ class ConnectionConfigError(AstroError):
         self.field = field
 
 
+class ConnectionUnreadableError(AstroError):
+    """The Airflow connection could not be read now, e.g. because a secrets backend does not answer."""
+
+    retryable = True
+
+
 class RequestNotPossible(AstroError):  # noqa: N818  it says what it is; an "Error" more would not
     """The target's Airflow generation has no such thing, e.g. ``partition_key`` on Airflow 2."""
 
@@ -77,6 +86,14 @@ class TransportError(AstroError):
     def __init__(self, message: str, *, sent: bool = True) -> None:
         super().__init__(message)
         self.sent = sent
+
+
+class HostNotFoundError(TransportError):
+    """The host name of the Deployment URL cannot be resolved: it is misspelt, or DNS does not answer."""
+
+
+class CertificateError(TransportError):
+    """The TLS certificate of the target, or the client certificate of the connection, is not accepted."""
 
 
 class NotAirflowError(AstroError):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from astro_provider import __version__
-from astro_provider.api.errors import ConnectionConfigError, TransportError
+from astro_provider.api.errors import CertificateError, ConnectionConfigError, HostNotFoundError, TransportError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -66,7 +66,7 @@ def transport_error(request: Request, options: HttpOptions, error: BaseException
 
     unresolved = {"NameResolutionError", "LocationParseError", "UnicodeError"}
     if any(isinstance(cause, socket.gaierror) for cause in causes) or kinds & unresolved:
-        return TransportError(
+        return HostNotFoundError(
             f"The name {parts.hostname!r} cannot be resolved. Check Host of the connection, and DNS here.", sent=False
         )
     if kinds & {"ProxyError", "ClientProxyConnectionError", "ClientHttpProxyError"}:
@@ -74,7 +74,8 @@ def transport_error(request: Request, options: HttpOptions, error: BaseException
     if any(isinstance(cause, ssl.SSLError) for cause in causes) or kinds & {"SSLError", "ClientSSLError"}:
         told = [getattr(cause, name, "") for name in ("verify_message", "reason") for cause in causes]
         why = next((reason for reason in told if reason and isinstance(reason, str)), "no details")
-        return TransportError(
+        certificate = kinds & {"SSLCertVerificationError", "ClientConnectorCertificateError"}
+        return (CertificateError if certificate else TransportError)(
             f"TLS to {host} failed: {why}. Check that it speaks https, and its certificate; "
             'Extra "verify" may name a CA bundle.',
             sent=not kinds & {"SSLCertVerificationError", "ClientConnectorError"},

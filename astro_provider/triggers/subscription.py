@@ -6,6 +6,7 @@ import asyncio
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
+from astro_provider.api.dates import parse_date
 from astro_provider.api.states import FINISHED_DAG_RUN_STATES, FINISHED_TASK_STATES
 from astro_provider.api.waits import Patience
 
@@ -55,7 +56,7 @@ class Subscription:
         self.told_of_lists = False
         self.look_at: float | None = None
         self.of_tasks = bool(wait.task_ids or wait.group_id)
-        self._dates = {_parsed(date) for date in wait.logical_dates}
+        self._dates = {parse_date(date) for date in wait.logical_dates}
         self.due_after = min([*self._dates, datetime.fromtimestamp(clock(), timezone.utc) - UNSEEN_RUN_AGE])
         wanted = {*wait.wanted.allowed, *wait.wanted.failed, *wait.wanted.skipped}
         self._wants_unfinished = not wanted <= set(FINISHED_TASK_STATES if self.of_tasks else FINISHED_DAG_RUN_STATES)
@@ -68,7 +69,7 @@ class Subscription:
         if self.wait.run_id:
             return row["dag_run_id"] == self.wait.run_id
         date = row.get("logical_date")
-        return self.wait.latest or (isinstance(date, str) and _parsed(date) in self._dates)
+        return self.wait.latest or (isinstance(date, str) and parse_date(date) in self._dates)
 
     def is_late(self, now: float) -> bool:
         """Say whether it is time to give up."""
@@ -97,14 +98,10 @@ class Subscription:
         run = verdict.run
         if run and not self.wait.latest and len(self._dates) < 2:
             # Airflow 2 has no run_after, and the list is bounded by the logical date there.
-            self.due_after = _parsed(run["run_after"] or run["logical_date"] or self.due_after.isoformat())
+            self.due_after = parse_date(run["run_after"] or run["logical_date"] or self.due_after.isoformat())
         if self._wants_unfinished:
             return self.poke_interval
         if self.wait.known and run and run["state"] == "queued":
             pauses, self._queued_pauses = self._queued_pauses, min(2 * self._queued_pauses, _MOST_QUEUED_PAUSES)
             return self.poke_interval * pauses
         return None
-
-
-def _parsed(date: str) -> datetime:
-    return datetime.fromisoformat(date.replace("Z", "+00:00"))
