@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from astro_provider.api import calls
 from astro_provider.api.dates import iso
+from astro_provider.api.durations import poke_interval_seconds, timeout_seconds
 from astro_provider.api.errors import AccessDeniedError, AstroError, NotFoundError, WaitTimeoutError
 from astro_provider.api.exchange import Exchange, Memory, Pause
 from astro_provider.api.explain import last_error
@@ -260,6 +261,8 @@ class Client(Exchange):
         on_trouble: Callable[[AstroError], None],
     ) -> Flow[DagRun]:
         """Wait until a dag run is over; see ``AstroHook.wait_for_dag_run``."""
+        interval = poke_interval_seconds(poke_interval)
+        timeout = None if timeout is None else timeout_seconds(timeout)
         state = None
 
         def check() -> Flow[DagRun | None]:
@@ -271,7 +274,7 @@ class Client(Exchange):
             return run if state in FINISHED_DAG_RUN_STATES else None
 
         deadline = None if timeout is None else self._clock() + timeout
-        run = yield from self.poll(check, poke_interval=poke_interval, deadline=deadline, on_trouble=on_trouble)
+        run = yield from self.poll(check, poke_interval=interval, deadline=deadline, on_trouble=on_trouble)
         if run is None:
             raise WaitTimeoutError(
                 f"Dag run {run_id!r} of dag {dag_id!r} in {self.deployment} is {state or 'of unknown state'} "

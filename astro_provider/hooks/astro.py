@@ -261,10 +261,11 @@ class AstroHook(BaseHook):
 
         :param dag_id: the dag
         :param run_id: the run
-        :param poke_interval: seconds between two looks
+        :param poke_interval: seconds between two checks, at least 0.5 (less is raised to that)
         :param timeout: seconds to wait at most, ``None`` for ever
         :return: the run, its ``state`` is ``success`` or ``failed``
         :raise WaitTimeoutError: it was not over in time
+        :raise ValueError: ``poke_interval`` or ``timeout`` is negative, NaN, infinite or no number
         """
         return self.run(
             self.client.wait_for_dag_run(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from astro_provider.airflow_versions import AIRFLOW_VERSION, BaseOperator
 from astro_provider.airflow_versions import conf as airflow_conf
+from astro_provider.api.durations import poke_interval_seconds
 from astro_provider.api.errors import (
     AstroError,
     ConflictError,
@@ -23,6 +24,7 @@ from astro_provider.task_errors import final_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from datetime import timedelta
 
     from astro_provider.airflow_versions import Context
     from astro_provider.api.types import DagRun
@@ -58,7 +60,8 @@ class AstroTriggerDagRunOperator(BaseOperator):
     :param note: a note on it (templated)
     :param partition_key: its partition (templated; Airflow 3.2+ targets)
     :param wait_for_completion: whether to wait until it is in one of ``allowed_states`` or ``failed_states``
-    :param poke_interval: seconds between two looks while waiting (or a ``timedelta``)
+    :param poke_interval: seconds between two checks while waiting, or a ``timedelta``; at least 0.5, less is raised to
+        that
     :param allowed_states: states that end the wait well, by default ``success``
     :param failed_states: states that fail this task, by default ``failed`` (unless that is allowed)
     :param on_existing_run: when the run that it would create (same run id or logical date) is there already and is
@@ -126,7 +129,7 @@ class AstroTriggerDagRunOperator(BaseOperator):
         self.note = note
         self.partition_key = partition_key
         self.wait_for_completion = wait_for_completion
-        self.poke_interval = poke_interval.total_seconds() if isinstance(poke_interval, timedelta) else poke_interval
+        self.poke_interval = poke_interval_seconds(poke_interval)
         self.allowed_states = checked_states("allowed_states", allowed_states, DAG_RUN_STATES, ("success",))
         default_failed = () if "failed" in self.allowed_states else ("failed",)
         self.failed_states = checked_states("failed_states", failed_states, DAG_RUN_STATES, default_failed)
@@ -141,10 +144,6 @@ class AstroTriggerDagRunOperator(BaseOperator):
 
     def _check_parameters(self) -> None:
         """Refuse, when the DAG file is parsed, what can be known to be wrong by then."""
-        if isinstance(self.poke_interval, bool) or not isinstance(self.poke_interval, (int, float)):
-            raise ValueError(f"poke_interval must be seconds, not {self.poke_interval!r}")
-        if self.poke_interval < 0:
-            raise ValueError(f"poke_interval must be 0 or more seconds, not {self.poke_interval!r}")
         for parameter, choices in (("on_existing_run", ON_EXISTING_RUN), ("if_paused", IF_PAUSED)):
             if (choice := getattr(self, parameter)) not in choices:
                 raise ValueError(f"{parameter} must be one of {', '.join(choices)}, not {choice!r}")

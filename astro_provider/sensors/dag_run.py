@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from astro_provider.airflow_versions import AIRFLOW_VERSION, BaseSensorOperator
 from astro_provider.airflow_versions import conf as airflow_conf
 from astro_provider.api.dates import iso
+from astro_provider.api.durations import poke_interval_seconds, timeout_seconds
 from astro_provider.api.errors import AstroError, DagRunFailedError
 from astro_provider.api.states import DAG_RUN_STATES, checked_states
 from astro_provider.links import XCOM_URL, RemoteDagRunLink
@@ -60,7 +61,8 @@ class AstroDagRunSensor(BaseSensorOperator):
     :param skipped_states: states that skip it, by default none
     :param check_existence: fail when the dag is not there, rather than wait for it
     :param deferrable: whether to wait in the triggerer, by default ``[operators] default_deferrable``
-    :param poke_interval: seconds between two looks, 5 by default
+    :param poke_interval: seconds between two checks, or a ``timedelta``; 5 by default, at least 0.5 (less is raised to
+        that)
     :param start_from_trigger: whether a deferrable sensor may start in the triggerer (see above), by default ``True``
     """
 
@@ -95,7 +97,9 @@ class AstroDagRunSensor(BaseSensorOperator):
         start_from_trigger: bool = True,
         **kwargs: Any,
     ) -> None:
-        super().__init__(poke_interval=poke_interval, **kwargs)
+        if "timeout" in kwargs:
+            kwargs["timeout"] = timeout_seconds(kwargs["timeout"])
+        super().__init__(poke_interval=poke_interval_seconds(poke_interval), **kwargs)
         self.external_dag_id = external_dag_id
         self.http_conn_id = http_conn_id
         self.external_run_id = external_run_id

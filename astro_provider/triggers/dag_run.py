@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+from astro_provider.api.durations import poke_interval_seconds
 from astro_provider.api.errors import AstroError
 from astro_provider.api.waits import RunWait, Wanted
 from astro_provider.hooks.astro_async import AsyncAstroHook
@@ -48,7 +49,7 @@ class AstroDagRunTrigger(BaseTrigger):
     :param skipped_states: states that skip it
     :param check_existence: whether a dag, task or group that is not there ends the wait
     :param known: whether the run is known to be there, so that its deletion ends the wait
-    :param poke_interval: seconds between two looks
+    :param poke_interval: seconds between two checks, at least 0.5 (less is raised to that)
     :param deadline: when to give up, in seconds since the epoch; ``None`` never
     :param cancel_on_kill: whether a user who marks, clears or kills the waiting task cancels the run (of
         ``external_run_id``) too
@@ -72,6 +73,7 @@ class AstroDagRunTrigger(BaseTrigger):
 
     def __post_init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Airflow's has no types
+        self.poke_interval = poke_interval_seconds(self.poke_interval)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """

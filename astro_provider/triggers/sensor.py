@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from airflow.triggers.base import BaseTrigger, TaskFailedEvent, TaskSkippedEvent, TaskSuccessEvent, TriggerEvent
 
+from astro_provider.api.durations import poke_interval_seconds
 from astro_provider.api.waits import PATIENCE, RunWait, Wanted
 from astro_provider.links import XCOM_URL
 from astro_provider.sensors import fields
@@ -62,7 +63,7 @@ class AstroSensorTrigger(BaseTrigger):
     :param failed_states: states that fail it
     :param skipped_states: states that skip it
     :param check_existence: whether a dag, task or group that is not there ends the wait
-    :param poke_interval: seconds between two looks
+    :param poke_interval: seconds between two checks, at least 0.5 (less is raised to that)
     :param timeout: seconds that the sensor may take
     :param airflow_timeout: seconds after which Airflow itself ends the deferral
     :param soft_fail: whether the sensor has it, for what is said of a failure
@@ -91,6 +92,7 @@ class AstroSensorTrigger(BaseTrigger):
 
     def __post_init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Airflow's has no types
+        self.poke_interval = poke_interval_seconds(self.poke_interval)
         self.timeout_after: datetime | None = None  # the triggerer sets it
         self._own_logical_date: datetime | None = None
         self._rendered = False

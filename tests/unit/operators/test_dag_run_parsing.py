@@ -31,8 +31,13 @@ def dag() -> DAG:
         ({"failed_states": ["upstream_failed"]}, "failed_states has unknown state 'upstream_failed'; choices: queued"),
         ({"allowed_states": "success"}, "allowed_states must be a list of states, not the text 'success'"),
         ({"allowed_states": ["failed"], "failed_states": ["failed"]}, "allowed_states and failed_states both have fai"),
-        ({"poke_interval": -1}, "poke_interval must be 0 or more seconds, not -1"),
-        ({"poke_interval": "5"}, "poke_interval must be seconds, not '5'"),
+        *(
+            (
+                {"poke_interval": wrong},
+                f"poke_interval must be a number of seconds, 0 or more and finite, not {wrong!r}",
+            )
+            for wrong in (-1, "5", True, float("nan"), float("inf"))
+        ),
         ({"on_existing_run": "ignore"}, "on_existing_run must be one of fail, attach, reset, skip, not 'ignore'"),
         ({"if_paused": "resume"}, "if_paused must be one of trigger, unpause, fail, not 'resume'"),
     ],

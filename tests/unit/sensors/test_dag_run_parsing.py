@@ -51,9 +51,11 @@ def test_what_is_wrong_is_refused_at_parse_time(options: dict[str, Any], message
         sensor(**options)
 
 
-def test_a_negative_poke_interval_is_refused_at_parse_time() -> None:
-    with pytest.raises(Exception, match="poke_interval"):
-        sensor(poke_interval=-1)
+@pytest.mark.parametrize("parameter", ["poke_interval", "timeout"])
+@pytest.mark.parametrize("seconds", [-1, True, "5", float("nan"), float("inf")])
+def test_seconds_that_are_none_are_refused_at_parse_time(parameter: str, seconds: Any) -> None:
+    with pytest.raises(ValueError, match=f"{parameter} must be a number of seconds, 0 or more and finite"):
+        sensor(**{parameter: seconds})
 
 
 def test_a_failure_that_is_allowed_does_not_fail_by_default() -> None:

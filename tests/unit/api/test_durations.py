@@ -1,0 +1,85 @@
+"""Which seconds are refused, in every class that takes them; and that no interval is too short."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from astro_provider.api.durations import MIN_POKE_INTERVAL_SECONDS, poke_interval_seconds, timeout_seconds
+from astro_provider.hooks.astro import AstroHook
+from astro_provider.operators.dag_run import AstroTriggerDagRunOperator
+from astro_provider.sensors.dag_run import AstroDagRunSensor
+from astro_provider.sensors.task import AstroTaskSensor
+from astro_provider.triggers.dag_run import AstroDagRunTrigger
+from astro_provider.triggers.sensor import AstroSensorTrigger
+from tests.unit.target import says
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.unit.server import Server
+
+OF_SENSOR_TRIGGER: dict[str, Any] = {
+    "allowed_states": ["success"],
+    "failed_states": [],
+    "skipped_states": [],
+    "check_existence": False,
+    "timeout": 60,
+    "airflow_timeout": 60,
+    "soft_fail": False,
+    "ends": {},
+}
+CLASSES: dict[str, Callable[[Any], Any]] = {
+    "operator": lambda interval: AstroTriggerDagRunOperator(task_id="t", trigger_dag_id="d", poke_interval=interval),
+    "sensor": lambda interval: AstroDagRunSensor(task_id="t", external_dag_id="d", poke_interval=interval),
+    "task sensor": lambda interval: AstroTaskSensor(
+        task_id="t", external_dag_id="d", external_task_id="x", poke_interval=interval
+    ),
+    "trigger": lambda interval: AstroDagRunTrigger(http_conn_id="c", external_dag_id="d", poke_interval=interval),
+    "sensor trigger": lambda interval: AstroSensorTrigger(
+        http_conn_id="c", external_dag_id="d", poke_interval=interval, **OF_SENSOR_TRIGGER
+    ),
+}
+WRONG = [-1, -0.1, True, False, "5", None, float("nan"), float("inf"), float("-inf"), timedelta(seconds=-1)]
+
+
+@pytest.mark.parametrize("seconds", WRONG, ids=str)
+@pytest.mark.parametrize("check", [poke_interval_seconds, timeout_seconds])
+def test_what_is_no_number_of_seconds_is_refused(check: Callable[[Any], float], seconds: Any) -> None:
+    with pytest.raises(ValueError, match="must be a number of seconds, 0 or more and finite, not"):
+        check(seconds)
+
+
+def test_seconds_may_be_a_timedelta() -> None:
+    assert poke_interval_seconds(timedelta(minutes=1)) == timeout_seconds(timedelta(minutes=1)) == 60
+    assert timeout_seconds(0) == 0
+
+
+@pytest.mark.parametrize("name", CLASSES)
+@pytest.mark.parametrize("seconds", [-1, True, float("nan"), float("inf")], ids=str)
+def test_every_class_refuses_them(name: str, seconds: Any) -> None:
+    with pytest.raises(ValueError, match="poke_interval must be a number of seconds"):
+        CLASSES[name](seconds)
+
+
+@pytest.mark.parametrize("name", CLASSES)
+@pytest.mark.parametrize("seconds", [0, 0.001, timedelta()], ids=str)
+def test_no_class_checks_without_a_pause(name: str, seconds: Any) -> None:
+    assert CLASSES[name](seconds).poke_interval == MIN_POKE_INTERVAL_SECONDS
+
+
+def test_nor_does_the_hook(server: Server, pauses: list[float]) -> None:
+    runs = [says(server.answers.dag_run("r", state)) for state in ("running", "running", "success")]
+    server.on("GET", "dags/d/dagRuns/r", *runs)
+    AstroHook().wait_for_dag_run("d", "r", poke_interval=0)
+    assert pauses == [MIN_POKE_INTERVAL_SECONDS] * 2
+
+
+@pytest.mark.parametrize("parameter", ["poke_interval", "timeout"])
+@pytest.mark.parametrize("seconds", [-1, True, float("nan"), float("inf")], ids=str)
+def test_the_hook_refuses_them(server: Server, parameter: str, seconds: Any) -> None:
+    with pytest.raises(ValueError, match=f"{parameter} must be a number of seconds"):
+        AstroHook().wait_for_dag_run("d", "r", **{parameter: seconds})
+    assert server.seen == []
