@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, cast
 from urllib.parse import SplitResult, quote, quote_plus, urlsplit
 
-from astro_provider.api.errors import ConnectionConfigError
+from astro_provider.api.errors import ConnectionConfigError, ConnectionUnreadableError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -356,6 +356,19 @@ def no_connection(conn_id: str) -> ConnectionConfigError:
         conn_id,
         "Connection Id",
         "there is no such connection. Create it, of type Astro (or HTTP), with the Deployment URL as Host.",
+    )
+
+
+def unreadable(conn_id: str, error: Exception) -> ConnectionUnreadableError:
+    """
+    Make the error for a connection that could not be read now.
+
+    :param conn_id: id of the connection
+    :param error: what its lookup raised
+    """
+    return ConnectionUnreadableError(
+        f"Connection {conn_id!r} could not be read ({type(error).__name__}: {error}). "
+        "Check the secrets backend or the metadata database that it is stored in."
     )
 
 

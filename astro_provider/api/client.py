@@ -11,8 +11,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from astro_provider.api import calls
 from astro_provider.api.dates import iso
 from astro_provider.api.durations import poke_interval_seconds, timeout_seconds
-from astro_provider.api.errors import AccessDeniedError, AstroError, NotFoundError, WaitTimeoutError
-from astro_provider.api.exchange import Exchange, Memory, Pause
+from astro_provider.api.errors import (
+    AccessDeniedError,
+    AstroError,
+    CertificateError,
+    HostNotFoundError,
+    NotAirflowError,
+    NotFoundError,
+    WaitTimeoutError,
+)
+from astro_provider.api.exchange import Exchange, Memory, Pause, ReloadConnection
 from astro_provider.api.explain import last_error
 from astro_provider.api.reading import collection, collection_key, mapping
 from astro_provider.api.states import FINISHED_DAG_RUN_STATES, FINISHED_TASK_STATES
@@ -32,8 +40,26 @@ MOST_FAILED_TASKS = 5
 """How many failed tasks a failure names; each costs a request for its log."""
 
 
+_OUTDATED = (AccessDeniedError, NotAirflowError, HostNotFoundError, CertificateError)
+"""Errors that may mean that the connection has changed since it was read: a new token, another URL."""
+
+
 class Client(Exchange):
     """Every method is a flow (see ``exchange``) and raises what ``errors`` lists."""
+
+    def use(self, deployment: Deployment) -> None:
+        """
+        Continue with the Deployment as its connection describes it now; flows that are under way do, too.
+
+        :param deployment: what the same Airflow connection says now
+        """
+        former, known = self.deployment, self.memory
+        self.deployment = deployment
+        # The answer to a request that is under way may still contain what that request was sent with.
+        self._former_secrets = (*former.secrets, *filter(None, [known.token]))
+        self.memory = memory_of(deployment)
+        if deployment.url == former.url and self.memory.generation is None:
+            self.memory.generation, self.memory.clock_lead = known.generation, known.clock_lead
 
     def request(
         self,
@@ -294,6 +320,8 @@ class Client(Exchange):
         """
         Check until there is a result.
 
+        After an error that another token or URL would end, the connection is read again before the next check.
+
         :param check: makes the flow of one check; ``None`` means not yet
         :param poke_interval: seconds between two checks
         :param deadline: when to give up, in seconds since the epoch
@@ -303,11 +331,13 @@ class Client(Exchange):
         """
         patience = Patience(self._clock, has_worked=has_worked)
         while True:
+            outdated = False
             try:
                 result = yield from check()
             except AstroError as error:
                 if not patience.bears(error, on_trouble):
                     raise
+                outdated = isinstance(error, _OUTDATED)
             else:
                 patience.worked()
                 if result is not None:
@@ -316,6 +346,8 @@ class Client(Exchange):
             if deadline is not None and now >= deadline:
                 return None
             yield Pause(poke_interval if deadline is None else min(poke_interval, deadline - now))
+            if outdated:
+                yield ReloadConnection()
 
     def lists_groups(self) -> bool:
         """Say whether the target's lists of task instances can be told a task group."""
@@ -376,10 +408,19 @@ def _named(instance: TaskInstance) -> str:
 _memories: dict[str, Memory] = {}
 
 
-def client_of(deployment: Deployment) -> Client:
+def memory_of(deployment: Deployment) -> Memory:
     """
-    Make a client that shares what this process has learned of the Deployment (API generation, tokens).
+    Return what this process has learned of a Deployment (API generation, tokens).
 
     :param deployment: the target
     """
-    return Client(deployment, _memories.setdefault(deployment.fingerprint, Memory()))
+    return _memories.setdefault(deployment.fingerprint, Memory())
+
+
+def client_of(deployment: Deployment) -> Client:
+    """
+    Make a client that shares what this process has learned of the Deployment.
+
+    :param deployment: the target
+    """
+    return Client(deployment, memory_of(deployment))

@@ -89,8 +89,16 @@ class Pause:
     seconds: float
 
 
-Flow: TypeAlias = Generator["Request | Pause", "Response | None", T]
-"""Yields requests and pauses, is sent responses (``None`` after a pause), returns a ``T``."""
+@dataclass(frozen=True)
+class ReloadConnection:
+    """Read the Airflow connection again, give what it says to the client (``Client.use``), then go on."""
+
+
+Step: TypeAlias = Request | Pause | ReloadConnection
+"""What a flow asks the hook to do."""
+
+Flow: TypeAlias = Generator[Step, "Response | None", T]
+"""Yields steps, is sent the response to a request and ``None`` after any other step, returns a ``T``."""
 
 
 @dataclass
@@ -138,6 +146,7 @@ class Exchange:
         self.deployment = deployment
         self.memory = memory
         self._clock = clock
+        self._former_secrets: tuple[str, ...] = ()
 
     def ask(self, question: Callable[[Generation], Call[T]]) -> Flow[T]:
         """
@@ -279,7 +288,7 @@ class Exchange:
             pause = None
             try:
                 response = yield request
-                assert response is not None  # only pauses are answered with None
+                assert response is not None  # only a request is answered with a response
             except TransportError as error:
                 if (error.sent and request.method != "GET") or (pause := next(pauses, None)) is None:
                     raise
@@ -394,7 +403,7 @@ class Exchange:
 
     def _clean(self, text: str) -> str:
         """Take every credential out of a text: a target may send back what it was sent."""
-        for secret in (*self.deployment.secrets, *filter(None, [self.memory.token])):
+        for secret in (*self.deployment.secrets, *self._former_secrets, *filter(None, [self.memory.token])):
             text = text.replace(secret, "***")
         return text
 

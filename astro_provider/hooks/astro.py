@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from astro_provider import CONNECTION_FORM
 from astro_provider.airflow_versions import AirflowNotFoundException, BaseHook
 from astro_provider.api.client import client_of
-from astro_provider.api.errors import AstroError, TransportError
-from astro_provider.api.exchange import Pause
-from astro_provider.connection import no_connection, read_connection
+from astro_provider.api.errors import AstroError, ConnectionConfigError, ConnectionUnreadableError, TransportError
+from astro_provider.api.exchange import Pause, ReloadConnection
+from astro_provider.connection import no_connection, read_connection, unreadable
 from astro_provider.hooks.http_requests import SyncCarrier
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ class AstroHook(BaseHook):
     def __init__(self, http_conn_id: str = default_conn_name, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.http_conn_id = http_conn_id
+        self._reload_problem: str | None = None
 
     @classmethod
     def get_ui_field_behaviour(cls) -> dict[str, Any]:
@@ -58,12 +59,40 @@ class AstroHook(BaseHook):
         The target, as the connection describes it.
 
         :raise ConnectionConfigError: there is no such connection, or a field of it is wrong
+        :raise ConnectionUnreadableError: the connection cannot be read now
         """
+        return self._read_connection()
+
+    def _read_connection(self) -> Deployment:
         try:
             connection = self.get_connection(self.http_conn_id)
+            extra = connection.extra_dejson
         except AirflowNotFoundException:
             raise no_connection(self.http_conn_id) from None
-        return read_connection(cast("AirflowConnection", connection), connection.extra_dejson)
+        except Exception as error:
+            raise unreadable(self.http_conn_id, error) from None
+        return read_connection(cast("AirflowConnection", connection), extra)
+
+    def reload_connection(self) -> None:
+        """
+        Read the Airflow connection again; requests from now on use what it says now.
+
+        If it cannot be read, or a field of it is wrong, the hook keeps what it read last and logs a warning.
+        """
+        if "deployment" not in self.__dict__:
+            return  # it has not been read yet: the next request reads it
+        try:
+            deployment = self._read_connection()
+        except (ConnectionConfigError, ConnectionUnreadableError) as error:
+            if str(error) != self._reload_problem:  # a wait reads again at every check
+                self._reload_problem = str(error)
+                self.log.warning("The connection is used as it was read before. %s", error)
+            return
+        self._reload_problem = None
+        if deployment.http != self.deployment.http:
+            self.close()
+        self.deployment = deployment
+        self.client.use(deployment)
 
     @cached_property
     def client(self) -> Client:
@@ -76,7 +105,7 @@ class AstroHook(BaseHook):
 
     def run(self, flow: Flow[T]) -> T:
         """
-        Run a flow of :attr:`client` to its end: carry its requests, wait out its pauses.
+        Run a flow of :attr:`client` to its end: carry its requests, wait out its pauses, reload the connection.
 
         :param flow: the flow
         :return: what the flow returns
@@ -86,6 +115,10 @@ class AstroHook(BaseHook):
             while True:
                 if isinstance(step, Pause):
                     time.sleep(step.seconds)
+                    step = flow.send(None)
+                    continue
+                if isinstance(step, ReloadConnection):
+                    self.reload_connection()
                     step = flow.send(None)
                     continue
                 try:

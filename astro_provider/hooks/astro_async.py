@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from astro_provider.airflow_versions import AirflowNotFoundException, get_async_connection
 from astro_provider.api.client import client_of
-from astro_provider.api.errors import TransportError
-from astro_provider.api.exchange import Pause
-from astro_provider.connection import no_connection, read_connection
+from astro_provider.api.errors import ConnectionConfigError, ConnectionUnreadableError, TransportError
+from astro_provider.api.exchange import Pause, ReloadConnection
+from astro_provider.connection import no_connection, read_connection, unreadable
 from astro_provider.hooks.http_aiohttp import AsyncCarrier
 
 if TYPE_CHECKING:
@@ -17,11 +18,13 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from astro_provider.api.client import Client
-    from astro_provider.api.exchange import Flow, Request, Response
+    from astro_provider.api.exchange import Flow, Response, Step
     from astro_provider.api.types import JSON, Dag, DagRun, LogEntry, Pool, TaskInstance
-    from astro_provider.connection import AirflowConnection
+    from astro_provider.connection import AirflowConnection, Deployment
 
 T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 _LARGE_ANSWER = 256 * 1024
 """Bytes of an answer whose reading would keep the event loop from other work for too long."""
@@ -35,7 +38,7 @@ class _FlowEndError(Exception):
         self.value = value
 
 
-def _sent(flow: Flow[T], response: Response) -> Request | Pause:
+def _sent(flow: Flow[T], response: Response) -> Step:
     try:
         return flow.send(response)
     except StopIteration as end:
@@ -54,6 +57,10 @@ class AsyncAstroHook:
     def __init__(self, http_conn_id: str = "http_conn") -> None:
         self.http_conn_id = http_conn_id
         self._opened: tuple[Client, AsyncCarrier] | None = None
+        self._former_carriers: list[AsyncCarrier] = []
+        self._reloading = asyncio.Lock()
+        self._reloads = 0
+        self._reload_problem: str | None = None
 
     async def __aenter__(self) -> AsyncAstroHook:
         """Return the hook; leaving the block closes its connections."""
@@ -70,23 +77,61 @@ class AsyncAstroHook:
         Get the target's REST API as flows, for :meth:`run`.
 
         :raise ConnectionConfigError: there is no such connection, or a field of it is wrong
+        :raise ConnectionUnreadableError: the connection cannot be read now
         """
         return (await self._open())[0]
 
     async def _open(self) -> tuple[Client, AsyncCarrier]:
         if self._opened is None:
-            try:
-                connection, extra = await get_async_connection(self.http_conn_id)
-            except AirflowNotFoundException:
-                raise no_connection(self.http_conn_id) from None
-            deployment = read_connection(cast("AirflowConnection", connection), extra)
+            deployment = await self._read_connection()
             # Somebody else may have been quicker, and theirs would never be closed.
             self._opened = self._opened or (client_of(deployment), AsyncCarrier(deployment))
         return self._opened
 
+    async def _read_connection(self) -> Deployment:
+        try:
+            connection, extra = await get_async_connection(self.http_conn_id)
+        except AirflowNotFoundException:
+            raise no_connection(self.http_conn_id) from None
+        except Exception as error:
+            raise unreadable(self.http_conn_id, error) from None
+        return read_connection(cast("AirflowConnection", connection), extra)
+
+    async def reload_connection(self) -> None:
+        """
+        Read the Airflow connection again; requests from now on use what it says now.
+
+        If it cannot be read, or a field of it is wrong, the hook keeps what it read last and logs a warning. Those
+        who call it at the same time share one read.
+        """
+        before = self._reloads
+        async with self._reloading:
+            if self._reloads == before:
+                await self._reload()
+                self._reloads += 1
+
+    async def _reload(self) -> None:
+        if self._opened is None:
+            return  # it has not been read yet: the next request reads it
+        try:
+            deployment = await self._read_connection()
+        except (ConnectionConfigError, ConnectionUnreadableError) as error:
+            if str(error) != self._reload_problem:  # a wait reads again at every check
+                self._reload_problem = str(error)
+                log.warning("The connection is used as it was read before. %s", error)
+            return
+        self._reload_problem = None
+        client, carrier = self._opened
+        if deployment.http != client.deployment.http:
+            # Requests that are under way still need it.
+            self._former_carriers.append(carrier)
+            carrier = AsyncCarrier(deployment)
+        client.use(deployment)
+        self._opened = client, carrier
+
     async def run(self, flow: Flow[T]) -> T:
         """
-        Run a flow of :meth:`client` to its end: carry its requests, wait out its pauses.
+        Run a flow of :meth:`client` to its end: carry its requests, wait out its pauses, reload the connection.
 
         :param flow: the flow
         :return: what the flow returns
@@ -96,6 +141,10 @@ class AsyncAstroHook:
             while True:
                 if isinstance(step, Pause):
                     await asyncio.sleep(step.seconds)
+                    step = flow.send(None)
+                    continue
+                if isinstance(step, ReloadConnection):
+                    await self.reload_connection()
                     step = flow.send(None)
                     continue
                 try:
@@ -178,6 +227,10 @@ class AsyncAstroHook:
 
     async def close(self) -> None:
         """Close the connections to the target; a later call reads the Airflow connection anew and opens others."""
-        if self._opened is not None:
-            (_, carrier), self._opened = self._opened, None
+        async with self._reloading:  # or the reload would open another carrier
+            carriers, self._former_carriers = self._former_carriers, []
+            if self._opened is not None:
+                carriers.append(self._opened[1])
+                self._opened = None
+        for carrier in carriers:
             await carrier.close()

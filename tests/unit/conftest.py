@@ -98,5 +98,5 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
         await asyncio.sleep(0)
 
     monkeypatch.setattr(astro, "time", SimpleNamespace(sleep=made.append))
-    monkeypatch.setattr(astro_async, "asyncio", SimpleNamespace(sleep=sleep, to_thread=asyncio.to_thread))
+    monkeypatch.setattr(astro_async, "asyncio", SimpleNamespace(**{**vars(asyncio), "sleep": sleep}))
     return made

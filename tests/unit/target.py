@@ -11,12 +11,12 @@ from urllib.parse import parse_qs
 
 from astro_provider.api.client import Client
 from astro_provider.api.errors import TransportError
-from astro_provider.api.exchange import Memory, Pause, Request, Response
+from astro_provider.api.exchange import Memory, Pause, ReloadConnection, Response
 from astro_provider.connection import AuthorizationHeader, Deployment
 from tests.unit import answers
 
 if TYPE_CHECKING:
-    from astro_provider.api.exchange import Flow
+    from astro_provider.api.exchange import Flow, Step
     from astro_provider.connection import Credentials
 
 T = TypeVar("T")
@@ -112,6 +112,8 @@ class Target:
         self.url = url
         self.seen: list[Seen] = []
         self.pauses: list[float] = []
+        self.reloads: list[float] = []
+        self.on_reload: Callable[[], None] = lambda: None
         self.clock = Clock()
         self._said: dict[tuple[str, str], list[Said]] = defaultdict(list)
 
@@ -161,10 +163,14 @@ class Target:
             result: T = end.value
             return result
 
-    def _carry(self, step: Request | Pause) -> Response | TransportError | None:
+    def _carry(self, step: Step) -> Response | TransportError | None:
         if isinstance(step, Pause):
             self.pauses.append(step.seconds)
             self.clock.now += step.seconds
+            return None
+        if isinstance(step, ReloadConnection):
+            self.reloads.append(self.clock.now)
+            self.on_reload()
             return None
         headers = {name.lower(): value for name, value in step.headers.items()}
         try:

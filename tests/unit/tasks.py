@@ -137,12 +137,12 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
     with time_machine.travel(NOW, tick=False) as traveller:
         clock = Clock(traveller)
         monkeypatch.setattr(astro, "time", SimpleNamespace(sleep=clock.sleep))
-        monkeypatch.setattr(
-            astro_async, "asyncio", SimpleNamespace(sleep=clock.sleep_async, to_thread=asyncio.to_thread)
-        )
+        monkeypatch.setattr(astro_async, "asyncio", SimpleNamespace(**{**vars(asyncio), "sleep": clock.sleep_async}))
         monkeypatch.setattr(watch, "Watcher", partial(watch.Watcher, sleep=clock.sleep_async))
         monkeypatch.setattr(astro_async.AsyncCarrier, "send", clock.holding(astro_async.AsyncCarrier.send))
-        monkeypatch.setattr(astro_async.AsyncAstroHook, "_open", clock.holding(astro_async.AsyncAstroHook._open))
+        for method in ("_open", "reload_connection"):
+            held = clock.holding(getattr(astro_async.AsyncAstroHook, method))
+            monkeypatch.setattr(astro_async.AsyncAstroHook, method, held)
         of_sensors = SimpleNamespace(sleep=clock.sleep, monotonic=lambda: datetime.now().timestamp())
         monkeypatch.setattr(sys.modules[BaseSensorOperator.__module__], "time", of_sensors)
         yield clock

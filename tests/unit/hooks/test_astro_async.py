@@ -36,7 +36,7 @@ async def test_a_pause_lets_others_work(server: Server, monkeypatch: pytest.Monk
         begun.set()
         await enough.wait()
 
-    monkeypatch.setattr(astro_async, "asyncio", SimpleNamespace(sleep=sleep, to_thread=asyncio.to_thread))
+    monkeypatch.setattr(astro_async, "asyncio", SimpleNamespace(**{**vars(asyncio), "sleep": sleep}))
     server.on("GET", "dags/d", says({}, 503), says(answers.v2.dag()))
     async with AsyncAstroHook() as hook:
         client = await hook.client()

@@ -1,0 +1,165 @@
+"""Both hooks read their Airflow connection again when they are asked to, or when a wait is refused."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from astro_provider.airflow_versions import BaseHook
+from astro_provider.hooks.astro import AstroHook
+from astro_provider.hooks.astro_async import AsyncAstroHook
+from tests.unit import answers
+from tests.unit.server import Server
+from tests.unit.target import TOKEN, says
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.unit.target import Answer, Seen
+
+RUN = "dags/d/dagRuns/r"
+REFUSED = says({"detail": "Signature has expired"}, 401)
+
+
+class Reloading:
+    """One of the two hooks, asked for a dag before and after a change and a reload."""
+
+    def __init__(self, *, blocking: bool) -> None:
+        self.blocking = blocking
+
+    def __call__(self, change: Callable[[], None], *, reloads: int = 1) -> None:
+        if self.blocking:
+            with AstroHook() as hook:
+                hook.get_dag("d")
+                change()
+                for _ in range(reloads):
+                    hook.reload_connection()
+                hook.get_dag("d")
+            return
+        asyncio.run(self._main(change, reloads))
+
+    @staticmethod
+    async def _main(change: Callable[[], None], reloads: int) -> None:
+        async with AsyncAstroHook() as hook:
+            await hook.get_dag("d")
+            change()
+            for _ in range(reloads):
+                await hook.reload_connection()
+            await hook.get_dag("d")
+
+
+@pytest.fixture(params=["blocking", "async"])
+def ask(request: pytest.FixtureRequest) -> Reloading:
+    return Reloading(blocking=request.param == "blocking")
+
+
+@pytest.fixture
+def dag(server: Server) -> Server:
+    server.on("GET", "dags/d", says(answers.v2.dag()))
+    return server
+
+
+def tokens(server: Server) -> list[str]:
+    return [seen.headers["authorization"] for seen in server.seen]
+
+
+def test_the_next_request_is_sent_with_the_new_token(dag: Server, connect: Callable[..., None], ask: Reloading) -> None:
+    ask(lambda: connect(dag.url, password="another-token"))
+    assert tokens(dag) == [f"Bearer {TOKEN}", "Bearer another-token"]
+    assert dag.connections == 1, "the session is kept where only the token has changed"
+
+
+def test_the_next_request_goes_to_the_new_url_with_the_new_options(
+    dag: Server, connect: Callable[..., None], ask: Reloading
+) -> None:
+    with Server() as elsewhere:
+        elsewhere.on("GET", "dags/d", says(answers.v2.dag()))
+        ask(lambda: connect(elsewhere.url, password="another-token", extra={"timeout": 7}))
+        assert (len(dag.seen), tokens(elsewhere)) == (1, ["Bearer another-token"])
+
+
+def test_new_options_make_a_new_session(dag: Server, connect: Callable[..., None], ask: Reloading) -> None:
+    ask(lambda: connect(dag.url, password=TOKEN, extra={"timeout": 7}))
+    assert dag.connections == 2
+
+
+@pytest.mark.parametrize(
+    "broken", [lambda connect: connect("x", extra={"api_version": "v9"}), lambda connect: connect("")]
+)
+def test_a_connection_that_cannot_be_used_any_more_is_used_as_it_was_read_before(
+    dag: Server,
+    connect: Callable[..., None],
+    ask: Reloading,
+    broken: Callable[..., None],
+    lines: list[str],
+) -> None:
+    ask(lambda: broken(connect), reloads=3)
+    assert tokens(dag) == [f"Bearer {TOKEN}"] * 2
+    [warning] = [line for line in lines if "as it was read before" in line]
+    assert "Connection 'http_conn', field " in warning
+
+
+def test_a_connection_that_is_gone_is_used_as_it_was_read_before(
+    dag: Server, ask: Reloading, monkeypatch: pytest.MonkeyPatch, lines: list[str]
+) -> None:
+    ask(lambda: monkeypatch.delenv("AIRFLOW_CONN_HTTP_CONN"))
+    assert tokens(dag) == [f"Bearer {TOKEN}"] * 2
+    assert "there is no such connection" in lines[-1]
+
+
+async def test_reloads_at_the_same_time_share_one_read(dag: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    reads = 0
+    async with AsyncAstroHook() as hook:
+        await hook.client()
+        read = AsyncAstroHook._read_connection
+
+        async def counted(self: AsyncAstroHook) -> object:
+            nonlocal reads
+            reads += 1
+            await asyncio.sleep(0.01)
+            return await read(self)
+
+        monkeypatch.setattr(AsyncAstroHook, "_read_connection", counted)
+        await asyncio.gather(*(hook.reload_connection() for _ in range(50)))
+    assert reads == 1
+
+
+async def test_requests_under_way_survive_a_reload(server: Server, connect: Callable[..., None]) -> None:
+    arrived, reloaded = threading.Event(), threading.Event()
+
+    def answer(_: Seen) -> Answer:
+        arrived.set()
+        reloaded.wait(10)
+        return says(answers.v2.dag())
+
+    server.on("GET", "dags/d", answer)
+    async with AsyncAstroHook() as hook:
+        first = asyncio.create_task(hook.get_dag("d"))
+        assert await asyncio.to_thread(arrived.wait, 10)
+        connect(server.url, password=TOKEN, extra={"timeout": 7})
+        await hook.reload_connection()
+        reloaded.set()
+        assert (await first)["dag_id"] == "d"
+
+
+def test_a_blocking_wait_goes_on_with_the_rotated_token(
+    server: Server, connect: Callable[..., None], pauses: list[float]
+) -> None:
+    def rotate(_: Seen) -> Answer:
+        connect(server.url, password="another-token")
+        return REFUSED
+
+    run = answers.v2.dag_run()
+    server.on("GET", RUN, says({**run, "state": "running"}), rotate, says({**run, "state": "success"}))
+    with AstroHook() as hook:
+        assert hook.wait_for_dag_run("d", "r")["state"] == "success"
+    assert tokens(server) == [f"Bearer {TOKEN}"] * 2 + ["Bearer another-token"]
+
+
+def test_a_connection_that_nobody_has_read_yet_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(BaseHook, "get_connection", lambda conn_id: pytest.fail("no request needs it yet"))
+    AstroHook().reload_connection()
+    asyncio.run(AsyncAstroHook().reload_connection())
