@@ -61,6 +61,7 @@ class Call(Generic[T_co]):
     :param body: request body, a text is sent as it is, anything else as JSON; ``None`` sends none
     :param headers: further request headers
     :param dag_id: the dag that a 404 may be about
+    :param idempotent: whether it can be sent again although the target may have handled it already; a GET always can
     """
 
     method: str
@@ -71,6 +72,7 @@ class Call(Generic[T_co]):
     body: JSON = None
     headers: Mapping[str, str] = field(default_factory=dict)
     dag_id: str | None = None
+    idempotent: bool = False
 
 
 def _segment(value: str) -> str:
@@ -121,11 +123,19 @@ def list_dags(api: Generation, params: Mapping[str, JSON]) -> Call[tuple[list[Da
 
 def set_paused(api: Generation, dag_id: str, *, paused: bool) -> Call[Dag]:
     """Pause or unpause a dag."""
-    return Call("PATCH", _dag(dag_id), _read_dag, f"dag {dag_id!r}", body={"is_paused": paused}, dag_id=dag_id)
+    return Call(
+        "PATCH",
+        _dag(dag_id),
+        _read_dag,
+        f"dag {dag_id!r}",
+        body={"is_paused": paused},
+        dag_id=dag_id,
+        idempotent=True,
+    )
 
 
-def trigger_dag_run(api: Generation, dag_id: str, fields: dict[str, JSON]) -> Call[DagRun]:
-    """Create a dag run; ``fields`` has the v2 names."""
+def trigger_dag_run(api: Generation, dag_id: str, fields: dict[str, JSON], *, idempotent: bool = False) -> Call[DagRun]:
+    """Create a dag run; ``fields`` has the v2 names. It is idempotent if nobody else uses the run id in them."""
     return Call(
         "POST",
         f"{_dag(dag_id)}/dagRuns",
@@ -133,6 +143,7 @@ def trigger_dag_run(api: Generation, dag_id: str, fields: dict[str, JSON]) -> Ca
         f"a run of dag {dag_id!r}",
         body=api.trigger_body(fields),
         dag_id=dag_id,
+        idempotent=idempotent,
     )
 
 
@@ -167,6 +178,7 @@ def list_finished_runs(
             "order_by": "end_date",
             **_in_body(page),
         },
+        idempotent=True,
     )
 
 
@@ -185,6 +197,7 @@ def list_finished_tasks(
             "end_date_gte": ended_after,
             **_in_body(page),
         },
+        idempotent=True,
     )
 
 
@@ -201,6 +214,7 @@ def set_run_state(api: Generation, dag_id: str, run_id: str, state: str) -> Call
         _run_named(dag_id, run_id),
         body={"state": state},
         dag_id=dag_id,
+        idempotent=True,
     )
 
 
@@ -214,6 +228,7 @@ def clear_dag_run(api: Generation, dag_id: str, run_id: str, *, only_failed: boo
         _run_named(dag_id, run_id),
         body=body,
         dag_id=dag_id,
+        idempotent=True,
     )
 
 

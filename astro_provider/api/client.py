@@ -121,8 +121,14 @@ class Client(Exchange):
         conf: Mapping[str, Any] | None = None,
         note: str | None = None,
         partition_key: str | None = None,
+        idempotent: bool = False,
     ) -> Flow[DagRun]:
-        """Create a dag run; see ``AstroHook.trigger_dag_run``."""
+        """
+        Create a dag run; see ``AstroHook.trigger_dag_run``.
+
+        :param idempotent: whether nobody else uses ``run_id``, so that the request can be sent again when its answer
+            is lost; it is a conflict then, if the run was created
+        """
         try:
             # Round trip: what JSON cannot hold is refused here, what it holds otherwise (tuples) is what is sent.
             plain_conf = None if conf is None else json.loads(json.dumps(conf, allow_nan=False))
@@ -138,7 +144,7 @@ class Client(Exchange):
             "note": note,
             "partition_key": partition_key,
         }
-        return self.ask(lambda api: calls.trigger_dag_run(api, dag_id, fields))
+        return self.ask(lambda api: calls.trigger_dag_run(api, dag_id, fields, idempotent=idempotent))
 
     def get_dag_run(self, dag_id: str, run_id: str) -> Flow[DagRun]:
         """Ask for a dag run."""

@@ -144,6 +144,9 @@ class NotFoundError(TargetError):
 class ConflictError(TargetError):
     """409: for a trigger, a run with this run id or logical date is there already."""
 
+    resent = False
+    """Whether the request was sent more than once, so that an earlier sending of it may have created what exists."""
+
 
 class InvalidRequestError(TargetError):
     """400 or 422: the message has the target's own reasons, field by field."""

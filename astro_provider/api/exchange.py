@@ -12,7 +12,7 @@ import re
 import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
 from urllib.parse import urlencode, urljoin, urlsplit
@@ -65,21 +65,34 @@ _TOKEN_SLACK = 60.0
 
 @dataclass(frozen=True)
 class Request:
-    """A request to carry; ``headers`` are whole, credentials included, and not to be logged."""
+    """
+    A request to carry.
+
+    :param headers: all of them, credentials included, so they are not logged
+    :param idempotent: whether it can be sent again although the target may have handled it already
+    """
 
     method: str
     url: str
     headers: Mapping[str, str] = field(repr=False)
     body: bytes | None = field(default=None, repr=False)
+    idempotent: bool = False
 
 
 @dataclass(frozen=True)
 class Response:
-    """What came back; ``body`` is at most ``MAX_ANSWER_BYTES`` + 1 long, header names are lower case."""
+    """
+    What came back.
+
+    :param headers: names in lower case
+    :param body: at most ``MAX_ANSWER_BYTES`` + 1 long
+    :param resent: whether the target may have handled the same request before, and its answer was lost
+    """
 
     status: int
     headers: Mapping[str, str]
     body: bytes
+    resent: bool = False
 
 
 @dataclass(frozen=True)
@@ -248,7 +261,8 @@ class Exchange:
             body = urlencode({key: value for key, value in form.items() if value is not None})
             # The connection's headers are for the Deployment, not for whoever gives tokens.
             url, kind, headers = credentials.token_url, "application/x-www-form-urlencoded", {}
-        request = Request("POST", url, {**headers, "Content-Type": kind, "Accept": "application/json"}, body.encode())
+        headers = {**headers, "Content-Type": kind, "Accept": "application/json"}
+        request = Request("POST", url, headers, body.encode(), idempotent=True)
         response = yield from self._send(request)
         if isinstance(credentials, Login) and response.status in (404, 405):
             raise _NoTokenEndpointError(request, response)
@@ -278,11 +292,12 @@ class Exchange:
         headers |= call.headers
         if authorization is not None:
             headers["Authorization"] = authorization
-        return Request(call.method, url, headers, body)
+        return Request(call.method, url, headers, body, idempotent=call.method == "GET" or call.idempotent)
 
     def _send(self, request: Request) -> Flow[Response]:
         """Send, again after a pause where that is safe and may help, and on to where a redirect points."""
         redirects = 0
+        resent = False
         pauses = iter(RETRY_PAUSES)
         while True:
             pause = None
@@ -290,8 +305,9 @@ class Exchange:
                 response = yield request
                 assert response is not None  # only a request is answered with a response
             except TransportError as error:
-                if (error.sent and request.method != "GET") or (pause := next(pauses, None)) is None:
+                if (error.sent and not request.idempotent) or (pause := next(pauses, None)) is None:
                     raise
+                resent |= error.sent
             else:
                 location = response.headers.get("location")
                 if 300 < response.status < 400 and location:
@@ -299,14 +315,16 @@ class Exchange:
                     redirects += 1
                     continue
                 if not self._may_resend(request, response) or (pause := next(pauses, None)) is None:
-                    return response
+                    return replace(response, resent=resent)
                 pause = _retry_after(response) or pause
+                resent |= response.status != 429
             yield Pause(pause)
 
     @staticmethod
     def _may_resend(request: Request, response: Response) -> bool:
-        # 429 and 503 come from a server that did not take the request; after the others it may have.
-        return response.status in (_PASSING_STATUSES if request.method == "GET" else (429, 503))
+        # After 429 the server has not handled the request. After the others it may have: a proxy answers 503, too,
+        # when the server behind it has accepted a request and then goes away.
+        return response.status in (_PASSING_STATUSES if request.idempotent else (429,))
 
     def _redirected(self, request: Request, status: int, location: str, redirects: int) -> Request:
         """Follow a redirect within the Deployment's own host only: credentials must go to no other."""
@@ -318,7 +336,7 @@ class Exchange:
         )
         followable = request.method == "GET" or status in (307, 308)
         if same_host and followable and redirects < _MOST_REDIRECTS and self.deployment.http.allow_redirects:
-            return Request(request.method, url, request.headers, request.body)
+            return replace(request, url=url)
         raise NotAirflowError(
             self._clean(
                 f"{self.deployment} did not answer: {request.method} {_shown(request.url)} is redirected to "
@@ -360,7 +378,10 @@ class Exchange:
         if status == 429 or status >= 500:
             kind, text = TargetUnavailableError, f"cannot answer now: {where} got {status}."
         text = f"{self.deployment} {text.replace('{about}', call.about)}"
-        return kind(f"{text} {detail}" if kind is InvalidRequestError else text + said, status=status, detail=detail)
+        error = kind(f"{text} {detail}" if kind is InvalidRequestError else text + said, status=status, detail=detail)
+        if isinstance(error, ConflictError):
+            error.resent = response.resent
+        return error
 
     def _detail(self, response: Response) -> str:
         body = self._cleaned(response)

@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import pytest
 
-from astro_provider.api.errors import NotAirflowError, TargetError, TargetUnavailableError, TransportError
+from astro_provider.api.errors import (
+    ConflictError,
+    NotAirflowError,
+    TargetError,
+    TargetUnavailableError,
+    TransportError,
+)
 from astro_provider.connection import HttpOptions
 from tests.unit import answers
 from tests.unit.target import TOKEN, Answer, Target, moved, says
+from tests.unit.target_stub import Played
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from astro_provider.api.client import Client
+    from astro_provider.api.exchange import Flow
 
 OK = says(answers.v2.dag_run())
 BROKEN = TransportError("broken off")
@@ -36,7 +51,7 @@ def test_a_get_is_sent_again_after_an_answer_that_broke_off(target: Target) -> N
     [
         ("GET", says({}, 503), TargetUnavailableError),
         ("GET", BROKEN, TransportError),
-        ("POST", says({}, 503), TargetUnavailableError),
+        ("POST", says({}, 429), TargetUnavailableError),
         ("POST", NOT_SENT, TransportError),
     ],
 )
@@ -49,17 +64,68 @@ def test_what_does_not_pass_is_an_error_after_three_tries(
 
 
 @pytest.mark.parametrize("method", ["POST", "PATCH"])
-@pytest.mark.parametrize("trouble", [BROKEN, says({}, 502), says({}, 504), says({}, 500)])
+@pytest.mark.parametrize("trouble", [BROKEN, says({}, 502), says({}, 503), says({}, 504), says({}, 500)])
 def test_what_may_have_arrived_is_not_sent_again(target: Target, method: str, trouble: Answer | TransportError) -> None:
     with pytest.raises((TransportError, TargetUnavailableError)):
         ask(target, method, trouble)
     assert (len(target.seen), target.pauses) == (1, [])
 
 
-@pytest.mark.parametrize("trouble", [NOT_SENT, says({}, 429), says({}, 503)])
+@pytest.mark.parametrize("trouble", [NOT_SENT, says({}, 429)])
 def test_what_surely_was_not_taken_is_sent_again(target: Target, trouble: Answer | TransportError) -> None:
     assert ask(target, "POST", trouble, OK) == answers.v2.dag_run()
     assert target.pauses == [1]
+
+
+LOST = [BROKEN, says({}, 502), says({}, 503), says({}, 504)]
+IDEMPOTENT: dict[str, Callable[[Client], Flow[Any]]] = {
+    "POST dags/d/dagRuns": lambda client: client.trigger_dag_run("d", run_id="derived", idempotent=True),
+    "POST dags/d/dagRuns/r/clear": lambda client: client.clear_dag_run("d", "r", only_failed=False),
+    "PATCH dags/d/dagRuns/r": lambda client: client.cancel_dag_run("d", "r"),
+    "PATCH dags/d": lambda client: client.set_paused("d", paused=True),
+    "POST dags/~/dagRuns/list": lambda client: client.finished_runs(["d"], answers.DATE, answers.DATE),
+    "POST dags/~/dagRuns/~/taskInstances/list": lambda client: client.finished_tasks(["d"], answers.DATE),
+}
+
+
+@pytest.mark.parametrize("trouble", LOST)
+@pytest.mark.parametrize("request_line", IDEMPOTENT)
+def test_an_idempotent_request_is_sent_again(request_line: str, trouble: Answer | TransportError) -> None:
+    target = Played("v2")
+    target.has_run("r", "running")
+    method, path = request_line.split()
+    target.on(method, path, trouble, target.play)
+    target.run(IDEMPOTENT[request_line](target.client()))
+    assert target.asked.count(f"{method} /api/v2/{path}") == 2
+
+
+@pytest.mark.parametrize("trouble", LOST)
+def test_a_trigger_whose_run_id_others_may_use_is_not_sent_again(trouble: Answer | TransportError) -> None:
+    target = Played("v2")
+    target.on("POST", "dags/d/dagRuns", trouble)
+    with pytest.raises((TransportError, TargetUnavailableError)):
+        target.run(target.client().trigger_dag_run("d", run_id="nightly"))
+    assert len(target.seen) == 1
+
+
+@pytest.mark.parametrize(("trouble", "resent"), [*((lost, True) for lost in LOST), (says({}, 429), False)])
+def test_a_conflict_says_whether_an_earlier_sending_may_have_caused_it(
+    trouble: Answer | TransportError, resent: bool
+) -> None:
+    target = Played("v2")
+    target.has_run("derived", "running")
+    target.on("POST", "dags/d/dagRuns", trouble, target.play)
+    with pytest.raises(ConflictError) as caught:
+        target.run(target.client().trigger_dag_run("d", run_id="derived", idempotent=True))
+    assert caught.value.resent == resent
+
+
+def test_a_conflict_with_the_first_sending_was_there_before() -> None:
+    target = Played("v2")
+    target.has_run("derived", "running")
+    with pytest.raises(ConflictError) as caught:
+        target.run(target.client().trigger_dag_run("d", run_id="derived", idempotent=True))
+    assert caught.value.resent is False
 
 
 @pytest.mark.parametrize("status", [400, 404, 409, 500])
