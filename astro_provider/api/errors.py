@@ -15,7 +15,7 @@ What can go wrong between two Deployments.
     - NotFoundError          404
     - ConflictError          409
     - InvalidRequestError    400, 422
-    - TargetUnavailableError 429, 5xx
+    - TargetUnavailableError 408, 421, 425, 429, 5xx
   + DagRunFailedError        what was waited for in the target ended in a failed state
   + WaitTimeoutError         a wait took longer than it was allowed to
 
@@ -153,7 +153,7 @@ class InvalidRequestError(TargetError):
 
 
 class TargetUnavailableError(TargetError):
-    """429 or 5xx: the target, or a proxy before it, cannot answer now."""
+    """408, 421, 425, 429 or 5xx: the target, or a proxy in front of it, cannot answer now."""
 
     retryable = True
 

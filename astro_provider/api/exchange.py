@@ -56,7 +56,10 @@ _ERRORS: dict[int, tuple[type[TargetError], str]] = {
 """What a status means, and what is said of it; ``{about}`` is what the call was about."""
 
 _LONGEST_RETRY_AFTER = 30.0
-_PASSING_STATUSES = (429, 502, 503, 504)
+_PASSING_STATUSES = (408, 421, 425, 429, 502, 503, 504)
+_UNAVAILABLE_STATUSES = (408, 421, 425, 429)
+"""Statuses below 500 that a proxy answers with for reasons that pass: timeout, misdirected, too early, too many."""
+
 _MOST_REDIRECTS = 3
 _MOST_DETAIL = 2000
 _TOKEN_SLACK = 60.0
@@ -266,7 +269,8 @@ class Exchange:
         response = yield from self._send(request)
         if isinstance(credentials, Login) and response.status in (404, 405):
             raise _NoTokenEndpointError(request, response)
-        if isinstance(credentials, ClientCredentials) and 400 <= response.status < 500 and response.status != 429:
+        refused = 400 <= response.status < 500 and response.status not in _UNAVAILABLE_STATUSES
+        if isinstance(credentials, ClientCredentials) and refused:
             raise AccessDeniedError(
                 f"{_shown(url)} gives no token for connection {self.deployment.conn_id!r}: it answers "
                 f"{response.status}. {self._detail(response)} "
@@ -375,7 +379,7 @@ class Exchange:
         if status in (404, 405) and not _is_json_object(response):
             return self._not_airflow(request, response)
         kind, text = _ERRORS.get(status, (TargetError, f"answered {where} with {status}."))
-        if status == 429 or status >= 500:
+        if status in _UNAVAILABLE_STATUSES or status >= 500:
             kind, text = TargetUnavailableError, f"cannot answer now: {where} got {status}."
         text = f"{self.deployment} {text.replace('{about}', call.about)}"
         error = kind(f"{text} {detail}" if kind is InvalidRequestError else text + said, status=status, detail=detail)

@@ -35,7 +35,7 @@ def ask(target: Target, method: str, *said: Answer | TransportError, **fields: o
     return target.run(target.client(**fields).request(method, PATH[method]))
 
 
-@pytest.mark.parametrize("status", [429, 502, 503, 504])
+@pytest.mark.parametrize("status", [408, 421, 425, 429, 502, 503, 504])
 def test_a_get_is_sent_again_after_what_passes(target: Target, status: int) -> None:
     assert ask(target, "GET", says({}, status), says({}, status), OK) == answers.v2.dag_run()
     assert target.pauses == [1, 3]
