@@ -32,7 +32,7 @@ from astro_provider.api.errors import (
     UnexpectedAnswerError,
 )
 from astro_provider.api.explain import access_denied, beginning, page_title, reasons, similar_ids
-from astro_provider.api.reading import Unexpected
+from astro_provider.api.reading import Unexpected, parse_json
 from astro_provider.connection import ClientCredentials, Deployment, Login
 
 if TYPE_CHECKING:
@@ -357,7 +357,7 @@ class Exchange:
             raise self._error(call, request, response)
         empty = response.status == 204 or (not response.body and request.method == "DELETE")
         try:
-            return call.read(None if empty else json.loads(response.body))
+            return call.read(None if empty else parse_json(response.body))
         except Unexpected as unexpected:
             raise self._unexpected(request, response, str(unexpected)) from None
         except (ValueError, RecursionError):

@@ -2,18 +2,76 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+import json
+import math
+from typing import TYPE_CHECKING, TypeVar, cast
+
+from astro_provider.api.dates import parse_date
+from astro_provider.api.errors import UnexpectedAnswerError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from astro_provider.api.types import JSON
 
 T = TypeVar("T")
 
+DATE_FIELDS = (
+    "data_interval_end",
+    "data_interval_start",
+    "end_date",
+    "execution_date",
+    "logical_date",
+    "queued_at",
+    "run_after",
+    "start_date",
+)
+"""Fields of dag runs and task instances that hold a date."""
+
 
 class Unexpected(ValueError):  # noqa: N818  never leaves this package: the exchange makes an error of it
     """An answer is not what was expected; the message says what was."""
+
+
+def parse_json(body: bytes) -> JSON:
+    """
+    Parse the body of an answer.
+
+    NaN and the infinities, which JSON does not have and Airflow 2 writes all the same, become null, as Airflow 3
+    writes them: whatever stores the result as JSON would refuse them.
+
+    :param body: JSON text
+    :raise ValueError: the body is not JSON
+    :raise RecursionError: the body is nested too deeply
+    """
+    return cast("JSON", json.loads(body, parse_constant=lambda _: None, parse_float=_finite))
+
+
+def _finite(text: str) -> float | None:
+    number = float(text)
+    return number if math.isfinite(number) else None
+
+
+def with_readable_dates(row: Mapping[str, JSON]) -> dict[str, JSON]:
+    """
+    Set every date of a row that cannot be read to null.
+
+    A list of many rows stays usable when one of them has a malformed date.
+
+    :param row: a dag run or a task instance
+    :return: the row; what is left in ``DATE_FIELDS`` is text that ``parse_date`` reads, or null
+    """
+    return {**row, **{key: None for key in DATE_FIELDS if key in row and not _is_date(row[key])}}
+
+
+def _is_date(value: JSON) -> bool:
+    if not isinstance(value, str):
+        return False
+    try:
+        parse_date(value)
+    except UnexpectedAnswerError:
+        return False
+    return True
 
 
 def mapping(raw: JSON, what: str, **required: type | tuple[type, ...]) -> dict[str, JSON]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 from urllib.parse import quote
 
 from astro_provider.api.errors import RequestNotPossible
-from astro_provider.api.reading import mapping
+from astro_provider.api.reading import mapping, with_readable_dates
 from astro_provider.api.types import DagRun
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def group_filter(group_id: str | None) -> dict[str, JSON]:
 
 def dag_run(raw: JSON) -> DagRun:
     """Read a dag run; ``execution_date`` becomes ``logical_date``."""
-    run = {**mapping(raw, "a dag run", dag_id=str, dag_run_id=str, state=str)}
+    run = with_readable_dates(mapping(raw, "a dag run", dag_id=str, dag_run_id=str, state=str))
     execution_date = run.pop("execution_date", None)
     run.pop("external_trigger", None)
     absent = dict.fromkeys(DagRun.__annotations__)
@@ -79,9 +79,9 @@ def dag_run(raw: JSON) -> DagRun:
 
 def task_instance(raw: JSON) -> TaskInstance:
     """Read a task instance; ``execution_date`` becomes ``logical_date``."""
-    instance = {
-        **mapping(raw, "a task instance", dag_id=str, dag_run_id=str, task_id=str, map_index=int, try_number=int)
-    }
+    instance = with_readable_dates(
+        mapping(raw, "a task instance", dag_id=str, dag_run_id=str, task_id=str, map_index=int, try_number=int)
+    )
     absent = dict.fromkeys(("state", "start_date", "end_date"))
     return cast("TaskInstance", {**absent, "logical_date": instance.pop("execution_date", None), **instance})
 

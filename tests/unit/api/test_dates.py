@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import date, datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from astro_provider.api.dates import iso
+from astro_provider.api.dates import iso, parse_date
+from astro_provider.api.errors import UnexpectedAnswerError
 
 WARSAW_IN_WINTER = timezone(timedelta(hours=1))
 
@@ -49,3 +51,9 @@ def test_a_date_stays_the_same_moment(date: datetime) -> None:
 def test_a_date_without_a_time_is_named() -> None:
     with pytest.raises(ValueError, match="run_after: expected a datetime or ISO 8601 text, got date"):
         iso("run_after", date(2026, 1, 31))  # type: ignore[arg-type]  # what a user may pass
+
+
+@given(st.text() | st.datetimes().map(str) | st.from_regex(r"\d{1,5}-\d\d-\d\dT\d\d:\d\d:\d\d.*"))
+def test_a_date_of_a_target_is_read_or_refused_with_a_typed_error(text: str) -> None:
+    with suppress(UnexpectedAnswerError):
+        assert parse_date(text).tzinfo is not None

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -160,3 +161,25 @@ def test_the_last_error_of_a_real_log(generation: Any) -> None:
 )
 def test_the_last_error_of_a_log(entries: list[Any], error: str | None) -> None:
     assert last_error(entries) == error
+
+
+HOSTILE_PAGES = {
+    "headings that are never closed": b"<h1>" * 25_000,
+    "titles that are never closed": b"<title>" * 15_000,
+    "tags that never end": b"<h1 " * 25_000,
+    "a tag of blanks": b"<title" + b" " * 100_000,
+    "closings without an opening": b"</h1>" * 20_000,
+}
+
+
+@pytest.mark.parametrize("body", HOSTILE_PAGES.values(), ids=HOSTILE_PAGES)
+def test_the_title_of_a_hostile_page_takes_no_time(body: bytes) -> None:
+    began = time.perf_counter()
+    page_title(body)
+    assert time.perf_counter() - began < 0.2
+
+
+@given(st.lists(st.sampled_from([b"<title>", b"</title>", b"<h1 a>", b"</H1>", b"<", b"x ", b"\n", b"\xff"])))
+def test_the_title_of_any_page_is_one_short_line(parts: list[bytes]) -> None:
+    title = page_title(b"".join(parts))
+    assert title == " ".join(title.split())[:200]

@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from astro_provider.api.reading import Unexpected, collection, collection_key, mapping
+from astro_provider.api import v1, v2
+from astro_provider.api.reading import Unexpected, collection, collection_key, mapping, parse_json
+from tests.unit import answers
 
 
 def as_it_is(raw: Any) -> Any:
@@ -57,3 +62,27 @@ def test_the_list_of_an_unknown_collection_is_found() -> None:
 def test_what_is_no_collection_is_said_to_be_none(raw: Any) -> None:
     with pytest.raises(Unexpected, match=r"^a collection"):
         collection_key(raw)
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999", "-1e999"])
+def test_a_number_that_json_does_not_have_becomes_null(number: str) -> None:
+    assert parse_json(f'{{"a": [{number}, 1.5, -2e3]}}'.encode()) == {"a": [None, 1.5, -2000.0]}
+
+
+@given(
+    st.recursive(st.none() | st.floats() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner))
+)
+def test_whatever_is_parsed_can_be_stored_as_json(raw: Any) -> None:
+    json.dumps(parse_json(json.dumps(raw).encode()), allow_nan=False)
+
+
+@pytest.mark.parametrize("generation", [v1, v2])
+@pytest.mark.parametrize("kind", ["dag_run", "task_instance"])
+@pytest.mark.parametrize("date", ["tomorrow", "", 7, {}, "2026-13-01T00:00:00Z", "9" * 100_000])
+def test_a_malformed_date_of_one_row_leaves_the_others_readable(generation: Any, kind: str, date: Any) -> None:
+    make = getattr(answers.of(generation.NAME), kind)
+    dates = ("logical_date", "end_date", *(["execution_date"] if generation is v1 else []))
+    rows = {"rows": [make(**dict.fromkeys(dates, date)), make()], "total_entries": 2}
+    (odd, even), _ = collection(rows, "rows", getattr(generation, kind))
+    assert (odd["logical_date"], odd["end_date"], odd["state"]) == (None, None, "success")
+    assert (even["logical_date"], even["end_date"]) == (answers.DATE, answers.DATE)
