@@ -178,7 +178,7 @@ def list_finished_runs(
             "order_by": "end_date",
             **_in_body(page),
         },
-        idempotent=True,
+        # Sent once, as the next poll asks the same: resent, a list that hangs would hold up all waits three times.
     )
 
 
@@ -197,7 +197,6 @@ def list_finished_tasks(
             "end_date_gte": ended_after,
             **_in_body(page),
         },
-        idempotent=True,
     )
 
 

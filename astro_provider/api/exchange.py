@@ -14,6 +14,7 @@ from collections.abc import Callable, Generator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from email.utils import parsedate_to_datetime
+from itertools import takewhile
 from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
 from urllib.parse import urlencode, urljoin, urlsplit
 
@@ -45,6 +46,10 @@ MAX_ANSWER_BYTES = 32 * 1024 * 1024
 
 RETRY_PAUSES = (1.0, 3.0)
 """Seconds before a request that may be sent again is sent again."""
+
+MAX_RESEND_SECONDS = 100.0
+"""Seconds after which a request is not sent again: a target that sends its answer too slowly would be given up only
+after several times the limit for a whole request."""
 
 _ERRORS: dict[int, tuple[type[TargetError], str]] = {
     400: (InvalidRequestError, "does not accept {about}:"),
@@ -302,7 +307,8 @@ class Exchange:
         """Send, again after a pause where that is safe and may help, and on to where a redirect points."""
         redirects = 0
         resent = False
-        pauses = iter(RETRY_PAUSES)
+        resend_until = self._clock() + MAX_RESEND_SECONDS
+        pauses = takewhile(lambda _: self._clock() < resend_until, RETRY_PAUSES)
         while True:
             pause = None
             try:

@@ -27,6 +27,19 @@ CHUNK = 64 * 1024
 """Bytes that are read at a time."""
 
 
+def total_timeout(options: HttpOptions) -> float:
+    """
+    Limit a whole request, in seconds, as "timeout" limits only each wait for the next bytes of an answer.
+
+    The time to connect, plus the time to read once for the first byte and once more for all others: 130 s with the
+    defaults. An answer of the largest size that is read passes at half a megabyte per second.
+
+    :param options: HTTP options of the connection
+    """
+    connect, read = options.timeout
+    return connect + 2 * read
+
+
 def check_files(deployment: Deployment) -> None:
     """Say which file of the connection is not here, which the libraries tell without naming it or the connection."""
     verify, cert = deployment.http.verify, deployment.http.cert
@@ -56,8 +69,15 @@ def _causes(error: BaseException | None) -> list[BaseException]:
     return found
 
 
-def transport_error(request: Request, options: HttpOptions, error: BaseException) -> TransportError:
-    """Say what an exception of either library means, for which host, and whether the request was sent."""
+def transport_error(request: Request, options: HttpOptions, error: BaseException, seconds: float = 0) -> TransportError:
+    """
+    Say what an exception of either library means, for which host, and whether the request was sent.
+
+    :param request: the request
+    :param options: HTTP options of the connection
+    :param error: the exception
+    :param seconds: how long the request has taken until then
+    """
     parts = urlsplit(request.url)
     host = parts.netloc.rpartition("@")[2]
     causes = _causes(error)
@@ -74,7 +94,12 @@ def transport_error(request: Request, options: HttpOptions, error: BaseException
     if any(isinstance(cause, ssl.SSLError) for cause in causes) or kinds & {"SSLError", "ClientSSLError"}:
         told = [getattr(cause, name, "") for name in ("verify_message", "reason") for cause in causes]
         why = next((reason for reason in told if reason and isinstance(reason, str)), "no details")
-        certificate = kinds & {"SSLCertVerificationError", "ClientConnectorCertificateError"}
+        # The target's certificate, or what the target says of ours.
+        certificate = (
+            kinds & {"SSLCertVerificationError", "ClientConnectorCertificateError"}
+            or "CERTIFICATE" in why
+            or "UNKNOWN_CA" in why
+        )
         return (CertificateError if certificate else TransportError)(
             f"TLS to {host} failed: {why}. Check that it speaks https, and its certificate; "
             'Extra "verify" may name a CA bundle.',
@@ -84,6 +109,8 @@ def transport_error(request: Request, options: HttpOptions, error: BaseException
         return TransportError(f"{host} refused the connection: nothing listens there, or it is down.", sent=False)
     if kinds & {"ConnectTimeout", "ConnectTimeoutError", "ConnectionTimeoutError"}:
         return TransportError(f"{host} accepted no connection within {connect:g} seconds.", sent=False)
+    if "TimeoutError" in kinds and seconds >= (total := total_timeout(options)):
+        return TransportError(f"{host} did not finish its answer to {request.method} within {total:g} seconds.")
     if kinds & {"ReadTimeout", "ReadTimeoutError", "TimeoutError"}:
         return TransportError(f"{host} did not answer {request.method} within {read:g} seconds.")
     if kinds & {"IncompleteRead", "ChunkedEncodingError", "ClientPayloadError", "ContentDecodingError"}:

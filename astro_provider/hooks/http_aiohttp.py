@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
+import time
 from typing import TYPE_CHECKING
 
 import aiohttp
-from requests.utils import get_environ_proxies, select_proxy
+import requests.utils
+from urllib3.util.ssl_ import create_urllib3_context
 from yarl import URL
 
 from astro_provider.api.exchange import MAX_ANSWER_BYTES, Response
-from astro_provider.hooks.http import CHUNK, USER_AGENT, check_files, lower, transport_error
+from astro_provider.hooks.http import CHUNK, USER_AGENT, check_files, lower, total_timeout, transport_error
 
 if TYPE_CHECKING:
     from astro_provider.api.exchange import Request
@@ -39,6 +41,7 @@ class AsyncCarrier:
 
         :raise TransportError: no answer, or not all of it
         """
+        began = time.monotonic()
         try:
             async with self._opening:  # one session, also for several that are first
                 session = self._session = self._session or await self._open()
@@ -58,7 +61,7 @@ class AsyncCarrier:
                         break
                 return Response(response.status, lower(response.headers), bytes(body))
         except (aiohttp.ClientError, asyncio.TimeoutError, OSError, ValueError) as error:
-            raise transport_error(request, self._options, error) from None
+            raise transport_error(request, self._options, error, time.monotonic() - began) from None
 
     async def _open(self) -> aiohttp.ClientSession:
         await asyncio.to_thread(check_files, self._deployment)
@@ -67,7 +70,9 @@ class AsyncCarrier:
         return aiohttp.ClientSession(
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"User-Agent": USER_AGENT},
-            timeout=aiohttp.ClientTimeout(total=None, connect=connect, sock_connect=connect, sock_read=read),
+            timeout=aiohttp.ClientTimeout(
+                total=total_timeout(self._options), connect=connect, sock_connect=connect, sock_read=read
+            ),
             # Or a .netrc would bring credentials; what else it means is done by _ssl_context and _proxy.
             trust_env=False,
         )
@@ -83,25 +88,30 @@ def _proxy(url: str, options: HttpOptions) -> str | None:
     """Choose the proxy that ``requests`` would."""
     proxies = dict(options.proxies)
     if options.trust_env:
-        proxies = {**get_environ_proxies(url, proxies.get("no_proxy")), **proxies}
-    proxy = select_proxy(url, proxies)
+        proxies = {**requests.utils.get_environ_proxies(url, proxies.get("no_proxy")), **proxies}
+    proxy = requests.utils.select_proxy(url, proxies)
     return proxy if proxy is None or "://" in proxy else f"http://{proxy}"
 
 
-def _ssl_context(options: HttpOptions) -> ssl.SSLContext | bool:
-    """Make what ``requests`` makes of the same options; blocking, as it reads files."""
+def _ssl_context(options: HttpOptions) -> ssl.SSLContext:
+    """
+    Make what ``requests`` makes of the same options; blocking, as it reads files.
+
+    It trusts certifi's certificates where the connection and the environment name no others. ``aiohttp`` would trust
+    those of the operating system: a request that works on a worker would fail in the triggerer.
+    """
     bundle = options.verify
     if bundle is True and options.trust_env:
         bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
-    if isinstance(bundle, bool) and not options.cert:
-        return bundle
-    context = ssl.create_default_context()
-    if isinstance(bundle, str):
+    if bundle is True:
+        bundle = requests.utils.DEFAULT_CA_BUNDLE_PATH
+    context = create_urllib3_context()
+    context.set_alpn_protocols(["http/1.1"])
+    context.check_hostname = bool(bundle)  # urllib3 1.26 leaves it off
+    context.verify_mode = ssl.CERT_REQUIRED if bundle else ssl.CERT_NONE
+    if bundle:
         folder = os.path.isdir(bundle)
         context.load_verify_locations(capath=bundle if folder else None, cafile=None if folder else bundle)
-    elif not bundle:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
     if options.cert:
         context.load_cert_chain(*([options.cert] if isinstance(options.cert, str) else options.cert))
     return context

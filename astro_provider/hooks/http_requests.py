@@ -2,19 +2,95 @@
 
 from __future__ import annotations
 
+import http.client
+import io
+import time
 from http.cookiejar import DefaultCookiePolicy
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import requests
 from requests_toolbelt.adapters.socket_options import TCPKeepAliveAdapter  # type: ignore[import-untyped]  # has no types
 from urllib3.exceptions import HTTPError
 
 from astro_provider.api.exchange import MAX_ANSWER_BYTES, Response
-from astro_provider.hooks.http import CHUNK, USER_AGENT, check_files, lower, transport_error
+from astro_provider.hooks.http import CHUNK, USER_AGENT, check_files, lower, total_timeout, transport_error
 
 if TYPE_CHECKING:
+    import socket
+
     from astro_provider.api.exchange import Request
     from astro_provider.connection import Deployment
+
+
+class _TimedReader(io.RawIOBase):
+    """Reads from a socket until a deadline; the socket's own timeout only limits each wait for the next bytes."""
+
+    def __init__(self, sock: socket.socket, seconds: float) -> None:
+        self._sock = sock
+        self._deadline = time.monotonic() + seconds
+        self._raw = sock.makefile("rb", buffering=0)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("the answer takes too long")
+        before = self._sock.gettimeout()
+        self._sock.settimeout(left if before is None else min(left, before))
+        try:
+            return self._raw.readinto(buffer)
+        finally:
+            self._sock.settimeout(before)
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+def _timed_response(seconds: float) -> type[http.client.HTTPResponse]:
+    """Make the class of responses that take so many seconds at most, status line and headers included."""
+
+    class TimedResponse(http.client.HTTPResponse):
+        def __init__(self, sock: socket.socket, *arguments: Any, **options: Any) -> None:
+            super().__init__(sock, *arguments, **options)
+            self.fp.close()
+            self.fp = io.BufferedReader(_TimedReader(sock, seconds))
+
+    return TimedResponse
+
+
+class _Adapter(TCPKeepAliveAdapter):  # type: ignore[misc]  # has no types
+    """
+    Keeps idle connections alive, and limits how long a whole answer may take.
+
+    :param seconds: for an answer
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._response_class = _timed_response(seconds)
+        # Or what lies between drops the connection of a wait that seldom checks.
+        super().__init__(idle=120, count=20, interval=30)
+
+    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
+        super().init_poolmanager(*arguments, **options)
+        self._limit(self.poolmanager)
+
+    def proxy_manager_for(self, *arguments: Any, **options: Any) -> Any:
+        return self._limit(super().proxy_manager_for(*arguments, **options))
+
+    def _limit(self, manager: Any) -> Any:
+        """Have the connections of a pool manager make our responses."""
+        limited = {}
+        for scheme, pool in manager.pool_classes_by_scheme.items():
+            connection = pool.ConnectionCls
+            if connection.response_class is self._response_class:  # a manager that has been here before
+                return manager
+            connection = type(connection.__name__, (connection,), {"response_class": self._response_class})
+            limited[scheme] = type(pool.__name__, (pool,), {"ConnectionCls": connection})
+        manager.pool_classes_by_scheme = limited
+        return manager
 
 
 class SyncCarrier:
@@ -30,8 +106,8 @@ class SyncCarrier:
         self._session = requests.Session()
         self._session.trust_env = deployment.http.trust_env
         self._session.headers["User-Agent"] = USER_AGENT
-        for scheme in ("http://", "https://"):  # or what lies between drops the connection of a wait that seldom looks
-            self._session.mount(scheme, TCPKeepAliveAdapter(idle=120, count=20, interval=30))
+        for scheme in ("http://", "https://"):
+            self._session.mount(scheme, _Adapter(total_timeout(self._options)))
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
 
     def send(self, request: Request) -> Response:
@@ -40,6 +116,7 @@ class SyncCarrier:
 
         :raise TransportError: no answer, or not all of it
         """
+        began = time.monotonic()
         try:
             prepared = self._session.prepare_request(
                 # A callable for auth keeps a .netrc from replacing the Authorization header.
@@ -56,7 +133,7 @@ class SyncCarrier:
             ) as response:
                 return Response(response.status_code, lower(response.headers), _read(response))
         except (requests.RequestException, HTTPError, OSError, ValueError) as error:
-            raise transport_error(request, self._options, error) from None
+            raise transport_error(request, self._options, error, time.monotonic() - began) from None
 
     def close(self) -> None:
         """Close the session."""

@@ -15,7 +15,7 @@ from astro_provider.api.errors import (
 )
 from astro_provider.connection import HttpOptions
 from tests.unit import answers
-from tests.unit.target import TOKEN, Answer, Target, moved, says
+from tests.unit.target import TOKEN, Answer, Said, Seen, Target, moved, says
 from tests.unit.target_stub import Played
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ NOT_SENT = TransportError("refused", sent=False)
 PATH = {"GET": "dags/d/dagRuns/r", "POST": "dags/d/dagRuns", "PATCH": "dags/d/dagRuns/r"}
 
 
-def ask(target: Target, method: str, *said: Answer | TransportError, **fields: object) -> object:
+def ask(target: Target, method: str, *said: Said, **fields: object) -> object:
     target.on(method, PATH[method], *said)
     return target.run(target.client(**fields).request(method, PATH[method]))
 
@@ -44,6 +44,19 @@ def test_a_get_is_sent_again_after_what_passes(target: Target, status: int) -> N
 def test_a_get_is_sent_again_after_an_answer_that_broke_off(target: Target) -> None:
     ask(target, "GET", BROKEN, OK)
     assert target.pauses == [1]
+
+
+@pytest.mark.parametrize(("seconds", "sent"), [(29, 3), (60, 2), (130, 1)])
+def test_a_get_that_has_taken_long_is_not_sent_again(target: Target, seconds: float, sent: int) -> None:
+    """A target that lets a request run into its timeout would hold up a wait for as long again, twice."""
+
+    def slow(seen: Seen) -> Answer:
+        target.clock.now += seconds
+        raise BROKEN
+
+    with pytest.raises(TransportError):
+        ask(target, "GET", slow)
+    assert len(target.seen) == sent
 
 
 @pytest.mark.parametrize(
@@ -83,8 +96,6 @@ IDEMPOTENT: dict[str, Callable[[Client], Flow[Any]]] = {
     "POST dags/d/dagRuns/r/clear": lambda client: client.clear_dag_run("d", "r", only_failed=False),
     "PATCH dags/d/dagRuns/r": lambda client: client.cancel_dag_run("d", "r"),
     "PATCH dags/d": lambda client: client.set_paused("d", paused=True),
-    "POST dags/~/dagRuns/list": lambda client: client.finished_runs(["d"], answers.DATE, answers.DATE),
-    "POST dags/~/dagRuns/~/taskInstances/list": lambda client: client.finished_tasks(["d"], answers.DATE),
 }
 
 

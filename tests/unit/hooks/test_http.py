@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import datetime
 import socket
-import ssl
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from astro_provider import __version__
 from astro_provider.api.client import Client
 from astro_provider.api.errors import (
     AccessDeniedError,
-    AstroError,
     NotAirflowError,
     TransportError,
     UnexpectedAnswerError,
 )
 from tests.unit import answers
-from tests.unit.hooks.asking import BOTH, Ask, ask_blocking
+from tests.unit.hooks.asking import BOTH, Ask, ask_blocking, error_of, get_dag, trigger, trouble_of
 from tests.unit.server import HANGUP, SILENCE, Server
 from tests.unit.target import TOKEN, Answer, Seen, moved, page, says
 
@@ -33,31 +27,6 @@ if TYPE_CHECKING:
     from astro_provider.api.exchange import Flow
 
 OK = says(answers.v2.dag())
-
-
-def get_dag(client: Client) -> Flow[Any]:
-    return client.get_dag("d")
-
-
-def trigger(client: Client) -> Flow[Any]:
-    return client.trigger_dag_run("d", run_id="r")
-
-
-def error_of(ask: Ask[Any], question: Callable[[Client], Flow[Any]] = get_dag) -> AstroError:
-    with pytest.raises(AstroError) as caught:
-        ask(question)
-    assert TOKEN not in str(caught.value)
-    return caught.value
-
-
-def trouble_of(
-    ask: Ask[Any], question: Callable[[Client], Flow[Any]] = get_dag, *, sent: bool | None = None
-) -> TransportError:
-    """Ask, and see the request not get through; ``sent`` says whether it may have arrived all the same."""
-    error = error_of(ask, question)
-    assert isinstance(error, TransportError)
-    assert sent in (None, error.sent)
-    return error
 
 
 @pytest.fixture(autouse=True)
@@ -305,158 +274,6 @@ def test_a_name_that_is_not_resolved(ask: Ask[Any], name: str, connect: Callable
     connect(name, password=TOKEN)
     error = trouble_of(ask, sent=False)
     assert str(error).startswith(f"The name {name!r} cannot be resolved. Check Host of the connection")
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate for this machine that nobody but itself has signed, with its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    now = datetime.datetime.now(datetime.timezone.utc)
-    day = datetime.timedelta(days=1)
-    signed = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - day)
-        .not_valid_after(now + day)
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    path = tmp_path_factory.mktemp("tls") / "localhost.pem"
-    pem = serialization.Encoding.PEM
-    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    path.write_bytes(signed.public_bytes(pem) + private)
-    return path
-
-
-@pytest.fixture
-def tls_server(certificate: Path, connect: Callable[..., None]) -> Iterator[Server]:
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(certificate)
-    with Server(tls=context) as running:
-        running.on("GET", "dags/d", OK)
-        running.url = f"https://localhost:{running.port}"
-        connect(running.url, password=TOKEN)
-        yield running
-
-
-@BOTH
-def test_a_certificate_that_nobody_knows(ask: Ask[Any], tls_server: Server) -> None:
-    error = trouble_of(ask, sent=False)
-    assert f"TLS to localhost:{tls_server.port} failed: self-signed certificate" in str(error)
-    assert '"verify" may name a CA bundle' in str(error)
-    assert tls_server.seen == []
-
-
-@BOTH
-def test_a_certificate_of_another_host(
-    ask: Ask[Any], tls_server: Server, connect: Callable[..., None], certificate: Path
-) -> None:
-    connect(f"https://127.0.0.1:{tls_server.port}", extra={"verify": str(certificate)})
-    error = error_of(ask)
-    assert "IP address mismatch, certificate is not valid for '127.0.0.1'" in str(error)
-
-
-@BOTH
-@pytest.mark.parametrize("environment", [False, True])
-def test_verify_says_which_certificates_are_trusted(
-    ask: Ask[Any],
-    environment: bool,
-    tls_server: Server,
-    connect: Callable[..., None],
-    certificate: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    if environment:
-        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
-        connect(tls_server.url)
-    else:
-        connect(tls_server.url, extra={"verify": str(certificate)})
-    assert ask(get_dag)["dag_id"] == "d"
-
-
-@BOTH
-def test_a_folder_of_certificates_is_trusted_too(
-    ask: Ask[Any], tls_server: Server, connect: Callable[..., None], certificate: Path, tmp_path: Path
-) -> None:
-    connect(tls_server.url, extra={"verify": str(tmp_path)})
-    assert "self-signed certificate" in str(error_of(ask))
-
-
-@BOTH
-def test_verify_false_trusts_everybody_whatever_the_environment_says(
-    ask: Ask[Any],
-    tls_server: Server,
-    connect: Callable[..., None],
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-) -> None:
-    import certifi
-
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", certifi.where())
-    connect(tls_server.url, extra={"verify": False})
-    assert ask(get_dag)["dag_id"] == "d"
-
-
-@BOTH
-def test_a_client_certificate_is_shown(ask: Ask[Any], certificate: Path, connect: Callable[..., None]) -> None:
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(certificate))
-    context.load_cert_chain(certificate)
-    context.verify_mode = ssl.CERT_REQUIRED
-    trusted = {"verify": str(certificate)}
-    with Server(tls=context) as picky:
-        picky.on("GET", "dags/d", OK)
-        for cert in (str(certificate), [str(certificate), str(certificate)]):
-            connect(f"https://localhost:{picky.port}", extra={**trusted, "cert": cert})
-            assert ask(get_dag)["dag_id"] == "d"
-        connect(f"https://localhost:{picky.port}", extra=trusted)
-        trouble_of(ask)
-        connect(f"https://localhost:{picky.port}", extra={"verify": False, "cert": str(certificate)})
-        assert ask(get_dag)["dag_id"] == "d"
-
-
-@BOTH
-@pytest.mark.parametrize(
-    ("option", "value"),
-    [("verify", "/nowhere/x.pem"), ("cert", "/nowhere/x.pem"), ("cert", ["/dev/null", "/nowhere/x.pem"])],
-)
-def test_a_certificate_file_that_is_not_there_is_named(
-    ask: Ask[Any], option: str, value: Any, tls_server: Server, connect: Callable[..., None]
-) -> None:
-    connect(tls_server.url, extra={option: value})
-    assert str(error_of(ask)) == (
-        f"Connection 'http_conn', field Extra \"{option}\": there is no /nowhere/x.pem on this machine"
-    )
-
-
-@BOTH
-@pytest.mark.parametrize("option", ["verify", "cert"])
-def test_a_certificate_file_that_holds_none(
-    ask: Ask[Any], option: str, tls_server: Server, connect: Callable[..., None], tmp_path: Path
-) -> None:
-    (tmp_path / "x.pem").write_text("nothing")
-    connect(tls_server.url, extra={option: str(tmp_path / "x.pem")})
-    error = trouble_of(ask)
-    assert f"localhost:{tls_server.port}" in str(error)
-
-
-@BOTH
-def test_https_to_a_port_that_speaks_http(ask: Ask[Any], server: Server, connect: Callable[..., None]) -> None:
-    connect(f"https://{server.host}", password=TOKEN)
-    error = trouble_of(ask)
-    assert f"TLS to {server.host} failed" in str(error)
-    assert "Check that it speaks https" in str(error)
-
-
-@BOTH
-def test_http_to_a_port_that_speaks_https(ask: Ask[Any], tls_server: Server, connect: Callable[..., None]) -> None:
-    connect(f"http://localhost:{tls_server.port}", password=TOKEN)
-    error = trouble_of(ask)
-    assert f"localhost:{tls_server.port}" in str(error)
 
 
 @BOTH
