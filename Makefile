@@ -50,6 +50,9 @@ bench: triggering target ## what waits and triggers cost beside what others do, 
 triggering target target-v1 compose:
 	@$(environment) $@
 
+triggering-%: # the package with that release of Airflow and what had been published by then, such as triggering-3.0.6
+	@$(environment) $@
+
 lock: ## newest versions of everything into dev/requirements/*.txt
 	@$(environment) --lock
 

@@ -54,6 +54,8 @@ class Environment:
     :param pythons: the Python versions that it can be made with, the preferred one first
     :param airflow: the version of Airflow in it, if any
     :param with_package: whether this repository is installed too, editable
+    :param published_before: a date; everything in it was published by then, whatever this repository depends on. It
+        stands for the constraints of an Airflow release, which this repository must be installable with
     """
 
     name: str
@@ -61,6 +63,7 @@ class Environment:
     pythons: tuple[str, ...]
     airflow: str = ""
     with_package: bool = False
+    published_before: str = ""
 
     @property
     def path(self) -> Path:
@@ -90,6 +93,23 @@ class Environment:
         return self.python.exists() and self.stamp.exists() and self.stamp.read_text() == self.fingerprint()
 
 
+RELEASES = {
+    "2.11.0": "2025-05-22",
+    "2.11.2": "2026-03-16",
+    "3.0.6": "2025-08-31",
+    "3.1.8": "2026-03-13",
+    "3.2.2": "2026-05-31",
+    "3.3.2": "2026-09-19",
+}
+"""Releases of Airflow that the package must install and run with, each with a date two days after its release."""
+
+
+def _release(version: str, published_before: str) -> Environment:
+    pythons = AIRFLOW_2_PYTHONS if version < "3.1" else AIRFLOW_3_PYTHONS[:-1]
+    holds = f"Airflow {version} of {published_before}"
+    return Environment(f"triggering-{version}", holds, pythons, version, True, published_before)
+
+
 ENVIRONMENTS = {
     environment.name: environment
     for environment in (
@@ -97,6 +117,7 @@ ENVIRONMENTS = {
         Environment("target", "Airflow 3.3.2", AIRFLOW_3_PYTHONS, "3.3.2"),
         Environment("target-v1", "Airflow 2.11.2", AIRFLOW_2_PYTHONS, "2.11.2", with_package=True),
         Environment("compose", "docker-compose 1.29.2", AIRFLOW_3_PYTHONS),
+        *(_release(version, date) for version, date in RELEASES.items()),
     )
 }
 
@@ -157,11 +178,13 @@ def find_python(environment: Environment, candidates: Sequence[str] | None = Non
 
 
 def lock() -> None:
-    """Write every requirements file anew, with the newest versions that go together."""
+    """Write every requirements file again, with the newest versions that go together, up to a date if there is one."""
     _make_tools(print)
     for environment in ENVIRONMENTS.values():
         arguments: list[str | Path] = [environment.requirements.with_suffix(".in")]
-        if environment.with_package:
+        if environment.published_before:
+            arguments += ["--exclude-newer", environment.published_before]
+        elif environment.with_package:
             arguments.append(PYPROJECT)
         if (overrides := environment.requirements.with_suffix(".overrides")).exists():
             arguments += ["--overrides", overrides]
