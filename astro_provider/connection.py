@@ -155,8 +155,10 @@ class Deployment:
 
     @cached_property
     def fingerprint(self) -> str:
-        """The same for connections to the same URL with the same credentials, for sharing what was learned of it."""
-        known = repr((self.url, self.api_version, sorted(self.headers.items()), _revealed(self.credentials)))
+        """The same for connections that differ only in their id, which may share a session and what was learned."""
+        http = {**vars(self.http), "proxies": sorted(self.http.proxies.items())}
+        credentials = _revealed(self.credentials)
+        known = repr((self.url, self.api_version, sorted(self.headers.items()), credentials, http))
         return hashlib.sha256(known.encode()).hexdigest()
 
     def __str__(self) -> str:

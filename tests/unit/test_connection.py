@@ -431,6 +431,19 @@ def test_what_was_learned_is_shared_by_connections_that_mean_the_same() -> None:
         read({"X-A": "1"}, password="hidden-1"),
         read({"api_version": "v1"}, password="hidden-1"),
         read({"client_id": "a", "client_secret": "hidden-1"}),
+        *(
+            read(extra, password="hidden-1")
+            for extra in (
+                {"verify": False},
+                {"verify": "/etc/ca.pem"},
+                {"cert": "/etc/me.pem"},
+                {"proxies": {"https": "http://p.example.com"}},
+                {"proxies": {"https": "http://me:hidden-1@p.example.com"}},
+                {"timeout": 5},
+                {"trust_env": False},
+                {"allow_redirects": False},
+            )
+        ),
     ]
     assert len({deployment.fingerprint for deployment in same}) == 1
     assert len({deployment.fingerprint for deployment in (*same, *others)}) == 1 + len(others)
