@@ -40,6 +40,7 @@ _HTTP_OPTION_KEYS = (
     "verify",
     "verify_ssl",
 )
+_ASTRO_DOMAIN = ".astronomer.run"
 _COPIED_TAIL = re.compile(r"(/home|/api/v[12])?/*$")
 _HEADER_NAME = re.compile(r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")
 _LONGEST_TIMEOUT = 86_400.0
@@ -50,6 +51,7 @@ class AirflowConnection(Protocol):
     """What is read of an Airflow connection (Airflow 2's and 3's differ in class, not in this)."""
 
     conn_id: str
+    conn_type: str | None
     host: str | None
     schema: str | None
     port: int | None
@@ -123,6 +125,7 @@ class Deployment:
     :param headers: further headers for every request to this Deployment (and to no other host)
     :param http: HTTP options
     :param api_version: the REST API generation, ``None`` to find it out
+    :param assumption: what the connection leaves open and was assumed, a sentence for the log
     """
 
     conn_id: str
@@ -131,6 +134,7 @@ class Deployment:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     http: HttpOptions = HttpOptions()
     api_version: ApiVersion | None = None
+    assumption: str | None = field(default=None, compare=False)
 
     @cached_property
     def secrets(self) -> tuple[str, ...]:
@@ -178,13 +182,15 @@ def read_connection(connection: AirflowConnection, extra: Mapping[str, Any]) -> 
     if not isinstance(extra, dict) or (not extra and written not in ("", "{}")):
         raise ConnectionConfigError(connection.conn_id, "Extra", "expected a JSON object")
     reader = _Reader(connection, extra)
+    url, assumption = reader.url()
     return Deployment(
         conn_id=connection.conn_id,
-        url=reader.url(),
+        url=url,
         credentials=reader.credentials(),
         headers=reader.headers(),
         http=reader.http_options(),
         api_version=reader.api_version(),
+        assumption=assumption,
     )
 
 
@@ -200,7 +206,8 @@ class _Reader:
     def wrong(self, field_name: str, problem: str) -> ConnectionConfigError:
         return ConnectionConfigError(self.connection.conn_id, field_name, problem)
 
-    def url(self) -> str:
+    def url(self) -> tuple[str, str | None]:
+        """Return the Deployment URL, and what was assumed where the connection names no scheme."""
         host = (self.connection.host or "").strip()
         expected = "expected the Deployment URL, e.g. https://clq52.astronomer.run/dz3uu847"
         if not host:
@@ -208,7 +215,8 @@ class _Reader:
         schema = (self.connection.schema or "").strip().lower()
         if schema not in ("", "http", "https"):
             raise self.wrong("Schema", f"expected http or https, got {schema!r}; a path of the URL belongs into Host")
-        text = host if "://" in host else f"{schema or 'https'}://{host}"
+        assumed = None if "://" in host or schema else self._assumed_scheme(host)
+        text = host if "://" in host else f"{schema or assumed}://{host}"
         try:
             parts = urlsplit(text)
             port = parts.port
@@ -219,7 +227,14 @@ class _Reader:
         hostname = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
         if parts.scheme not in ("http", "https") or not hostname or not _HOST.match(hostname):
             raise self.wrong("Host", f"{host!r} is not an http or https URL; {expected}")
-        return f"{parts.scheme}://{hostname}{self._port(port)}{self._path(parts)}"
+        return f"{parts.scheme}://{hostname}{self._port(port)}{self._path(parts)}", assumed and (
+            f"neither Host nor Schema of the connection names http or https, so {assumed} is used."
+        )
+
+    def _assumed_scheme(self, host: str) -> str:
+        """Choose http where HttpHook does, so that its connections work unchanged; Astro itself speaks https only."""
+        on_astro = re.split("[:/?#]", host, maxsplit=1)[0].lower().endswith(_ASTRO_DOMAIN)
+        return "http" if self.connection.conn_type == "http" and not on_astro else "https"
 
     def _port(self, in_host: int | None) -> str:
         in_field = self.connection.port

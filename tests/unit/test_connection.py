@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -40,6 +41,7 @@ class Fields:
     password: str | None = None
     extra: str | None = None
     conn_id: str = "http_conn"
+    conn_type: str = "astro"
 
 
 def read(extra: Any = None, **fields: Any) -> Deployment:
@@ -84,6 +86,40 @@ def refused(extra: Any = None, **fields: Any) -> ConnectionConfigError:
 )
 def test_a_deployment_url_in_every_form_that_users_have(fields: dict[str, Any], url: str) -> None:
     assert read(**fields).url == url
+
+
+@pytest.mark.parametrize(
+    ("conn_type", "fields", "url", "assumed"),
+    [
+        ("http", {"host": "airflow.example.com"}, "http://airflow.example.com", "http"),
+        ("http", {"host": "localhost", "port": 8080}, "http://localhost:8080", "http"),
+        ("http", {"host": "localhost:8080/af"}, "http://localhost:8080/af", "http"),
+        ("http", {"host": "clq52.astronomer.run/dz3uu847"}, ASTRO, "https"),
+        ("http", {"host": "CLQ52.Astronomer.Run:443/x"}, "https://clq52.astronomer.run:443/x", "https"),
+        ("http", {"host": "astronomer.run.example.com"}, "http://astronomer.run.example.com", "http"),
+        ("http", {"host": "x.example.com/clq52.astronomer.run"}, "http://x.example.com/clq52.astronomer.run", "http"),
+        ("http", {"host": "airflow.example.com", "schema": "https"}, "https://airflow.example.com", None),
+        ("http", {"host": "https://airflow.example.com"}, "https://airflow.example.com", None),
+        ("astro", {"host": "airflow.example.com"}, "https://airflow.example.com", "https"),
+        ("astro", {"host": "airflow.example.com", "schema": "http"}, "http://airflow.example.com", None),
+    ],
+)
+def test_the_scheme_where_none_is_given(conn_type: str, fields: dict[str, Any], url: str, assumed: str | None) -> None:
+    deployment = read(conn_type=conn_type, **fields)
+    assert deployment.url == url
+    assert deployment.assumption == (
+        assumed and f"neither Host nor Schema of the connection names http or https, so {assumed} is used."
+    )
+
+
+@pytest.mark.parametrize("fields", [{"host": "airflow.example.com"}, {"host": "airflow.example.com", "port": 8080}])
+def test_an_http_connection_leads_where_http_hook_takes_it(fields: dict[str, Any], monkeypatch: Any) -> None:
+    http = pytest.importorskip("airflow.providers.http.hooks.http")
+    written = json.dumps({"conn_type": "http", **fields})
+    monkeypatch.setenv("AIRFLOW_CONN_HTTP_CONN", written)
+    hook = http.HttpHook(http_conn_id="http_conn")
+    hook.get_conn()
+    assert read(conn_type="http", **fields).url == hook.base_url
 
 
 @pytest.mark.parametrize("host", [None, "", "   "])
