@@ -42,6 +42,9 @@ _HTTP_OPTION_KEYS = (
 )
 _ASTRO_DOMAIN = ".astronomer.run"
 _COPIED_TAIL = re.compile(r"(/home|/api/v[12])?/*$")
+_USER_INFO = re.compile(r"//\S*@")
+_QUERY = re.compile(r"\?\S*")
+_MAX_SHOWN = 200
 _HEADER_NAME = re.compile(r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")
 _LONGEST_TIMEOUT = 86_400.0
 _HOST = re.compile(r"^(\[[0-9a-fA-F:.%]+\]|[\w.-]+)$")
@@ -367,12 +370,18 @@ class _Reader:
         return cast("ApiVersion", value)
 
 
-def no_connection(conn_id: str) -> ConnectionConfigError:
-    """Make the error for a connection that is not there."""
-    return ConnectionConfigError(
-        conn_id,
-        "Connection Id",
-        "there is no such connection. Create it, of type Astro (or HTTP), with the Deployment URL as Host.",
+def no_connection(conn_id: str) -> ConnectionUnreadableError:
+    """
+    Make the error for a connection that Airflow does not find.
+
+    It is one that may pass, because Airflow (2.11 to 3.3) reports a secrets backend, a metadata database or an API
+    server that does not answer as a connection that is not defined.
+
+    :param conn_id: id of the connection
+    """
+    return ConnectionUnreadableError(
+        f"There is no such connection: {conn_id!r}. Create it, of type Astro (or HTTP), with the Deployment URL as "
+        "Host. If it exists, what stores it does not answer: Airflow logs why (Airflow 3 at level DEBUG)."
     )
 
 
@@ -381,11 +390,13 @@ def unreadable(conn_id: str, error: Exception) -> ConnectionUnreadableError:
     Make the error for a connection that could not be read now.
 
     :param conn_id: id of the connection
-    :param error: what its lookup raised
+    :param error: what its lookup raised; at most its first line is shown, without credentials and query strings
     """
+    first_line = str(error).strip().partition("\n")[0]
+    shown = _QUERY.sub("?***", _USER_INFO.sub("//***@", first_line))[:_MAX_SHOWN]
     return ConnectionUnreadableError(
-        f"Connection {conn_id!r} could not be read ({type(error).__name__}: {error}). "
-        "Check the secrets backend or the metadata database that it is stored in."
+        f"Connection {conn_id!r} could not be read: {type(error).__name__}{f' ({shown})' if shown else ''}. "
+        "Check what stores it: the secrets backend or the metadata database."
     )
 
 

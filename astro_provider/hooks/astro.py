@@ -2,32 +2,21 @@
 
 from __future__ import annotations
 
-import time
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from astro_provider import CONNECTION_FORM
-from astro_provider.airflow_versions import AirflowNotFoundException, BaseHook
-from astro_provider.api.client import client_of
-from astro_provider.api.errors import AstroError, ConnectionConfigError, ConnectionUnreadableError, TransportError
-from astro_provider.api.exchange import Pause, ReloadConnection
-from astro_provider.connection import no_connection, read_connection, unreadable
-from astro_provider.hooks.http_requests import SyncCarrier
+from astro_provider.api.errors import AstroError
+from astro_provider.hooks.base import DeploymentHook
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
-    from types import TracebackType
 
-    from astro_provider.api.client import Client
-    from astro_provider.api.exchange import Flow
     from astro_provider.api.types import JSON, Dag, DagRun, LogEntry, Pool, TaskInstance
-    from astro_provider.connection import AirflowConnection, ApiVersion, Deployment
-
-T = TypeVar("T")
+    from astro_provider.connection import ApiVersion
 
 
-class AstroHook(BaseHook):
+class AstroHook(DeploymentHook):
     """
     One Deployment's REST API, from Python.
 
@@ -44,107 +33,12 @@ class AstroHook(BaseHook):
     hook_name = "Astro"
 
     def __init__(self, http_conn_id: str = default_conn_name, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.http_conn_id = http_conn_id
-        self._reload_problem: str | None = None
+        super().__init__(http_conn_id, **kwargs)
 
     @classmethod
     def get_ui_field_behaviour(cls) -> dict[str, Any]:
         """Shape the connection form (asked by Airflow before 3.2, which reads the provider's metadata)."""
         return {key.replace("-", "_"): value for key, value in CONNECTION_FORM.items()}
-
-    @cached_property
-    def deployment(self) -> Deployment:
-        """
-        The target, as the connection describes it.
-
-        :raise ConnectionConfigError: there is no such connection, or a field of it is wrong
-        :raise ConnectionUnreadableError: the connection cannot be read now
-        """
-        return self._read_connection()
-
-    def _read_connection(self) -> Deployment:
-        try:
-            connection = self.get_connection(self.http_conn_id)
-            extra = connection.extra_dejson
-        except AirflowNotFoundException:
-            raise no_connection(self.http_conn_id) from None
-        except Exception as error:
-            raise unreadable(self.http_conn_id, error) from None
-        return read_connection(cast("AirflowConnection", connection), extra)
-
-    def reload_connection(self) -> None:
-        """
-        Read the Airflow connection again; requests from now on use what it says now.
-
-        If it cannot be read, or a field of it is wrong, the hook keeps what it read last and logs a warning.
-        """
-        if "deployment" not in self.__dict__:
-            return  # it has not been read yet: the next request reads it
-        try:
-            deployment = self._read_connection()
-        except (ConnectionConfigError, ConnectionUnreadableError) as error:
-            if str(error) != self._reload_problem:  # a wait reads again at every check
-                self._reload_problem = str(error)
-                self.log.warning("The connection is used as it was read before. %s", error)
-            return
-        self._reload_problem = None
-        if deployment.http != self.deployment.http:
-            self.close()
-        self.deployment = deployment
-        self.client.use(deployment)
-
-    @cached_property
-    def client(self) -> Client:
-        """The target's REST API as flows, for :meth:`run`."""
-        return client_of(self.deployment)
-
-    @cached_property
-    def _carrier(self) -> SyncCarrier:
-        return SyncCarrier(self.deployment)
-
-    def run(self, flow: Flow[T]) -> T:
-        """
-        Run a flow of :attr:`client` to its end: carry its requests, wait out its pauses, reload the connection.
-
-        :param flow: the flow
-        :return: what the flow returns
-        """
-        try:
-            step = next(flow)
-            while True:
-                if isinstance(step, Pause):
-                    time.sleep(step.seconds)
-                    step = flow.send(None)
-                    continue
-                if isinstance(step, ReloadConnection):
-                    self.reload_connection()
-                    step = flow.send(None)
-                    continue
-                try:
-                    response = self._carrier.send(step)
-                except TransportError as error:
-                    step = flow.throw(error)
-                else:
-                    step = flow.send(response)
-        except StopIteration as end:
-            return cast("T", end.value)
-
-    def close(self) -> None:
-        """Close the connections to the target; a later call opens new ones."""
-        carrier = self.__dict__.pop("_carrier", None)
-        if carrier is not None:
-            carrier.close()
-
-    def __enter__(self) -> AstroHook:
-        """Return the hook; leaving the block closes its connections."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close the connections to the target."""
-        self.close()
 
     @property
     def api_version(self) -> ApiVersion:

@@ -6,12 +6,13 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from astro_provider.airflow_versions import AirflowNotFoundException, get_async_connection
+from astro_provider.airflow_versions import get_async_connection
 from astro_provider.api.client import client_of
-from astro_provider.api.errors import ConnectionConfigError, ConnectionUnreadableError, TransportError
+from astro_provider.api.errors import TransportError
 from astro_provider.api.exchange import Pause, ReloadConnection
-from astro_provider.connection import no_connection, read_connection, unreadable
+from astro_provider.connection import read_connection
 from astro_provider.hooks.http_aiohttp import AsyncCarrier
+from astro_provider.hooks.lookup import LookupLog, lookup
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -60,7 +61,7 @@ class AsyncAstroHook:
         self._former_carriers: list[AsyncCarrier] = []
         self._reloading = asyncio.Lock()
         self._reloads = 0
-        self._reload_problem: str | None = None
+        self._lookups = LookupLog(log.info, log.warning)
 
     async def __aenter__(self) -> AsyncAstroHook:
         """Return the hook; leaving the block closes its connections."""
@@ -76,8 +77,8 @@ class AsyncAstroHook:
         """
         Get the target's REST API as flows, for :meth:`run`.
 
-        :raise ConnectionConfigError: there is no such connection, or a field of it is wrong
-        :raise ConnectionUnreadableError: the connection cannot be read now
+        :raise ConnectionConfigError: a field of the connection is wrong
+        :raise ConnectionUnreadableError: there is no such connection, or it cannot be read now
         """
         return (await self._open())[0]
 
@@ -89,13 +90,11 @@ class AsyncAstroHook:
         return self._opened
 
     async def _read_connection(self) -> Deployment:
-        try:
+        with lookup(self.http_conn_id):
             connection, extra = await get_async_connection(self.http_conn_id)
-        except AirflowNotFoundException:
-            raise no_connection(self.http_conn_id) from None
-        except Exception as error:
-            raise unreadable(self.http_conn_id, error) from None
-        return read_connection(cast("AirflowConnection", connection), extra)
+        deployment = read_connection(cast("AirflowConnection", connection), extra)
+        self._lookups.read(deployment)
+        return deployment
 
     async def reload_connection(self) -> None:
         """
@@ -113,21 +112,15 @@ class AsyncAstroHook:
     async def _reload(self) -> None:
         if self._opened is None:
             return  # it has not been read yet: the next request reads it
-        try:
-            deployment = await self._read_connection()
-        except (ConnectionConfigError, ConnectionUnreadableError) as error:
-            if str(error) != self._reload_problem:  # a wait reads again at every check
-                self._reload_problem = str(error)
-                log.warning("The connection is used as it was read before. %s", error)
-            return
-        self._reload_problem = None
         client, carrier = self._opened
-        if deployment.http != client.deployment.http:
-            # Requests that are under way still need it.
-            self._former_carriers.append(carrier)
-            carrier = AsyncCarrier(deployment)
-        client.use(deployment)
-        self._opened = client, carrier
+        with self._lookups.keeping_last():
+            deployment = await self._read_connection()
+            if deployment.http != client.deployment.http:
+                # Requests that are under way still need it.
+                self._former_carriers.append(carrier)
+                carrier = AsyncCarrier(deployment)
+            client.use(deployment)
+            self._opened = client, carrier
 
     async def run(self, flow: Flow[T]) -> T:
         """

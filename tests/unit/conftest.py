@@ -89,7 +89,7 @@ def connect(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 @pytest.fixture
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The pauses that the hooks made; they take no time."""
-    from astro_provider.hooks import astro, astro_async
+    from astro_provider.hooks import astro_async, base
 
     made: list[float] = []
 
@@ -97,6 +97,6 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
         made.append(seconds)
         await asyncio.sleep(0)
 
-    monkeypatch.setattr(astro, "time", SimpleNamespace(sleep=made.append))
+    monkeypatch.setattr(base, "time", SimpleNamespace(sleep=made.append))
     monkeypatch.setattr(astro_async, "asyncio", SimpleNamespace(**{**vars(asyncio), "sleep": sleep}))
     return made

@@ -130,13 +130,13 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
     """A clock that stands still but for the sleeps of hooks and sensors, which take no time."""
-    from astro_provider.hooks import astro, astro_async
+    from astro_provider.hooks import astro_async, base
     from astro_provider.sensors.dag_run import BaseSensorOperator
     from astro_provider.triggers import watch
 
     with time_machine.travel(NOW, tick=False) as traveller:
         clock = Clock(traveller)
-        monkeypatch.setattr(astro, "time", SimpleNamespace(sleep=clock.sleep))
+        monkeypatch.setattr(base, "time", SimpleNamespace(sleep=clock.sleep))
         monkeypatch.setattr(astro_async, "asyncio", SimpleNamespace(**{**vars(asyncio), "sleep": clock.sleep_async}))
         monkeypatch.setattr(watch, "Watcher", partial(watch.Watcher, sleep=clock.sleep_async))
         monkeypatch.setattr(astro_async.AsyncCarrier, "send", clock.holding(astro_async.AsyncCarrier.send))

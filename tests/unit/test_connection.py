@@ -24,6 +24,7 @@ from astro_provider.connection import (
     Login,
     no_connection,
     read_connection,
+    unreadable,
 )
 
 EXPECTED_URL = "expected the Deployment URL, e.g. https://clq52.astronomer.run/dz3uu847"
@@ -398,11 +399,30 @@ def test_an_extra_that_is_empty_is_fine(text: str | None) -> None:
 
 def test_a_connection_that_is_not_there() -> None:
     error = no_connection("nowhere")
-    assert str(error) == (
-        "Connection 'nowhere', field Connection Id: there is no such connection. "
-        "Create it, of type Astro (or HTTP), with the Deployment URL as Host."
+    assert str(error).startswith(
+        "There is no such connection: 'nowhere'. Create it, of type Astro (or HTTP), with the Deployment URL as Host."
     )
-    assert not error.retryable
+    assert error.retryable
+
+
+@pytest.mark.parametrize(
+    ("error", "shown"),
+    [
+        (PermissionError("Access denied by Execution API"), "PermissionError (Access denied by Execution API)"),
+        (ValueError("Invalid connection string: http://me:hidden-1@x.example.com:a/b."), "//***@x.example.com:a/b."),
+        (ValueError("http://me:a//hidden-1@b/c@x.example.com"), "(http://***@x.example.com)"),
+        (OSError("GET https://vault.example.com/v1/x?token=hidden-1 failed"), "/v1/x?*** failed)"),
+        (OSError("timed out\nhidden-1"), "OSError (timed out)"),
+        (OSError("x" * 500), f"OSError ({'x' * 200})"),
+        (OSError(), "OSError."),
+    ],
+)
+def test_why_a_connection_could_not_be_read_is_shown_without_secrets(error: Exception, shown: str) -> None:
+    unread = unreadable("some_conn", error)
+    assert str(unread).startswith("Connection 'some_conn' could not be read: ")
+    assert shown in str(unread)
+    assert "hidden-1" not in str(unread)
+    assert unread.retryable
 
 
 SECRETS = st.text("abcdefghXYZ0123456789-._~+/=", min_size=12, max_size=40)

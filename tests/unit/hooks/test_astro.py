@@ -10,6 +10,7 @@ from astro_provider.api.errors import (
     AccessDeniedError,
     ConflictError,
     ConnectionConfigError,
+    ConnectionUnreadableError,
     InvalidRequestError,
     NotFoundError,
     RequestNotPossible,
@@ -193,7 +194,7 @@ def test_wait_for_dag_run_survives_trouble_and_warns_once(
 
 
 def test_no_such_connection() -> None:
-    with pytest.raises(ConnectionConfigError, match="Connection 'nowhere_conn', field Connection Id: there is no such"):
+    with pytest.raises(ConnectionUnreadableError, match="There is no such connection: 'nowhere_conn'"):
         AstroHook("nowhere_conn").get_dag("d")
 
 

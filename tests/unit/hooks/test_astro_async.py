@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from astro_provider.api.errors import AstroError, ConnectionConfigError
+from astro_provider.api.errors import AstroError, ConnectionConfigError, ConnectionUnreadableError
 from astro_provider.hooks import astro_async
 from astro_provider.hooks.astro import AstroHook
 from astro_provider.hooks.astro_async import AsyncAstroHook
@@ -49,7 +49,7 @@ async def test_a_pause_lets_others_work(server: Server, monkeypatch: pytest.Monk
 
 async def test_no_such_connection() -> None:
     hook = AsyncAstroHook("nowhere_conn")
-    with pytest.raises(ConnectionConfigError, match="Connection 'nowhere_conn', field Connection Id: there is no such"):
+    with pytest.raises(ConnectionUnreadableError, match="There is no such connection: 'nowhere_conn'"):
         await hook.client()
     await hook.close()
 

@@ -107,7 +107,7 @@ def test_a_connection_that_is_gone_is_used_as_it_was_read_before(
 ) -> None:
     ask(lambda: monkeypatch.delenv("AIRFLOW_CONN_HTTP_CONN"))
     assert tokens(dag) == [f"Bearer {TOKEN}"] * 2
-    assert "there is no such connection" in lines[-1]
+    assert "There is no such connection" in lines[-1]
 
 
 async def test_reloads_at_the_same_time_share_one_read(dag: Server, monkeypatch: pytest.MonkeyPatch) -> None:

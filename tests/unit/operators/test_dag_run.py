@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from astro_provider.airflow_versions import AirflowFailException
-from astro_provider.api.errors import NotFoundError, TransportError
+from astro_provider.api.errors import ConnectionUnreadableError, NotFoundError, TransportError
 from tests.unit.operators.trigger import RUN_ID, trigger
 from tests.unit.server import HANGUP
 from tests.unit.target import TOKEN, page, says
@@ -133,8 +133,8 @@ def test_the_reasons_of_the_target_are_told(remote: PlayedServer) -> None:
         trigger(trigger_run_id="not allowed").execute(context())
 
 
-def test_no_such_connection_fails_for_good(remote: PlayedServer) -> None:
-    with pytest.raises(AirflowFailException, match=r"'elsewhere'.*there is no such connection"):
+def test_a_connection_that_is_not_found_may_be_found_by_a_retry(remote: PlayedServer) -> None:
+    with pytest.raises(ConnectionUnreadableError, match="There is no such connection: 'elsewhere'"):
         trigger(http_conn_id="elsewhere").execute(context())
 
 

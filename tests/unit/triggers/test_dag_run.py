@@ -158,7 +158,7 @@ async def test_trouble_that_passes_is_survived_from_the_first_look_on(remote: Pl
 
 async def test_no_such_connection_is_told(remote: PlayedServer) -> None:
     told = await event(trigger(http_conn_id="elsewhere"))
-    assert (told["outcome"], told["retryable"]) == ("error", False)
+    assert (told["outcome"], told["retryable"]) == ("error", True)
     assert "'elsewhere'" in told["message"]
 
 

@@ -1,0 +1,124 @@
+"""The blocking hook without its endpoints: reads the connection, runs flows."""
+
+from __future__ import annotations
+
+import time
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from astro_provider.airflow_versions import BaseHook
+from astro_provider.api.client import client_of
+from astro_provider.api.errors import TransportError
+from astro_provider.api.exchange import Pause, ReloadConnection
+from astro_provider.connection import read_connection
+from astro_provider.hooks.http_requests import SyncCarrier
+from astro_provider.hooks.lookup import LookupLog, lookup
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+    from astro_provider.api.client import Client
+    from astro_provider.api.exchange import Flow
+    from astro_provider.connection import AirflowConnection, Deployment
+
+T = TypeVar("T")
+
+
+class DeploymentHook(BaseHook):
+    """
+    A hook for one Deployment, and the flows of its client.
+
+    :param http_conn_id: id of an Airflow connection of type ``astro`` or ``http``
+    """
+
+    def __init__(self, http_conn_id: str = "http_conn", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.http_conn_id = http_conn_id
+        self._lookups = LookupLog(self.log.info, self.log.warning)
+
+    @cached_property
+    def deployment(self) -> Deployment:
+        """
+        The target, as the connection describes it.
+
+        :raise ConnectionConfigError: a field of the connection is wrong
+        :raise ConnectionUnreadableError: there is no such connection, or it cannot be read now
+        """
+        return self._read_connection()
+
+    def _read_connection(self) -> Deployment:
+        with lookup(self.http_conn_id):
+            connection = self.get_connection(self.http_conn_id)
+            extra = connection.extra_dejson
+        deployment = read_connection(cast("AirflowConnection", connection), extra)
+        self._lookups.read(deployment)
+        return deployment
+
+    def reload_connection(self) -> None:
+        """
+        Read the Airflow connection again; requests from now on use what it says now.
+
+        If it cannot be read, or a field of it is wrong, the hook keeps what it read last and logs a warning.
+        """
+        if "deployment" not in self.__dict__:
+            return  # it has not been read yet: the next request reads it
+        with self._lookups.keeping_last():
+            deployment = self._read_connection()
+            if deployment.http != self.deployment.http:
+                self.close()
+            self.deployment = deployment
+            self.client.use(deployment)
+
+    @cached_property
+    def client(self) -> Client:
+        """The target's REST API as flows, for :meth:`run`."""
+        return client_of(self.deployment)
+
+    @cached_property
+    def _carrier(self) -> SyncCarrier:
+        return SyncCarrier(self.deployment)
+
+    def run(self, flow: Flow[T]) -> T:
+        """
+        Run a flow of :attr:`client` to its end: carry its requests, wait out its pauses, reload the connection.
+
+        :param flow: the flow
+        :return: what the flow returns
+        """
+        try:
+            step = next(flow)
+            while True:
+                if isinstance(step, Pause):
+                    time.sleep(step.seconds)
+                    step = flow.send(None)
+                    continue
+                if isinstance(step, ReloadConnection):
+                    self.reload_connection()
+                    step = flow.send(None)
+                    continue
+                try:
+                    response = self._carrier.send(step)
+                except TransportError as error:
+                    step = flow.throw(error)
+                else:
+                    step = flow.send(response)
+        except StopIteration as end:
+            return cast("T", end.value)
+
+    def close(self) -> None:
+        """Close the connections to the target; a later call opens new ones."""
+        carrier = self.__dict__.pop("_carrier", None)
+        if carrier is not None:
+            carrier.close()
+
+    def __enter__(self) -> Self:
+        """Return the hook; leaving the block closes its connections."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the connections to the target."""
+        self.close()

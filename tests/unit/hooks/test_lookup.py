@@ -1,0 +1,149 @@
+"""What both hooks make of an Airflow connection that cannot be looked up, with Airflow's own lookup."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, ClassVar
+
+import pytest
+
+try:
+    from airflow.sdk.bases.secrets_backend import BaseSecretsBackend  # type: ignore[import-not-found,unused-ignore]
+except ImportError:
+    from airflow.secrets import BaseSecretsBackend
+
+from astro_provider.airflow_versions import BaseHook
+from astro_provider.api.errors import ConnectionUnreadableError
+from astro_provider.hooks import astro_async
+from astro_provider.hooks.astro import AstroHook
+from astro_provider.hooks.astro_async import AsyncAstroHook
+from tests.unit import answers
+from tests.unit.target import TOKEN, says
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.unit.server import Server
+
+
+class Vault(BaseSecretsBackend):
+    """A secrets backend that may be down."""
+
+    uri: ClassVar[str | None] = None
+
+    def get_conn_value(self, conn_id: str, team_name: str | None = None) -> str | None:
+        if self.uri is None:
+            raise OSError("the vault does not answer")
+        return self.uri
+
+
+@pytest.fixture
+def vault(monkeypatch: pytest.MonkeyPatch, server: Server) -> type[Vault]:
+    """The connection is in a secrets backend, and nowhere else."""
+    monkeypatch.delenv("AIRFLOW_CONN_HTTP_CONN")
+    monkeypatch.setenv("AIRFLOW__SECRETS__BACKEND", f"{__name__}.Vault")
+    monkeypatch.setattr(Vault, "uri", f"astro://:{TOKEN}@{server.host}/http")
+    server.on("GET", "dags/d", says(answers.v2.dag()))
+    return Vault
+
+
+def twice_blocking(change: Callable[[], None]) -> None:
+    with AstroHook() as hook:
+        hook.get_dag("d")
+        change()
+        hook.reload_connection()
+        hook.get_dag("d")
+
+
+def twice_async(change: Callable[[], None]) -> None:
+    async def main() -> None:
+        async with AsyncAstroHook() as hook:
+            await hook.get_dag("d")
+            change()
+            await hook.reload_connection()
+            await hook.get_dag("d")
+
+    asyncio.run(main())
+
+
+def once_blocking() -> None:
+    _ = AstroHook().deployment
+
+
+def once_async() -> None:
+    asyncio.run(AsyncAstroHook().client())
+
+
+once = pytest.mark.parametrize("once", [once_blocking, once_async], ids=["blocking", "async"])
+twice = pytest.mark.parametrize("twice", [twice_blocking, twice_async], ids=["blocking", "async"])
+
+
+@once
+def test_a_secrets_backend_that_is_down_is_an_error_that_a_retry_may_end(
+    vault: type[Vault], once: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vault, "uri", None)
+    with pytest.raises(ConnectionUnreadableError, match=r"'http_conn'.*what stores it does not answer") as caught:
+        once()
+    assert caught.value.retryable
+
+
+@twice
+def test_a_secrets_backend_that_goes_down_leaves_the_last_connection_in_use(
+    vault: type[Vault],
+    server: Server,
+    twice: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+    lines: list[str],
+) -> None:
+    twice(lambda: monkeypatch.setattr(vault, "uri", None))
+    assert [seen.headers["authorization"] for seen in server.seen] == [f"Bearer {TOKEN}"] * 2
+    assert "The connection is used as it was read before." in lines[-1]
+
+
+@once
+def test_any_other_failure_of_the_lookup_is_named_without_secrets(
+    once: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(*_: object) -> None:
+        raise PermissionError("Access denied for connection: http://me:hidden-1@x.example.com")
+
+    async def denied_async(*_: object) -> None:
+        denied()
+
+    monkeypatch.setattr(BaseHook, "get_connection", denied)
+    monkeypatch.setattr(astro_async, "get_async_connection", denied_async)
+    with pytest.raises(ConnectionUnreadableError, match=r"'http_conn'.*PermissionError.*//\*\*\*@x") as caught:
+        once()
+    assert "hidden-1" not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+@once
+@pytest.mark.parametrize(("conn_type", "scheme"), [("http", "http"), ("astro", "https")])
+def test_the_scheme_that_is_assumed_is_logged(
+    connect: Callable[..., None], once: Callable[[], None], lines: list[str], conn_type: str, scheme: str
+) -> None:
+    connect("airflow.example.com", conn_type=conn_type)
+    once()
+    assert lines[-1].startswith(f"Deployment {scheme}://airflow.example.com (connection 'http_conn'): ")
+    assert f"so {scheme} is used" in lines[-1]
+
+
+@once
+def test_a_scheme_that_is_given_is_not_logged(
+    connect: Callable[..., None], once: Callable[[], None], lines: list[str]
+) -> None:
+    connect("https://airflow.example.com", conn_type="http")
+    once()
+    assert lines == []
+
+
+@twice
+def test_the_scheme_is_logged_once(
+    server: Server, connect: Callable[..., None], twice: Callable[..., None], lines: list[str]
+) -> None:
+    server.on("GET", "dags/d", says(answers.v2.dag()))
+    connect(server.host, conn_type="http", password=TOKEN)
+    twice(lambda: connect(server.host, conn_type="http", password="another-token"))
+    assert len([line for line in lines if "so http is used" in line]) == 1
