@@ -9,7 +9,7 @@ from urllib.parse import quote, unquote
 from astro_provider.api import v1, v2
 from astro_provider.api.errors import RequestNotPossible
 from astro_provider.api.reading import collection, mapping
-from astro_provider.api.states import FINISHED_DAG_RUN_STATES, FINISHED_TASK_STATES
+from astro_provider.api.states import FINISHED_DAG_RUN_STATES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -167,7 +167,7 @@ def list_dag_runs(api: Generation, dag_id: str, filters: dict[str, JSON]) -> Cal
 def list_finished_runs(
     api: Generation, dag_ids: list[str], ended_after: str, due_after: str, page: dict[str, JSON]
 ) -> Call[tuple[list[DagRun], int]]:
-    """Ask for one page of what has finished since a time, of the runs of several dags that were due after another."""
+    """List one page of the runs of several dags that have finished since a time, and were due after another."""
     return Call(
         "POST",
         "dags/~/dagRuns/list",
@@ -182,21 +182,22 @@ def list_finished_runs(
     )
 
 
-def list_finished_tasks(
-    api: Generation, dag_ids: list[str], ended_after: str, page: dict[str, JSON]
+def search_task_instances(
+    api: Generation, filters: Mapping[str, JSON], page: dict[str, JSON]
 ) -> Call[tuple[list[TaskInstance], int]]:
-    """Ask for one page of what has finished since a time, of the task instances of several dags."""
+    """
+    List one page of task instances across dags and runs.
+
+    :param filters: ``dag_ids``, ``dag_run_ids``, ``task_ids``, ``state``, ``end_date_gte``, which mean the same in both
+        API versions; ``None`` is left out
+    """
     return Call(
         "POST",
         "dags/~/dagRuns/~/taskInstances/list",
         lambda raw: collection(raw, "task_instances", api.task_instance),
         "task instances of several dags",
-        body={
-            "dag_ids": [*dag_ids],
-            "state": [*FINISHED_TASK_STATES],
-            "end_date_gte": ended_after,
-            **_in_body(page),
-        },
+        body={**{name: value for name, value in filters.items() if value is not None}, **_in_body(page)},
+        idempotent=True,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timezone
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -17,7 +17,8 @@ from astro_provider.api.errors import (
     CertificateError,
     HostNotFoundError,
     NotAirflowError,
-    NotFoundError,
+    TargetError,
+    TargetUnavailableError,
     WaitTimeoutError,
 )
 from astro_provider.api.exchange import Exchange, Memory, Pause, ReloadConnection
@@ -27,7 +28,7 @@ from astro_provider.api.states import FINISHED_DAG_RUN_STATES, FINISHED_TASK_STA
 from astro_provider.api.waits import Patience
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from astro_provider.api.calls import Call, Generation
     from astro_provider.api.exchange import Flow
@@ -40,7 +41,7 @@ MOST_FAILED_TASKS = 5
 """How many failed tasks a failure names; each costs a request for its log."""
 
 
-_OUTDATED = (AccessDeniedError, NotAirflowError, HostNotFoundError, CertificateError)
+OUTDATED = (AccessDeniedError, NotAirflowError, HostNotFoundError, CertificateError)
 """Errors that may mean that the connection has changed since it was read: a new token, another URL."""
 
 
@@ -176,13 +177,29 @@ class Client(Exchange):
     def list_task_instances(
         self, dag_id: str, run_id: str, *, group_id: str | None = None, **filters: JSON
     ) -> Flow[list[TaskInstance]]:
-        """Ask for all task instances of a run that the filters let through."""
+        """List all task instances of a run that the filters let through."""
 
         def question(page: dict[str, JSON], api: Generation) -> Call[tuple[list[TaskInstance], int]]:
             params = {**filters, **api.group_filter(group_id), **page}
             return calls.list_task_instances(api, dag_id, run_id, params)
 
         return self._all(question)
+
+    def list_instances_of_tasks(self, dag_id: str, run_id: str, task_ids: Sequence[str]) -> Flow[list[TaskInstance]]:
+        """
+        List the instances of some tasks of a run.
+
+        One request, but for more than a page. Where the target does not take it (the token may not list across dags,
+        or the target is an early Airflow 2), all task instances of the run are listed.
+        """
+        filters: dict[str, JSON] = {"dag_ids": [dag_id], "dag_run_ids": [run_id], "task_ids": [*task_ids]}
+        try:
+            return (yield from self._all(lambda page, api: calls.search_task_instances(api, filters, page)))
+        except TargetError as error:
+            if isinstance(error, TargetUnavailableError) or error.status == 401:
+                raise
+        instances = yield from self.list_task_instances(dag_id, run_id)
+        return [instance for instance in instances if instance["task_id"] in task_ids]
 
     def _all(
         self,
@@ -204,56 +221,54 @@ class Client(Exchange):
         """Write a time of our clock (seconds since the epoch) as the target's clock has it."""
         return datetime.fromtimestamp(at + self.memory.clock_lead, timezone.utc).isoformat()
 
-    def finished_runs(self, dag_ids: list[str], ended_after: str, due_after: str) -> Flow[list[DagRun]]:
+    def finished_runs(self, dag_ids: Sequence[str], ended_after: str, due_after: str) -> Flow[list[DagRun]]:
         """
-        Ask for the runs of several dags that have finished since a time: one request, but for more than a page.
+        List the runs of several dags that have finished since a time: one request, but for more than a page.
 
         :param dag_ids: the dags
-        :param ended_after: how long ago they may have ended, by the target's clock
-        :param due_after: how long ago they may have been due (``run_after``; on v1 the logical date)
+        :param ended_after: the earliest end date, by the target's clock
+        :param due_after: the earliest ``run_after`` (v1: logical date), by the target's clock
         """
-        return self._across_dags(
-            dag_ids,
-            lambda page, api: calls.list_finished_runs(api, dag_ids, ended_after, due_after, page),
-            # Airflow 2.1 has no filter by state; what has not finished has no end date either.
-            lambda dag_id: self.list_dag_runs(dag_id, end_date_gte=ended_after, run_after_gte=due_after),
-        )
+        return self._all(lambda page, api: calls.list_finished_runs(api, [*dag_ids], ended_after, due_after, page))
 
-    def finished_tasks(self, dag_ids: list[str], ended_after: str) -> Flow[list[TaskInstance]]:
-        """Ask the same for task instances."""
-        states: list[JSON] = [*FINISHED_TASK_STATES]
-        return self._across_dags(
-            dag_ids,
-            lambda page, api: calls.list_finished_tasks(api, dag_ids, ended_after, page),
-            lambda dag_id: self.list_task_instances(dag_id, "~", state=states, end_date_gte=ended_after),
-        )
+    def finished_runs_of_dag(self, dag_id: str, ended_after: str, due_after: str) -> Flow[list[DagRun]]:
+        """List the same of one dag, for a token that may not list across dags."""
+        # Airflow 2.1 has no filter by state; what has not finished has no end date either.
+        return self.list_dag_runs(dag_id, end_date_gte=ended_after, run_after_gte=due_after)
 
-    def _across_dags(
+    def finished_tasks(
         self,
-        dag_ids: list[str],
-        at_once: Callable[[dict[str, JSON], Generation], Call[tuple[list[T], int]]],
-        one_dag: Callable[[str], Flow[list[T]]],
-    ) -> Flow[list[T]]:
-        """List across dags; dag by dag where the token may only do that."""
-        if not self.memory.lists_by_dag:
-            try:
-                return (yield from self._all(at_once))
-            except AccessDeniedError as error:
-                if error.status != 403:  # another token may do both, or neither
-                    raise
-        items: list[T] = []
-        refused: list[AccessDeniedError] = []
-        for dag_id in dag_ids:
-            # One that is not there yet, or is refused, is the concern of its own waits.
-            with suppress(NotFoundError):
-                try:
-                    items += yield from one_dag(dag_id)
-                except AccessDeniedError as error:
-                    refused.append(error)
-                    if error.status != 403 or len(refused) == len(dag_ids):
-                        raise
-        self.memory.lists_by_dag = True
-        return items
+        dag_ids: Sequence[str],
+        ended_after: str,
+        *,
+        run_ids: Sequence[str] | None = None,
+        task_ids: Sequence[str] | None = None,
+    ) -> Flow[list[TaskInstance]]:
+        """
+        List the task instances of several dags that have finished since a time.
+
+        :param dag_ids: the dags
+        :param ended_after: the earliest end date, by the target's clock
+        :param run_ids: only of these runs, by default of all
+        :param task_ids: only of these tasks, by default of all
+        """
+        filters: dict[str, JSON] = {
+            "dag_ids": [*dag_ids],
+            "dag_run_ids": None if run_ids is None else [*run_ids],
+            "task_ids": None if task_ids is None else [*task_ids],
+            "state": [*FINISHED_TASK_STATES],
+            "end_date_gte": ended_after,
+        }
+
+        def question(page: dict[str, JSON], api: Generation) -> Call[tuple[list[TaskInstance], int]]:
+            # As for runs: the next poll is its repetition.
+            return replace(calls.search_task_instances(api, filters, page), idempotent=False)
+
+        return self._all(question)
+
+    def finished_tasks_of_dag(self, dag_id: str, ended_after: str) -> Flow[list[TaskInstance]]:
+        """List the same of one dag, for a token that may not list across dags."""
+        return self.list_task_instances(dag_id, "~", state=[*FINISHED_TASK_STATES], end_date_gte=ended_after)
 
     def find_by_logical_date(self, dag_id: str, logical_date: str) -> Flow[DagRun | None]:
         """Find the run of a dag that has this logical date."""
@@ -343,7 +358,7 @@ class Client(Exchange):
             except AstroError as error:
                 if not patience.bears(error, on_trouble):
                     raise
-                outdated = isinstance(error, _OUTDATED)
+                outdated = isinstance(error, OUTDATED)
             else:
                 patience.worked()
                 if result is not None:

@@ -131,8 +131,6 @@ class Memory:
     token_expires: float = float("inf")
     clock_lead: float = 0.0
     """Seconds by which the target's clock is ahead of ours, as its answers' Date told last."""
-    lists_by_dag: bool = False
-    """The token may not list across dags, only dag by dag."""
 
 
 @dataclass(frozen=True)

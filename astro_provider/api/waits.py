@@ -268,7 +268,7 @@ class RunWait:
         missing = len(runs) < self._expected
         for run in runs:
             try:
-                of_run = yield from client.list_task_instances(self.dag_id, run["dag_run_id"], group_id=self.group_id)
+                of_run = yield from self._instances(client, run)
             except NotFoundError:  # Airflow 3.2+ knows which groups there are, and says so
                 of_run = []
             mine = self._mine(of_run, filtered=client.lists_groups())
@@ -283,6 +283,11 @@ class RunWait:
         run = next((run for run in runs if failed and run["dag_run_id"] == failed[0]["dag_run_id"]), runs[-1])
         states = ", ".join(sorted({task["state"] or "none" for task in instances})) or "not there yet"
         return (yield from self._verdict(client, outcome, run, states, failed))
+
+    def _instances(self, client: Client, run: DagRun) -> Flow[list[TaskInstance]]:
+        if self.task_ids:
+            return client.list_instances_of_tasks(self.dag_id, run["dag_run_id"], self.task_ids)
+        return client.list_task_instances(self.dag_id, run["dag_run_id"], group_id=self.group_id)
 
     def _mine(self, instances: list[TaskInstance], *, filtered: bool) -> list[TaskInstance]:
         if self.task_ids:

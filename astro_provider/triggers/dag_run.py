@@ -13,7 +13,7 @@ from astro_provider.api.errors import AstroError
 from astro_provider.api.waits import RunWait, Wanted
 from astro_provider.hooks.astro_async import AsyncAstroHook
 from astro_provider.task_state import ended_by_user
-from astro_provider.triggers.watch import watching
+from astro_provider.triggers.watcher.registry import watching
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence

@@ -27,7 +27,8 @@ if "AIRFLOW_HOME" not in os.environ:
 
 from astro_provider.api.errors import NotFoundError
 from astro_provider.api.waits import RunWait, Verdict, Wanted
-from astro_provider.triggers.watch import TICKS_PER_LOOK, watching
+from astro_provider.triggers.watcher.registry import watching
+from astro_provider.triggers.watcher.turns import POLLS_PER_CHECK
 from dev.deployments import Deployment
 from dev.settings import PASSWORDS_FILE
 from tests.integration.conftest import NARROW, both_targets
@@ -165,7 +166,7 @@ async def test_many_waits_cost_one_list_per_interval(target, passage, waits):
     await until(lambda: passage.count(RUNS) >= 8, "some polls")
     lists, looks, elapsed = passage.count(RUNS), passage.count(LOOKS), time.monotonic() - began
     assert lists <= elapsed / INTERVAL
-    assert len(waiting) <= looks <= len(waiting) + lists / TICKS_PER_LOOK
+    assert len(waiting) <= looks <= len(waiting) + lists / POLLS_PER_CHECK
     # Which generation it is, at first.
     assert len(passage.asked) - passage.count("POST /auth/token") == lists + looks
 

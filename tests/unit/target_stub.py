@@ -235,14 +235,19 @@ class Played(Target):
 
     def _list_finished_tasks(self, seen: Seen) -> Answer:
         tasks = [task for tasks in self._tasks.values() for task in tasks]
-        return self._page_of_body(seen, "task_instances", self._finished(seen.json, seen.json["state"], tasks))
+        for key, name in (("dag_run_ids", "dag_run_id"), ("task_ids", "task_id")):
+            if (wanted := seen.json.get(key)) is not None:
+                tasks = [task for task in tasks if task[name] in wanted]
+        return self._page_of_body(seen, "task_instances", self._finished(seen.json, seen.json.get("state"), tasks))
 
     def _finished(
         self, body: dict[str, Any], states: list[str] | None, items: Iterable[dict[str, Any]]
     ) -> list[dict[str, Any]]:
-        since = body["end_date_gte"]
+        since = body.get("end_date_gte")
         of_dags = [item for item in items if item["dag_id"] in body["dag_ids"]]
         in_states = [item for item in of_dags if states is None or item["state"] in states]
+        if since is None:
+            return in_states
         ended = [item for item in in_states if item["end_date"] and _within(item["end_date"], "gte", since)]
         return sorted(ended, key=lambda item: _moment(item["end_date"]))
 

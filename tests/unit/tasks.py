@@ -132,13 +132,13 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
     """A clock that stands still but for the sleeps of hooks and sensors, which take no time."""
     from astro_provider.hooks import astro_async, base
     from astro_provider.sensors.dag_run import BaseSensorOperator
-    from astro_provider.triggers import watch
+    from astro_provider.triggers.watcher import registry
 
     with time_machine.travel(NOW, tick=False) as traveller:
         clock = Clock(traveller)
         monkeypatch.setattr(base, "time", SimpleNamespace(sleep=clock.sleep))
         monkeypatch.setattr(astro_async, "asyncio", SimpleNamespace(**{**vars(asyncio), "sleep": clock.sleep_async}))
-        monkeypatch.setattr(watch, "Watcher", partial(watch.Watcher, sleep=clock.sleep_async))
+        monkeypatch.setattr(registry, "Watcher", partial(registry.Watcher, sleep=clock.sleep_async))
         monkeypatch.setattr(astro_async.AsyncCarrier, "send", clock.holding(astro_async.AsyncCarrier.send))
         for method in ("_open", "reload_connection"):
             held = clock.holding(getattr(astro_async.AsyncAstroHook, method))

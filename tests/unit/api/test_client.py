@@ -303,17 +303,7 @@ def test_a_task_that_did_not_run_has_its_state_for_a_reason(target: Target) -> N
     assert target.asked == []
 
 
-def test_a_token_that_is_refused_says_nothing_of_lists_across_dags(either: Target) -> None:
-    path = "dags/~/dagRuns/list"
-    either.on("POST", path, says(either.answers.error(401, "Unauthorized"), 401))
-    client = client_of(either)
-    with pytest.raises(AccessDeniedError):
-        either.run(client.finished_runs(["d"], answers.DATE, answers.DATE))
-    assert either.asked == [f"POST {either.api(path)}"]
-    assert not client.memory.lists_by_dag
-
-
-@pytest.mark.parametrize("by_dag", [False, True], ids=["across dags", "dag by dag"])
+@pytest.mark.parametrize("by_dag", [False, True], ids=["across dags", "of a dag"])
 def test_what_has_finished_is_told_by_its_end_date_as_airflow_2_1_has_no_filter_by_state(
     target_v1: Target, by_dag: bool
 ) -> None:
@@ -321,36 +311,9 @@ def test_what_has_finished_is_told_by_its_end_date_as_airflow_2_1_has_no_filter_
     for method, path in (("POST", "dags/~/dagRuns/list"), ("GET", "dags/d/dagRuns")):
         target_v1.on(method, path, answer)
     client = client_of(target_v1)
-    client.memory.lists_by_dag = by_dag
-    (run,) = target_v1.run(client.finished_runs(["d"], answers.DATE, answers.DATE))
+    of_dag, across = client.finished_runs_of_dag, client.finished_runs
+    dates = (answers.DATE, answers.DATE)
+    (run,) = target_v1.run(of_dag("d", *dates) if by_dag else across(["d"], *dates))
     (seen,) = target_v1.seen
     asked = set(seen.query if by_dag else seen.json)
     assert (run["dag_run_id"], asked & {"end_date_gte", "state", "states"}) == ("r", {"end_date_gte"})
-
-
-@pytest.mark.parametrize(
-    ("said", "found", "asked"),
-    [
-        ((200, 403, 404), 1, 3),
-        ((404, 403, 403), 0, 3),
-        ((403, 403, 200), 1, 3),
-        ((403, 403, 403), None, 3),
-        ((200, 401, 401), None, 2),
-    ],
-)
-def test_a_list_dag_by_dag_is_refused_where_no_dag_is_answered_or_the_token_itself_is(
-    either: Target, said: tuple[int, ...], found: int | None, asked: int
-) -> None:
-    bodies = {200: either.answers.collection("dag_runs", either.answers.dag_run("r", "success"))}
-    for dag_id, status in zip("abc", said, strict=True):
-        body = bodies.get(status) or either.answers.error(status, "no")
-        either.on("GET", f"dags/{dag_id}/dagRuns", says(body, status))
-    client = client_of(either)
-    client.memory.lists_by_dag = True
-    lists = client.finished_runs(["a", "b", "c"], answers.DATE, answers.DATE)
-    if found is None:
-        with pytest.raises(AccessDeniedError):
-            either.run(lists)
-    else:
-        assert len(either.run(lists)) == found
-    assert len([path for path in either.asked if path.endswith("/dagRuns")]) == asked

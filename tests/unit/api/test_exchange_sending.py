@@ -96,6 +96,7 @@ IDEMPOTENT: dict[str, Callable[[Client], Flow[Any]]] = {
     "POST dags/d/dagRuns/r/clear": lambda client: client.clear_dag_run("d", "r", only_failed=False),
     "PATCH dags/d/dagRuns/r": lambda client: client.cancel_dag_run("d", "r"),
     "PATCH dags/d": lambda client: client.set_paused("d", paused=True),
+    "POST dags/~/dagRuns/~/taskInstances/list": lambda client: client.list_instances_of_tasks("d", "r", ["t"]),
 }
 
 
@@ -108,6 +109,21 @@ def test_an_idempotent_request_is_sent_again(request_line: str, trouble: Answer 
     target.on(method, path, trouble, target.play)
     target.run(IDEMPOTENT[request_line](target.client()))
     assert target.asked.count(f"{method} /api/v2/{path}") == 2
+
+
+@pytest.mark.parametrize("trouble", LOST)
+@pytest.mark.parametrize("what", ["dagRuns", "dagRuns/~/taskInstances"])
+def test_a_poll_is_not_sent_again_as_the_next_one_is_its_repetition(
+    what: str, trouble: Answer | TransportError
+) -> None:
+    target = Played("v2")
+    target.on("POST", f"dags/~/{what}/list", trouble, target.play)
+    client = target.client()
+    dates = (answers.DATE, answers.DATE)
+    runs, tasks = client.finished_runs(["d"], *dates), client.finished_tasks(["d"], answers.DATE)
+    with pytest.raises((TransportError, TargetUnavailableError)):
+        target.run(runs if what == "dagRuns" else tasks)
+    assert (len(target.seen), target.pauses) == (1, [])
 
 
 @pytest.mark.parametrize("trouble", LOST)

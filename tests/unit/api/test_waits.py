@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import product
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import time_machine
@@ -26,10 +26,16 @@ from astro_provider.api.waits import PATIENCE, Patience, RunWait, Verdict, Wante
 from tests.unit import answers
 from tests.unit.target import Clock, Target, page, says
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from tests.unit.target import Answer, Seen
+
 WANTED = Wanted(["success"], ["failed", "upstream_failed"], ["skipped"])
 RUN = "dags/d/dagRuns/r"
 RUNS = "dags/d/dagRuns"
 TASKS = f"{RUN}/taskInstances"
+SEARCH = "dags/~/dagRuns/~/taskInstances/list"
 BROKEN = TransportError("broken off")
 
 
@@ -273,9 +279,20 @@ def test_a_state_that_only_the_user_calls_failed_is_not_explained(either: Target
 # --- RunWait.check, of tasks
 
 
+def searches(target: Target, found: Mapping[str, Iterable[dict[str, Any]]]) -> None:
+    """Let a target find task instances of runs by their ids."""
+
+    def search(seen: Seen) -> Answer:
+        of_runs = [task for run_id in seen.json["dag_run_ids"] for task in found[run_id]]
+        return tasks(target, *(task for task in of_runs if task["task_id"] in seen.json["task_ids"]))
+
+    target.on("POST", SEARCH, search)
+
+
 def with_tasks(target: Target, *found: dict[str, Any], run_state: str = "running") -> None:
     target.on("GET", RUN, says(target.answers.dag_run("r", run_state)))
     target.on("GET", TASKS, tasks(target, *found))
+    searches(target, {"r": found})
     target.on("GET", f"{TASKS}/a/logs/1", says(target.answers.log()))
 
 
@@ -353,8 +370,7 @@ def test_tasks_are_looked_for_in_all_runs(target: Target) -> None:
     done, failed = target.answers.task_instance("a"), target.answers.task_instance("a", "failed", dag_run_id="r2")
     of_run = [says(target.answers.collection("dag_runs", *found)) for found in ([first], [second], [first], [])]
     target.on("GET", RUNS, *of_run)
-    target.on("GET", TASKS, tasks(target, done))
-    target.on("GET", f"{RUNS}/r2/taskInstances", tasks(target, failed))
+    searches(target, {"r": [done], "r2": [failed]})
     verdict = check(target, wait)
     assert verdict.outcome == "failed"
     assert verdict.run is not None
@@ -372,9 +388,9 @@ def test_existence_is_looked_for_at_the_first_check_only(either: Target) -> None
     with_tasks(either, either.answers.task_instance("a"))
     wait = replace(TASK, check_existence=True)
     check(either, wait)
-    assert [line.rpartition("/")[2] for line in either.asked] == ["d", "a", "r", "taskInstances"]
+    assert [line.rpartition("/")[2] for line in either.asked] == ["d", "a", "r", "list"]
     check(either, wait, first=False)
-    assert [line.rpartition("/")[2] for line in either.asked[4:]] == ["r", "taskInstances"]
+    assert [line.rpartition("/")[2] for line in either.asked[4:]] == ["r", "list"]
 
 
 def test_a_dag_that_must_be_there(either: Target) -> None:

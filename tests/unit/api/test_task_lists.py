@@ -1,0 +1,63 @@
+"""Which task instances are listed, and at what cost."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from astro_provider.api import calls
+from astro_provider.api.errors import AccessDeniedError, TargetUnavailableError
+from astro_provider.api.exchange import Memory
+from astro_provider.api.waits import RunWait, Wanted
+from tests.unit.target import page, says
+from tests.unit.target_stub import Played
+
+if TYPE_CHECKING:
+    from astro_provider.api.client import Client
+
+SEARCH = "dags/~/dagRuns/~/taskInstances/list"
+WAIT = RunWait("d", Wanted(["success"], ["failed"]), run_id="theirs", task_ids=["small"])
+
+
+@pytest.fixture(params=["v1", "v2"])
+def large(request: pytest.FixtureRequest) -> Played:
+    """A target with a run of which most task instances are of a mapped task that nobody waits for."""
+    target = Played(request.param)
+    for run_id in ("theirs", "other"):
+        target.has_run(run_id, "running", end_date=None)
+        target.has_task("small", "success", run_id=run_id)
+    target.dags["other"] = False
+    target.has_task("small", "failed", run_id="theirs", dag_id="other")
+    for index in range(1000):
+        target.has_task("mapped", "running", run_id="theirs", map_index=index, end_date=None)
+    return target
+
+
+def client_of(target: Played) -> Client:
+    return target.client(memory=Memory(calls.GENERATIONS[target.generation]))
+
+
+def test_a_check_of_one_task_costs_two_requests_however_large_the_run_is(large: Played) -> None:
+    verdict = large.run(WAIT.check(client_of(large)))
+    assert verdict.outcome == "success"
+    assert large.asked == [f"GET {large.api('dags/d/dagRuns/theirs')}", f"POST {large.api(SEARCH)}"]
+    body = large.seen[1].json
+    assert (body["dag_ids"], body["dag_run_ids"], body["task_ids"]) == (["d"], ["theirs"], ["small"])
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 405])
+def test_where_that_is_refused_the_whole_run_is_listed(large: Played, status: int) -> None:
+    large.on("POST", SEARCH, says(large.answers.error(status, "no"), status))
+    assert large.run(WAIT.check(client_of(large))).outcome == "success"
+    assert large.asked.count(f"GET {large.api('dags/d/dagRuns/theirs/taskInstances')}") == 11
+
+
+@pytest.mark.parametrize(("status", "error"), [(401, AccessDeniedError), (500, TargetUnavailableError)])
+def test_a_target_that_refuses_the_token_or_is_down_is_not_asked_for_more(
+    large: Played, status: int, error: type[Exception]
+) -> None:
+    large.on("POST", SEARCH, page("Error", status))
+    with pytest.raises(error):
+        large.run(WAIT.check(client_of(large)))
+    assert large.asked[1:] == [f"POST {large.api(SEARCH)}"]

@@ -1,0 +1,161 @@
+"""A target in memory, and waits for it, with time that goes on only when nobody has anything else to do."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from email.utils import format_datetime
+from typing import TYPE_CHECKING, Any
+
+from astro_provider.api.errors import TransportError
+from astro_provider.api.exchange import Response
+from astro_provider.api.waits import RunWait, Wanted
+from astro_provider.triggers.watcher.registry import watching
+from tests.unit.target import TOKEN, says
+from tests.unit.target_stub import Played
+
+if TYPE_CHECKING:
+    from astro_provider.api.exchange import Request
+    from astro_provider.api.waits import Verdict
+    from tests.unit.target import Answer, Seen
+    from tests.unit.tasks import Clock
+
+INTERVAL = 5.0
+RUNS = "dags/~/dagRuns/list"
+TASKS = "dags/~/dagRuns/~/taskInstances/list"
+READ_TIMEOUT = 60.0
+
+
+class Target(Played):
+    """A played Airflow that keeps a clock of its own, knows its tokens, and counts who is connected."""
+
+    def __init__(self, generation: str = "v2") -> None:
+        super().__init__(generation)
+        self.tokens = {TOKEN}
+        self.connected = 0
+        self.most_connected = 0
+        self.closed = 0
+        self.refused = 0
+        self.hanging: set[str] = set()
+        """Paths whose requests get no answer."""
+        self.in_vain: list[str] = []
+        """URLs of the requests that got none."""
+        self.down = False
+
+    def answer(self, seen: Seen) -> Answer:
+        if self.down:
+            self.seen.append(seen)
+            return says(self.answers.error(500, "down"), 500)
+        return super().answer(seen)
+
+    def carry(self, request: Request) -> Response:
+        if request.headers["Authorization"].removeprefix("Bearer ") not in self.tokens:
+            answer = says(self.answers.error(401, "Unauthorized"), 401)
+            self.refused += 1
+            return Response(answer.status, {"content-type": "application/json"}, answer.body)
+        response = self._carry(request)
+        if isinstance(response, TransportError):
+            raise response
+        assert response is not None
+        date = datetime.now(timezone.utc) + timedelta(seconds=self.lead)
+        return Response(
+            response.status, {**response.headers, "date": format_datetime(date, usegmt=True)}, response.body
+        )
+
+    def forget(self) -> None:
+        """Begin to count anew what it is asked."""
+        self.seen.clear()
+        self.refused = 0
+
+    def lists(self, path: str = RUNS) -> int:
+        """How many times it was asked what has finished."""
+        return sum(
+            (seen.method, seen.path) == ("POST", self.api(path)) and "end_date_gte" in seen.json for seen in self.seen
+        )
+
+    def looks(self, run_id: str | None = None) -> int:
+        """How many times it was asked for this run alone, or for any."""
+        runs = [run_id] if run_id else list(self.runs)
+        return sum(self.asked.count(f"GET {self.api(f'dags/d/dagRuns/{run}')}") for run in runs)
+
+
+class Carrier:
+    """Carries requests to a target in memory; what the hook's own carrier does over a session."""
+
+    def __init__(self, target: Target, clock: Clock) -> None:
+        self._target = target
+        self._clock = clock
+        self._open = False
+
+    async def send(self, request: Request) -> Response:
+        if not self._open:
+            self._open = True
+            self._target.connected += 1
+            self._target.most_connected = max(self._target.most_connected, self._target.connected)
+        await asyncio.sleep(0)
+        if any(request.url.endswith(self._target.api(path)) for path in self._target.hanging):
+            self._target.in_vain.append(request.url)
+            await self._clock.sleep_async(READ_TIMEOUT)
+            raise TransportError("did not answer")
+        return self._target.carry(request)
+
+    async def close(self) -> None:
+        self._target.connected -= self._open
+        self._target.closed += self._open
+        self._open = False
+
+
+@dataclass
+class Waiting:
+    """A wait that is under way."""
+
+    task: asyncio.Task[Verdict]
+    told: list[str]
+    warned: list[str]
+
+    @property
+    def outcome(self) -> str | None:
+        """What came of it, ``None`` if it still waits."""
+        return self.task.result().outcome if self.task.done() else None
+
+
+@dataclass
+class Waits:
+    """Begins waits, and ends those that are left over."""
+
+    begun: list[Waiting] = field(default_factory=list)
+
+    def __call__(
+        self,
+        run_id: str | None = "theirs",
+        *,
+        conn_id: str = "http_conn",
+        poke_interval: float = INTERVAL,
+        deadline: float | None = None,
+        settle: float = 0,
+        wanted: Wanted = Wanted(("success",), ("failed",)),  # noqa: B008  it is frozen
+        dag_id: str = "d",
+        **what: Any,
+    ) -> Waiting:
+        told: list[str] = []
+        warned: list[str] = []
+
+        async def wait() -> Verdict:
+            async with watching(conn_id) as watcher:
+                return await watcher.wait(
+                    RunWait(dag_id, wanted, run_id=run_id, **what),
+                    poke_interval=poke_interval,
+                    deadline=deadline,
+                    tell=lambda verdict: told.append(verdict.message),
+                    warn=warned.append,
+                    settle=settle,
+                )
+
+        self.begun.append(Waiting(asyncio.create_task(wait()), told, warned))
+        return self.begun[-1]
+
+    async def end(self) -> None:
+        for waiting in self.begun:
+            waiting.task.cancel()
+        await asyncio.gather(*(waiting.task for waiting in self.begun), return_exceptions=True)

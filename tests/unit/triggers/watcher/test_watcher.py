@@ -1,0 +1,199 @@
+"""One poll for all waits of a process: what it costs, and whom it wakes."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from astro_provider.api.waits import Wanted
+from astro_provider.triggers.watcher.feeds import OVERLAP_SECONDS
+from astro_provider.triggers.watcher.turns import POLLS_PER_CHECK, ROUND_SECONDS
+from tests.unit.tasks import NOW
+
+if TYPE_CHECKING:
+    from tests.unit.tasks import Clock
+
+
+from tests.unit.triggers.watcher.played import INTERVAL, TASKS, Target, Waits
+
+# What it costs.
+
+
+@pytest.mark.parametrize("number", [1, 100, 1000])
+async def test_it_asks_once_per_interval_for_any_number_of_waits(
+    either: Target, clock: Clock, waits: Waits, number: int
+) -> None:
+    for each in range(number):
+        either.has_run(f"run-{each}", "running", end_date=None)
+        waits(f"run-{each}")
+    await clock.sleep_async(1)
+    assert either.looks() == number
+    either.forget()
+    await clock.sleep_async(20 * INTERVAL)
+    assert (either.lists(), either.lists(TASKS)) == (20, 0)
+    in_turn = int(20 * max(1 / POLLS_PER_CHECK, number * INTERVAL / ROUND_SECONDS))
+    assert either.looks() == in_turn
+    assert len(either.seen) == 20 + in_turn
+    assert either.most_connected == 1
+
+
+async def test_the_looks_in_turn_come_to_everybody(target: Target, clock: Clock, waits: Waits) -> None:
+    for each in range(10):
+        target.has_run(f"run-{each}", "running", end_date=None)
+        waits(f"run-{each}")
+    await clock.sleep_async(1)
+    target.forget()
+    await clock.sleep_async(10 * POLLS_PER_CHECK * INTERVAL)
+    assert [target.looks(f"run-{each}") for each in range(10)] == [1] * 10
+
+
+# Who is called.
+
+
+async def test_a_run_that_ends_calls_whom_it_concerns(either: Target, clock: Clock, waits: Waits) -> None:
+    for name in ("one", "two", "three"):
+        either.has_run(name, "running", end_date=None)
+    one, two, same = waits("one"), waits("two"), waits("one")
+    await clock.sleep_async(1)
+    either.forget()
+    either.ends("one")
+    either.ends("three")
+    await clock.sleep_async(INTERVAL)
+    assert [each.outcome for each in (one, two, same)] == ["success", None, "success"]
+    assert (either.lists(), either.looks("one"), either.looks()) == (1, 2, 2)
+
+
+async def test_a_run_of_the_same_name_in_another_dag_calls_nobody(target: Target, clock: Clock, waits: Waits) -> None:
+    target.dags["other"] = False
+    for dag_id in ("d", "other"):
+        target.has_run("theirs", "running", dag_id=dag_id, end_date=None)
+    here, there = waits(), waits(dag_id="other")
+    await clock.sleep_async(1)
+    target.forget()
+    target.ends("theirs", dag_id="other")
+    await clock.sleep_async(INTERVAL)
+    assert (here.outcome, there.outcome, target.looks()) == (None, "success", 0)
+
+
+async def test_a_task_that_ends_calls_whom_it_concerns(either: Target, clock: Clock, waits: Waits) -> None:
+    either.has_run("theirs", "running", end_date=None)
+    for name in ("load", "check", "group.load"):
+        either.has_task(name, "running", run_id="theirs", end_date=None)
+    load, check = waits(task_ids=["load"]), waits(task_ids=["check"])
+    run = waits()
+    await clock.sleep_async(1)
+    either.forget()
+    either.task_ends("load", run_id="theirs")
+    await clock.sleep_async(INTERVAL)
+    assert [each.outcome for each in (load, check, run)] == ["success", None, None]
+    assert (either.lists(), either.lists(TASKS), either.looks()) == (1, 1, 1)
+
+
+async def test_a_task_of_a_group_that_ends_calls_who_waits_for_the_group(
+    either: Target, clock: Clock, waits: Waits
+) -> None:
+    either.has_run("theirs", "running", end_date=None)
+    either.has_task("group.load", "running", run_id="theirs", end_date=None)
+    either.groups = {"group": ["group.load"]}
+    group = waits(group_id="group")
+    await clock.sleep_async(1)
+    either.task_ends("group.load", "failed", run_id="theirs")
+    await clock.sleep_async(INTERVAL)
+    assert group.outcome == "failed"
+
+
+async def test_runs_are_known_by_their_logical_dates(either: Target, clock: Clock, waits: Waits) -> None:
+    dates = ["2026-01-31T06:00:00+00:00", "2026-01-31T07:00:00+00:00", "2026-01-31T08:00:00+00:00"]
+    for name, date in zip(("one", "two", "three"), dates, strict=True):
+        either.has_run(name, "running", logical_date=date, end_date=None)
+    both, third = waits(None, logical_dates=dates[:2]), waits(None, logical_dates=dates[2:])
+    await clock.sleep_async(1)
+    either.ends("one")
+    await clock.sleep_async(INTERVAL)
+    assert both.outcome is None
+    either.ends("two")
+    either.forget()
+    await clock.sleep_async(INTERVAL - 1)
+    assert (both.outcome, third.outcome) == ("success", None)
+
+
+async def test_the_newest_run_is_whichever_ends(either: Target, clock: Clock, waits: Waits) -> None:
+    either.has_run("old", "running", end_date=None, run_after="2026-01-01T00:00:00Z")
+    latest = waits(None, latest=True)
+    await clock.sleep_async(1)
+    either.has_run(
+        "new", "running", end_date=None, run_after="2026-02-01T00:00:00Z", logical_date="2026-02-01T00:00:00Z"
+    )
+    either.ends("new")
+    await clock.sleep_async(INTERVAL)
+    assert latest.outcome == "success"
+    run = latest.task.result().run
+    assert run
+    assert run["dag_run_id"] == "new"
+
+
+async def test_a_run_that_was_not_there_when_the_wait_began_calls_it(
+    either: Target, clock: Clock, waits: Waits
+) -> None:
+    waiting = waits()
+    await clock.sleep_async(1)
+    either.has_run("theirs", "running", end_date=None)
+    either.ends("theirs", "failed")
+    await clock.sleep_async(INTERVAL)
+    assert waiting.outcome == "failed"
+
+
+async def test_what_the_overlap_brings_again_calls_nobody_again(target: Target, clock: Clock, waits: Waits) -> None:
+    others = [f"run-{each}" for each in range(9)]
+    for name in (*others, "theirs"):
+        target.has_run(name, "running", end_date=None)
+        # Those in front take the looks in turn; the last one goes on though its run has failed.
+        waits(name, wanted=Wanted(("success",)))
+    await clock.sleep_async(1)
+    target.forget()
+    target.ends("theirs", "failed")
+    await clock.sleep_async(OVERLAP_SECONDS)
+    assert (target.lists(), target.looks("theirs")) == (OVERLAP_SECONDS / INTERVAL, 1)
+
+
+async def test_a_run_that_is_cleared_and_ends_again_calls_again(either: Target, clock: Clock, waits: Waits) -> None:
+    others = [f"run-{each}" for each in range(9)]
+    for name in (*others, "theirs"):
+        either.has_run(name, "running", end_date=None)
+        waiting = waits(name, wanted=Wanted(("success",)))  # those in front take the looks in turn
+    await clock.sleep_async(1)
+    either.ends("theirs", "failed")
+    await clock.sleep_async(INTERVAL)
+    either.has_run("theirs", "queued", end_date=None)
+    await clock.sleep_async(INTERVAL)
+    either.ends("theirs")
+    await clock.sleep_async(INTERVAL)
+    assert ([each.rpartition(" ")[2] for each in waiting.told], waiting.outcome) == (["running", "failed"], "success")
+
+
+async def test_what_is_committed_late_is_found(target: Target, clock: Clock, waits: Waits) -> None:
+    target.has_run("theirs", "running", end_date=None)
+    waiting = waits()
+    await clock.sleep_async(3 * INTERVAL + 1)
+    target.ends("theirs")
+    target.runs["theirs"]["end_date"] = (NOW + timedelta(seconds=1)).isoformat()
+    target.forget()
+    await clock.sleep_async(INTERVAL)
+    assert (waiting.outcome, target.lists()) == ("success", 1)
+
+
+async def test_more_than_a_page_that_finished_is_found(either: Target, clock: Clock, waits: Waits) -> None:
+    either.page_limit = 2
+    names = [f"run-{each}" for each in range(5)]
+    for name in names:
+        either.has_run(name, "running", end_date=None)
+    waiting = [waits(name) for name in names]
+    await clock.sleep_async(1)
+    either.forget()
+    for name in names:
+        either.ends(name)
+    await clock.sleep_async(INTERVAL)
+    assert [each.outcome for each in waiting] == ["success"] * 5
+    assert either.lists() == 3

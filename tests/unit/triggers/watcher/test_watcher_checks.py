@@ -1,0 +1,140 @@
+"""What no list of finished runs shows, and clocks that go wrong."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pytest
+
+from astro_provider.api.waits import Wanted
+from astro_provider.triggers.watcher import registry
+from astro_provider.triggers.watcher.feeds import OVERLAP_SECONDS
+from tests.unit.tasks import NOW
+
+if TYPE_CHECKING:
+    from tests.unit.tasks import Clock
+
+
+from tests.unit.triggers.watcher.played import INTERVAL, READ_TIMEOUT, RUNS, Target, Waits
+
+# What no list of finished runs tells.
+
+
+async def test_a_state_that_is_not_final_is_seen_within_the_interval(
+    either: Target, clock: Clock, waits: Waits
+) -> None:
+    either.has_run("theirs", "queued", end_date=None)
+    waiting = waits(wanted=Wanted(("running",)))
+    await clock.sleep_async(10 * INTERVAL + 1)
+    either.ends("theirs", "running")
+    await clock.sleep_async(INTERVAL)
+    assert waiting.outcome == "success"
+
+
+async def test_looks_that_are_made_anyway_do_not_add_up(target: Target, clock: Clock, waits: Waits) -> None:
+    target.has_run("theirs", "queued", end_date=None)
+    target.has_run("other", "running", end_date=None)
+    waits("other")
+    await clock.sleep_async(INTERVAL / 2)
+    waits(wanted=Wanted(("running",)))
+    await clock.sleep_async(100 * INTERVAL)
+    target.forget()
+    await clock.sleep_async(100 * INTERVAL)
+    # One per interval of its own, and every second look in turn.
+    assert 100 <= target.looks("theirs") <= 126
+    (watcher,) = registry._watchers.values()
+    assert len(watcher._timetable._due) < 5
+
+
+async def test_a_run_that_stays_queued_is_looked_at_ever_more_seldom_and_its_paused_dag_told_once(
+    either: Target, clock: Clock, waits: Waits
+) -> None:
+    either.dags["d"] = True
+    others = [f"run-{each}" for each in range(100)]
+    for name in (*others, "theirs"):
+        either.has_run(name, "running" if name != "theirs" else "queued", end_date=None)
+    for name in others:
+        waits(name)
+    waiting = waits(known=True)
+    await clock.sleep_async(0.1)
+    assert waiting.warned == []
+    await clock.sleep_async(INTERVAL)
+    (warned,) = waiting.warned
+    assert "paused" in warned
+    either.forget()
+    # After 1 interval, then 2, 4, 8 ... more; the looks in turn are at others for as long.
+    await clock.sleep_async(100 * INTERVAL)
+    assert 4 <= either.looks("theirs") <= 6
+    assert waiting.warned == [warned]
+    either.dags["d"] = False
+    either.ends("theirs")
+    await clock.sleep_async(INTERVAL)
+    assert waiting.outcome == "success"
+
+
+@pytest.mark.parametrize("lead", [-3600.0, 3600.0])
+async def test_a_clock_of_the_target_that_goes_wrong_is_reckoned_with(
+    either: Target, clock: Clock, waits: Waits, lead: float
+) -> None:
+    either.lead = lead
+    either.has_run("old", "running", end_date=None)
+    either.ends("old")
+    either.has_run("theirs", "running", end_date=None)
+    waiting = waits()
+    await clock.sleep_async(10 * INTERVAL + 1)
+    either.forget()
+    either.ends("theirs")
+    await clock.sleep_async(INTERVAL)
+    assert (waiting.outcome, either.lists()) == ("success", 1)
+    # Nor does a clock that is behind let the list grow, back to the beginning of the hour.
+    since = datetime.fromisoformat(either.seen[0].json["end_date_gte"])
+    assert abs((since - NOW).total_seconds() - lead - 10 * INTERVAL) <= OVERLAP_SECONDS + INTERVAL
+
+
+@pytest.mark.parametrize("hanging", [set(), {RUNS}], ids=["between polls", "in a poll"])
+async def test_a_clock_that_is_set_back_costs_an_interval_at_most(
+    target: Target, clock: Clock, waits: Waits, monkeypatch: pytest.MonkeyPatch, hanging: set[str]
+) -> None:
+    set_back = 0.0
+    here = partial(registry.Watcher, clock=lambda: time.time() - set_back)
+    monkeypatch.setattr(registry, "Watcher", here)
+    for name in ("theirs", "begins", "over"):
+        target.has_run(name, "queued" if name == "begins" else "running", end_date=None)
+    waiting = waits()
+    begins = waits("begins", wanted=Wanted(("running",)))
+    settles = waits("over", known=True, settle=60)
+    await clock.sleep_async(INTERVAL - 1)
+    target.hanging = hanging
+    await clock.sleep_async(2)
+    set_back = 3600.0
+    target.ends("begins", "running")
+    target.ends("theirs")
+    await clock.sleep_async(INTERVAL)
+    assert (begins.outcome, waiting.outcome) == ("success", None if hanging else "success")
+    target.hanging = set()
+    await clock.sleep_async(60 - 2 * INTERVAL - 1)
+    target.has_run("over", "success")  # nobody is told of it
+    assert settles.outcome is None
+    await clock.sleep_async(2 * INTERVAL)
+    assert settles.outcome == "success"
+    await clock.sleep_async(READ_TIMEOUT)
+    assert waiting.outcome == "success"
+
+
+async def test_a_deadline_is_a_time_of_day(
+    target: Target, clock: Clock, waits: Waits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_back = 0.0
+    here = partial(registry.Watcher, clock=lambda: time.time() - set_back)
+    monkeypatch.setattr(registry, "Watcher", here)
+    target.has_run("theirs", "running", end_date=None)
+    late = waits(deadline=NOW.timestamp() + 60)
+    await clock.sleep_async(INTERVAL + 1)
+    set_back = 600.0
+    await clock.sleep_async(600)
+    assert late.outcome is None
+    await clock.sleep_async(60)
+    assert late.outcome == "pending"
