@@ -8,7 +8,6 @@ once, for the blocking and the async hook, which only carry requests and wait ou
 from __future__ import annotations
 
 import json
-import re
 import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import suppress
@@ -207,12 +206,25 @@ class Exchange:
         attempt = yield from self._attempt(question(generation), generation)
         if attempt.other_generation and self.deployment.api_version is None:
             other = GENERATIONS["v1" if generation.NAME == "v2" else "v2"]
-            second = yield from self._attempt(question(other), other)
-            if not second.other_generation:
-                attempt, generation = second, other
+            if attempt.response.status != 405 or (yield from self._answers(other)):
+                second = yield from self._attempt(question(other), other)
+                if not second.other_generation:
+                    attempt, generation = second, other
         answer = self._read(attempt.call, attempt.request, attempt.response)
         self.memory.generation = generation
         return answer
+
+    def _answers(self, generation: Generation) -> Flow[bool]:
+        """Ask whether the target has this API version, where the answer of the other one leaves that open."""
+        call = calls.version(generation)
+        attempt = yield from self._attempt(call, generation)
+        try:
+            self._read(call, attempt.request, attempt.response)
+        except (AccessDeniedError, TargetUnavailableError):
+            raise
+        except (TargetError, NotAirflowError, UnexpectedAnswerError):
+            return False
+        return True
 
     def _attempt(self, call: Call[T], generation: Generation) -> Flow[_Attempt[T]]:
         try:
@@ -473,10 +485,23 @@ def _is_json_object(response: Response) -> bool:
 
 
 def _is_other_generation(response: Response) -> bool:
-    """Airflow 2 answers v2 paths with an HTML 404, Airflow 3 answers v1 paths with a JSON 404 that says so."""
-    if response.status != 404:
+    """
+    Say whether an answer shows that the target has the other API version.
+
+    Airflow 2 answers v2 paths with an HTML 404. Airflow 3 answers v1 paths with a JSON 404 that says so where the
+    method is GET, and with 405 otherwise; its 405 has only a detail, Airflow 2's has a title as well.
+    """
+    if response.status == 404 and _is_html(response):
+        return True
+    if response.status not in (404, 405):
         return False
-    return _is_html(response) or re.search(rb'"error"\s*:\s*"/api/v1 has been removed', response.body) is not None
+    try:
+        raw = parse_json(response.body)
+    except (ValueError, RecursionError):
+        return False
+    if response.status == 405:
+        return raw == {"detail": "Method Not Allowed"}
+    return isinstance(raw, dict) and str(raw.get("error")).startswith("/api/v1 has been removed")
 
 
 def _retry_after(response: Response) -> float | None:

@@ -8,7 +8,10 @@ JSON: TypeAlias = "dict[str, Any] | list[Any] | str | int | float | bool | None"
 
 DATE = "2026-01-31T06:00:00Z"
 V1_REMOVED = {"error": "/api/v1 has been removed in Airflow 3, please use its upgraded version /api/v2 instead."}
-"""Airflow 3, asked for a path of Airflow 2."""
+"""Airflow 3, asked for a path of Airflow 2 with GET."""
+
+METHOD_NOT_ALLOWED = {"detail": "Method Not Allowed"}
+"""Airflow 3, asked for a path of Airflow 2, or for no path of its own, with another method."""
 
 
 class Answers:

@@ -140,7 +140,9 @@ class Target:
         assert "://" not in seen.target, f"nobody expected a request to {seen.target}"
         if seen.path.startswith(f"/api/{self.generation}/"):
             return says(self.answers.error(404, "Not Found"), 404)
-        return says(answers.V1_REMOVED, 404) if self.generation == "v2" else page("Airflow 404", 404)
+        if self.generation == "v1":
+            return page("Airflow 404", 404)
+        return says(answers.V1_REMOVED, 404) if seen.method == "GET" else says(answers.METHOD_NOT_ALLOWED, 405)
 
     @property
     def asked(self) -> list[str]:

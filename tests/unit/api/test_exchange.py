@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import pytest
 
 from astro_provider.api import calls
-from astro_provider.api.errors import NotAirflowError, NotFoundError, RequestNotPossible
+from astro_provider.api.errors import (
+    AccessDeniedError,
+    AstroError,
+    NotAirflowError,
+    NotFoundError,
+    RequestNotPossible,
+    TargetError,
+    TargetUnavailableError,
+    TransportError,
+)
 from astro_provider.api.exchange import Memory, Request
 from tests.unit import answers
 from tests.unit.target import Answer, Target, page, says
+from tests.unit.target_stub import Played
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from astro_provider.api.client import Client
+    from astro_provider.api.exchange import Flow
 
 
 @pytest.mark.parametrize(("generation", "asked_first"), [("v2", []), ("v1", ["GET /api/v2/dags/d"])])
@@ -35,6 +53,68 @@ def test_a_target_that_changed_its_generation_is_found_again(before: str, after:
     assert target.run(target.client(memory=memory).get_dag("d"))["dag_id"] == "d"
     assert target.asked == [f"GET /api/{before}/dags/d", f"GET /api/{after}/dags/d"]
     assert memory.generation is calls.GENERATIONS[after]
+
+
+CHANGES: dict[str, Callable[[Client], Flow[Any]]] = {
+    "POST dags/d/dagRuns": lambda client: client.trigger_dag_run("d", run_id="r"),
+    "POST dags/~/dagRuns/list": lambda client: client.finished_runs(["d"], answers.DATE, answers.DATE),
+    "PATCH dags/d": lambda client: client.set_paused("d", paused=True),
+    "DELETE pools/p": lambda client: client.request("DELETE", "pools/p"),
+}
+
+
+@pytest.mark.parametrize("request_line", CHANGES)
+@pytest.mark.parametrize(("before", "after"), [("v1", "v2"), ("v2", "v1")])
+def test_a_target_that_changed_its_generation_is_found_again_by_any_method(
+    before: str, after: str, request_line: str
+) -> None:
+    """Airflow 3 answers 405 to the paths of Airflow 2, but for GET."""
+    target = Played(after)
+    method, path = request_line.split()
+    target.on("DELETE", "pools/p", Answer(204))
+    memory = Memory(generation=calls.GENERATIONS[before])
+    target.run(CHANGES[request_line](target.client(memory=memory)))
+    asked_version = ["GET /api/v2/version"] if after == "v2" else []
+    assert target.asked == [f"{method} /api/{before}/{path}", *asked_version, f"{method} /api/{after}/{path}"]
+    assert memory.generation is calls.GENERATIONS[after]
+
+
+def test_a_405_of_airflow_2_is_no_reason_to_ask_for_another_version(target_v1: Target) -> None:
+    target_v1.on("PUT", "pools", says(target_v1.answers.error(405, "The method is not allowed"), 405))
+    memory = Memory(generation=calls.GENERATIONS["v1"])
+    with pytest.raises(TargetError, match="no such endpoint"):
+        target_v1.run(target_v1.client(memory=memory).request("PUT", "pools"))
+    assert target_v1.asked == ["PUT /api/v1/pools"]
+
+
+@pytest.mark.parametrize(
+    ("version", "error"),
+    [
+        (page("404 Not Found", 404), TargetError),
+        (says({}, 404), TargetError),
+        (says({}, 503), TargetUnavailableError),
+        (says({}, 401), AccessDeniedError),
+        (TransportError("broken off"), TransportError),
+    ],
+)
+def test_a_405_that_is_not_of_airflow_3_changes_nothing(
+    target_v1: Target, version: Answer | TransportError, error: type[AstroError]
+) -> None:
+    target_v1.on("POST", "dags/d/dagRuns", says(answers.METHOD_NOT_ALLOWED, 405))
+    target_v1.on("GET", "/api/v2/version", version)
+    memory = Memory(generation=calls.GENERATIONS["v1"])
+    with pytest.raises(error):
+        target_v1.run(target_v1.client(memory=memory).trigger_dag_run("d", run_id="r"))
+    assert len([line for line in target_v1.asked if line.startswith("POST")]) == 1
+    assert memory.generation is calls.GENERATIONS["v1"]
+
+
+def test_a_target_that_has_neither_version_is_not_asked_for_more(target: Target) -> None:
+    """A proxy says of every path that it does not exist, and the wrong version, asked next, that it has no POST."""
+    target.on("POST", "dags/d/dagRuns", page("404 Not Found", 404))
+    with pytest.raises(NotAirflowError):
+        target.run(target.client().trigger_dag_run("d", run_id="r"))
+    assert target.asked == ["POST /api/v2/dags/d/dagRuns", "POST /api/v1/dags/d/dagRuns"]
 
 
 @pytest.mark.parametrize(("pinned", "runs"), [("v1", "v2"), ("v2", "v1")])

@@ -1,0 +1,94 @@
+"""What a target says to the paths of the other API version is what the real Airflow says to them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from dev.environments import site_packages
+from tests.unit.target import Seen, Target
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+REQUESTS = [
+    ("GET", "/api/{other}/dags/d"),
+    ("POST", "/api/{other}/dags/d/dagRuns"),
+    ("POST", "/api/{other}/dags/~/dagRuns/list"),
+    ("PATCH", "/api/{other}/dags/d/dagRuns/r"),
+    ("DELETE", "/api/{other}/pools/p"),
+    ("PUT", "/api/{own}/version"),
+]
+
+SERVERS = {
+    "v1": """
+import airflow.utils.db
+airflow.utils.db.initdb()
+from airflow.www.app import create_app
+client = create_app(testing=True).test_client()
+def ask(method, path):
+    answer = client.open(path, method=method, json={} if method != "GET" else None)
+    return answer.status_code, answer.headers["Content-Type"], answer.text
+""",
+    "v2": """
+from airflow.api_fastapi.app import create_app
+from fastapi.testclient import TestClient
+client = TestClient(create_app(apps="core"))
+def ask(method, path):
+    answer = client.request(method, path, json={} if method != "GET" else None)
+    return answer.status_code, answer.headers["Content-Type"], answer.text
+""",
+}
+PROGRAM = """
+import json, sys
+answers = [ask(method, path) for method, path in json.loads(sys.argv[1])]
+print("ANSWERS", json.dumps(answers), sep="")
+"""
+
+
+@pytest.mark.parametrize(("own", "other"), [("v1", "v2"), ("v2", "v1")])
+def test_the_stub_answers_to_the_other_version_as_airflow_does(own: str, other: str, tmp_path: Path) -> None:
+    requests = [(method, path.format(own=own, other=other)) for method, path in REQUESTS]
+    target = Target(own)
+    for (method, path), (status, kind, text) in zip(requests, _real(own, requests, tmp_path), strict=True):
+        if f"/{own}/" in path:
+            assert (status, kind.partition(";")[0], "title" in json.loads(text)) == {
+                "v1": (405, "application/problem+json", True),
+                "v2": (405, "application/json", False),
+            }[own]
+            continue
+        answer = target.answer(Seen(method, path, {}, b""))
+        assert (answer.status, answer.headers["Content-Type"].partition(";")[0]) == (status, kind.partition(";")[0])
+        if "json" in kind:
+            assert json.loads(answer.body) == json.loads(text)
+        else:
+            assert "<!doctype html" in text.lower()
+            assert b"<!doctype html" in answer.body.lower()
+
+
+def _real(version: str, requests: list[tuple[str, str]], home: Path) -> list[tuple[int, str, str]]:
+    python = sys.executable
+    if version == "v1":
+        python = str(next(site_packages("target-v1").parents[2].glob("bin/python")))
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("AIRFLOW_")} | {
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+    }
+    run = subprocess.run(
+        [python, "-c", SERVERS[version] + PROGRAM, json.dumps(requests)],
+        env=environment,
+        cwd=home,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=True,
+    )
+    (line,) = [line for line in run.stdout.splitlines() if line.startswith("ANSWERS")]
+    answers: list[Any] = json.loads(line.removeprefix("ANSWERS"))
+    return [(status, kind, text) for status, kind, text in answers]
