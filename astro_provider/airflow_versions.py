@@ -8,12 +8,14 @@ own modules on Airflow 2. They are loaded at first use, because every DAG file p
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow import __version__ as _airflow_version
 from packaging.version import Version
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from airflow.sdk import (
         BaseHook,
         BaseOperator,
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
         AirflowNotFoundException,
         AirflowSensorTimeout,
         AirflowSkipException,
+        AirflowTaskTimeout,
     )
     from airflow.sdk.execution_time.xcom import XCom
     from airflow.sdk.types import TaskInstanceKey
@@ -42,6 +45,7 @@ __all__ = [
     "AirflowNotFoundException",
     "AirflowSensorTimeout",
     "AirflowSkipException",
+    "AirflowTaskTimeout",
     "BaseHook",
     "BaseOperator",
     "BaseOperatorLink",
@@ -50,10 +54,13 @@ __all__ = [
     "Param",
     "TaskInstanceKey",
     "XCom",
+    "ask_supervisor",
     "conf",
     "determine_kwargs",
     "get_async_connection",
 ]
+
+T = TypeVar("T")
 
 AIRFLOW_VERSION = Version(_airflow_version).release[:3]
 """The running Airflow, e.g. ``(3, 3, 2)``. Compare it as a tuple: ``AIRFLOW_VERSION >= (3, 3)``."""
@@ -66,6 +73,7 @@ _MODULES = {
     "AirflowNotFoundException": _EXCEPTIONS,
     "AirflowSensorTimeout": _EXCEPTIONS,
     "AirflowSkipException": _EXCEPTIONS,
+    "AirflowTaskTimeout": _EXCEPTIONS,
     "BaseHook": ("airflow.sdk", "airflow.hooks.base"),
     "BaseOperator": ("airflow.sdk", "airflow.models.baseoperator"),
     "BaseOperatorLink": ("airflow.sdk", "airflow.models.baseoperatorlink"),
@@ -92,6 +100,26 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
+async def ask_supervisor(function: Callable[..., T], *arguments: Any) -> T:
+    """
+    Call a blocking function that asks Airflow for something, such as a connection or a state, on an event loop.
+
+    In a triggerer of Airflow 3.0 and 3.1, the supervisor's answers come in the order of the requests. There, only
+    ``sync_to_async`` keeps a call in another thread from reading the answer to another request, and a call that is
+    cancelled leaves its answer to the next one; either ends the whole triggerer ("Response read out of order!").
+    So the call goes on in the background where the caller is cancelled.
+
+    :param function: the function
+    :param arguments: its arguments
+    :return: what it returns
+    """
+    import asyncio
+
+    from asgiref.sync import sync_to_async
+
+    return await asyncio.shield(asyncio.ensure_future(sync_to_async(function)(*arguments)))
+
+
 async def get_async_connection(conn_id: str) -> tuple[Connection, dict[str, Any]]:
     """
     Read a connection on an event loop.
@@ -100,18 +128,15 @@ async def get_async_connection(conn_id: str) -> tuple[Connection, dict[str, Any]
     :return: the connection, and its Extra as a dict
     :raise AirflowNotFoundException: there is no such connection
     """
-    from asgiref.sync import sync_to_async
-
     from astro_provider.airflow_versions import BaseHook
 
     if AIRFLOW_VERSION >= (3, 3, 2):
         connection = await BaseHook.aget_connection(conn_id)
         return connection, await connection.aextra_dejson()
 
-    # Before 3.3.2, aget_connection (3.1 and up) masks secrets with a blocking call on the event loop. In Airflow 3.0
-    # and 3.1, only sync_to_async keeps a blocking call from mixing its answer up with another one's.
+    # Before 3.3.2, aget_connection (3.1 and up) masks secrets with a blocking call on the event loop.
     def read() -> tuple[Connection, dict[str, Any]]:
         connection = BaseHook.get_connection(conn_id)
         return connection, connection.extra_dejson
 
-    return await sync_to_async(read)()
+    return await ask_supervisor(read)

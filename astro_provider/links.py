@@ -9,6 +9,9 @@ from astro_provider.airflow_versions import BaseOperatorLink
 if TYPE_CHECKING:
     from astro_provider.airflow_versions import BaseOperator, TaskInstanceKey
 
+XCOM_RUN_ID = "trigger_run_id"
+"""Key of the XCom that holds the id of the remote run."""
+
 XCOM_URL = "remote_dag_run_url"
 """Key of the XCom that holds the link: only the task knows the target's URL and generation."""
 

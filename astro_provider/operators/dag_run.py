@@ -18,7 +18,7 @@ from astro_provider.api.errors import (
     UnexpectedAnswerError,
 )
 from astro_provider.api.states import DAG_RUN_STATES, checked_states
-from astro_provider.links import XCOM_URL, RemoteDagRunLink
+from astro_provider.links import XCOM_RUN_ID, XCOM_URL, RemoteDagRunLink
 from astro_provider.run_id import first_try_number, remote_run_id
 from astro_provider.task_errors import final_errors
 
@@ -69,9 +69,11 @@ class AstroTriggerDagRunOperator(BaseOperator):
         again), or ``"skip"`` this task. The run keeps the conf, note and dates that it was made with
     :param if_paused: when the dag is paused in the target: ``"trigger"`` anyway (the run stays queued), ``"unpause"``
         it first, or ``"fail"``. The last two ask the target once more before triggering
-    :param cancel_on_kill: whether a user who marks, clears or kills this task while it waits cancels the remote run
-        too; a worker or triggerer that goes down never does. (Before Airflow 3.3, a deferred task that is cleared is
-        not told apart from one that goes on)
+    :param cancel_on_kill: whether a user who marks, clears or kills this task while it waits, or its
+        ``execution_timeout``, cancels the remote run too. Only a run that this task created or reset is cancelled,
+        never one that it attached to. A worker or triggerer that restarts, or hands its triggers over, cancels nothing.
+        (On Airflow 3, a worker that was frozen until its heartbeat timed out on the last try of the task cancels the
+        run, because Airflow shows a task no difference to a user who marks it failed)
     :param deferrable: whether to wait in the triggerer, by default ``[operators] default_deferrable``
     :param openlineage_inject_parent_info: whether the run's conf gets OpenLineage's parent facts, where the
         OpenLineage provider is there and active
@@ -140,6 +142,7 @@ class AstroTriggerDagRunOperator(BaseOperator):
         self.openlineage_inject_parent_info = openlineage_inject_parent_info
         self._check_parameters()
         self._waiting_for: DagRun | None = None
+        self._attached = False
         self._context: Context | None = None
 
     def _check_parameters(self) -> None:
@@ -162,6 +165,7 @@ class AstroTriggerDagRunOperator(BaseOperator):
             ``on_existing_run="fail"``, a paused dag with ``if_paused="fail"``
         :raise AirflowSkipException: an existing run with ``on_existing_run="skip"``
         :raise DagRunFailedError: the run ended in one of ``failed_states``
+        :raise AirflowTaskTimeout: the run did not end within ``execution_timeout``
         :raise AstroError: other trouble of the target
         """
         from astro_provider.hooks.astro import AstroHook
@@ -172,14 +176,14 @@ class AstroTriggerDagRunOperator(BaseOperator):
             run = self._trigger(hook, context)
             url = hook.client.run_url(run["dag_id"], run["dag_run_id"])
             self.log.info("Dag run %s of dag %s is %s: %s", run["dag_run_id"], run["dag_id"], run["state"], url)
-            context["ti"].xcom_push(key="trigger_run_id", value=run["dag_run_id"])
+            context["ti"].xcom_push(key=XCOM_RUN_ID, value=run["dag_run_id"])
             context["ti"].xcom_push(key=XCOM_URL, value=url)
             if not self.wait_for_completion:
                 if run["state"] == "queued":
                     self.log.info("Not waiting for it. (Should the dag be paused there, it starts when unpaused.)")
                 return run
-            if self.deferrable and run["state"] not in (*self.allowed_states, *self.failed_states):
-                self._defer(run)
+            if self.deferrable and run["state"] not in self._end_states:
+                self._defer(run, context)
             return self._wait(hook, run)
 
     def _heed_pause(self, hook: AstroHook, context: Context) -> None:
@@ -295,12 +299,15 @@ class AstroTriggerDagRunOperator(BaseOperator):
             raise AirflowSkipException(f"{what} is there already, and on_existing_run is 'skip'")
         if self.on_existing_run == "attach" or (is_retry and _began_since(run, context)):  # reset by an earlier try
             self.log.info("%s is there already: going on with it, as it was made", what)
+            self._attached = self.on_existing_run == "attach"
             return run
         self.log.info("%s is there already: clearing it; it runs again as it was made", what)
         return hook.clear_dag_run(run["dag_id"], run["dag_run_id"])
 
     def _own(self, hook: AstroHook, run: DagRun, *, is_retry: bool) -> DagRun:
         """Go on with the run of an earlier try; one that failed meanwhile gets the retry that this try is."""
+        # An earlier try may have attached to a run whose id was given.
+        self._attached = self.on_existing_run == "attach" and self._given_run_id is not None
         self.log.info("An earlier try created dag run %s (%s): going on with it", run["dag_run_id"], run["state"])
         if not (is_retry and self.wait_for_completion and run["state"] == "failed" and "failed" in self.failed_states):
             return run
@@ -318,9 +325,16 @@ class AstroTriggerDagRunOperator(BaseOperator):
             return None
         return hook.run(hook.client.find_by_logical_date(self.trigger_dag_id, logical_date))
 
-    def _defer(self, run: DagRun) -> None:
+    @property
+    def _cancels(self) -> bool:
+        """Whether the end of this task cancels its run: only if this task created or reset it."""
+        return self.cancel_on_kill and not self._attached
+
+    def _defer(self, run: DagRun, context: Context) -> None:
+        from astro_provider.execution_timeout import deferral_limits
         from astro_provider.triggers.dag_run import AstroDagRunTrigger
 
+        deadline, timeout = deferral_limits(self.execution_timeout, context["ti"].start_date)
         self.defer(
             trigger=AstroDagRunTrigger(
                 http_conn_id=self.http_conn_id,
@@ -330,10 +344,11 @@ class AstroTriggerDagRunOperator(BaseOperator):
                 failed_states=self.failed_states,
                 known=True,
                 poke_interval=self.poke_interval,
-                cancel_on_kill=self.cancel_on_kill,
+                deadline=deadline,
+                cancel_on_kill=self._cancels,
             ),
             method_name="execute_complete",
-            timeout=self.execution_timeout,
+            timeout=timeout,
         )
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> DagRun:
@@ -344,20 +359,28 @@ class AstroTriggerDagRunOperator(BaseOperator):
         :param event: see :func:`astro_provider.triggers.dag_run.event_of`
         :return: the remote dag run, as it was last seen
         :raise DagRunFailedError: the run ended in one of ``failed_states``
+        :raise AirflowTaskTimeout: the run did not end within ``execution_timeout``
         :raise AirflowFailException: the target refuses us for good
         """
-        from astro_provider.airflow_versions import AirflowFailException
+        from astro_provider.airflow_versions import AirflowFailException, AirflowTaskTimeout
+        from astro_provider.execution_timeout import timeout_message
 
         if event["outcome"] == "success":
             run: DagRun = event["run"]
             self.log.info("%s", event["message"])
             return run
+        if event["outcome"] == "timeout":
+            raise AirflowTaskTimeout(
+                timeout_message(self.trigger_dag_id, self.execution_timeout, event["message"], event["url"])
+            )
         if event["outcome"] == "error" and not event["retryable"]:
             raise AirflowFailException(event["message"])
         raise DagRunFailedError(event["message"])
 
     def _wait(self, hook: AstroHook, run: DagRun) -> DagRun:
+        from astro_provider.airflow_versions import AirflowTaskTimeout
         from astro_provider.api.waits import RunWait, Wanted
+        from astro_provider.execution_timeout import timeout_message
 
         wait = RunWait(
             dag_id=run["dag_id"],
@@ -365,16 +388,26 @@ class AstroTriggerDagRunOperator(BaseOperator):
             run_id=run["dag_run_id"],
             known=True,
         )
+        last = f"{wait}: {run['state']}"
+
+        def tell(message: str) -> None:
+            nonlocal last
+            last = message
+            self.log.info("%s", message)
+
         self._waiting_for = run
-        verdict = hook.run(
-            wait.watch(
-                hook.client,
-                poke_interval=self.poke_interval,
-                deadline=None,
-                tell=self.log.info,
-                warn=self.log.warning,
+        try:
+            verdict = hook.run(
+                wait.watch(
+                    hook.client, poke_interval=self.poke_interval, deadline=None, tell=tell, warn=self.log.warning
+                )
             )
-        )
+        except AirflowTaskTimeout:
+            # Airflow calls on_kill afterwards, but the task is still running then, as in a worker that goes down.
+            self._waiting_for = None
+            happened = f"{last}. {self._cancel(run)}" if self._cancels else last
+            url = hook.client.run_url(run["dag_id"], run["dag_run_id"])
+            raise AirflowTaskTimeout(timeout_message(run["dag_id"], self.execution_timeout, happened, url)) from None
         self._waiting_for = None
         if verdict.outcome != "success" or verdict.run is None:
             raise DagRunFailedError(verdict.message)
@@ -382,22 +415,26 @@ class AstroTriggerDagRunOperator(BaseOperator):
 
     def on_kill(self) -> None:
         """Cancel the remote run, if a user ends this task while it waits on a worker."""
-        from astro_provider.hooks.astro import AstroHook
         from astro_provider.task_state import ended_by_user
 
         run, self._waiting_for = self._waiting_for, None
-        if run is None or not self.cancel_on_kill or self._context is None:
+        if run is None or not self._cancels or self._context is None:
             return
-        if not ended_by_user(self._context["ti"]):
-            self.log.info("Dag run %s goes on: no user ended this task", run["dag_run_id"])
-            return
-        try:
-            with AstroHook(self.http_conn_id) as hook:
-                hook.cancel_dag_run(run["dag_id"], run["dag_run_id"])
-        except AstroError as error:
-            self.log.warning("Dag run %s could not be cancelled: %s", run["dag_run_id"], error)
+        if ended_by_user(self._context["ti"]):
+            self._cancel(run)
         else:
-            self.log.info("Cancelled dag run %s of dag %s", run["dag_run_id"], run["dag_id"])
+            self.log.info("The run of dag %r goes on, as no user ended this task", run["dag_id"])
+
+    def _cancel(self, run: DagRun) -> str:
+        from astro_provider.cancel import cancel_on_worker
+
+        return cancel_on_worker(
+            self.http_conn_id, run["dag_id"], run["dag_run_id"], self.log, end_states=self._end_states
+        )
+
+    @property
+    def _end_states(self) -> tuple[str, ...]:
+        return (*self.allowed_states, *self.failed_states)
 
 
 def _began_since(run: DagRun, context: Context) -> bool:

@@ -11,8 +11,8 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from astro_provider.api.durations import poke_interval_seconds
 from astro_provider.api.errors import AstroError
 from astro_provider.api.waits import RunWait, Wanted
-from astro_provider.hooks.astro_async import AsyncAstroHook
-from astro_provider.task_state import ended_by_user
+from astro_provider.cancel import cancel_in_triggerer, uninterrupted
+from astro_provider.task_state import deferral_ended
 from astro_provider.triggers.watcher.registry import watching
 
 if TYPE_CHECKING:
@@ -51,8 +51,8 @@ class AstroDagRunTrigger(BaseTrigger):
     :param known: whether the run is known to be there, so that its deletion ends the wait
     :param poke_interval: seconds between two checks, at least 0.5 (less is raised to that)
     :param deadline: when to give up, in seconds since the epoch; ``None`` never
-    :param cancel_on_kill: whether a user who marks, clears or kills the waiting task cancels the run (of
-        ``external_run_id``) too
+    :param cancel_on_kill: whether a user who marks, clears or kills the waiting task, or the ``deadline``, cancels the
+        run (of ``external_run_id``) too
     """
 
     http_conn_id: str
@@ -102,46 +102,54 @@ class AstroDagRunTrigger(BaseTrigger):
         """
         Wait, then yield the one event.
 
-        Never raises for trouble of the target: a trigger that raises tells the task nothing.
+        Never raises for an error of the target: a trigger that raises gives the task no message.
         """
         try:
-            yield TriggerEvent(
-                await waited(
-                    self.wait,
-                    self.http_conn_id,
-                    poke_interval=self.poke_interval,
-                    deadline=self.deadline,
-                    settle=max(SETTLING, self.poke_interval),
-                    tell=lambda verdict: self.log.info("%s", verdict.message),
-                    warn=self.log.warning,
-                )
+            event = await waited(
+                self.wait,
+                self.http_conn_id,
+                poke_interval=self.poke_interval,
+                deadline=self.deadline,
+                settle=max(SETTLING, self.poke_interval),
+                tell=lambda verdict: self.log.info("%s", verdict.message),
+                warn=self.log.warning,
             )
         except asyncio.CancelledError:
             # Airflow 3.3 and up call on_kill instead.
-            if self.cancel_on_kill and not hasattr(BaseTrigger, "on_kill"):
-                await self._cancel_if_ended_by_user()
+            if not hasattr(BaseTrigger, "on_kill"):
+                await self.on_kill()
             raise
+        if event["outcome"] == "timeout" and self._run_to_cancel:
+            # Here, as Airflow 2 may end the task before a worker has resumed it, without a message then.
+            self.log.warning("Timed out: %s", event["message"])
+            event["message"] += f". {await uninterrupted(self._cancel(self._run_to_cancel))}"
+        yield TriggerEvent(event)
 
     async def on_kill(self) -> None:
-        """Cancel the remote run, as a user ends the waiting task (called by Airflow 3.3 and up)."""
-        if self.cancel_on_kill:
-            await self._cancel()
+        """
+        Cancel the remote run, if the task is not deferred any more.
 
-    async def _cancel_if_ended_by_user(self) -> None:
-        if await asyncio.to_thread(ended_by_user, self.task_instance):
-            await self._cancel()
+        Airflow 3.3 and up call this where the task does not need this trigger any more, because a user ended the task,
+        and where another triggerer has taken it over.
+        """
+        if self._run_to_cancel:
+            await uninterrupted(self._cancel_if_ended(self._run_to_cancel))
 
-    async def _cancel(self) -> None:
-        if self.external_run_id is None:
-            return
-        try:
-            async with AsyncAstroHook(self.http_conn_id) as hook:
-                client = await hook.client()
-                await hook.run(client.cancel_dag_run(self.external_dag_id, self.external_run_id))
-        except AstroError as error:
-            self.log.warning("The remote run could not be cancelled: %s", error)
+    @property
+    def _run_to_cancel(self) -> str | None:
+        return self.external_run_id if self.cancel_on_kill else None
+
+    async def _cancel_if_ended(self, run_id: str) -> None:
+        if await deferral_ended(self.task_instance, run_id):
+            await self._cancel(run_id)
         else:
-            self.log.info("Cancelled dag run %s of dag %s", self.external_run_id, self.external_dag_id)
+            self.log.info("The run of dag %r goes on, as the task still waits for it", self.external_dag_id)
+
+    async def _cancel(self, run_id: str) -> str:
+        end_states = (*self.allowed_states, *self.failed_states, *self.skipped_states)
+        return await cancel_in_triggerer(
+            self.http_conn_id, self.external_dag_id, run_id, self.log, end_states=end_states
+        )
 
 
 async def waited(

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from astro_provider.airflow_versions import AIRFLOW_VERSION
-from astro_provider.task_state import ended_by_user
+from astro_provider import task_state
+from astro_provider.airflow_versions import AIRFLOW_VERSION, XCom
+from astro_provider.task_state import deferral_ended, ended_by_user
 from tests.unit.tasks import TaskInstance
 
 if TYPE_CHECKING:
@@ -27,6 +28,23 @@ STATES = [
     ("queued", False),
     ("scheduled", False),
 ]
+DEFERRAL = [("deferred", False), ("failed", True), ("scheduled", True), (None, True)]
+
+
+@pytest.fixture
+def remote_run_is(monkeypatch: pytest.MonkeyPatch) -> Callable[[str | None], None]:
+    """Set the XCom of the task that holds the id of its remote run."""
+
+    def remote_run_is(run_id: str | None) -> None:
+        def get_one(*, key: str, dag_id: str, task_id: str, run_id: str, map_index: int) -> str | None:
+            assert (key, dag_id, task_id, run_id) == ("trigger_run_id", TASK.dag_id, TASK.task_id, TASK.run_id)
+            return its_run if map_index == TASK.map_index else None
+
+        its_run = run_id
+        monkeypatch.setattr(XCom, "get_one", staticmethod(get_one))
+
+    remote_run_is("theirs")
+    return remote_run_is
 
 
 class State(str, Enum):
@@ -47,7 +65,7 @@ def airflow_3(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], list[dict[str,
             asked.append(what)
             if isinstance(state, Exception):
                 raise state
-            return {TASK.run_id: {"trigger_3": state}}
+            return {} if state == "deleted" else {TASK.run_id: {"trigger_3": state}}
 
         monkeypatch.setattr(runner.RuntimeTaskInstance, "get_task_states", staticmethod(get_task_states))
         return asked
@@ -55,7 +73,7 @@ def airflow_3(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], list[dict[str,
     return answers
 
 
-@pytest.mark.parametrize(("state", "ended"), [*STATES, (State.FAILED, True), (State.RUNNING, False)])
+@pytest.mark.parametrize(("state", "ended"), [*STATES, (State.FAILED, True), (State.RUNNING, False), ("deleted", True)])
 def test_airflow_3_is_asked_for_this_very_task(
     airflow_3: Callable[[Any], list[dict[str, Any]]], state: Any, ended: bool
 ) -> None:
@@ -64,12 +82,28 @@ def test_airflow_3_is_asked_for_this_very_task(
     assert asked == [{"dag_id": "local", "task_ids": ["trigger"], "run_ids": [TASK.run_id], "map_index": 3}]
 
 
-@pytest.mark.parametrize("answer", [RuntimeError("the API server is away")])
-def test_no_answer_means_that_nobody_ended_it(
-    airflow_3: Callable[[Any], list[dict[str, Any]]], answer: Exception
-) -> None:
-    assert airflow_3(answer) == []
+async def test_no_answer_means_that_nobody_ended_it(airflow_3: Callable[[Any], list[dict[str, Any]]]) -> None:
+    assert airflow_3(RuntimeError("the API server is away")) == []
     assert ended_by_user(TASK) is False
+    assert await deferral_ended(TASK, "theirs") is False
+
+
+@pytest.mark.parametrize(("state", "ended"), DEFERRAL)
+async def test_a_deferral_has_ended_when_its_task_is_in_another_state(
+    airflow_3: Callable[[Any], list[dict[str, Any]]], remote_run_is: Any, state: Any, ended: bool
+) -> None:
+    asked = airflow_3(state)
+    assert await deferral_ended(TASK, "theirs") is ended
+    assert [question["map_index"] for question in asked] == [3]
+
+
+@pytest.mark.parametrize(("run_id", "ended"), [("theirs", False), ("another", True), (None, False)])
+async def test_a_cleared_task_that_has_deferred_again_waits_for_another_run(
+    monkeypatch: pytest.MonkeyPatch, remote_run_is: Callable[[str | None], None], run_id: str | None, ended: bool
+) -> None:
+    monkeypatch.setattr(task_state, "_state", lambda ti: "deferred")
+    remote_run_is(run_id)
+    assert await deferral_ended(TASK, "theirs") is ended
 
 
 @pytest.fixture
@@ -79,12 +113,14 @@ def airflow_2() -> Any:
         pytest.skip("Airflow 2")
     from airflow import settings
     from airflow.models import import_all_models
+    from airflow.models.log import Log
     from airflow.models.taskinstance import TaskInstance as Row
 
     import_all_models()  # the table refers to others
-    table = Row.__table__
-    table.drop(settings.engine, checkfirst=True)
-    table.create(settings.engine)
+    table, log = Row.__table__, Log.__table__
+    for each in (table, log):
+        each.drop(settings.engine, checkfirst=True)
+        each.create(settings.engine)
 
     def is_in(state: str | None) -> None:
         with settings.engine.begin() as connection:
@@ -104,9 +140,43 @@ def airflow_2() -> Any:
 
     yield is_in
     table.drop(settings.engine)
+    log.drop(settings.engine)
 
 
 @pytest.mark.parametrize(("state", "ended"), STATES)
 def test_airflow_2_is_asked_for_this_very_task(airflow_2: Any, state: str | None, ended: bool) -> None:
     airflow_2(state)
     assert ended_by_user(TASK) is ended
+
+
+@pytest.mark.parametrize(
+    ("event", "of", "state", "ended"),
+    [
+        ("heartbeat timeout", {}, "failed", False),
+        ("heartbeat timeout", {}, "success", True),
+        ("heartbeat timeout", {"try_number": 2}, "failed", True),
+        ("heartbeat timeout", {"map_index": 2}, "failed", True),
+        ("failed", {}, "failed", True),
+    ],
+)
+def test_airflow_2_logs_that_a_heartbeat_timed_out(
+    airflow_2: Any, event: str, of: dict[str, Any], state: str, ended: bool
+) -> None:
+    """The scheduler fails such a task as a user would, but writes this entry, as here."""
+    from airflow.models.log import Log
+    from airflow.models.taskinstancekey import TaskInstanceKey
+    from airflow.utils.session import create_session
+
+    airflow_2(state)
+    key = {"dag_id": TASK.dag_id, "task_id": TASK.task_id, "run_id": TASK.run_id, "try_number": 1, "map_index": 3, **of}
+    with create_session() as session:
+        session.add(Log(event=event, task_instance=TaskInstanceKey(**key)))
+    assert ended_by_user(TASK) is ended
+
+
+@pytest.mark.parametrize(("state", "ended"), DEFERRAL)
+async def test_the_deferral_of_a_task_in_airflow_2(
+    airflow_2: Any, remote_run_is: Any, state: str | None, ended: bool
+) -> None:
+    airflow_2(state)
+    assert await deferral_ended(TASK, "theirs") is ended

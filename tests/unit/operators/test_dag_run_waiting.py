@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from astro_provider import task_state
 from astro_provider.airflow_versions import AirflowFailException
 from astro_provider.api.errors import DagRunFailedError
 from astro_provider.triggers.dag_run import AstroDagRunTrigger
@@ -125,11 +123,9 @@ def deferral(operator: Any, ti: TaskInstance | None = None) -> TaskDeferred:
 
 def test_it_defers_after_triggering(either: PlayedServer, clock: Clock) -> None:
     ti = TaskInstance()
-    deferred = deferral(
-        waiting(deferrable=True, poke_interval=9, execution_timeout=timedelta(hours=1), cancel_on_kill=False), ti
-    )
+    deferred = deferral(waiting(deferrable=True, poke_interval=9, cancel_on_kill=False), ti)
     assert list(either.runs) == [RUN_ID]
-    assert (deferred.method_name, deferred.timeout, clock.sleeps) == ("execute_complete", timedelta(hours=1), [])
+    assert (deferred.method_name, deferred.timeout, clock.sleeps) == ("execute_complete", None, [])
     assert ti.xcoms["trigger_run_id"] == RUN_ID
     path, arguments = deferred.trigger.serialize()
     assert path == "astro_provider.triggers.dag_run.AstroDagRunTrigger"
@@ -185,7 +181,6 @@ def test_it_resumes_with_the_run(lines: list[str]) -> None:
     ("happened", "error"),
     [
         (event("failed"), DagRunFailedError),
-        (event("timeout"), DagRunFailedError),
         (event("error", retryable=True), DagRunFailedError),
         (event("error", retryable=False), AirflowFailException),
     ],
@@ -193,71 +188,3 @@ def test_it_resumes_with_the_run(lines: list[str]) -> None:
 def test_it_resumes_with_an_error(happened: dict[str, Any], error: type[Exception]) -> None:
     with pytest.raises(error, match=r"^what happened$"):
         waiting().execute_complete(context(), happened)
-
-
-# Somebody ends the task while it waits.
-
-
-def kill(operator: Any, clock: Clock) -> None:
-    def signal() -> None:
-        operator.on_kill()
-        raise SystemExit
-
-    clock.at_sleep = signal
-    with pytest.raises(SystemExit):
-        operator.execute(context())
-
-
-@pytest.mark.parametrize("state", ["failed", "success", "restarting", "removed", None])
-def test_a_user_who_ends_the_task_cancels_the_run(
-    either: PlayedServer, clock: Clock, monkeypatch: pytest.MonkeyPatch, lines: list[str], state: str | None
-) -> None:
-    monkeypatch.setattr(task_state, "_state", lambda ti: state)
-    kill(waiting(), clock)
-    assert either.runs[RUN_ID]["state"] == "failed"
-    assert f"Cancelled dag run {RUN_ID} of dag d" in lines
-
-
-@pytest.mark.parametrize("state", ["running", "deferred", "queued", "scheduled"])
-def test_a_worker_that_goes_down_cancels_nothing(
-    either: PlayedServer, clock: Clock, monkeypatch: pytest.MonkeyPatch, state: str
-) -> None:
-    monkeypatch.setattr(task_state, "_state", lambda ti: state)
-    kill(waiting(), clock)
-    assert either.runs[RUN_ID]["state"] != "failed"
-
-
-def test_nothing_is_cancelled_where_nobody_can_tell(
-    remote: PlayedServer, clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def unknown(ti: Any) -> str:
-        raise RuntimeError("the API server is away")
-
-    monkeypatch.setattr(task_state, "_state", unknown)
-    kill(waiting(), clock)
-    assert remote.runs[RUN_ID]["state"] != "failed"
-
-
-def test_nothing_is_cancelled_when_told_so(remote: PlayedServer, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(task_state, "_state", lambda ti: "failed")
-    kill(waiting(cancel_on_kill=False), clock)
-    assert remote.runs[RUN_ID]["state"] != "failed"
-
-
-def test_nothing_is_cancelled_when_nothing_is_waited_for(remote: PlayedServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(task_state, "_state", lambda ti: "failed")
-    operator = waiting()
-    operator.on_kill()
-    operator.execute(context())
-    operator.on_kill()
-    assert remote.runs[RUN_ID]["state"] == "success"
-
-
-def test_a_run_that_cannot_be_cancelled_is_told_of(
-    remote: PlayedServer, clock: Clock, monkeypatch: pytest.MonkeyPatch, lines: list[str]
-) -> None:
-    monkeypatch.setattr(task_state, "_state", lambda ti: "failed")
-    path = f"dags/d/dagRuns/{RUN_ID.replace(':', '%3A').replace('+', '%2B')}"
-    remote.on("PATCH", path, says({"detail": "no"}, 403))
-    kill(waiting(), clock)
-    assert any(line.startswith(f"Dag run {RUN_ID} could not be cancelled") for line in lines)

@@ -1,21 +1,18 @@
-"""Waiting in the triggerer: one event, whatever happens, and the end that a user makes of it."""
+"""Waiting in the triggerer: one event, whatever happens."""
 
 from __future__ import annotations
 
-import asyncio
 import json
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow.triggers.base import BaseTrigger
 
-from astro_provider import task_state
 from astro_provider.api.waits import PATIENCE
 from astro_provider.triggers.dag_run import SETTLING, AstroDagRunTrigger
-from tests.unit.server import HANGUP, SILENCE
+from tests.unit.server import HANGUP
 from tests.unit.target import TOKEN, page, says
-from tests.unit.tasks import NOW, TaskInstance
+from tests.unit.tasks import NOW
 
 if TYPE_CHECKING:
     from tests.unit.target_stub import PlayedServer
@@ -209,76 +206,3 @@ def test_it_can_be_made_again() -> None:
 def test_its_arguments_are_those_of_the_class() -> None:
     _, arguments = trigger().serialize()
     assert set(arguments) == set(AstroDagRunTrigger.__init__.__annotations__) - {"return"}
-
-
-# A user ends the task.
-
-
-async def test_on_kill_cancels_the_run(either: PlayedServer, lines: list[str]) -> None:
-    either.has_run("theirs", "running")
-    await trigger(cancel_on_kill=True).on_kill()
-    assert either.runs["theirs"]["state"] == "failed"
-    assert "Cancelled dag run theirs of dag d" in lines
-
-
-@pytest.mark.parametrize("options", [{"cancel_on_kill": False}, {"cancel_on_kill": True, "external_run_id": None}])
-async def test_on_kill_cancels_nothing_else(either: PlayedServer, options: dict[str, Any]) -> None:
-    either.has_run("theirs", "running")
-    await trigger(**options).on_kill()
-    assert either.seen == []
-
-
-async def test_a_run_that_cannot_be_cancelled_is_told_of(remote: PlayedServer, lines: list[str]) -> None:
-    remote.on("PATCH", RUN, says({"detail": "no"}, 403))
-    await trigger(cancel_on_kill=True).on_kill()
-    assert any(line.startswith("The remote run could not be cancelled") for line in lines)
-
-
-async def cancelled(waiting: AstroDagRunTrigger, remote: PlayedServer) -> None:
-    """Start a trigger, and cancel it while it waits, as the triggerer does for whatever reason."""
-    started = asyncio.Event()
-    remote.on("GET", RUN, lambda seen: (loop.call_soon_threadsafe(started.set), SILENCE)[1])
-    loop = asyncio.get_running_loop()
-    waiting.task_instance = TaskInstance()  # type: ignore[assignment]
-    task = asyncio.create_task(waiting.run().__anext__())  # type: ignore[arg-type]
-    await started.wait()
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-
-
-def without_on_kill(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Be an Airflow before 3.3."""
-    monkeypatch.delattr(BaseTrigger, "on_kill", raising=False)
-
-
-@pytest.mark.parametrize(
-    ("state", "options", "after"),
-    [
-        ("failed", {"cancel_on_kill": True}, "failed"),
-        ("success", {"cancel_on_kill": True}, "failed"),
-        ("failed", {"cancel_on_kill": False}, "running"),
-        ("deferred", {"cancel_on_kill": True}, "running"),
-        ("scheduled", {"cancel_on_kill": True}, "running"),
-    ],
-)
-async def test_before_airflow_3_3_the_state_of_the_task_tells_who_ended_it(
-    either: PlayedServer, monkeypatch: pytest.MonkeyPatch, state: str, options: dict[str, Any], after: str
-) -> None:
-    without_on_kill(monkeypatch)
-    asked: list[Any] = []
-    monkeypatch.setattr(task_state, "_state", lambda ti: (asked.append(ti.task_id), state)[1])
-    either.has_run("theirs", "running")
-    await cancelled(trigger(**options), either)
-    assert either.runs["theirs"]["state"] == after
-    assert asked == (["trigger"] if options["cancel_on_kill"] else [])
-
-
-@pytest.mark.skipif(not hasattr(BaseTrigger, "on_kill"), reason="Airflow 3.3 and up")
-async def test_from_airflow_3_3_on_being_cancelled_cancels_nothing(
-    remote: PlayedServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(task_state, "_state", lambda ti: "failed")
-    remote.has_run("theirs", "running")
-    await cancelled(trigger(cancel_on_kill=True), remote)
-    assert remote.runs["theirs"]["state"] == "running"

@@ -1,0 +1,97 @@
+"""Cancelling the remote run of a task that a user or a timeout ends, on a worker and in the triggerer."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from astro_provider.api.errors import AstroError
+from astro_provider.api.states import FINISHED_DAG_RUN_STATES
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Sequence
+
+    from astro_provider.api.client import Client
+    from astro_provider.api.exchange import Flow
+
+T = TypeVar("T")
+
+
+def cancel_run(client: Client, dag_id: str, run_id: str, *, end_states: Sequence[str] = ()) -> Flow[str]:
+    """
+    Cancel a dag run, unless it is over: marking a run failed that has succeeded would fail it.
+
+    :param client: the target
+    :param dag_id: the dag in the target
+    :param run_id: the run
+    :param end_states: states that end the wait for the run, besides those of a finished run
+    :return: what was done, as a sentence
+    :raise AstroError: the target did not cancel it
+    """
+    state = (yield from client.get_dag_run(dag_id, run_id))["state"]
+    if state in (*FINISHED_DAG_RUN_STATES, *end_states):
+        return f"The run of dag {dag_id!r} is not cancelled, as it is {state} already: {run_id}"
+    yield from client.cancel_dag_run(dag_id, run_id)
+    return f"Cancelled the run of dag {dag_id!r}, which was {state}: {run_id}"
+
+
+def cancel_on_worker(http_conn_id: str, dag_id: str, run_id: str, log: Any, *, end_states: Sequence[str] = ()) -> str:
+    """
+    Cancel a dag run that is not over, and log the result. Errors of the target are logged, not raised.
+
+    :param http_conn_id: id of the Airflow connection to the target
+    :param dag_id: the dag in the target
+    :param run_id: the run
+    :param log: the logger of the task
+    :param end_states: states that end the wait for the run, besides those of a finished run
+    :return: what was done, as a sentence
+    """
+    from astro_provider.hooks.astro import AstroHook
+
+    try:
+        with AstroHook(http_conn_id) as hook:
+            done = hook.run(cancel_run(hook.client, dag_id, run_id, end_states=end_states))
+    except AstroError as error:
+        return _warned(log, dag_id, run_id, error)
+    log.info("%s", done)
+    return done
+
+
+async def cancel_in_triggerer(
+    http_conn_id: str, dag_id: str, run_id: str, log: Any, *, end_states: Sequence[str] = ()
+) -> str:
+    """Cancel a dag run on the triggerer's event loop; see :func:`cancel_on_worker`."""
+    from astro_provider.hooks.astro_async import AsyncAstroHook
+
+    try:
+        async with AsyncAstroHook(http_conn_id) as hook:
+            client = await hook.client()
+            done = await hook.run(cancel_run(client, dag_id, run_id, end_states=end_states))
+    except AstroError as error:
+        return _warned(log, dag_id, run_id, error)
+    log.info("%s", done)
+    return done
+
+
+def _warned(log: Any, dag_id: str, run_id: str, error: AstroError) -> str:
+    message = f"The run of dag {dag_id!r} could not be cancelled: {error} (run {run_id})"
+    log.warning("%s", message)
+    return message
+
+
+async def uninterrupted(work: Coroutine[Any, Any, T]) -> T:
+    """
+    Finish a piece of work though the task that awaits it is cancelled meanwhile.
+
+    Every triggerer (Airflow 2.11 to 3.3) cancels a trigger again about every second until the trigger has ended, so
+    what a trigger does about its cancellation is interrupted at its first request.
+
+    :param work: a coroutine that comes to its end by itself
+    :return: what the coroutine returns
+    """
+    working = asyncio.ensure_future(work)
+    while not working.done():
+        with suppress(asyncio.CancelledError):
+            await asyncio.wait([working])
+    return working.result()

@@ -1,0 +1,211 @@
+"""What the trigger does about the remote run when its task is ended, by a user or by a timeout."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from airflow.triggers.base import BaseTrigger
+
+from astro_provider import task_state
+from astro_provider.airflow_versions import XCom
+from astro_provider.triggers.dag_run import AstroDagRunTrigger
+from tests.unit.server import SILENCE
+from tests.unit.target import says
+from tests.unit.tasks import NOW, TaskInstance
+from tests.unit.triggers.test_dag_run import RUN, event, trigger
+
+if TYPE_CHECKING:
+    from tests.unit.target_stub import PlayedServer
+    from tests.unit.tasks import Clock
+
+ENDED = ("failed", "success", "skipped", "scheduled", "queued", "running", None)
+"""States of a task that is not deferred any more. One that a user cleared is scheduled, queued and running again."""
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The tasks whose state Airflow was asked for; which one it is, ``task_is`` says."""
+    return []
+
+
+@pytest.fixture
+def task_is(monkeypatch: pytest.MonkeyPatch, asked: list[str]) -> Any:
+    """Set the state of the waiting task, and which run it waits for."""
+
+    def task_is(state: str | None, run_id: str = "theirs") -> None:
+        monkeypatch.setattr(task_state, "_state", lambda ti: (asked.append(ti.task_id), state)[1])
+        monkeypatch.setattr(XCom, "get_one", staticmethod(lambda **_: run_id))
+
+    return task_is
+
+
+def waiting(**options: Any) -> AstroDagRunTrigger:
+    made = trigger(**{"cancel_on_kill": True, **options})
+    made.task_instance = TaskInstance()  # type: ignore[assignment]
+    return made
+
+
+# Airflow 3.3 and up call on_kill.
+
+
+@pytest.mark.parametrize("state", ENDED)
+async def test_on_kill_cancels_the_run(either: PlayedServer, lines: list[str], task_is: Any, state: str | None) -> None:
+    task_is(state)
+    either.has_run("theirs", "running")
+    await waiting().on_kill()
+    assert either.runs["theirs"]["state"] == "failed"
+    assert "Cancelled the run of dag 'd', which was running: theirs" in lines
+
+
+async def test_a_triggerer_that_hands_its_triggers_over_cancels_nothing(
+    either: PlayedServer, lines: list[str], task_is: Any
+) -> None:
+    """Airflow 3.3 calls on_kill there as well, after the triggerer had no heartbeat for a while."""
+    task_is("deferred")
+    either.has_run("theirs", "running")
+    await waiting().on_kill()
+    assert either.runs["theirs"]["state"] == "running"
+    assert "The run of dag 'd' goes on, as the task still waits for it" in lines
+
+
+async def test_a_task_that_was_cleared_and_waits_for_another_run_has_left_this_one(
+    either: PlayedServer, task_is: Any
+) -> None:
+    task_is("deferred", "theirs~2")
+    either.has_run("theirs", "running")
+    await waiting().on_kill()
+    assert either.runs["theirs"]["state"] == "failed"
+
+
+async def test_nothing_is_cancelled_where_the_state_cannot_be_read(
+    remote: PlayedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unknown(ti: Any) -> str:
+        raise RuntimeError("the API server is away")
+
+    monkeypatch.setattr(task_state, "_state", unknown)
+    remote.has_run("theirs", "running")
+    await waiting().on_kill()
+    assert remote.runs["theirs"]["state"] == "running"
+
+
+@pytest.mark.parametrize("options", [{"cancel_on_kill": False}, {"external_run_id": None}])
+async def test_on_kill_cancels_nothing_else(
+    either: PlayedServer, options: dict[str, Any], task_is: Any, asked: list[str]
+) -> None:
+    task_is("failed")
+    either.has_run("theirs", "running")
+    await waiting(**options).on_kill()
+    assert (either.seen, asked) == ([], [])
+
+
+@pytest.mark.parametrize("state", ["success", "failed"])
+async def test_a_run_that_is_over_is_left_alone(either: PlayedServer, task_is: Any, state: str) -> None:
+    """Marking it failed would make a failure of its success."""
+    task_is("success")
+    either.has_run("theirs", state)
+    await waiting().on_kill()
+    assert either.runs["theirs"]["state"] == state
+    assert not [seen for seen in either.seen if seen.method == "PATCH"]
+
+
+async def test_a_run_in_a_state_that_ends_the_wait_is_left_alone(either: PlayedServer, task_is: Any) -> None:
+    task_is("success")
+    either.has_run("theirs", "running")
+    await waiting(allowed_states=["running"]).on_kill()
+    assert either.runs["theirs"]["state"] == "running"
+
+
+async def test_a_run_that_cannot_be_cancelled_is_warned_of(
+    remote: PlayedServer, lines: list[str], task_is: Any
+) -> None:
+    task_is("failed")
+    remote.has_run("theirs", "running")
+    remote.on("PATCH", RUN, says({"detail": "no"}, 403))
+    await waiting().on_kill()
+    assert any(line.startswith("The run of dag 'd' could not be cancelled") for line in lines)
+
+
+# Being cancelled.
+
+
+async def cancelled(waiting: AstroDagRunTrigger, remote: PlayedServer) -> None:
+    """Start a trigger, and cancel it while it waits, again and again until it has ended, as triggerers do."""
+    started = asyncio.Event()
+    remote.on("GET", RUN, lambda seen: (loop.call_soon_threadsafe(started.set), SILENCE)[1], remote.play)
+    loop = asyncio.get_running_loop()
+    task = asyncio.create_task(waiting.run().__anext__())  # type: ignore[arg-type]
+    await started.wait()
+    while not task.done():
+        task.cancel()
+        await asyncio.sleep(0.001)
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+@pytest.mark.parametrize(
+    ("state", "options", "after"),
+    [
+        *[(state, {}, "failed") for state in ENDED],
+        ("failed", {"cancel_on_kill": False}, "running"),
+        ("deferred", {}, "running"),
+    ],
+)
+async def test_before_airflow_3_3_the_state_of_the_task_tells_why_it_is_cancelled(
+    either: PlayedServer,
+    monkeypatch: pytest.MonkeyPatch,
+    task_is: Any,
+    asked: list[str],
+    state: str | None,
+    options: dict[str, Any],
+    after: str,
+) -> None:
+    monkeypatch.delattr(BaseTrigger, "on_kill", raising=False)
+    task_is(state)
+    either.has_run("theirs", "running")
+    await cancelled(waiting(**options), either)
+    assert either.runs["theirs"]["state"] == after
+    assert asked == ([] if options else ["trigger"])
+
+
+@pytest.mark.skipif(not hasattr(BaseTrigger, "on_kill"), reason="Airflow 3.3 and up")
+async def test_from_airflow_3_3_on_being_cancelled_cancels_nothing(remote: PlayedServer, task_is: Any) -> None:
+    task_is("failed")
+    remote.has_run("theirs", "running")
+    await cancelled(waiting(), remote)
+    assert remote.runs["theirs"]["state"] == "running"
+
+
+async def test_on_kill_is_finished_though_it_is_cancelled_again_and_again(either: PlayedServer, task_is: Any) -> None:
+    """Airflow 3.3 cancels the task that calls on_kill at every synchronisation with its supervisor."""
+    task_is("failed")
+    either.has_run("theirs", "running")
+    killing = asyncio.create_task(waiting().on_kill())
+    await asyncio.sleep(0)
+    while not killing.done():
+        killing.cancel()
+        await asyncio.sleep(0.001)
+    assert either.runs["theirs"]["state"] == "failed"
+
+
+# The time of the task is over.
+
+
+async def test_its_deadline_cancels_the_run(either: PlayedServer, lines: list[str], clock: Clock) -> None:
+    either.has_run("theirs", "running")
+    told = await event(waiting(poke_interval=25, deadline=NOW.timestamp() + 60))
+    assert (told["outcome"], clock.sleeps) == ("timeout", [25, 25, 10])
+    assert either.runs["theirs"]["state"] == "failed"
+    done = "Cancelled the run of dag 'd', which was running: theirs"
+    waited_for = f"run 'theirs' of dag 'd' in Deployment {either.url} (connection 'http_conn'): running"
+    assert told["message"] == f"{waited_for}. {done}"
+    assert {done, f"Timed out: {waited_for}"} <= set(lines)
+
+
+async def test_its_deadline_leaves_a_run_that_it_does_not_own(either: PlayedServer) -> None:
+    either.has_run("theirs", "running")
+    told = await event(waiting(cancel_on_kill=False, poke_interval=25, deadline=NOW.timestamp() + 60))
+    assert (told["outcome"], either.runs["theirs"]["state"]) == ("timeout", "running")
+    assert told["message"].endswith("running")
