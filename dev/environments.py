@@ -106,8 +106,7 @@ RELEASES = {
 
 def _release(version: str, published_before: str) -> Environment:
     pythons = AIRFLOW_2_PYTHONS if version < "3.1" else AIRFLOW_3_PYTHONS[:-1]
-    holds = f"Airflow {version} of {published_before}"
-    return Environment(f"triggering-{version}", holds, pythons, version, True, published_before)
+    return Environment(f"triggering-{version}", f"Airflow {version}", pythons, version, True, published_before)
 
 
 ENVIRONMENTS = {

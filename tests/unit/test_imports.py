@@ -18,7 +18,11 @@ from astro_provider.sensors.dag_run import AstroDagRunSensor
 from astro_provider.sensors.task import AstroTaskSensor
 """
 BEFORE = """
-from airflow.sdk import DAG, BaseOperator, BaseSensorOperator, BaseOperatorLink, conf
+from airflow.sdk import DAG, BaseOperator, BaseSensorOperator, BaseOperatorLink
+try:
+    from airflow.sdk import conf
+except ImportError:  # before 3.2
+    from airflow.configuration import conf
 """
 BEFORE_2 = """
 from airflow import DAG
@@ -76,6 +80,6 @@ def test_the_rest_api_as_data_needs_neither_airflow_nor_http() -> None:
 
 @pytest.mark.skipif(AIRFLOW_VERSION < (3, 0), reason="Airflow 2 has loaded them itself by then")
 def test_a_task_on_a_worker_pays_for_one_library_that_talks_http() -> None:
-    added = loaded("import astro_provider.hooks.astro") - loaded("from airflow.sdk import BaseHook; BaseHook")
+    added = loaded("import astro_provider.hooks.astro") - loaded(BEFORE)
     assert _within(added, "requests") != []
     assert _within(added, "aiohttp", "httpx", "airflow.providers.http") == []
