@@ -23,6 +23,7 @@ from astro_provider.api.errors import (
 )
 from astro_provider.api.exchange import Exchange, Memory, Pause, ReloadConnection
 from astro_provider.api.explain import last_error
+from astro_provider.api.paging import DAG_KEYS, POOL_KEYS, RUN_KEYS, TASK_INSTANCE_KEYS, read_list
 from astro_provider.api.reading import collection, collection_key, mapping
 from astro_provider.api.states import FINISHED_DAG_RUN_STATES, FINISHED_TASK_STATES
 from astro_provider.api.waits import Patience
@@ -163,16 +164,18 @@ class Client(Exchange):
     def list_dags(self, **filters: JSON) -> Flow[list[Dag]]:
         """Ask for all dags that the filters let through."""
         limit = filters.pop("limit", None)
-        return self._all(lambda page, api: calls.list_dags(api, {"order_by": "dag_id", **filters, **page}), limit)
+        return self._all(
+            lambda page, api: calls.list_dags(api, {"order_by": "dag_id", **filters, **page}), DAG_KEYS, limit
+        )
 
     def list_pools(self) -> Flow[list[Pool]]:
         """Ask for all pools."""
-        return self._all(lambda page, api: calls.list_pools(api, page))
+        return self._all(lambda page, api: calls.list_pools(api, page), POOL_KEYS)
 
     def list_dag_runs(self, dag_id: str, **filters: JSON) -> Flow[list[DagRun]]:
         """Ask for all runs of a dag that the filters let through; a ``limit`` ends the list after so many."""
         limit = filters.pop("limit", None)
-        return self._all(lambda page, api: calls.list_dag_runs(api, dag_id, {**filters, **page}), limit)
+        return self._all(lambda page, api: calls.list_dag_runs(api, dag_id, {**filters, **page}), RUN_KEYS, limit)
 
     def list_task_instances(
         self, dag_id: str, run_id: str, *, group_id: str | None = None, **filters: JSON
@@ -183,7 +186,7 @@ class Client(Exchange):
             params = {**filters, **api.group_filter(group_id), **page}
             return calls.list_task_instances(api, dag_id, run_id, params)
 
-        return self._all(question)
+        return self._all(question, TASK_INSTANCE_KEYS)
 
     def list_instances_of_tasks(self, dag_id: str, run_id: str, task_ids: Sequence[str]) -> Flow[list[TaskInstance]]:
         """
@@ -194,7 +197,11 @@ class Client(Exchange):
         """
         filters: dict[str, JSON] = {"dag_ids": [dag_id], "dag_run_ids": [run_id], "task_ids": [*task_ids]}
         try:
-            return (yield from self._all(lambda page, api: calls.search_task_instances(api, filters, page)))
+            return (
+                yield from self._all(
+                    lambda page, api: calls.search_task_instances(api, filters, page), TASK_INSTANCE_KEYS
+                )
+            )
         except TargetError as error:
             if isinstance(error, TargetUnavailableError) or error.status == 401:
                 raise
@@ -204,18 +211,10 @@ class Client(Exchange):
     def _all(
         self,
         question: Callable[[dict[str, JSON], Generation], Call[tuple[list[T], int]]],
+        keys: Sequence[str] = (),
         limit: JSON = None,
     ) -> Flow[list[T]]:
-        """Turn pages until all is there: by what came, as a target may send shorter pages than it was asked for."""
-        items: list[T] = []
-        most = None if limit is None else int(str(limit))
-        while most is None or len(items) < most:
-            size = calls.PAGE_SIZE if most is None else min(calls.PAGE_SIZE, most - len(items))
-            page, total = yield from self.ask(partial(question, {"limit": size, "offset": len(items)}))
-            items += page
-            if not page or len(items) >= total:
-                break
-        return items
+        return read_list(lambda page: self.ask(partial(question, page)), keys, limit)
 
     def at_target(self, at: float) -> str:
         """Write a time of our clock (seconds since the epoch) as the target's clock has it."""
@@ -229,7 +228,9 @@ class Client(Exchange):
         :param ended_after: the earliest end date, by the target's clock
         :param due_after: the earliest ``run_after`` (v1: logical date), by the target's clock
         """
-        return self._all(lambda page, api: calls.list_finished_runs(api, [*dag_ids], ended_after, due_after, page))
+        return self._all(
+            lambda page, api: calls.list_finished_runs(api, [*dag_ids], ended_after, due_after, page), RUN_KEYS
+        )
 
     def finished_runs_of_dag(self, dag_id: str, ended_after: str, due_after: str) -> Flow[list[DagRun]]:
         """List the same of one dag, for a token that may not list across dags."""
@@ -264,7 +265,7 @@ class Client(Exchange):
             # As for runs: the next poll is its repetition.
             return replace(calls.search_task_instances(api, filters, page), idempotent=False)
 
-        return self._all(question)
+        return self._all(question, TASK_INSTANCE_KEYS)
 
     def finished_tasks_of_dag(self, dag_id: str, ended_after: str) -> Flow[list[TaskInstance]]:
         """List the same of one dag, for a token that may not list across dags."""

@@ -76,12 +76,6 @@ def test_a_limit_of_nothing_asks_nothing(target: Target, limit: int) -> None:
     assert target.asked == []
 
 
-def test_a_collection_that_shrinks_on_the_way_ends(target: Target) -> None:
-    full = says(answers.v2.collection("pools", *map(answers.v2.pool, "ab"), total=5))
-    target.on("GET", "pools", full, says(answers.v2.collection("pools", total=5)))
-    assert len(target.run(client_of(target).list_pools())) == 2
-
-
 def test_a_collection_that_does_not_say_how_many_is_taken_for_whole(target: Target) -> None:
     pages(target, "pools", "pools", [answers.v2.pool("a")], told=False)
     assert len(target.run(client_of(target).list_pools())) == 1

@@ -1,0 +1,134 @@
+"""Lists of more than one page, which Airflow 2 gives in no particular order."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from astro_provider.api.errors import UnexpectedAnswerError
+from astro_provider.api.paging import MAX_READINGS
+from astro_provider.api.waits import RunWait, Wanted
+from tests.unit.target import Answer, Seen, Target, says
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+TASKS = "dags/d/dagRuns/r/taskInstances"
+
+
+def serve(
+    target: Target, path: str, key: str, *readings: Sequence[Any], total: int | None = None, wanted: int = 0
+) -> None:
+    """Serve a list whose order is another one at each reading; the last one stays."""
+    left = list(readings)
+
+    def page(seen: Seen) -> Answer:
+        limit, offset = (int(seen.query[name][0]) for name in ("limit", "offset"))
+        rows = left[0]
+        if offset + limit >= (wanted or len(rows)) and len(left) > 1:
+            left.pop(0)
+        return says(target.answers.collection(key, *rows[offset : offset + limit], total=total or len(rows)))
+
+    target.on("GET", path, page)
+
+
+def tasks(target: Target, count: int, **states: str) -> list[Any]:
+    """Make instances of so many tasks, successful but for the named ones."""
+    ids = [f"t{number}" for number in range(count)]
+    return [target.answers.task_instance(task_id, states.get(task_id, "success")) for task_id in ids]
+
+
+def client_of(target: Target) -> Any:
+    return target.client(api_version=target.generation)
+
+
+def test_a_row_that_came_twice_in_place_of_another_is_noticed(either: Target) -> None:
+    rows = tasks(either, 150)
+    serve(either, TASKS, "task_instances", [*rows[:149], rows[0]], rows)
+    found = either.run(client_of(either).list_task_instances("d", "r"))
+    assert sorted(task["task_id"] for task in found) == sorted(task["task_id"] for task in rows)
+    assert [seen.query["offset"] for seen in either.seen] == [["0"], ["100"]] * 2
+
+
+def test_a_failed_task_is_not_missed_because_another_came_twice(target_v1: Target) -> None:
+    rows = tasks(target_v1, 150, t149="failed")
+    serve(target_v1, TASKS, "task_instances", [*rows[:149], rows[0]], rows)
+    target_v1.on("GET", "dags/d/dagRuns/r", says(target_v1.answers.dag_run("r")))
+    target_v1.on("GET", f"{TASKS}/t149/logs/1", says(target_v1.answers.log()))
+    target_v1.on("POST", "dags/~/dagRuns/~/taskInstances/list", says({}, 403))
+    wait = RunWait("d", Wanted(("success",), ("failed",)), run_id="r", task_ids=[task["task_id"] for task in rows])
+    assert target_v1.run(wait.check(client_of(target_v1))).outcome == "failed"
+
+
+def test_instances_of_a_mapped_task_are_told_apart(either: Target) -> None:
+    rows = [either.answers.task_instance("t", map_index=number) for number in range(120)]
+    serve(either, TASKS, "task_instances", rows)
+    assert len(either.run(client_of(either).list_task_instances("d", "r"))) == 120
+    assert len(either.seen) == 2
+
+
+def test_readings_that_have_all_rows_together_are_a_whole(either: Target) -> None:
+    rows = tasks(either, 150)
+    each = [[*rows[:number], *rows[number + 1 :], rows[0 if number else 1]] for number in range(MAX_READINGS)]
+    serve(either, TASKS, "task_instances", *each)
+    found = either.run(client_of(either).list_task_instances("d", "r"))
+    assert len({task["task_id"] for task in found}) == len(found) == 150
+    assert len(either.seen) == 2 * MAX_READINGS
+
+
+def test_a_list_that_is_never_whole_is_an_error(either: Target) -> None:
+    rows = tasks(either, 150)
+    serve(either, TASKS, "task_instances", [*rows[:149], rows[0]])
+    with pytest.raises(UnexpectedAnswerError, match=r"^A list of 150 rows was not whole in 5 .* 149 distinct rows"):
+        either.run(client_of(either).list_task_instances("d", "r"))
+
+
+def test_a_list_that_ends_before_its_total_is_read_again(target: Target) -> None:
+    rows = tasks(target, 150)
+    serve(target, TASKS, "task_instances", rows[:140], rows, total=150)
+    assert len(target.run(client_of(target).list_task_instances("d", "r"))) == 150
+
+
+def test_a_list_that_shrinks_on_the_way_is_whole(target: Target) -> None:
+    pools = [target.answers.pool(name) for name in ("a", "b")]
+    shrunk = target.answers.collection("pools", total=2)
+    target.on("GET", "pools", says(target.answers.collection("pools", *pools, total=3)), says(shrunk))
+    assert len(target.run(client_of(target).list_pools())) == 2
+    assert len(target.seen) == 2
+
+
+def test_a_limited_list_is_whole_with_as_many_distinct_rows_as_were_wanted(target: Target) -> None:
+    runs = [target.answers.dag_run(f"r{number}") for number in range(300)]
+    serve(target, "dags/d/dagRuns", "dag_runs", [*runs[:149], *runs[:151]], runs, wanted=150)
+    found = target.run(client_of(target).list_dag_runs("d", limit=150))
+    assert len({run["dag_run_id"] for run in found}) == len(found) == 150
+
+
+def test_rows_of_an_unknown_kind_may_be_equal(target: Target) -> None:
+    serve(target, "things", "things", [{"same": True}] * 101)
+    assert len(target.run(client_of(target).all_pages("things"))["things"]) == 101
+
+
+@given(st.lists(st.permutations(range(7)), min_size=1, max_size=MAX_READINGS))
+def test_what_is_read_is_whole_or_refused_in_whatever_order_it_comes(orders: list[list[int]]) -> None:
+    """Each page may come from a list in another order."""
+    target = Target("v1")
+    rows = [target.answers.pool(f"p{number}") for number in range(7)]
+    asked = 0
+
+    def page(seen: Seen) -> Answer:
+        nonlocal asked
+        order = orders[asked % len(orders)]
+        asked += 1
+        offset = int(seen.query["offset"][0])
+        return says(target.answers.collection("pools", *[rows[n] for n in order][offset : offset + 3], total=7))
+
+    target.on("GET", "pools", page)
+    try:
+        found = target.run(client_of(target).list_pools())
+    except UnexpectedAnswerError:
+        return
+    assert {pool["name"] for pool in found} == {pool["name"] for pool in rows}
