@@ -58,6 +58,7 @@ __all__ = [
     "conf",
     "determine_kwargs",
     "get_async_connection",
+    "was_rescheduled",
 ]
 
 T = TypeVar("T")
@@ -140,3 +141,23 @@ async def get_async_connection(conn_id: str) -> tuple[Connection, dict[str, Any]
         return connection, connection.extra_dejson
 
     return await ask_supervisor(read)
+
+
+def was_rescheduled(sensor: BaseSensorOperator, context: Context) -> bool:
+    """
+    Say whether an earlier process of this task has rescheduled it since it was last cleared.
+
+    :param sensor: a sensor in reschedule mode
+    :param context: the context of its task
+    """
+    if AIRFLOW_VERSION >= (3, 0):
+        return bool(context.get("task_reschedule_count"))
+    ti = context["ti"]
+    first_date = import_module("airflow.sensors.base")._orig_start_date(
+        dag_id=ti.dag_id,
+        task_id=ti.task_id,
+        run_id=ti.run_id,
+        map_index=ti.map_index,
+        try_number=(ti.max_tries or 0) - (sensor.retries or 0) + 1,
+    )
+    return first_date is not None

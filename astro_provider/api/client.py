@@ -26,7 +26,7 @@ from astro_provider.api.explain import last_error
 from astro_provider.api.paging import DAG_KEYS, POOL_KEYS, RUN_KEYS, TASK_INSTANCE_KEYS, read_list
 from astro_provider.api.reading import collection, collection_key, mapping
 from astro_provider.api.states import FINISHED_DAG_RUN_STATES, FINISHED_TASK_STATES
-from astro_provider.api.waits import Patience
+from astro_provider.api.transient import Patience
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import partial
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from astro_provider.api import calls
-from astro_provider.api.errors import (
-    AccessDeniedError,
-    AstroError,
-    NotAirflowError,
-    NotFoundError,
-    TargetUnavailableError,
-    TransportError,
-    UnexpectedAnswerError,
-)
+from astro_provider.api.errors import NotFoundError
 from astro_provider.api.states import FINISHED_DAG_RUN_STATES
 
 if TYPE_CHECKING:
@@ -28,51 +19,6 @@ if TYPE_CHECKING:
     from astro_provider.api.types import DagRun, TaskInstance
 
 Outcome: TypeAlias = Literal["pending", "success", "failed", "skipped"]
-
-PATIENCE = 600.0
-"""Seconds that a wait bears being refused, or answered by something else than Airflow, after it has worked: tokens
-are rotated and Deployments are redeployed while tasks wait."""
-
-
-class Patience:
-    """
-    Which trouble of the target a wait survives.
-
-    Before the target has ever answered: none, as a wrong host or token is best heard of at once. Afterwards:
-    whatever passes by itself for as long as the wait may last, and a refusal for ``PATIENCE`` seconds.
-    """
-
-    def __init__(self, clock: Callable[[], float] = time.time, *, has_worked: bool = False) -> None:
-        self._clock = clock
-        self._has_worked = has_worked
-        # Not since it last worked, which is long ago for a wait that seldom looks.
-        self._refused_since: float | None = None
-        self.in_trouble = False
-
-    def worked(self) -> None:
-        """Note that the target has answered."""
-        self._has_worked = True
-        self._refused_since = None
-        self.in_trouble = False
-
-    def bears(self, error: AstroError, tell: Callable[[AstroError], None]) -> bool:
-        """
-        Say whether to go on waiting after this error.
-
-        :param error: the trouble
-        :param tell: called with it when the trouble begins, not again until the target has answered in between
-        """
-        if not self._has_worked:
-            return False
-        bearable = isinstance(error, (TransportError, TargetUnavailableError, UnexpectedAnswerError))
-        if isinstance(error, (AccessDeniedError, NotAirflowError)):
-            now = self._clock()
-            self._refused_since = now if self._refused_since is None else self._refused_since
-            bearable = now - self._refused_since < PATIENCE
-        if bearable and not self.in_trouble:
-            self.in_trouble = True
-            tell(error)
-        return bearable
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import time
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
-from astro_provider.airflow_versions import AIRFLOW_VERSION, BaseSensorOperator
+from astro_provider.airflow_versions import AIRFLOW_VERSION, BaseSensorOperator, was_rescheduled
 from astro_provider.airflow_versions import conf as airflow_conf
 from astro_provider.api.dates import iso
 from astro_provider.api.durations import poke_interval_seconds, timeout_seconds
@@ -21,8 +21,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from astro_provider.airflow_versions import Context
-    from astro_provider.api.waits import Patience, RunWait, Verdict
+    from astro_provider.api.transient import Patience
+    from astro_provider.api.waits import RunWait, Verdict
     from astro_provider.hooks.astro import AstroHook
+
+REFUSED_PAUSE_SECONDS = 10.0
+"""How long a sensor that waits out a refusal on its worker pauses before it checks again."""
 
 
 class AstroDagRunSensor(BaseSensorOperator):
@@ -125,6 +129,7 @@ class AstroDagRunSensor(BaseSensorOperator):
         self.may_start_from_trigger = start_from_trigger
         self._patience: Patience | None = None
         self._last: Verdict | None = None
+        self._refused = False
         self._opened: AstroHook | None = None
 
     def _check_parameters(self) -> None:
@@ -149,14 +154,13 @@ class AstroDagRunSensor(BaseSensorOperator):
         :raise AirflowFailException: what a retry cannot help: refused, or a wrong parameter
         """
         from astro_provider.airflow_versions import AirflowFailException
-        from astro_provider.api.waits import Patience
+        from astro_provider.api.transient import Patience
 
         if self.deferrable and self.may_start_from_trigger and AIRFLOW_VERSION >= (3, 3):
             is_mapped = context["ti"].map_index not in (None, -1)
             reason = "it is mapped" if is_mapped else needs_worker(self)
             self.log.info("It starts on a worker, not in the triggerer, as %s.", reason or "Airflow chose to")
-        # A sensor that was rescheduled has been answered before.
-        self._patience = Patience(has_worked=bool(context.get("task_reschedule_count")))
+        self._patience = Patience(has_worked=self.reschedule and was_rescheduled(self, context))
         try:
             if not self.deferrable:
                 super().execute(context)
@@ -170,23 +174,20 @@ class AstroDagRunSensor(BaseSensorOperator):
 
     def poke(self, context: Context) -> bool:
         """
-        Look once.
+        Check once.
+
+        Transient errors of the target count as "not yet". Only a process that goes on can tell for how long a target
+        has refused, so a sensor that is about to be rescheduled or deferred waits out a refusal on its worker.
 
         :return: whether the wait is over, and well
         :raise: see :meth:`execute`
         """
-        from astro_provider.api.waits import Patience
-
-        patience = self._patience = self._patience or Patience()
+        gives_up_at = time.time() + self.timeout
         with final_errors():
-            try:
-                hook = self._hook()
-                verdict = hook.run(self._wait(context).check(hook.client, first=self._last is None))
-            except AstroError as error:
-                if not patience.bears(error, lambda trouble: self.log.warning("Still waiting: %s", trouble)):
-                    raise
-                return False
-        patience.worked()
+            while (verdict := self._checked(context)) is None:
+                if not self._refused or not (self.reschedule or self.deferrable) or time.time() >= gives_up_at:
+                    return False
+                time.sleep(REFUSED_PAUSE_SECONDS)
         if self._last is None or verdict.message != self._last.message:
             self.log.info("%s", verdict.message)
         if verdict.url and (self._last is None or verdict.url != self._last.url):
@@ -194,8 +195,27 @@ class AstroDagRunSensor(BaseSensorOperator):
         self._last = verdict
         return self._conclude(verdict.outcome, verdict.message)
 
+    def _checked(self, context: Context) -> Verdict | None:
+        """Check; ``None`` after an error that is tolerated."""
+        from astro_provider.api.transient import Patience, is_refusal
+
+        patience = self._patience = self._patience or Patience()
+        try:
+            hook = self._hook()
+            if self._refused:
+                hook.reload_connection()
+            verdict = hook.run(self._wait(context).check(hook.client, first=self._last is None))
+        except AstroError as error:
+            if not patience.bears(error, lambda error: self.log.warning("Still waiting: %s", error)):
+                raise
+            self._refused = is_refusal(error)
+            return None
+        patience.worked()
+        self._refused = False
+        return verdict
+
     def _hook(self) -> AstroHook:
-        """Make the hook at the first look; later ones use its connection to the target again."""
+        """Make the hook at the first check; later ones use its connection to the target again."""
         if self._opened is None:
             from astro_provider.hooks.astro import AstroHook
 

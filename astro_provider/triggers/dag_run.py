@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from astro_provider.api.durations import poke_interval_seconds
-from astro_provider.api.errors import AstroError
+from astro_provider.api.errors import AstroError, ConnectionUnreadableError
+from astro_provider.api.transient import Patience
 from astro_provider.api.waits import RunWait, Wanted
 from astro_provider.cancel import cancel_in_triggerer, uninterrupted
 from astro_provider.task_state import deferral_ended
@@ -28,6 +29,9 @@ Seconds before a deferred task may be resumed. Its worker has just looked, so no
 that is resumed before the scheduler has heard of its deferral for lost, and fails it; a worker may tell it as late as
 five seconds after (measured on 3.3.2, where three of ten do).
 """
+
+UNREADABLE_PAUSE_SECONDS = 10.0
+"""How long, at least, to wait before a connection that could not be read is read again."""
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -161,6 +165,7 @@ async def waited(
     tell: Callable[[Verdict], None],
     warn: Callable[[str], None],
     settle: float = 0,
+    has_worked: bool = False,
 ) -> dict[str, Any]:
     """
     Wait, and tell what came of it.
@@ -170,18 +175,31 @@ async def waited(
     :param poke_interval: seconds between two looks
     :param deadline: when to give up, in seconds since the epoch; ``None`` never
     :param tell: told of every change before it is over
-    :param warn: told of trouble that is survived
-    :param settle: seconds before the first look, for a wait that a worker has just looked for
-    :return: see :func:`event_of`; trouble that is not survived is an ``error``
+    :param warn: called with a message when the wait begins to tolerate errors
+    :param settle: seconds before the first check, for a wait that a worker has just checked
+    :param has_worked: whether the target is known to have answered this task before
+    :return: see :func:`event_of`; an error that is not tolerated (see ``Patience``) is an ``error``
     """
-    try:
-        async with watching(http_conn_id) as watcher:
-            verdict = await watcher.wait(
-                wait, poke_interval=poke_interval, deadline=deadline, tell=tell, warn=warn, settle=settle
-            )
-    except AstroError as error:
-        return error_event(str(error), retryable=error.retryable)
-    return event_of(verdict)
+    patience = Patience(has_worked=has_worked or wait.known or settle > 0)
+    while True:
+        try:
+            async with watching(http_conn_id) as watcher:
+                verdict = await watcher.wait(
+                    wait,
+                    poke_interval=poke_interval,
+                    deadline=deadline,
+                    tell=tell,
+                    warn=warn,
+                    settle=settle,
+                    has_worked=has_worked,
+                )
+            return event_of(verdict)
+        except ConnectionUnreadableError as error:  # there is no connection yet that could be kept
+            if not patience.bears(error, lambda error: warn(f"Still waiting: {error}")):
+                return error_event(str(error), retryable=True)
+        except AstroError as error:
+            return error_event(str(error), retryable=error.retryable)
+        await asyncio.sleep(max(poke_interval, UNREADABLE_PAUSE_SECONDS))
 
 
 def event_of(verdict: Verdict) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 from airflow.triggers.base import BaseTrigger, TaskFailedEvent, TaskSkippedEvent, TaskSuccessEvent, TriggerEvent
 
 from astro_provider.api.durations import poke_interval_seconds
-from astro_provider.api.waits import PATIENCE, RunWait, Wanted
+from astro_provider.api.waits import RunWait, Wanted
 from astro_provider.links import XCOM_URL
 from astro_provider.sensors import fields
 from astro_provider.triggers.dag_run import error_event, serialized, waited
@@ -35,9 +35,6 @@ TO_BE_READ = 1.0
 Seconds between the last line of a log that people will want to read, and the end: Airflow (3.3.2) closes the log of a
 trigger that has ended whether it has written all of it or not.
 """
-
-PAUSE = 30.0
-"""Seconds, at least, before another look at a target that a restarted triggerer finds in trouble."""
 
 _ENDS = {"success": TaskSuccessEvent, "skipped": TaskSkippedEvent, "failed": TaskFailedEvent}
 _LEVELS = {"success": logging.INFO, "skipped": logging.INFO, "failed": logging.ERROR}
@@ -174,21 +171,16 @@ class AstroSensorTrigger(BaseTrigger):
             wait = self.wait
         except ValueError as error:
             return error_event(str(error), retryable=False)
-        # A wait that a restarted triggerer goes on with has most likely been answered before.
-        patient_until = time.time() + PATIENCE if time.time() - self._started > RESTARTED else 0
-        while True:
-            event = await waited(
-                wait,
-                self.http_conn_id,
-                poke_interval=self.poke_interval,
-                deadline=self._started + self.timeout,
-                tell=self._tell,
-                warn=self.log.warning,
-            )
-            if not event.get("retryable") or time.time() >= patient_until:
-                return event
-            self.log.warning("Still waiting: %s", event["message"])
-            await asyncio.sleep(max(self.poke_interval, PAUSE))
+        return await waited(
+            wait,
+            self.http_conn_id,
+            poke_interval=self.poke_interval,
+            deadline=self._started + self.timeout,
+            tell=self._tell,
+            warn=self.log.warning,
+            # A wait that a restarted triggerer goes on with has most likely been answered before.
+            has_worked=time.time() - self._started > RESTARTED,
+        )
 
     @property
     def _started(self) -> float:

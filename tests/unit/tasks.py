@@ -8,6 +8,7 @@ import json
 import logging
 import math
 import sys
+import time
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from functools import partial
@@ -132,7 +133,9 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
     """A clock that stands still but for the sleeps of hooks and sensors, which take no time."""
     from astro_provider.hooks import astro_async, base
+    from astro_provider.sensors import dag_run as dag_run_sensor
     from astro_provider.sensors.dag_run import BaseSensorOperator
+    from astro_provider.triggers import dag_run as dag_run_trigger
     from astro_provider.triggers.watcher import registry
 
     with time_machine.travel(NOW, tick=False) as traveller:
@@ -146,6 +149,9 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
             monkeypatch.setattr(astro_async.AsyncAstroHook, method, held)
         of_sensors = SimpleNamespace(sleep=clock.sleep, monotonic=lambda: datetime.now().timestamp())
         monkeypatch.setattr(sys.modules[BaseSensorOperator.__module__], "time", of_sensors)
+        monkeypatch.setattr(dag_run_sensor, "time", SimpleNamespace(sleep=clock.sleep, time=time.time))
+        in_triggers = SimpleNamespace(**{**vars(asyncio), "sleep": clock.sleep_async})
+        monkeypatch.setattr(dag_run_trigger, "asyncio", in_triggers)
         yield clock
 
 

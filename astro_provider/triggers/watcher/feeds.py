@@ -10,8 +10,8 @@ from itertools import islice
 from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
 from astro_provider.api.errors import AccessDeniedError, InvalidRequestError, NotFoundError
+from astro_provider.api.transient import Patience
 from astro_provider.api.types import DagRun, TaskInstance
-from astro_provider.api.waits import Patience
 from astro_provider.triggers.watcher.index import SubscriptionIndex
 from astro_provider.triggers.watcher.turns import POLLS_PER_CHECK, Turns
 

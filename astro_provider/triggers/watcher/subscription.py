@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from astro_provider.api.dates import parse_date
 from astro_provider.api.errors import UnexpectedAnswerError
 from astro_provider.api.states import FINISHED_DAG_RUN_STATES, FINISHED_TASK_STATES
-from astro_provider.api.waits import Patience
+from astro_provider.api.transient import Patience
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -76,6 +76,7 @@ class Watcher:
         tell: Callable[[Verdict], None],
         warn: Callable[[str], None],
         settle: float = 0,
+        has_worked: bool = False,
     ) -> Verdict:
         """
         Wait until the target says that it is over; what ``RunWait.watch`` does for one wait alone.
@@ -88,6 +89,7 @@ class Watcher:
             queued; in the context variables of whoever called this
         :param settle: seconds before the first check, whatever is heard by then; 0 checks at once, as it may be over
             already
+        :param has_worked: whether the target is known to have answered this wait before (see ``Patience``)
         :return: the verdict; ``pending`` where ``deadline`` came first
         :raise AstroError: the check of this wait failed with an error that is not tolerated
         """
@@ -95,8 +97,9 @@ class Watcher:
         feed = self._join(subscription)
         last: Verdict | None = None
         try:
+            if settle or has_worked:
+                subscription.worked()
             if settle:
-                subscription.worked()  # a worker has just checked, and was answered
                 await self._settle(subscription, settle)
             while True:
                 subscription.wake.clear()

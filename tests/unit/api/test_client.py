@@ -190,7 +190,6 @@ def test_a_wait_survives_what_passes(target: Target) -> None:
     ("states", "error"),
     [
         ([says({}, 401)], AccessDeniedError),
-        ([TransportError("broken off")], TransportError),
         (["running", says({}, 404)], NotFoundError),
     ],
 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,17 +13,13 @@ from hypothesis import strategies as st
 from astro_provider.api.errors import (
     AccessDeniedError,
     AstroError,
-    ConflictError,
-    InvalidRequestError,
-    NotAirflowError,
     NotFoundError,
-    TargetUnavailableError,
     TransportError,
-    UnexpectedAnswerError,
 )
-from astro_provider.api.waits import PATIENCE, Patience, RunWait, Verdict, Wanted
+from astro_provider.api.transient import MAX_REFUSED_AT_FIRST_SECONDS, MAX_REFUSED_SECONDS
+from astro_provider.api.waits import RunWait, Verdict, Wanted
 from tests.unit import answers
-from tests.unit.target import Clock, Target, page, says
+from tests.unit.target import Target, page, says
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -98,78 +93,6 @@ def test_a_wait_ends_well_only_when_all_is_there_and_allowed(
         assert set(states) <= set(allowed) - set(failed) - set(skipped)
     if outcome == "pending":
         assert len(states) < expected or set(states) - set(allowed)
-
-
-# --- Patience
-
-PASSING: list[AstroError] = [BROKEN, TargetUnavailableError("", status=503), UnexpectedAnswerError("")]
-REFUSING: list[AstroError] = [AccessDeniedError("", status=401), NotAirflowError("")]
-FINAL: list[AstroError] = [
-    NotFoundError("", status=404),
-    InvalidRequestError("", status=400),
-    ConflictError("", status=409),
-    AstroError(""),
-]
-
-
-@pytest.mark.parametrize("error", [*PASSING, *REFUSING, *FINAL], ids=lambda error: type(error).__name__)
-def test_a_target_that_never_answered_is_not_waited_for(error: AstroError) -> None:
-    assert not Patience(Clock()).bears(error, pytest.fail)
-
-
-@pytest.mark.parametrize(
-    ("error", "bearable", "after"),
-    [
-        *product(PASSING, [True], [0, PATIENCE, 100 * PATIENCE]),
-        *product(REFUSING, [True], [0, PATIENCE - 1]),
-        *product(REFUSING, [False], [PATIENCE, 100 * PATIENCE]),
-        *product(FINAL, [False], [0]),
-    ],
-    ids=lambda value: type(value).__name__ if isinstance(value, AstroError) else None,
-)
-@pytest.mark.parametrize("by", ["worked", "has_worked"])
-def test_what_is_borne_once_the_target_has_answered(error: AstroError, bearable: bool, after: float, by: str) -> None:
-    clock = Clock()
-    patience = Patience(clock, has_worked=by == "has_worked")
-    if by == "worked":
-        patience.worked()
-    clock.now += 100 * PATIENCE  # how long it has worked is no matter
-    told: list[AstroError] = []
-    borne = patience.bears(error, told.append)
-    assert told == ([error] if borne else [])
-    clock.now += after
-    assert patience.bears(error, told.append) == bearable
-
-
-def test_a_refusal_after_other_trouble_is_borne_as_long_as_any() -> None:
-    clock = Clock()
-    patience = Patience(clock, has_worked=True)
-    assert patience.bears(BROKEN, lambda error: None)
-    clock.now += PATIENCE
-    assert patience.bears(REFUSING[0], lambda error: None)
-    clock.now += PATIENCE
-    assert not patience.bears(REFUSING[0], lambda error: None)
-
-
-def test_trouble_is_told_once_until_the_target_has_answered_again() -> None:
-    patience = Patience(Clock(), has_worked=True)
-    told: list[AstroError] = []
-    for _ in range(3):
-        patience.bears(BROKEN, told.append)
-    patience.bears(REFUSING[0], told.append)
-    assert told == [BROKEN]
-    patience.worked()
-    patience.bears(REFUSING[0], told.append)
-    assert told == [BROKEN, REFUSING[0]]
-
-
-def test_an_answer_renews_the_patience_with_a_refusal() -> None:
-    clock = Clock()
-    patience = Patience(clock, has_worked=True)
-    for _ in range(3):
-        clock.now += PATIENCE - 1
-        assert patience.bears(REFUSING[0], lambda error: None)
-        patience.worked()
 
 
 # --- RunWait.check, of runs
@@ -485,11 +408,23 @@ def test_a_watch_survives_trouble_in_the_middle_and_warns_once(target: Target) -
         assert log.warned[0].startswith("Still waiting: ")
 
 
-@pytest.mark.parametrize("trouble", [BROKEN, says({}, 503), says({}, 401), page("Sign in")])
-def test_a_watch_that_begins_with_trouble_ends_with_it(target: Target, trouble: Any) -> None:
-    course(target, trouble)
+@pytest.mark.parametrize("refusal", [says({}, 401), page("Sign in")])
+def test_a_watch_that_begins_with_a_refusal_ends_with_it(target: Target, refusal: Any) -> None:
+    log = Log(target)
+    course(target, refusal)
+    start = target.clock.now
     with pytest.raises(AstroError):
-        Log(target).watch(BY_ID)
+        log.watch(BY_ID, poke_interval=5)
+    assert target.clock.now - start == MAX_REFUSED_AT_FIRST_SECONDS
+    assert len(log.warned) == 1
+
+
+@pytest.mark.parametrize("trouble", [BROKEN, says({}, 503)])
+def test_a_watch_that_begins_while_the_target_is_down_waits(target: Target, trouble: Any) -> None:
+    log = Log(target)
+    course(target, *[trouble] * 500, "success")
+    assert log.watch(BY_ID, poke_interval=60).outcome == "success"
+    assert len(log.warned) == 1
 
 
 @pytest.mark.parametrize("trouble", [BROKEN, says({}, 503), says({}, 401), page("Being deployed")])
@@ -507,7 +442,7 @@ def test_a_refusal_is_survived_for_a_while(target: Target) -> None:
     start = target.clock.now
     with pytest.raises(AccessDeniedError):
         log.watch(BY_ID, poke_interval=60)
-    assert PATIENCE <= target.clock.now - start - 60 < PATIENCE + 60  # refused from the second look on
+    assert MAX_REFUSED_SECONDS <= target.clock.now - start - 60 < MAX_REFUSED_SECONDS + 60
     assert len(log.warned) == 1
 
 

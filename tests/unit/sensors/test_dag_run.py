@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from astro_provider.airflow_versions import AirflowFailException, AirflowSkipException
-from astro_provider.api.errors import DagRunFailedError, NotFoundError, TransportError
+from astro_provider.api.errors import DagRunFailedError, NotFoundError
 from astro_provider.sensors.dag_run import AstroDagRunSensor
-from tests.unit.server import HANGUP
 from tests.unit.target import TOKEN, says
 from tests.unit.tasks import LOGICAL_DATE, TaskInstance, context
 
@@ -206,13 +205,6 @@ def test_trouble_is_survived_once_it_has_worked(remote: PlayedServer, lines: lis
     sensor(external_run_id="theirs", poke_interval=60).execute(context())
     assert clock.sleeps.count(60) == 3
     assert len([line for line in lines if line.startswith("Still waiting")]) == 1
-
-
-def test_trouble_is_told_at_once_before_it_has_worked(remote: PlayedServer, clock: Clock) -> None:
-    remote.on("GET", "dags/d/dagRuns/theirs", HANGUP)
-    with pytest.raises(TransportError):
-        sensor(external_run_id="theirs").execute(context())
-    assert sum(clock.sleeps) < 5
 
 
 def test_being_refused_fails_for_good(remote: PlayedServer) -> None:

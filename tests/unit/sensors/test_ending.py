@@ -10,18 +10,16 @@ import pytest
 from airflow.exceptions import AirflowRescheduleException
 
 from astro_provider.airflow_versions import (
-    AIRFLOW_VERSION,
     AirflowException,
     AirflowFailException,
     AirflowSensorTimeout,
     AirflowSkipException,
 )
-from astro_provider.api.errors import AstroError, DagRunFailedError
+from astro_provider.api.errors import DagRunFailedError
 from astro_provider.sensors.dag_run import AstroDagRunSensor
 from astro_provider.sensors.task import AstroTaskSensor
 from astro_provider.triggers.dag_run import AstroDagRunTrigger
 from tests.airflow_names import TaskDeferred
-from tests.unit.server import HANGUP
 from tests.unit.target import TOKEN, says
 from tests.unit.tasks import NOW, TaskInstance, context
 
@@ -167,24 +165,6 @@ def test_the_deadline_is_the_trigger_s_and_airflow_s_comes_later(remote: PlayedS
     assert deferred.trigger.deadline == NOW.timestamp() + 60
     assert deferred.timeout is not None
     assert deferred.timeout > timedelta(seconds=60)
-
-
-# Rescheduled.
-
-
-@pytest.mark.skipif(AIRFLOW_VERSION < (3, 0), reason="Airflow 2 does not tell a task that it was rescheduled")
-def test_a_sensor_that_was_rescheduled_survives_trouble(
-    remote: PlayedServer, rescheduled: Callable[[datetime], dict[str, Any]]
-) -> None:
-    remote.on("GET", "dags/d/dagRuns/theirs", HANGUP)
-    with pytest.raises(AirflowRescheduleException):
-        sensor(mode="reschedule").execute(rescheduled(NOW))
-
-
-def test_a_sensor_that_was_not_yet_rescheduled_tells_of_trouble_at_once(remote: PlayedServer) -> None:
-    remote.on("GET", "dags/d/dagRuns/theirs", HANGUP)
-    with pytest.raises(AstroError):
-        sensor(mode="reschedule").execute(context())
 
 
 # Deferred.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from astro_provider.api.waits import PATIENCE
+from astro_provider.api.transient import MAX_REFUSED_SECONDS as PATIENCE
 from astro_provider.triggers.dag_run import SETTLING, AstroDagRunTrigger
 from tests.unit.server import HANGUP
 from tests.unit.target import TOKEN, page, says

@@ -9,7 +9,8 @@ import pytest
 
 from astro_provider.api.client import Client
 from astro_provider.api.errors import AccessDeniedError, NotFoundError, TransportError
-from astro_provider.api.waits import PATIENCE, Wanted
+from astro_provider.api.transient import MAX_REFUSED_SECONDS as PATIENCE
+from astro_provider.api.waits import Wanted
 from astro_provider.triggers.watcher import registry
 from astro_provider.triggers.watcher.feeds import OVERLAP_SECONDS
 from astro_provider.triggers.watcher.turns import POLLS_PER_CHECK, ROUND_SECONDS
