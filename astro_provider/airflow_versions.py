@@ -131,7 +131,7 @@ async def get_async_connection(conn_id: str) -> tuple[Connection, dict[str, Any]
     """
     from astro_provider.airflow_versions import BaseHook
 
-    if AIRFLOW_VERSION >= (3, 3, 2):
+    if AIRFLOW_VERSION >= (3, 3, 2) and _has_async_supervisor():
         connection = await BaseHook.aget_connection(conn_id)
         return connection, await connection.aextra_dejson()
 
@@ -161,3 +161,11 @@ def was_rescheduled(sensor: BaseSensorOperator, context: Context) -> bool:
         try_number=(ti.max_tries or 0) - (sensor.retries or 0) + 1,
     )
     return first_date is not None
+
+
+def _has_async_supervisor() -> bool:
+    """Check that this is not ``airflow dags test``, which runs triggers itself and answers blocking calls only."""
+    from airflow.sdk.execution_time import task_runner
+
+    supervisor = getattr(task_runner, "SUPERVISOR_COMMS", None)
+    return supervisor is None or hasattr(supervisor, "asend")

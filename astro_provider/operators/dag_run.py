@@ -360,7 +360,8 @@ class AstroTriggerDagRunOperator(BaseOperator):
         :return: the remote dag run, as it was last seen
         :raise DagRunFailedError: the run ended in one of ``failed_states``
         :raise AirflowTaskTimeout: the run did not end within ``execution_timeout``
-        :raise AirflowFailException: the target refuses us for good
+        :raise AirflowFailException: a refusal, or another error that a retry cannot help
+        :raise AstroError: another error of the target
         """
         from astro_provider.airflow_versions import AirflowFailException, AirflowTaskTimeout
         from astro_provider.execution_timeout import timeout_message
@@ -373,8 +374,8 @@ class AstroTriggerDagRunOperator(BaseOperator):
             raise AirflowTaskTimeout(
                 timeout_message(self.trigger_dag_id, self.execution_timeout, event["message"], event["url"])
             )
-        if event["outcome"] == "error" and not event["retryable"]:
-            raise AirflowFailException(event["message"])
+        if event["outcome"] == "error":  # no run has failed
+            raise (AstroError if event["retryable"] else AirflowFailException)(event["message"])
         raise DagRunFailedError(event["message"])
 
     def _wait(self, hook: AstroHook, run: DagRun) -> DagRun:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from astro_provider.airflow_versions import ask_supervisor
+from astro_provider.airflow_versions import AIRFLOW_VERSION, ask_supervisor, get_async_connection
 
 
 async def test_a_blocking_call_returns_what_the_function_returns() -> None:
@@ -34,3 +36,22 @@ async def test_a_blocking_call_goes_on_when_its_caller_is_cancelled() -> None:
     may_end.set()
     await asyncio.to_thread(ended.wait, 5)
     assert ended.is_set()
+
+
+@pytest.mark.skipif(AIRFLOW_VERSION < (3, 3), reason="Airflow 3.3 and up")
+async def test_airflow_dags_test_reads_connections_of_the_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It runs triggers in its own process, with a supervisor that has no asynchronous calls."""
+    from airflow.sdk.execution_time import task_runner
+    from airflow.sdk.execution_time.comms import ConnectionResult, GetConnection
+    from airflow.sdk.execution_time.supervisor import InProcessSupervisorComms
+
+    fields = dict.fromkeys(("schema", "login", "password", "port", "extra"))
+    stored = ConnectionResult(conn_id="of_the_database", conn_type="http", host="there", **fields)
+
+    def handle(message: Any, log: Any, request_id: int) -> None:
+        comms.messages.append(stored if message == GetConnection(conn_id=stored.conn_id) else None)
+
+    comms = InProcessSupervisorComms(supervisor=SimpleNamespace(_handle_request=handle))
+    monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", comms, raising=False)
+    connection, extra = await get_async_connection("of_the_database")
+    assert (connection.host, extra) == ("there", {})

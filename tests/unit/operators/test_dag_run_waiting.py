@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from astro_provider.airflow_versions import AirflowFailException
-from astro_provider.api.errors import DagRunFailedError
+from astro_provider.api.errors import AstroError, DagRunFailedError
 from astro_provider.triggers.dag_run import AstroDagRunTrigger
 from tests.airflow_names import TaskDeferred
 from tests.unit.operators.trigger import RUN_ID, trigger
@@ -181,10 +181,11 @@ def test_it_resumes_with_the_run(lines: list[str]) -> None:
     ("happened", "error"),
     [
         (event("failed"), DagRunFailedError),
-        (event("error", retryable=True), DagRunFailedError),
+        (event("error", retryable=True), AstroError),
         (event("error", retryable=False), AirflowFailException),
     ],
 )
 def test_it_resumes_with_an_error(happened: dict[str, Any], error: type[Exception]) -> None:
-    with pytest.raises(error, match=r"^what happened$"):
+    with pytest.raises(error, match=r"^what happened$") as caught:
         waiting().execute_complete(context(), happened)
+    assert type(caught.value) is error
