@@ -29,3 +29,18 @@ def final_errors() -> Iterator[None]:
         raise AirflowFailException(str(error)) from error
     except ValueError as error:
         raise AirflowFailException(str(error)) from error
+
+
+@contextmanager
+def parameter_errors() -> Iterator[None]:
+    """
+    Refuse a wrong parameter of an operator where the operator is created.
+
+    :raise ParameterError: in place of a ``ValueError``
+    """
+    try:
+        yield
+    except ValueError as error:
+        from astro_provider.tasks.parameter_error import ParameterError
+
+        raise ParameterError(str(error)) from None

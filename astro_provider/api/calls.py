@@ -12,7 +12,7 @@ from astro_provider.api.reading import collection, mapping
 from astro_provider.api.states import FINISHED_DAG_RUN_STATES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from astro_provider.api.types import JSON, Dag, DagRun, LogEntry, Pool, TaskInstance
 
@@ -35,6 +35,7 @@ class Generation(Protocol):
     def clear_run(
         self, dag_path: str, run_path: str, run_id: str, *, only_failed: bool
     ) -> tuple[str, dict[str, JSON]]: ...
+    def task_keys(self, instances: Sequence[TaskInstance]) -> list[JSON]: ...
     def group_filter(self, group_id: str | None) -> dict[str, JSON]: ...
     def finished_runs_body(
         self, dag_ids: list[str], states: list[str], ended_after: str, due_after: str
@@ -227,6 +228,27 @@ def clear_dag_run(api: Generation, dag_id: str, run_id: str, *, only_failed: boo
         _read_cleared,
         _run_named(dag_id, run_id),
         body=body,
+        dag_id=dag_id,
+        idempotent=True,
+    )
+
+
+def clear_tasks(
+    api: Generation, dag_id: str, run_id: str, instances: Sequence[TaskInstance], *, reset_dag_runs: bool
+) -> Call[None]:
+    """Clear task instances of a run; with ``reset_dag_runs``, the run goes on with them."""
+    return Call(
+        "POST",
+        f"{_dag(dag_id)}/clearTaskInstances",
+        _read_cleared,
+        _run_named(dag_id, run_id),
+        body={
+            "dry_run": False,
+            "dag_run_id": run_id,
+            "task_ids": api.task_keys(instances),
+            "only_failed": False,
+            "reset_dag_runs": reset_dag_runs,
+        },
         dag_id=dag_id,
         idempotent=True,
     )

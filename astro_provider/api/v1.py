@@ -11,6 +11,8 @@ from astro_provider.api.reading import mapping, with_readable_dates
 from astro_provider.api.types import DagRun
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from astro_provider.api.types import JSON, LogEntry, TaskInstance
 
 NAME = "v1"
@@ -61,6 +63,11 @@ def clear_run(dag_path: str, run_path: str, run_id: str, *, only_failed: bool) -
         "only_failed": True,
         "reset_dag_runs": True,
     }
+
+
+def task_keys(instances: Sequence[TaskInstance]) -> list[JSON]:
+    """How a request to clear tasks names them: by task id, which means all instances of a mapped task."""
+    return [*dict.fromkeys(instance["task_id"] for instance in instances)]
 
 
 def group_filter(group_id: str | None) -> dict[str, JSON]:

@@ -9,6 +9,8 @@ from astro_provider.api.reading import mapping, with_readable_dates
 from astro_provider.api.types import DagRun
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from astro_provider.api.types import JSON, LogEntry, TaskInstance
 
 NAME = "v2"
@@ -34,6 +36,14 @@ def finished_runs_body(dag_ids: list[str], states: list[str], ended_after: str, 
 def clear_run(dag_path: str, run_path: str, run_id: str, *, only_failed: bool) -> tuple[str, dict[str, JSON]]:
     """Path and body that clear a run: all of its tasks, or the failed ones."""
     return f"{run_path}/clear", {"dry_run": False, "only_failed": only_failed}
+
+
+def task_keys(instances: Sequence[TaskInstance]) -> list[JSON]:
+    """How a request to clear tasks names them: by task id, and map index of a mapped task."""
+    return [
+        instance["task_id"] if instance["map_index"] < 0 else [instance["task_id"], instance["map_index"]]
+        for instance in instances
+    ]
 
 
 def group_filter(group_id: str | None) -> dict[str, JSON]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from datetime import datetime, timezone
+from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from astro_provider.airflow_versions import AIRFLOW_VERSION, BaseOperator
+from astro_provider.airflow_versions import BaseOperator
 from astro_provider.airflow_versions import conf as airflow_conf
 from astro_provider.api.durations import poke_interval_seconds
 from astro_provider.api.errors import (
@@ -19,18 +19,21 @@ from astro_provider.api.errors import (
 )
 from astro_provider.api.states import DAG_RUN_STATES, checked_states
 from astro_provider.links import XCOM_RUN_ID, XCOM_URL, RemoteDagRunLink
-from astro_provider.run_id import first_try_number, remote_run_id
-from astro_provider.task_errors import final_errors
+from astro_provider.task_errors import final_errors, parameter_errors
+from astro_provider.tasks.existing_run import ON_EXISTING_RUN, Origin
+from astro_provider.tasks.own_run import own_run
+from astro_provider.tasks.rendered import as_bool, as_choice, as_text, is_resolved_later
+from astro_provider.tasks.run_conf import check_conf, run_conf
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from datetime import timedelta
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime, timedelta
 
     from astro_provider.airflow_versions import Context
     from astro_provider.api.types import DagRun
     from astro_provider.hooks.astro import AstroHook
+    from astro_provider.tasks.own_run import OwnRun
 
-ON_EXISTING_RUN = ("fail", "attach", "reset", "skip")
 IF_PAUSED = ("trigger", "unpause", "fail")
 
 
@@ -90,6 +93,9 @@ class AstroTriggerDagRunOperator(BaseOperator):
         "conf",
         "note",
         "partition_key",
+        "wait_for_completion",
+        "on_existing_run",
+        "if_paused",
     )
     template_fields_renderers = {"conf": "json"}
     operator_extra_links = (RemoteDagRunLink(),)
@@ -108,7 +114,7 @@ class AstroTriggerDagRunOperator(BaseOperator):
         conf: Mapping[str, Any] | str | None = None,
         note: str | None = None,
         partition_key: str | None = None,
-        wait_for_completion: bool = False,
+        wait_for_completion: bool | str = False,
         poke_interval: float | timedelta = 5,
         allowed_states: Sequence[str] | None = None,
         failed_states: Sequence[str] | None = None,
@@ -131,30 +137,38 @@ class AstroTriggerDagRunOperator(BaseOperator):
         self.note = note
         self.partition_key = partition_key
         self.wait_for_completion = wait_for_completion
-        self.poke_interval = poke_interval_seconds(poke_interval)
-        self.allowed_states = checked_states("allowed_states", allowed_states, DAG_RUN_STATES, ("success",))
-        default_failed = () if "failed" in self.allowed_states else ("failed",)
-        self.failed_states = checked_states("failed_states", failed_states, DAG_RUN_STATES, default_failed)
         self.on_existing_run = on_existing_run
         self.if_paused = if_paused
         self.cancel_on_kill = cancel_on_kill
         self.deferrable = deferrable
         self.openlineage_inject_parent_info = openlineage_inject_parent_info
-        self._check_parameters()
         self._waiting_for: DagRun | None = None
         self._attached = False
         self._context: Context | None = None
+        with parameter_errors():
+            self.poke_interval = poke_interval_seconds(poke_interval)
+            self.allowed_states = checked_states("allowed_states", allowed_states, DAG_RUN_STATES, ("success",))
+            default_failed = () if "failed" in self.allowed_states else ("failed",)
+            self.failed_states = checked_states("failed_states", failed_states, DAG_RUN_STATES, default_failed)
+            if both := set(self.allowed_states) & set(self.failed_states):
+                raise ValueError(f"allowed_states and failed_states both have {', '.join(sorted(both))}")
+            self._read_choices(rendered=False)
+            check_conf(conf)
 
-    def _check_parameters(self) -> None:
-        """Refuse, when the DAG file is parsed, what can be known to be wrong by then."""
+    def _read_choices(self, *, rendered: bool) -> None:
+        if rendered or not is_resolved_later(self.wait_for_completion):
+            self.wait_for_completion = as_bool("wait_for_completion", self.wait_for_completion)
         for parameter, choices in (("on_existing_run", ON_EXISTING_RUN), ("if_paused", IF_PAUSED)):
-            if (choice := getattr(self, parameter)) not in choices:
-                raise ValueError(f"{parameter} must be one of {', '.join(choices)}, not {choice!r}")
-        if both := set(self.allowed_states) & set(self.failed_states):
-            raise ValueError(f"allowed_states and failed_states both have {', '.join(sorted(both))}")
-        templated = isinstance(self.conf, str) and ("{{" in self.conf or "{%" in self.conf)
-        if not templated and not _is_resolved_later(self.conf):
-            parsed_conf(self.conf, default=_only_what_is_resolved_later)
+            value = getattr(self, parameter)
+            if rendered or not is_resolved_later(value):
+                setattr(self, parameter, as_choice(parameter, value, choices))
+
+    def _read_ids(self) -> None:
+        for name in ("trigger_dag_id", "http_conn_id", "trigger_run_id", "note", "partition_key"):
+            setattr(self, name, as_text(getattr(self, name)))
+        for name in ("trigger_dag_id", "http_conn_id"):
+            if getattr(self, name) in (None, "", "None"):
+                raise ValueError(f"{name} was rendered to {getattr(self, name)!r}, which names nothing")
 
     def execute(self, context: Context) -> DagRun | None:
         """
@@ -171,9 +185,19 @@ class AstroTriggerDagRunOperator(BaseOperator):
         from astro_provider.hooks.astro import AstroHook
 
         self._context = context
+        with final_errors():
+            self._read_ids()
+            self._read_choices(rendered=True)
+            conf = run_conf(self.conf, context["ti"] if self.openlineage_inject_parent_info else None)
+            own = own_run(
+                context,
+                given_run_id=None if self.trigger_run_id in ("", "None") else self.trigger_run_id,
+                retries=self.retries or 0,
+                warn=self.log.warning,
+            )
         with final_errors(), AstroHook(self.http_conn_id) as hook:
-            self._heed_pause(hook, context)
-            run = self._trigger(hook, context)
+            self._check_pause(hook, own)
+            run = self._trigger(hook, own, conf)
             url = hook.client.run_url(run["dag_id"], run["dag_run_id"])
             self.log.info("Dag run %s of dag %s is %s: %s", run["dag_run_id"], run["dag_id"], run["state"], url)
             context["ti"].xcom_push(key=XCOM_RUN_ID, value=run["dag_run_id"])
@@ -186,144 +210,64 @@ class AstroTriggerDagRunOperator(BaseOperator):
                 self._defer(run, context)
             return self._wait(hook, run)
 
-    def _heed_pause(self, hook: AstroHook, context: Context) -> None:
+    def _check_pause(self, hook: AstroHook, own: OwnRun) -> None:
         if self.if_paused == "unpause":
             hook.unpause_dag(self.trigger_dag_id)
         elif self.if_paused == "fail" and hook.get_dag(self.trigger_dag_id)["is_paused"]:
-            if self._is_retry(context) and self._found(hook, self._run_id(context)):
+            if own.retry and hook.run(hook.client.find_dag_run(self.trigger_dag_id, own.run_id)):
                 return  # an earlier try was in time
             raise ValueError(
                 f"Dag {self.trigger_dag_id!r} is paused in {hook.deployment}, and if_paused is 'fail': "
                 "unpause it there, or use if_paused='unpause' or 'trigger'."
             )
 
-    def _trigger(self, hook: AstroHook, context: Context) -> DagRun:
-        """Create the run, or find the one that is there instead."""
-        run_id = self._run_id(context)
+    def _trigger(self, hook: AstroHook, own: OwnRun, conf: dict[str, Any] | None) -> DagRun:
+        """Create the run, or go on with the one that exists instead."""
+        from astro_provider.tasks.conflict import find_existing, settle
+
+        find = partial(
+            find_existing,
+            hook,
+            self.trigger_dag_id,
+            own,
+            logical_date=self.logical_date,
+            on_existing_run=self.on_existing_run,
+        )
         try:
-            return hook.trigger_dag_run(
-                self.trigger_dag_id,
-                run_id=run_id,
-                logical_date=self.logical_date,
-                data_interval_start=self.data_interval_start,
-                data_interval_end=self.data_interval_end,
-                run_after=self.run_after,
-                conf=self._conf(context),
-                note=self.note,
-                partition_key=self.partition_key,
+            return hook.run(
+                hook.client.trigger_dag_run(
+                    self.trigger_dag_id,
+                    run_id=own.run_id,
+                    logical_date=self.logical_date,
+                    data_interval_start=self.data_interval_start,
+                    data_interval_end=self.data_interval_end,
+                    run_after=self.run_after,
+                    conf=conf,
+                    note=self.note,
+                    partition_key=self.partition_key,
+                    idempotent=own.derived,
+                )
             )
         except ConflictError as conflict:
-            return self._existing(hook, context, run_id, conflict)
-        except (TransportError, TargetUnavailableError, UnexpectedAnswerError):
-            # The run may have been created all the same. Only an id that nobody else makes tells that it is ours.
-            found = None if self._given_run_id else self._found(hook, run_id)
-            if found is None:
+            if (found := find(resent=conflict.resent)) is None:
                 raise
-            return found
-
-    def _found(self, hook: AstroHook, run_id: str) -> DagRun | None:
-        try:
-            return hook.run(hook.client.find_dag_run(self.trigger_dag_id, run_id))
-        except AstroError:
-            return None
-
-    @property
-    def _given_run_id(self) -> str | None:
-        """The run id that the user gave; a template may have come to nothing."""
-        return None if self.trigger_run_id in (None, "", "None") else self.trigger_run_id
-
-    def _run_id(self, context: Context) -> str:
-        ti = context["ti"]
-        return self._given_run_id or remote_run_id(
-            deployment=self._this_deployment(),
-            dag_id=ti.dag_id,
-            run_id=ti.run_id,
-            task_id=ti.task_id,
-            map_index=-1 if ti.map_index is None else ti.map_index,
-            first_try=self._first_try(context),
+        except (TransportError, TargetUnavailableError, UnexpectedAnswerError) as error:
+            # The run may have been created all the same. Only an id that nobody else uses tells whose it is.
+            found = None
+            if own.derived:
+                with suppress(AstroError):
+                    found = find(resent=True)
+            if found is None or found.origin is Origin.OTHER:
+                raise error
+        run, self._attached = settle(
+            hook,
+            found,
+            own,
+            self.on_existing_run,
+            repair=bool(self.wait_for_completion) and "failed" in self.failed_states,
+            log=self.log.info,
         )
-
-    def _this_deployment(self) -> str:
-        """Name the triggering Deployment: by the URL of its UI, which Astro sets."""
-        section, unset = ("api", "") if AIRFLOW_VERSION >= (3, 0) else ("webserver", "http://localhost:8080")
-        url: str = airflow_conf.get(section, "base_url", fallback="") or ""
-        if url == unset:
-            self.log.warning(
-                "[%s] base_url of this Deployment is not set. Should another Deployment without one have a task of the "
-                "same name in a run of the same id, the two would take each other's remote run for their own.",
-                section,
-            )
-        return url
-
-    def _first_try(self, context: Context) -> int:
-        return first_try_number(context["ti"].max_tries, self.retries or 0)
-
-    def _is_retry(self, context: Context) -> bool:
-        return context["ti"].try_number > self._first_try(context)
-
-    def _conf(self, context: Context) -> dict[str, Any] | None:
-        conf = parsed_conf(self.conf)
-        if not self.openlineage_inject_parent_info:
-            return conf
-        try:
-            from airflow.providers.standard.utils.openlineage import (
-                safe_inject_openlineage_properties_into_dagrun_conf,
-            )
-        except ImportError:  # an older standard provider, or none (Airflow 2)
-            return conf
-        injected: dict[str, Any] | None = safe_inject_openlineage_properties_into_dagrun_conf(
-            dr_conf=conf, ti=context["ti"]
-        )
-        return injected
-
-    def _existing(self, hook: AstroHook, context: Context, run_id: str, conflict: ConflictError) -> DagRun:
-        """Decide what to do about a run that is there already."""
-        is_retry = self._is_retry(context)
-        same_id = hook.run(hook.client.find_dag_run(self.trigger_dag_id, run_id))
-        if same_id and (not self._given_run_id or (is_retry and _began_since(same_id, context))):
-            return self._own(hook, same_id, is_retry=is_retry)
-        run = same_id or self._same_logical_date(hook)
-        if run is None:
-            raise conflict
-        what = f"Dag run {run['dag_run_id']!r} of dag {run['dag_id']!r} ({run['state']}) in {hook.deployment}"
-        if self.on_existing_run == "fail":
-            raise ValueError(
-                f"{what} is there already, with the same {'run id' if same_id else 'logical date'}, and is not of "
-                "this task. Choose what to do with on_existing_run: 'fail' (as now), 'attach' to it, 'reset' it "
-                f"(clear it and let it run again), or 'skip' this task. "
-                f"See {hook.client.run_url(run['dag_id'], run['dag_run_id'])}"
-            )
-        if self.on_existing_run == "skip":
-            from astro_provider.airflow_versions import AirflowSkipException
-
-            raise AirflowSkipException(f"{what} is there already, and on_existing_run is 'skip'")
-        if self.on_existing_run == "attach" or (is_retry and _began_since(run, context)):  # reset by an earlier try
-            self.log.info("%s is there already: going on with it, as it was made", what)
-            self._attached = self.on_existing_run == "attach"
-            return run
-        self.log.info("%s is there already: clearing it; it runs again as it was made", what)
-        return hook.clear_dag_run(run["dag_id"], run["dag_run_id"])
-
-    def _own(self, hook: AstroHook, run: DagRun, *, is_retry: bool) -> DagRun:
-        """Go on with the run of an earlier try; one that failed meanwhile gets the retry that this try is."""
-        # An earlier try may have attached to a run whose id was given.
-        self._attached = self.on_existing_run == "attach" and self._given_run_id is not None
-        self.log.info("An earlier try created dag run %s (%s): going on with it", run["dag_run_id"], run["state"])
-        if not (is_retry and self.wait_for_completion and run["state"] == "failed" and "failed" in self.failed_states):
-            return run
-        states = {task["state"] for task in hook.list_task_instances(run["dag_id"], run["dag_run_id"])}
-        # A run that was cancelled or timed out has skipped what was still to come: that must run, too.
-        only_failed = "failed" in states and "skipped" not in states
-        self.log.info("It has failed: clearing %s", "its failed tasks" if only_failed else "it")
-        return hook.clear_dag_run(run["dag_id"], run["dag_run_id"], only_failed=only_failed)
-
-    def _same_logical_date(self, hook: AstroHook) -> DagRun | None:
-        from astro_provider.api.dates import iso
-
-        logical_date = iso("logical_date", self.logical_date)
-        if logical_date is None:
-            return None
-        return hook.run(hook.client.find_by_logical_date(self.trigger_dag_id, logical_date))
+        return run
 
     @property
     def _cancels(self) -> bool:
@@ -436,52 +380,3 @@ class AstroTriggerDagRunOperator(BaseOperator):
     @property
     def _end_states(self) -> tuple[str, ...]:
         return (*self.allowed_states, *self.failed_states)
-
-
-def _began_since(run: DagRun, context: Context) -> bool:
-    """
-    Say whether a remote run was created, or reset, since this task's own dag run began.
-
-    An older one cannot be of an earlier try. Where either side does not tell, it may be.
-    """
-    began = context["dag_run"].start_date
-    queued = run["queued_at"] or run["start_date"]  # Airflow 2 tells the latter only
-    if began is None or queued is None:
-        return True
-    began = began if began.tzinfo else began.replace(tzinfo=timezone.utc)
-    from astro_provider.api.dates import parse_date
-
-    return parse_date(queued) >= began
-
-
-def parsed_conf(
-    conf: Mapping[str, Any] | str | None, default: Callable[[object], object] | None = None
-) -> dict[str, Any] | None:
-    """
-    Read a conf.
-
-    :param conf: a dict, or JSON text of an object; ``None``, ``""`` and ``"None"`` mean none
-    :param default: what to do about a value that JSON cannot hold, see ``json.dumps``
-    :return: the dict
-    :raise ValueError: it is neither, or holds what JSON cannot
-    """
-    if conf is None or (isinstance(conf, str) and conf.strip() in ("", "None")):
-        return None
-    try:
-        parsed = json.loads(conf) if isinstance(conf, str) else conf
-        json.dumps(parsed, allow_nan=False, default=default)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"conf must be a dict that JSON can hold, or JSON text: {error}") from None
-    if not isinstance(parsed, dict):
-        raise ValueError(f"conf must be a dict or the JSON text of one, not of a {type(parsed).__name__}")
-    return parsed
-
-
-def _is_resolved_later(value: object) -> bool:
-    """Whether Airflow puts something else in its place before the task runs (an ``XComArg``)."""
-    return hasattr(value, "iter_references")
-
-
-def _only_what_is_resolved_later(value: object) -> None:
-    if not _is_resolved_later(value):
-        raise TypeError(f"{type(value).__name__} is not JSON")

@@ -15,6 +15,7 @@ from astro_provider.api import calls, exchange
 from astro_provider.api.client import Client
 from astro_provider.api.errors import AstroError, ConflictError, InvalidRequestError, NotFoundError, RequestNotPossible
 from astro_provider.api.exchange import Memory, Request
+from astro_provider.api.repair import repair_dag_run
 from astro_provider.api.waits import RunWait, Wanted
 from astro_provider.connection import Login
 from tests.contract.description import Description, NotAsDescribed, description
@@ -54,6 +55,8 @@ class Target(Played):
         self.has_task("extract", "failed", run_id=self.run_id, dag_id=DAG, log=log)
         self.has_task("load.ż", "failed", run_id=self.run_id, dag_id=DAG, log=log, map_index=3, try_number=2)
         self.has_task("group.inside", "success", run_id=self.run_id, dag_id=DAG)
+        self.has_task("cut off", "skipped", run_id=self.run_id, dag_id=DAG)
+        self.has_task("cut.off", "skipped", run_id=self.run_id, dag_id=DAG, map_index=3)
         self.has_xcom(KEY, {"rows": [1, None]})
 
     def client(self, *credentials: Any, **options: Any) -> Client:
@@ -152,6 +155,7 @@ FLOWS: dict[str, Callable[[Client, str], Flow[Any]]] = {
     "cancel": lambda client, run: client.cancel_dag_run(DAG, run),
     "clear": lambda client, run: client.clear_dag_run(DAG, run, only_failed=False),
     "clear what failed": lambda client, run: client.clear_dag_run(DAG, run, only_failed=True),
+    "repair": lambda client, run: repair_dag_run(client, _ended(run)),
     "list tasks": lambda client, run: client.list_task_instances(DAG, run),
     "list tasks of a group": lambda client, run: client.list_task_instances(
         DAG, run, group_id="group", state=["success"]
@@ -199,6 +203,10 @@ TROUBLES: dict[str, tuple[type[AstroError], Callable[[Client, str], Flow[Any]]]]
         lambda client, run: client.trigger_dag_run(DAG, logical_date=DATE),
     ),
 }
+
+
+def _ended(run_id: str) -> Any:
+    return {"dag_id": DAG, "dag_run_id": run_id, "end_date": None}
 
 
 def _watched(client: Client, dag_id: str = DAG, **what: Any) -> Flow[Any]:

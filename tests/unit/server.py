@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
@@ -110,6 +111,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(chunk)
         if answer.promised is not None:
             self.close_connection = True
+
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        """Tell the time by the target's clock."""
+        return super().date_time_string(time.time() + self.server.owner.lead if timestamp is None else timestamp)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the name is http.server's
         """Say nothing on stderr."""

@@ -104,6 +104,7 @@ class Target:
 
     :param generation: how it answers what nothing was said about: as an Airflow of this generation that has no such
         thing
+    :ivar lead: seconds by which its clock is ahead
     """
 
     def __init__(self, generation: str = "v2", url: str = "https://target.example.com/dz3uu847") -> None:
@@ -115,6 +116,7 @@ class Target:
         self.reloads: list[float] = []
         self.on_reload: Callable[[], None] = lambda: None
         self.clock = Clock()
+        self.lead = 0.0
         self._said: dict[tuple[str, str], list[Said]] = defaultdict(list)
 
     def on(self, method: str, path: str, *said: Said) -> None:

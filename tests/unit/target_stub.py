@@ -31,7 +31,6 @@ class Played(Target):
     Answers what nothing was said about (see ``Target.on``) from what it keeps.
 
     :ivar dags: id to whether the dag is paused
-    :ivar lead: seconds by which its clock is ahead
     :ivar course: states that a new or cleared run goes through, one a look; the last one stays
     """
 
@@ -40,9 +39,9 @@ class Played(Target):
         self.dags: dict[str, bool] = {"d": False}
         self.course: list[str] = ["queued", "running", "success"]
         self.page_limit = 100
-        self.lead = 0.0
         self.groups: dict[str, list[str]] = {}
         self.cleared: list[tuple[str, bool]] = []
+        self.cleared_tasks: list[tuple[str, list[Any], bool]] = []
         self._runs: dict[tuple[str, str], dict[str, Any]] = {}
         self._ahead: dict[tuple[str, str], list[str]] = {}
         self._tasks: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
@@ -168,7 +167,7 @@ class Played(Target):
     def _trigger_v1(self, dag_id: str, dag_run_id: str | None = None, **fields: Any) -> Answer:
         if unknown := {"run_after", "partition_key"} & set(fields):
             return says(self.answers.error(400, f"{{'{unknown.pop()}': ['Unknown field.']}}"), 400)
-        date = fields.pop("logical_date", datetime.now(timezone.utc).isoformat())
+        date = fields.pop("logical_date", self.now())
         run_id = dag_run_id or f"manual__{date}"
         for run in self._of(dag_id):
             if _same(run["execution_date"], date):
@@ -200,6 +199,7 @@ class Played(Target):
             run_id, "queued", **{**fields, "dag_id": dag_id, "start_date": None, "end_date": None}
         )
         self._runs[dag_id, run_id] = run
+        self._queue(run)
         self._ahead[dag_id, run_id] = list(self.course)
         return says(run)
 
@@ -264,6 +264,8 @@ class Played(Target):
     def _now_in(self, run: dict[str, Any], state: str) -> None:
         if state in ("success", "failed") and run["state"] != state:
             run["end_date"] = self.now()
+        if state != "queued" and run["start_date"] is None:
+            run["start_date"] = self.now()
         run["state"] = state
 
     def _run(self, seen: Seen, dag_id: str, run_id: str) -> Answer:
@@ -286,14 +288,35 @@ class Played(Target):
         run_id = seen.json["dag_run_id"]
         if (dag_id, run_id) not in self._runs:
             return self._missing(f"Dag run {run_id!r}")
-        self._clear(dag_id, run_id, only_failed=seen.json["only_failed"])
+        if (keys := seen.json.get("task_ids")) is not None:
+            self._clear_named_tasks(dag_id, run_id, keys, reset_dag_runs=seen.json["reset_dag_runs"])
+        else:
+            self._clear(dag_id, run_id, only_failed=seen.json["only_failed"])
+        tasks = self._tasks[dag_id, run_id]
+        if self.generation == "v2":
+            return says(self.answers.collection("task_instances", *tasks))
         named = ("task_id", "dag_id", "dag_run_id", "execution_date")
-        return says({"task_instances": [{k: task[k] for k in named} for task in self._tasks[dag_id, run_id]]})
+        return says({"task_instances": [{k: task[k] for k in named} for task in tasks]})
 
     def _clear(self, dag_id: str, run_id: str, *, only_failed: bool) -> None:
         self.cleared.append((run_id, only_failed))
-        self._runs[dag_id, run_id]["state"] = "queued"
+        self._queue(self._runs[dag_id, run_id])
         self._ahead[dag_id, run_id] = list(self.course)
+
+    def _clear_named_tasks(self, dag_id: str, run_id: str, keys: list[Any], *, reset_dag_runs: bool) -> None:
+        self.cleared_tasks.append((run_id, keys, reset_dag_runs))
+        for task in self._tasks[dag_id, run_id]:
+            if task["task_id"] in keys or [task["task_id"], task["map_index"]] in keys:
+                task["state"] = None
+        if reset_dag_runs:
+            self._queue(self._runs[dag_id, run_id])
+            self._ahead[dag_id, run_id] = list(self.course)
+
+    def _queue(self, run: dict[str, Any]) -> None:
+        """Airflow 3 says when a run was queued last; Airflow 2 does not, and both take its dates away."""
+        run.update(state="queued", start_date=None, end_date=None)
+        if self.generation == "v2":
+            run["queued_at"] = self.now()
 
     def _list_tasks(self, seen: Seen, dag_id: str, run_id: str) -> Answer:
         if run_id != "~" and (dag_id, run_id) not in self._runs and self.generation == "v2":  # Airflow 2 lists none

@@ -44,7 +44,7 @@ class TaskInstance:
     max_tries: int = 0
     xcoms: dict[str, Any] = field(default_factory=dict)
     first_reschedule_date: datetime | None = None
-    start_date: datetime | None = None
+    start_date: datetime | None = NOW
 
     def xcom_push(self, key: str, value: Any) -> None:
         self.xcoms[key] = value

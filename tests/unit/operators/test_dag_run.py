@@ -8,8 +8,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from astro_provider.airflow_versions import AirflowFailException
-from astro_provider.api.errors import ConnectionUnreadableError, NotFoundError, TransportError
-from tests.unit.operators.trigger import RUN_ID, trigger
+from astro_provider.api.errors import (
+    ConnectionUnreadableError,
+    NotFoundError,
+    TargetUnavailableError,
+    TransportError,
+)
+from tests.unit.operators.trigger import CREATED_BEFORE, RUN_ID, trigger
 from tests.unit.server import HANGUP
 from tests.unit.target import TOKEN, page, says
 from tests.unit.tasks import TaskInstance, context
@@ -230,17 +235,31 @@ def lost(remote: PlayedServer, answer: Any) -> Callable[[Any], Any]:
     "answer", [HANGUP, says({}, 502), says("surprise"), says({}, 500)], ids=["0", "502", "?", "500"]
 )
 def test_a_run_is_found_when_the_answer_is_lost(remote: PlayedServer, answer: Any) -> None:
-    remote.on("POST", "dags/d/dagRuns", lost(remote, answer))
+    remote.on("POST", "dags/d/dagRuns", lost(remote, answer), remote.play)
     run = trigger().execute(context())
     assert run["dag_run_id"] == RUN_ID
-    assert len(remote.triggered()) == 1
+    assert list(remote.runs) == [RUN_ID]
+
+
+def test_a_run_is_found_when_every_answer_is_lost(either: PlayedServer) -> None:
+    either.on("POST", "dags/d/dagRuns", lost(either, says({}, 502)))
+    assert trigger(logical_date="2026-01-31T06:00:00Z").execute(context())["dag_run_id"] == RUN_ID
+
+
+@pytest.mark.parametrize("answer", [HANGUP, says({}, 502), says({}, 500)], ids=["0", "502", "500"])
+def test_a_lost_answer_does_not_make_an_old_run_ours(either: PlayedServer, answer: Any) -> None:
+    """The answer may have been that the run exists."""
+    either.has_run(RUN_ID, "success", **CREATED_BEFORE)
+    either.on("POST", "dags/d/dagRuns", lost(either, answer))
+    with pytest.raises((TransportError, TargetUnavailableError)):
+        trigger().execute(context())
 
 
 def test_a_run_that_was_not_created_is_not_found(remote: PlayedServer) -> None:
     remote.on("POST", "dags/d/dagRuns", HANGUP)
     with pytest.raises(TransportError):
         trigger().execute(context())
-    assert len(remote.triggered()) == 1
+    assert remote.runs == {}
 
 
 def test_the_first_trouble_is_told_when_looking_fails_too(remote: PlayedServer) -> None:

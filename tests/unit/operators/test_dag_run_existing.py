@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from astro_provider.airflow_versions import AirflowFailException, AirflowSkipException
 from astro_provider.api.errors import ConflictError, DagRunFailedError
-from tests.unit.operators.trigger import RUN_ID, trigger
+from tests.unit.operators.trigger import CREATED_BEFORE, RUN_ID, trigger
 from tests.unit.target import says
-from tests.unit.tasks import TaskInstance, context
+from tests.unit.tasks import NOW, TaskInstance, context
 
 if TYPE_CHECKING:
+    from tests.unit.target import Answer, Seen
     from tests.unit.target_stub import PlayedServer
+    from tests.unit.tasks import Clock
 
 DATE = "2026-01-31T06:00:00+00:00"
 CHOICES = "'fail' .as now., 'attach' to it, 'reset' it .*, or 'skip' this task"
@@ -56,23 +59,22 @@ def test_a_retry_clears_what_failed_in_its_run(either: PlayedServer, choice: str
     assert (list(either.runs), either.cleared) == ([run_id], [(run_id, True)])
 
 
-@pytest.mark.parametrize("tasks", [["skipped", "failed"], ["skipped"], ["success"]])
-def test_a_retry_clears_all_of_a_run_that_was_ended_before_its_time(either: PlayedServer, tasks: list[str]) -> None:
-    """A cancelled or timed out run has skipped what was to come: its failed tasks alone would make a success of it."""
+def test_a_retry_clears_what_the_end_of_the_run_cut_off_too(either: PlayedServer) -> None:
+    """A cancelled run skips what was to come: without these tasks, it would end in a false success."""
     either.has_run(RUN_ID, "failed")
-    for number, state in enumerate(tasks):
-        either.has_task(f"t{number}", state, run_id=RUN_ID)
+    either.has_task("extract", "success", run_id=RUN_ID)
+    either.has_task("load", "failed", run_id=RUN_ID)
+    either.has_task("report", "skipped", run_id=RUN_ID, try_number=0)
+    either.has_task("other_branch", "skipped", run_id=RUN_ID, try_number=0, end_date="2026-01-31T05:00:00Z")
     assert trigger(retries=2, wait_for_completion=True).execute(retry())["state"] == "success"
-    assert either.cleared == [(RUN_ID, False)]
-
-
-BEFORE = "2026-01-01T00:00:00+00:00"
+    assert either.cleared_tasks == [(RUN_ID, ["report"], False)]
+    assert either.cleared == [(RUN_ID, True)]
 
 
 @any_choice
 def test_an_older_run_with_the_given_id_is_of_nobody_here(either: PlayedServer, choice: str) -> None:
     """The first try may have failed before it reached the target."""
-    either.has_run("mine", "success", queued_at=BEFORE, start_date=BEFORE)
+    either.has_run("mine", "success", **CREATED_BEFORE)
     operator = trigger(retries=2, on_existing_run=choice, trigger_run_id="mine", wait_for_completion=True)
     if choice in ("fail", "skip"):
         with pytest.raises(AirflowFailException if choice == "fail" else AirflowSkipException):
@@ -105,12 +107,60 @@ def test_a_retry_does_not_clear_a_failure_that_is_allowed(either: PlayedServer) 
     assert either.cleared == []
 
 
-def test_the_same_try_goes_on_with_its_run_after_a_crash(either: PlayedServer) -> None:
-    """The worker went down after the run was created, and the same try was started again: nobody failed yet."""
-    either.has_run(RUN_ID, "failed")
-    with pytest.raises(DagRunFailedError):
-        trigger(wait_for_completion=True).execute(context())
+# A first try has not created anything yet.
+
+
+@any_choice
+@pytest.mark.parametrize("state", ["success", "running"])
+def test_a_first_try_does_not_take_a_run_of_the_past_for_its_own(either: PlayedServer, choice: str, state: str) -> None:
+    """The triggering dag run was deleted and created again with the same id, so the same run id is derived."""
+    either.has_run(RUN_ID, state, "success")
+    operator = trigger(retries=2, on_existing_run=choice, wait_for_completion=True)
+    first = context(TaskInstance(max_tries=2))
+    if choice == "fail":
+        with pytest.raises(AirflowFailException, match=r"created before, maybe by .* deleted.*on_existing_run"):
+            operator.execute(first)
+    elif choice == "skip":
+        with pytest.raises(AirflowSkipException):
+            operator.execute(first)
+    else:
+        assert operator.execute(first)["state"] == "success"
+    assert either.cleared == ([(RUN_ID, False)] if choice == "reset" else [])
+
+
+def test_a_retry_does_not_take_a_run_of_the_past_for_its_own(either: PlayedServer) -> None:
+    """The same, where the first try did not reach the target."""
+    either.has_run(RUN_ID, "success", **CREATED_BEFORE)
+    with pytest.raises(AirflowFailException, match="created before"):
+        trigger(retries=2, wait_for_completion=True).execute(retry())
+
+
+@any_choice
+@pytest.mark.parametrize("date", [None, DATE])
+def test_a_first_try_goes_on_with_the_run_that_a_lost_request_created(
+    either: PlayedServer, choice: str, date: str | None
+) -> None:
+    def create(seen: Seen) -> Answer:
+        either.play(seen)
+        return says({"detail": "a proxy says so"}, 503)
+
+    either.on("POST", "dags/d/dagRuns", create, either.play)
+    operator = trigger(on_existing_run=choice, logical_date=date, wait_for_completion=True)
+    assert operator.execute(context())["state"] == "success"
     assert (list(either.runs), either.cleared) == ([RUN_ID], [])
+
+
+@pytest.mark.parametrize("lead", [-3600, -3, 3, 3600])
+def test_dates_of_the_target_are_compared_by_its_own_clock(either: PlayedServer, clock: Clock, lead: float) -> None:
+    """A run is ours if it was created after this try began, whatever the target takes for the time."""
+    either.lead = lead
+    clock.shift(2)
+    trigger().execute(context())
+    either.on("POST", "dags/d/dagRuns", says(either.answers.error(409, "Unique constraint violation"), 409))
+    assert trigger().execute(context(TaskInstance(start_date=NOW)))["dag_run_id"] == RUN_ID
+    clock.shift(2)
+    with pytest.raises(AirflowFailException, match="created before"):
+        trigger().execute(context(TaskInstance(start_date=NOW + timedelta(seconds=4))))
 
 
 def test_a_task_that_was_cleared_triggers_a_new_run(either: PlayedServer) -> None:
@@ -134,7 +184,9 @@ clash = pytest.mark.parametrize("by", ["run id", "logical date"])
 @clash
 def test_it_fails_for_good_and_names_the_choices(either: PlayedServer, by: str) -> None:
     same = blocked(either, by, "running")
-    with pytest.raises(AirflowFailException, match=f"'theirs'.*the same {by}.*on_existing_run: {CHOICES}") as caught:
+    with pytest.raises(
+        AirflowFailException, match=f"dag 'd' .*the same {by}.*on_existing_run: {CHOICES}.*'theirs'"
+    ) as caught:
         trigger(**same).execute(context())
     assert f"{either.url}/dags/d/" in str(caught.value)
     assert list(either.runs) == ["theirs"]
@@ -143,7 +195,7 @@ def test_it_fails_for_good_and_names_the_choices(either: PlayedServer, by: str) 
 @clash
 def test_it_is_skipped(either: PlayedServer, by: str) -> None:
     same = blocked(either, by, "running")
-    with pytest.raises(AirflowSkipException, match=r"'theirs' of dag 'd' .* is there already"):
+    with pytest.raises(AirflowSkipException, match=f"Skipped: dag 'd' already has .* same {by}.*'theirs'"):
         trigger(on_existing_run="skip", **same).execute(context())
     assert list(either.runs) == ["theirs"]
 
@@ -178,6 +230,58 @@ def test_a_retry_does_not_reset_again(either: PlayedServer) -> None:
     operator = trigger(retries=2, on_existing_run="reset", wait_for_completion=True, logical_date=DATE)
     assert operator.execute(retry())["state"] == "success"
     assert either.cleared == []
+
+
+# A task that was cleared.
+
+
+def cleared(number: int = 2, **ti: Any) -> dict[str, Any]:
+    """Make the context of a task that was cleared after its first try, of a dag run that went on."""
+    return context(TaskInstance(try_number=number, max_tries=3, **ti))
+
+
+@any_choice
+@pytest.mark.parametrize("state", ["success", "failed", "running"])
+def test_the_run_from_before_the_clear_is_reset_where_there_can_be_no_other(
+    either: PlayedServer, lines: list[str], choice: str, state: str
+) -> None:
+    """The target can hold only one run per logical date."""
+    either.has_run(RUN_ID, state, "success", logical_date=DATE)
+    operator = trigger(retries=2, on_existing_run=choice, wait_for_completion=True, logical_date=DATE)
+    run = operator.execute(cleared())
+    assert (run["dag_run_id"], run["state"]) == (RUN_ID, "success")
+    assert either.cleared == [(RUN_ID, False)]
+    assert any(line.startswith("Resetting the run of dag 'd' that this task created before it was") for line in lines)
+
+
+@pytest.mark.parametrize("map_index", [-1, 3])
+def test_the_run_of_another_task_is_not_one_from_before_the_clear(either: PlayedServer, map_index: int) -> None:
+    either.has_run(RUN_ID.replace("~1", "+1~1"), "success", logical_date=DATE)
+    with pytest.raises(AirflowFailException, match="same logical date"):
+        trigger(retries=2, logical_date=DATE).execute(cleared(map_index=map_index))
+
+
+def test_a_retry_after_a_clear_goes_on_with_the_run_that_was_reset(either: PlayedServer) -> None:
+    either.has_run(RUN_ID, "running", "success", logical_date=DATE)
+    operator = trigger(retries=2, wait_for_completion=True, logical_date=DATE)
+    assert operator.execute(cleared(3))["state"] == "success"
+    assert either.cleared == []
+
+
+@pytest.mark.parametrize("state", ["success", "failed"])
+def test_a_retry_after_a_clear_runs_a_run_that_is_over_again(either: PlayedServer, state: str) -> None:
+    """It may have ended before the clear: the date of the triggering dag run does not tell."""
+    either.has_run(RUN_ID, state, logical_date=DATE)
+    operator = trigger(retries=2, wait_for_completion=True, logical_date=DATE)
+    assert operator.execute(cleared(3))["state"] == "success"
+    assert either.cleared == [(RUN_ID, False)]
+
+
+def test_a_retry_after_a_clear_does_not_return_the_success_from_before(either: PlayedServer) -> None:
+    either.has_run("mine", "success")
+    operator = trigger(retries=2, wait_for_completion=True, trigger_run_id="mine", on_existing_run="reset")
+    assert operator.execute(cleared(3))["state"] == "success"
+    assert either.cleared == [("mine", False)]
 
 
 def test_a_conflict_that_nothing_explains_is_told(remote: PlayedServer) -> None:

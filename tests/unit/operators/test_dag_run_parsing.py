@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from astro_provider.airflow_versions import AirflowFailException
 from astro_provider.operators.dag import AstroPauseDagOperator
 from astro_provider.operators.dag_run import AstroTriggerDagRunOperator
 from tests.airflow_names import DAG
 from tests.unit.operators.trigger import trigger
 from tests.unit.tasks import TaskInstance, context, round_trip
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.unit.target_stub import PlayedServer
 
 
 @pytest.fixture
@@ -40,6 +46,8 @@ def dag() -> DAG:
         ),
         ({"on_existing_run": "ignore"}, "on_existing_run must be one of fail, attach, reset, skip, not 'ignore'"),
         ({"if_paused": "resume"}, "if_paused must be one of trigger, unpause, fail, not 'resume'"),
+        ({"wait_for_completion": "maybe"}, "wait_for_completion must be true or false, not 'maybe'"),
+        ({"wait_for_completion": None}, "wait_for_completion must be true or false, not None"),
     ],
 )
 def test_what_is_wrong_is_refused_at_parse_time(options: dict[str, Any], message: str) -> None:
@@ -67,6 +75,9 @@ TEMPLATED = {
     "conf": '{"day": "{{ ds }}"}',
     "note": "of {{ ds }}",
     "partition_key": "{{ ds }}",
+    "wait_for_completion": "{{ ds }}",
+    "on_existing_run": "{{ ds }}",
+    "if_paused": "{{ ds }}",
 }
 
 
@@ -84,6 +95,79 @@ def test_templates_are_rendered(dag: DAG) -> None:
 
 def test_everything_an_author_would_template_is_templated() -> None:
     assert set(AstroTriggerDagRunOperator.template_fields) == set(TEMPLATED)
+
+
+@pytest.mark.parametrize(
+    ("text", "waits"),
+    [("true", True), ("True", True), ("1", True), ("yes", True), ("false", False), (" False ", False), ("0", False)],
+)
+@pytest.mark.parametrize("native", [True, False])
+def test_whether_to_wait_may_be_templated(remote: PlayedServer, text: str, waits: bool, native: bool) -> None:
+    dag = DAG("local", start_date=datetime(2026, 1, 1), schedule=None, render_template_as_native_obj=native)
+    operator = trigger(dag=dag, wait_for_completion=f"{{{{ '{text}' }}}}")
+    rendered(operator)
+    assert operator.execute(context())["state"] == ("success" if waits else "queued")
+
+
+def rendered(operator: AstroTriggerDagRunOperator) -> None:
+    """Render as Airflow does, which takes the kind of templates from the DAG."""
+    operator.render_template_fields(context(), operator.get_template_env())
+
+
+@pytest.mark.parametrize(
+    ("parameter", "message"),
+    [
+        ("wait_for_completion", "wait_for_completion must be true or false, not '2026-02-01'"),
+        ("on_existing_run", "on_existing_run must be one of fail, attach, reset, skip, not '2026-02-01'"),
+        ("if_paused", "if_paused must be one of trigger, unpause, fail, not '2026-02-01'"),
+        ("conf", "conf must be a dict that JSON can hold, or JSON text: .* in 2026-02-01"),
+    ],
+)
+def test_what_turns_out_wrong_when_it_is_rendered_fails_for_good(
+    remote: PlayedServer, dag: DAG, parameter: str, message: str
+) -> None:
+    operator = trigger(dag=dag, **{parameter: "{{ ds }}"})
+    rendered(operator)
+    with pytest.raises(AirflowFailException, match=message):
+        operator.execute(context())
+    assert remote.asked == []
+
+
+def test_a_choice_may_be_templated(remote: PlayedServer, dag: DAG) -> None:
+    remote.has_run("mine", "success")
+    remote.dags["d"] = True
+    operator = trigger(dag=dag, trigger_run_id="mine", on_existing_run="{{ 'attach' }}", if_paused="{{ 'unpause' }}")
+    rendered(operator)
+    assert operator.execute(context())["dag_run_id"] == "mine"
+    assert remote.dags["d"] is False
+
+
+def test_ids_that_look_like_numbers_are_text(remote: PlayedServer, connect: Callable[..., None]) -> None:
+    connect(remote.url, password="token", conn_id="7")
+    remote.dags["20260201"] = False
+    dag = DAG("local", start_date=datetime(2026, 1, 1), schedule=None, render_template_as_native_obj=True)
+    operator = trigger(
+        dag=dag,
+        trigger_dag_id="{{ 20260201 }}",
+        http_conn_id="{{ 7 }}",
+        trigger_run_id="{{ 42 }}",
+        note="{{ 1.5 }}",
+        partition_key="{{ 2026 }}",
+    )
+    rendered(operator)
+    run = operator.execute(context())
+    assert (run["dag_id"], run["dag_run_id"]) == ("20260201", "42")
+    assert remote.triggered() == [{"logical_date": None, "dag_run_id": "42", "note": "1.5", "partition_key": "2026"}]
+
+
+@pytest.mark.parametrize("nothing", ["None", "''"])
+@pytest.mark.parametrize("parameter", ["trigger_dag_id", "http_conn_id"])
+def test_an_id_that_renders_to_nothing_fails_for_good(remote: PlayedServer, parameter: str, nothing: str) -> None:
+    dag = DAG("local", start_date=datetime(2026, 1, 1), schedule=None, render_template_as_native_obj=True)
+    operator = trigger(dag=dag, **{parameter: f"{{{{ {nothing} }}}}"})
+    rendered(operator)
+    with pytest.raises(AirflowFailException, match=f"{parameter} was rendered to .*, which names nothing"):
+        operator.execute(context())
 
 
 def test_no_logical_date_may_come_of_a_template(dag: DAG) -> None:
@@ -120,6 +204,30 @@ def test_it_can_be_mapped(dag: DAG) -> None:
     assert isinstance(operator, AstroTriggerDagRunOperator)
     assert (operator.trigger_dag_id, operator.wait_for_completion, operator.poke_interval) == ("d", True, 1)
     assert operator.conf == {"n": 2}
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("conf", "[1, 2]", r"conf must be a dict or the JSON text of one, not of a list: \[1, 2\]"),
+        ("conf", {"when": datetime(2026, 1, 1)}, r"datetime is not JSON, in {'when': datetime"),
+        ("on_existing_run", "ignore", "on_existing_run must be one of"),
+        ("allowed_states", ["sucess"], "unknown state 'sucess'"),
+    ],
+)
+def test_a_wrong_value_of_a_mapped_task_fails_for_good(dag: DAG, field: str, value: Any, message: str) -> None:
+    """It is known, and checked, when the task runs."""
+    with dag:
+        mapped = AstroTriggerDagRunOperator.partial(task_id="trigger", trigger_dag_id="d").expand(**{field: [value]})
+    with pytest.raises(AirflowFailException, match=message):
+        mapped.unmap({field: value})
+
+
+def test_a_long_conf_is_shown_in_part() -> None:
+    with pytest.raises(ValueError, match="conf must be") as caught:
+        trigger(conf={"numbers": list(range(1000)), "when": datetime(2026, 1, 1)})
+    assert "in {'numbers': [0, 1, 2" in str(caught.value)
+    assert len(str(caught.value)) < 300
 
 
 def test_a_dag_with_it_is_serialised(dag: DAG) -> None:

@@ -10,5 +10,10 @@ RUN_ID = "here.example.com~local~manual__2026-02-01T06:00:00+00:00~trigger~1"
 """What a first try creates, see ``tests.unit.tasks.TaskInstance``."""
 
 
+_BEFORE = "2026-01-01T00:00:00+00:00"
+CREATED_BEFORE = {"queued_at": _BEFORE, "start_date": _BEFORE, "logical_date": _BEFORE}
+"""Dates of a run that was created before this task's dag run began."""
+
+
 def trigger(**options: Any) -> AstroTriggerDagRunOperator:
     return AstroTriggerDagRunOperator(**{"task_id": "trigger", "trigger_dag_id": "d", **options})

@@ -1,0 +1,1 @@
+"""What operators share when a task runs."""

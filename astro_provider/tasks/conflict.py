@@ -1,0 +1,136 @@
+"""A run that could not be created because it exists already: finding it, and doing what is decided about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from astro_provider.api.dates import iso
+from astro_provider.api.repair import repair_dag_run
+from astro_provider.tasks.existing_run import Decision, Existing, Origin, created, decision, origin
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from astro_provider.api.types import DagRun
+    from astro_provider.hooks.astro import AstroHook
+    from astro_provider.tasks.own_run import OwnRun
+
+
+@dataclass(frozen=True)
+class Found:
+    """
+    The run that exists already.
+
+    :param run: the run
+    :param same_run_id: whether it has the same run id; otherwise it has the same logical date
+    :param origin: who created it
+    """
+
+    run: DagRun
+    same_run_id: bool
+    origin: Origin
+
+
+def find_existing(
+    hook: AstroHook,
+    dag_id: str,
+    own: OwnRun,
+    *,
+    logical_date: datetime | str | None,
+    resent: bool,
+    on_existing_run: str,
+) -> Found | None:
+    """
+    Find the run that keeps a task from creating its own.
+
+    :param hook: the target
+    :param dag_id: the dag in the target
+    :param own: the run that the task wants to create
+    :param logical_date: the logical date that the task wants it to have
+    :param resent: whether this try may have created it, because the answer to an earlier request was lost
+    :param on_existing_run: the task's choice
+    :return: the run, ``None`` if there is none
+    """
+    date = iso("logical_date", logical_date)
+    run = same = hook.run(hook.client.find_dag_run(dag_id, own.run_id))
+    if run is None and date is not None:
+        run = hook.run(hook.client.find_by_logical_date(dag_id, date))
+    if run is None:
+        return None
+    facts = Existing(
+        state=run["state"],
+        same_run_id=same is not None,
+        derived=own.derived,
+        names_this_task=run["dag_run_id"] in own.before_clear,
+        retry=own.retry,
+        resent=resent,
+        created=created(
+            run,
+            began=own.began,
+            exact=own.exact,
+            clock_lead=hook.client.memory.clock_lead,
+            logical_date_is_creation=same is not None and own.derived and date is None,
+        ),
+    )
+    return Found(run, facts.same_run_id, origin(facts, on_existing_run))
+
+
+def settle(
+    hook: AstroHook, found: Found, own: OwnRun, on_existing_run: str, *, repair: bool, log: Callable[[str], None]
+) -> tuple[DagRun, bool]:
+    """
+    Do what is decided about a run that exists already.
+
+    :param hook: the target
+    :param found: the run
+    :param own: the run that the task wants to create
+    :param on_existing_run: the task's choice
+    :param repair: whether the task waits for a run that does not fail, so that a failed one of its own is repaired
+    :param log: called with what is done
+    :return: the run as it is then, and whether it is, or may be, somebody else's that the task attached to
+    :raise ValueError: ``on_existing_run`` is ``"fail"``
+    :raise AirflowSkipException: ``on_existing_run`` is ``"skip"``
+    """
+    run, dag = found.run, f"dag {found.run['dag_id']!r}"
+    same = "run id" if found.same_run_id else "logical date"
+    url = hook.client.run_url(run["dag_id"], run["dag_run_id"])
+    which = f"Dag run {run['dag_run_id']!r} is {run['state']} in {hook.deployment}. See {url}"
+    decided = decision(found.origin, on_existing_run, repair=repair and run["state"] == "failed")
+    if decided is Decision.FAIL:
+        raise ValueError(
+            f"Not triggered: {dag} already has a run with the same {same}, and it was not created by a try of this "
+            f"task since it was last cleared{_namesake(found, own)}. Choose what to do with on_existing_run: 'fail' "
+            "(as now), 'attach' to it, 'reset' it (clear it and let it run again), or 'skip' this task. " + which
+        )
+    if decided is Decision.SKIP:
+        from astro_provider.airflow_versions import AirflowSkipException
+
+        raise AirflowSkipException(
+            f"Skipped: {dag} already has a run with the same {same}, and on_existing_run is 'skip'. {which}"
+        )
+    if decided is Decision.ATTACH:
+        log(f"Attached to a run of {dag} with the same {same}, which keeps its conf, note and dates. {which}")
+        return run, True
+    if decided is Decision.RESET:
+        if found.origin is Origin.BEFORE_CLEAR:
+            log(
+                f"Resetting the run of {dag} that this task created before it was cleared: the target can hold only "
+                f"one run per logical date. It runs again with its conf, note and dates. {which}"
+            )
+        else:
+            log(f"Resetting the run of {dag} with the same {same}: it runs again as it was created. {which}")
+        return hook.clear_dag_run(run["dag_id"], run["dag_run_id"]), False
+    log(f"Going on with the run of {dag} that {found.origin.value} created or reset. {which}")
+    if decided is Decision.REPAIR:
+        log(f"Repairing the run of {dag}: clearing what failed and what the end of the run cut off")
+        run = hook.run(repair_dag_run(hook.client, run))
+    # The try that created or attached to a run whose id was given may have done either.
+    return run, on_existing_run == "attach" and not own.derived
+
+
+def _namesake(found: Found, own: OwnRun) -> str:
+    if not (found.same_run_id and own.derived):
+        return ""
+    return " (it was created before, maybe by this task in a dag run that had the same id and was deleted)"

@@ -1,0 +1,140 @@
+"""What a run that exists already means: the tables of the docstrings."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Any
+
+import pytest
+
+from astro_provider.tasks.existing_run import ON_EXISTING_RUN, Decision, Existing, Origin, created, decision, origin
+from tests.unit import answers
+
+THIS_TRY, EARLIER_TRY, BEFORE_CLEAR, OTHER = Origin
+DERIVED = {"same_run_id": True, "derived": True}
+GIVEN = {"same_run_id": True, "derived": False}
+FROM_BEFORE = {"same_run_id": False, "derived": True, "names_this_task": True}
+ANOTHER = {"same_run_id": False, "derived": True}
+NOT_OVER, OVER = ("queued", "running"), ("success", "failed")
+ANY_STATE = (*NOT_OVER, *OVER)
+ANY_DATE = ("since", "before", "unknown")
+NOT_RESET = tuple(choice for choice in ON_EXISTING_RUN if choice != "reset")
+
+FIRST, RETRY = False, True
+ORIGINS: list[tuple[dict[str, bool], bool, tuple[str, ...], tuple[str, ...], tuple[bool, ...], Origin]] = [
+    # run id, retry, created, states, an earlier request was lost, origin
+    (DERIVED, FIRST, ("since",), ANY_STATE, (True, False), THIS_TRY),
+    (DERIVED, FIRST, ("unknown",), ANY_STATE, (True,), THIS_TRY),
+    (DERIVED, FIRST, ("unknown",), ANY_STATE, (False,), OTHER),
+    (DERIVED, FIRST, ("before",), ANY_STATE, (True, False), OTHER),
+    (DERIVED, RETRY, ("since", "unknown"), ANY_STATE, (True, False), EARLIER_TRY),
+    (DERIVED, RETRY, ("before",), ANY_STATE, (True, False), OTHER),
+    (GIVEN, FIRST, ANY_DATE, ANY_STATE, (False,), OTHER),
+    (GIVEN, RETRY, ("since",), ANY_STATE, (False,), EARLIER_TRY),
+    (GIVEN, RETRY, ("unknown",), NOT_OVER, (False,), EARLIER_TRY),
+    (GIVEN, RETRY, ("unknown",), OVER, (False,), OTHER),
+    (GIVEN, RETRY, ("before",), ANY_STATE, (False,), OTHER),
+    (FROM_BEFORE, FIRST, ANY_DATE, ANY_STATE, (True, False), BEFORE_CLEAR),
+    (FROM_BEFORE, RETRY, ("since",), ANY_STATE, (True, False), EARLIER_TRY),
+    (FROM_BEFORE, RETRY, ("unknown",), NOT_OVER, (True, False), EARLIER_TRY),
+    (FROM_BEFORE, RETRY, ("unknown",), OVER, (True, False), BEFORE_CLEAR),
+    (FROM_BEFORE, RETRY, ("before",), ANY_STATE, (True, False), BEFORE_CLEAR),
+    (ANOTHER, FIRST, ANY_DATE, ANY_STATE, (True, False), OTHER),
+    (ANOTHER, RETRY, ("before", "unknown"), ANY_STATE, (True, False), OTHER),
+]
+
+
+def existing(**facts: Any) -> Existing:
+    plain = {"state": "success", "derived": True, "names_this_task": False, "retry": False, "resent": False}
+    return Existing(**{**plain, "created": "unknown", **facts})
+
+
+@pytest.mark.parametrize("choice", ON_EXISTING_RUN)
+@pytest.mark.parametrize(("run_id", "retry", "dates", "states", "resent", "expected"), ORIGINS)
+def test_who_created_a_run(
+    run_id: dict[str, bool],
+    retry: bool,
+    dates: tuple[str, ...],
+    states: tuple[str, ...],
+    resent: tuple[bool, ...],
+    expected: Origin,
+    choice: str,
+) -> None:
+    for date, state, lost in product(dates, states, resent):
+        facts = existing(**run_id, retry=retry, created=date, state=state, resent=lost)
+        assert origin(facts, choice) is expected, facts
+
+
+@pytest.mark.parametrize("choice", ON_EXISTING_RUN)
+def test_somebody_elses_run_was_reset_by_an_earlier_try_only_where_that_was_the_choice(choice: str) -> None:
+    facts = existing(**ANOTHER, retry=True, created="since")
+    assert origin(facts, choice) is (EARLIER_TRY if choice == "reset" else OTHER)
+
+
+@pytest.mark.parametrize("choice", ON_EXISTING_RUN)
+@pytest.mark.parametrize(
+    ("origin", "repair", "expected"),
+    [
+        (THIS_TRY, False, Decision.USE),
+        (THIS_TRY, True, Decision.USE),
+        (EARLIER_TRY, False, Decision.USE),
+        (EARLIER_TRY, True, Decision.REPAIR),
+        (BEFORE_CLEAR, False, Decision.RESET),
+        (BEFORE_CLEAR, True, Decision.RESET),
+    ],
+)
+def test_what_is_done_about_a_run_of_this_task(origin: Origin, repair: bool, expected: Decision, choice: str) -> None:
+    assert decision(origin, choice, repair=repair) is expected
+
+
+@pytest.mark.parametrize("repair", [True, False])
+@pytest.mark.parametrize(
+    ("choice", "expected"),
+    [
+        ("fail", Decision.FAIL),
+        ("attach", Decision.ATTACH),
+        ("reset", Decision.RESET),
+        ("skip", Decision.SKIP),
+    ],
+)
+def test_what_is_done_about_somebody_elses_run(choice: str, expected: Decision, repair: bool) -> None:
+    assert decision(OTHER, choice, repair=repair) is expected
+
+
+BEGAN = 1_769_839_200.0  # 2026-01-31T06:00:00Z
+EARLIER, LATER = "2026-01-31T05:59:59Z", "2026-01-31T06:00:01Z"
+
+
+def dated(**dates: str | None) -> Any:
+    fields = {"queued_at": None, "start_date": None, "logical_date": None, "run_after": "2026-01-31T06:00:00Z"}
+    return {**answers.v2.dag_run(), **fields, **dates}
+
+
+@pytest.mark.parametrize(
+    ("dates", "options", "expected"),
+    [
+        ({"queued_at": LATER}, {}, "since"),
+        ({"queued_at": LATER}, {"exact": False}, "unknown"),
+        ({"queued_at": EARLIER}, {}, "before"),
+        ({"queued_at": EARLIER}, {"exact": False}, "before"),
+        ({"queued_at": LATER}, {"clock_lead": 2.0}, "before"),
+        ({"queued_at": EARLIER}, {"clock_lead": -2.0}, "since"),
+        ({"queued_at": LATER, "start_date": EARLIER}, {}, "since"),
+        ({"start_date": LATER}, {}, "since"),
+        ({}, {}, "unknown"),
+        ({"queued_at": LATER}, {"began": None}, "unknown"),
+        # Airflow 2, which says no run_after
+        ({"start_date": LATER, "run_after": None}, {}, "since"),
+        ({"run_after": None, "logical_date": LATER}, {}, "unknown"),
+        ({"run_after": None, "logical_date": LATER}, {"logical_date_is_creation": True}, "since"),
+        (
+            {"run_after": None, "logical_date": EARLIER, "start_date": LATER},
+            {"logical_date_is_creation": True},
+            "before",
+        ),
+        ({"logical_date": LATER}, {"logical_date_is_creation": True}, "unknown"),
+    ],
+)
+def test_when_a_run_was_created(dates: dict[str, Any], options: dict[str, Any], expected: str) -> None:
+    plain = {"began": BEGAN, "exact": True, "clock_lead": 0.0, "logical_date_is_creation": False}
+    assert created(dated(**dates), **{**plain, **options}) == expected
