@@ -2,6 +2,7 @@
 What can go wrong between two Deployments.
 
 * AstroError
+  + RetryableError           nothing is known of it but that a retry may help
   + ConnectionConfigError    the Airflow connection cannot be used as it is
   + RequestNotPossible       this target's Airflow cannot do what was asked
   + ConnectionUnreadableError  the Airflow connection could not be read, e.g. from a secrets backend
@@ -45,6 +46,26 @@ def _made_again(kind: type[AstroError], message: str, attributes: dict[str, obje
     error.args = (message,)
     vars(error).update(attributes)
     return error
+
+
+class RetryableError(AstroError):
+    """An error of which nothing is known but that a retry of the task may help."""
+
+    retryable = True
+
+
+def error_named(kind: str, message: str, *, retryable: bool) -> AstroError:
+    """
+    Make an error again that was carried as text, e.g. in the event of a trigger.
+
+    :param kind: name of its class
+    :param message: its message
+    :param retryable: whether a retry of the task may help, for a class that is not known here
+    """
+    known = globals().get(kind)
+    if isinstance(known, type) and issubclass(known, AstroError) and known.retryable == retryable:
+        return _made_again(known, message, {})
+    return RetryableError(message) if retryable else AstroError(message)
 
 
 class ConnectionConfigError(AstroError):

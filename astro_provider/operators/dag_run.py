@@ -300,7 +300,7 @@ class AstroTriggerDagRunOperator(BaseOperator):
         Resume after the wait in the triggerer.
 
         :param context: the task's context
-        :param event: see :func:`astro_provider.triggers.dag_run.event_of`
+        :param event: see :func:`astro_provider.triggers.events.read_event`
         :return: the remote dag run, as it was last seen
         :raise DagRunFailedError: the run ended in one of ``failed_states``
         :raise AirflowTaskTimeout: the run did not end within ``execution_timeout``

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from astro_provider.airflow_versions import AIRFLOW_VERSION, BaseSensorOperator, was_rescheduled
 from astro_provider.airflow_versions import conf as airflow_conf
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from astro_provider.api.transient import Patience
     from astro_provider.api.waits import RunWait, Verdict
     from astro_provider.hooks.astro import AstroHook
+    from astro_provider.triggers.events import WaitEvent
 
 REFUSED_PAUSE_SECONDS = 10.0
 """How long a sensor that waits out a refusal on its worker pauses before it checks again."""
@@ -283,29 +284,36 @@ class AstroDagRunSensor(BaseSensorOperator):
         Resume after the wait in the triggerer.
 
         :param context: the task's context
-        :param event: see :func:`astro_provider.triggers.dag_run.event_of`; ``changed`` begins again, as the DAG was
+        :param event: see :func:`astro_provider.triggers.events.read_event`; ``changed`` begins again, as the DAG was
             changed while the sensor waited
+        :raise AstroError: the wait ended with an error that a retry may help
         :raise: see :meth:`execute`
         """
-        self.log.info("%s", event["message"])
-        if event["outcome"] == "changed":
+        from astro_provider.airflow_versions import AirflowFailException
+        from astro_provider.triggers.events import read_event
+
+        try:
+            ended = read_event(event)
+        except ValueError as error:
+            self._give_up(AirflowFailException(str(error)))
+        self.log.info("%s", ended.message)
+        if ended.outcome == "changed":
             self.execute(context)
         else:
-            self._resume(context, event)
+            self._resume(context, ended)
 
-    def _resume(self, context: Context, event: dict[str, Any]) -> None:
+    def _resume(self, context: Context, ended: WaitEvent) -> None:
         from astro_provider.airflow_versions import AirflowFailException, AirflowSensorTimeout
 
-        message = event["message"]
-        if event["outcome"] == "timeout":
-            self._give_up(AirflowSensorTimeout(fields.timed_out(self.timeout, message)))
-        if event["outcome"] == "error" and event["retryable"] and not getattr(self, "never_fail", False):
-            raise DagRunFailedError(message)  # as on a worker: soft_fail is for an outcome, and this is none
-        if event["outcome"] == "error":
-            self._give_up(AirflowFailException(message))
-        if event["url"]:
-            context["ti"].xcom_push(key=XCOM_URL, value=event["url"])
-        self._conclude(event["outcome"], message)
+        if ended.outcome == "timeout":
+            self._give_up(AirflowSensorTimeout(fields.timed_out(self.timeout, ended.message)))
+        if ended.error is not None and ended.error.retryable and not getattr(self, "never_fail", False):
+            raise ended.error  # as on a worker: soft_fail is for an outcome, and this is none
+        if ended.error is not None:
+            self._give_up(AirflowFailException(ended.message))
+        if ended.url:
+            context["ti"].xcom_push(key=XCOM_URL, value=ended.url)
+        self._conclude(ended.outcome, ended.message)
 
     def _conclude(self, outcome: str, message: str) -> bool:
         """Do what an outcome means for this task."""
@@ -317,7 +325,7 @@ class AstroDagRunSensor(BaseSensorOperator):
             raise AirflowSkipException(message)
         return outcome == "success"
 
-    def _give_up(self, error: Exception) -> None:
+    def _give_up(self, error: Exception) -> NoReturn:
         """Fail, or skip with ``soft_fail`` (or ``never_fail``), the same in every mode and every Airflow."""
         from astro_provider.airflow_versions import AirflowFailException, AirflowSkipException
 

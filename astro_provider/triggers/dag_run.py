@@ -14,6 +14,7 @@ from astro_provider.api.transient import Patience
 from astro_provider.api.waits import RunWait, Wanted
 from astro_provider.cancel import cancel_in_triggerer, uninterrupted
 from astro_provider.task_state import deferral_ended
+from astro_provider.triggers.events import error_event, event_of
 from astro_provider.triggers.watcher.registry import watching
 
 if TYPE_CHECKING:
@@ -39,7 +40,8 @@ class AstroDagRunTrigger(BaseTrigger):
     """
     Waits in the triggerer until dag runs, or tasks of them, are in a state that ends the wait.
 
-    Yields one event, see :func:`event_of`. Holds the id of the Airflow connection, never what is in it.
+    Yields one event, see :func:`astro_provider.triggers.events.read_event`. Holds the id of the Airflow connection,
+    never what is in it.
 
     :param http_conn_id: id of an Airflow connection of type ``astro`` or ``http``
     :param external_dag_id: the dag in the target
@@ -178,7 +180,8 @@ async def waited(
     :param warn: called with a message when the wait begins to tolerate errors
     :param settle: seconds before the first check, for a wait that a worker has just checked
     :param has_worked: whether the target is known to have answered this task before
-    :return: see :func:`event_of`; an error that is not tolerated (see ``Patience``) is an ``error``
+    :return: see :func:`~astro_provider.triggers.events.read_event`; an error that is not tolerated (see ``Patience``)
+        is an ``error``
     """
     patience = Patience(has_worked=has_worked or wait.known or settle > 0)
     while True:
@@ -196,27 +199,10 @@ async def waited(
             return event_of(verdict)
         except ConnectionUnreadableError as error:  # there is no connection yet that could be kept
             if not patience.bears(error, lambda error: warn(f"Still waiting: {error}")):
-                return error_event(str(error), retryable=True)
+                return error_event(str(error), retryable=True, kind=type(error).__name__)
         except AstroError as error:
-            return error_event(str(error), retryable=error.retryable)
+            return error_event(str(error), retryable=error.retryable, kind=type(error).__name__)
         await asyncio.sleep(max(poke_interval, UNREADABLE_PAUSE_SECONDS))
-
-
-def event_of(verdict: Verdict) -> dict[str, Any]:
-    """
-    Write a verdict as the payload of an event.
-
-    :param verdict: what the wait came to; ``pending`` where its time was over
-    :return: ``outcome`` (``success``, ``failed``, ``skipped``, ``timeout``, or ``error`` with ``retryable``),
-        ``message`` for people, ``run`` and its ``url``
-    """
-    outcome = "timeout" if verdict.outcome == "pending" else verdict.outcome
-    return {"outcome": outcome, "message": verdict.message, "run": verdict.run, "url": verdict.url}
-
-
-def error_event(message: str, *, retryable: bool) -> dict[str, Any]:
-    """Write what ended a wait without a verdict as the payload of an event."""
-    return {"outcome": "error", "message": message, "retryable": retryable, "run": None, "url": None}
 
 
 def serialized(trigger: AstroDagRunTrigger | AstroSensorTrigger) -> tuple[str, dict[str, Any]]:

@@ -15,7 +15,8 @@ from astro_provider.api.durations import poke_interval_seconds
 from astro_provider.api.waits import RunWait, Wanted
 from astro_provider.links import XCOM_URL
 from astro_provider.sensors import fields
-from astro_provider.triggers.dag_run import error_event, serialized, waited
+from astro_provider.triggers.dag_run import serialized, waited
+from astro_provider.triggers.events import error_event
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence

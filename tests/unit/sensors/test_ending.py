@@ -15,7 +15,7 @@ from astro_provider.airflow_versions import (
     AirflowSensorTimeout,
     AirflowSkipException,
 )
-from astro_provider.api.errors import DagRunFailedError
+from astro_provider.api.errors import AstroError, DagRunFailedError, TransportError
 from astro_provider.sensors.dag_run import AstroDagRunSensor
 from astro_provider.sensors.task import AstroTaskSensor
 from astro_provider.triggers.dag_run import AstroDagRunTrigger
@@ -232,7 +232,9 @@ def event(outcome: str, **more: Any) -> dict[str, Any]:
         (event("failed"), DagRunFailedError),
         (event("timeout"), AirflowSensorTimeout),
         (event("skipped"), AirflowSkipException),
-        (event("error", retryable=True), DagRunFailedError),
+        (event("error", retryable=True, error="TransportError"), TransportError),
+        (event("error", retryable=False, error="AccessDeniedError"), AirflowFailException),
+        (event("error", retryable=True), AstroError),  # of an earlier version of this package
         (event("error", retryable=False), AirflowFailException),
     ],
 )
@@ -241,8 +243,15 @@ def test_it_resumes_with_an_error(happened: dict[str, Any], error: type[Exceptio
     looking = sensor(**({option: True} if option else {}))
     # As on a worker: soft_fail is for an outcome, and trouble that may pass is none.
     fails = option is None or (option == "soft_fail" and happened.get("retryable"))
-    with pytest.raises(error if fails else AirflowSkipException, match="what happened"):
+    with pytest.raises(error if fails else AirflowSkipException, match="what happened") as caught:
         looking.execute_complete(context(), happened)
+    assert isinstance(caught.value, DagRunFailedError) == bool(fails and error is DagRunFailedError)
+
+
+@pytest.mark.parametrize("unknown", [None, {}, [], "success", {"status": "success"}, event("pending")], ids=str)
+def test_an_event_that_is_not_known_is_no_success(unknown: Any) -> None:
+    with pytest.raises(AirflowFailException, match="resumed with an event that it does not know"):
+        sensor().execute_complete(context(), unknown)
 
 
 def test_a_run_that_is_skipped_still_has_its_link() -> None:
