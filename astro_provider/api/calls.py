@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, cast
 from urllib.parse import quote, unquote
 
@@ -43,6 +43,7 @@ class Generation(Protocol):
     def dag_run(self, raw: JSON) -> DagRun: ...
     def task_instance(self, raw: JSON) -> TaskInstance: ...
     def log_entries(self, raw: JSON) -> list[LogEntry]: ...
+    def end_of_log(self, text: str) -> list[LogEntry]: ...
     def run_url(self, deployment_url: str, dag_id: str, run_id: str) -> str: ...
 
 
@@ -62,6 +63,8 @@ class Call(Generic[T_co]):
     :param body: request body, a text is sent as it is, anything else as JSON; ``None`` sends none
     :param headers: further request headers
     :param dag_id: the dag that a 404 may be about
+    :param read_end: makes the result of the end of an answer that is larger than ``MAX_END_BYTES`` (as text, cut off at
+        the front); by default, an answer may have up to ``MAX_ANSWER_BYTES``
     :param idempotent: whether it can be sent again although the target may have handled it already; a GET always can
     """
 
@@ -73,6 +76,7 @@ class Call(Generic[T_co]):
     body: JSON = None
     headers: Mapping[str, str] = field(default_factory=dict)
     dag_id: str | None = None
+    read_end: Callable[[str], T_co] | None = None
     idempotent: bool = False
 
 
@@ -303,6 +307,14 @@ def get_task_log(
         params={"full_content": True, "map_index": map_index},
         dag_id=dag_id,
     )
+
+
+def get_end_of_task_log(
+    api: Generation, dag_id: str, run_id: str, task_id: str, try_number: int, map_index: int
+) -> Call[list[LogEntry]]:
+    """Ask for the log of one try of a task instance, and read no more than its end, where its error is."""
+    whole = get_task_log(api, dag_id, run_id, task_id, try_number, map_index)
+    return replace(whole, read_end=api.end_of_log)
 
 
 def get_xcom(api: Generation, dag_id: str, run_id: str, task_id: str, key: str, map_index: int | None) -> Call[JSON]:

@@ -22,7 +22,7 @@ from astro_provider.api.errors import (
     WaitTimeoutError,
 )
 from astro_provider.api.exchange import Exchange, Memory, Pause, ReloadConnection
-from astro_provider.api.explain import last_error
+from astro_provider.api.failures import describe_failure
 from astro_provider.api.paging import DAG_KEYS, POOL_KEYS, RUN_KEYS, TASK_INSTANCE_KEYS, read_list
 from astro_provider.api.reading import collection, collection_key, mapping
 from astro_provider.api.states import FINISHED_DAG_RUN_STATES, FINISHED_TASK_STATES
@@ -37,9 +37,6 @@ if TYPE_CHECKING:
     from astro_provider.connection import Deployment
 
 T = TypeVar("T")
-
-MOST_FAILED_TASKS = 5
-"""How many failed tasks a failure names; each costs a request for its log."""
 
 
 OUTDATED = (AccessDeniedError, NotAirflowError, HostNotFoundError, CertificateError)
@@ -380,51 +377,8 @@ class Client(Exchange):
         return self._assumed().run_url(self.deployment.url, dag_id, run_id)
 
     def describe_failure(self, run: DagRun, *, tasks: list[TaskInstance] | None = None) -> Flow[str]:
-        """
-        Say what failed in a dag run: its failed tasks, the last error line of each, and the link.
-
-        Never raises an ``AstroError``: whatever cannot be read is said to be so.
-
-        :param run: the dag run
-        :param tasks: the task instances that failed; ``None`` to ask the target for them
-        :return: several lines of text
-        """
-        dag_id, run_id = run["dag_id"], run["dag_run_id"]
-        link = f"See {self.run_url(dag_id, run_id)}"
-        if tasks is None:
-            try:
-                instances = yield from self.list_task_instances(dag_id, run_id, state=["failed"])
-            except AstroError as error:
-                return f"Its failed tasks could not be read: {error}\n{link}"
-            tasks = [instance for instance in instances if instance["state"] == "failed"]
-            if not tasks:
-                return f"None of its tasks failed: it was marked so, or ran into its dagrun_timeout.\n{link}"
-        lines = []
-        for instance in sorted(tasks, key=lambda task: task["end_date"] or "~")[:MOST_FAILED_TASKS]:
-            lines.append(f"  {_named(instance)}: {(yield from self._reason(instance))}")
-        if len(tasks) > MOST_FAILED_TASKS:
-            lines.append(f"  and {len(tasks) - MOST_FAILED_TASKS} more")
-        return "\n".join(["Failed tasks:", *lines, link])
-
-    def _reason(self, instance: TaskInstance) -> Flow[str]:
-        if instance["state"] != "failed":
-            return str(instance["state"])
-        try:
-            log = yield from self.get_task_log(
-                instance["dag_id"],
-                instance["dag_run_id"],
-                instance["task_id"],
-                try_number=instance["try_number"],
-                map_index=instance["map_index"],
-            )
-        except AstroError as error:
-            return f"(its log could not be read: {type(error).__name__})"
-        return self._clean(last_error(log) or "(its log names no error)")
-
-
-def _named(instance: TaskInstance) -> str:
-    mapped = f"[{instance['map_index']}]" if instance["map_index"] >= 0 else ""
-    return f"{instance['task_id']}{mapped} (try {instance['try_number']})"
+        """Say what failed in a dag run; see ``failures.describe_failure``."""
+        return describe_failure(self, run, tasks=tasks)
 
 
 _memories: dict[str, Memory] = {}

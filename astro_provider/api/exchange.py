@@ -43,6 +43,9 @@ T = TypeVar("T")
 MAX_ANSWER_BYTES = 32 * 1024 * 1024
 """More than any sane answer, less than what would hurt a worker or a triggerer."""
 
+MAX_END_BYTES = 4 * 1024 * 1024
+"""How much is kept of an answer of which only the end is read: a log of 31 MiB takes 235 MiB of memory as a whole."""
+
 RETRY_PAUSES = (1.0, 3.0)
 """Seconds before a request that may be sent again is sent again."""
 
@@ -77,6 +80,8 @@ class Request:
 
     :param headers: all of them, credentials included, so they are not logged
     :param idempotent: whether it can be sent again although the target may have handled it already
+    :param only_end: whether no more than the last ``MAX_END_BYTES`` of the answer are kept; one such request at a time
+        is carried in a process
     """
 
     method: str
@@ -84,6 +89,7 @@ class Request:
     headers: Mapping[str, str] = field(repr=False)
     body: bytes | None = field(default=None, repr=False)
     idempotent: bool = False
+    only_end: bool = False
 
 
 @dataclass(frozen=True)
@@ -92,13 +98,15 @@ class Response:
     What came back.
 
     :param headers: names in lower case
-    :param body: at most ``MAX_ANSWER_BYTES`` + 1 long
+    :param body: at most ``MAX_ANSWER_BYTES`` and a little more long, or ``MAX_END_BYTES`` where only the end is kept
+    :param cut: whether the body is only the end of the answer
     :param resent: whether the target may have handled the same request before, and its answer was lost
     """
 
     status: int
     headers: Mapping[str, str]
     body: bytes
+    cut: bool = False
     resent: bool = False
 
 
@@ -311,7 +319,8 @@ class Exchange:
         headers |= call.headers
         if authorization is not None:
             headers["Authorization"] = authorization
-        return Request(call.method, url, headers, body, idempotent=call.method == "GET" or call.idempotent)
+        idempotent = call.method == "GET" or call.idempotent
+        return Request(call.method, url, headers, body, idempotent=idempotent, only_end=call.read_end is not None)
 
     def _send(self, request: Request) -> Flow[Response]:
         """Send, again after a pause where that is safe and may help, and on to where a redirect points."""
@@ -373,6 +382,8 @@ class Exchange:
             raise self._error(call, request, response)
         empty = response.status == 204 or (not response.body and request.method == "DELETE")
         try:
+            if response.cut and call.read_end is not None:
+                return call.read_end(self._cleaned(response).decode())
             return call.read(None if empty else parse_json(response.body))
         except Unexpected as unexpected:
             raise self._unexpected(request, response, str(unexpected)) from None

@@ -10,15 +10,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from astro_provider.api.types import JSON, LogEntry
+    from astro_provider.api.types import JSON
     from astro_provider.connection import Credentials
 
 _BEGINNING = 200
 _MAX_PAGE_BYTES = 100_000
 _TITLE = re.compile(rb"<title\b[^<>]*>", re.IGNORECASE)
 _HEADING = re.compile(rb"<h1\b[^<>]*>", re.IGNORECASE)
-_RAISED = re.compile(r"^[\w.]*(Error|Exception|Exit|Interrupt|Warning|Timeout|Failed|Fail)\b(:.*)?$")
-_ERROR_LEVELS = ("error", "critical")
 
 
 def beginning(body: bytes) -> str:
@@ -86,21 +84,3 @@ def similar_ids(wanted: str, ids: Iterable[str]) -> list[str]:
     unique = {name.lower(): name for name in ids if name != wanted}
     found = difflib.get_close_matches(wanted.lower(), unique, n=5, cutoff=0.6)
     return [unique[name] for name in found]
-
-
-def last_error(entries: list[LogEntry]) -> str | None:
-    """
-    Find what a failed task's log says last of its failure.
-
-    :param entries: the log of its last try
-    :return: class and message of the exception, else the last line logged as an error, else the last line that
-        looks like a raised exception; ``None`` where there is none
-    """
-    found = None
-    for entry in entries:
-        line = entry["event"].strip()
-        if entry["error"]:
-            found = entry["error"]
-        elif (entry["level"] or "").lower() in _ERROR_LEVELS or _RAISED.match(line):
-            found = line
-    return found[:500] if found else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from typing import TYPE_CHECKING, cast
 from urllib.parse import quote
 
@@ -19,6 +20,8 @@ NAME = "v1"
 # v1 answers with text unless told otherwise (Airflow 2.10+).
 XCOM_PARAMS: dict[str, JSON] = {"stringify": False}
 
+_ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2}|.)", re.DOTALL)
+_MEANT = {"n": "\n", "r": "\r", "t": "\t"}
 _V2_ONLY = ("run_after", "partition_key")
 
 
@@ -100,6 +103,25 @@ def log_entries(raw: JSON) -> list[LogEntry]:
         text = "\n".join(str(part[1]) for part in ast.literal_eval(content))
     except (ValueError, SyntaxError, TypeError, IndexError, MemoryError, RecursionError):
         text = content
+    return _lines(text)
+
+
+def end_of_log(text: str) -> list[LogEntry]:
+    """Read the end of a task log: of the JSON of a text, which may be the written form of a list of pairs."""
+    content = re.sub(r'"\s*,\s*"continuation_token"[^\\]*$', "", text)
+    # Whole lines only, and no half of an escape. A newline is written \\n in a text, \\\\n in the form of a list.
+    content = content.partition("\\n")[2]
+    for _ in range(2):
+        content = _ESCAPE.sub(_unescaped, content)
+    return _lines(content.removesuffix("')]"))
+
+
+def _unescaped(found: re.Match[str]) -> str:
+    escaped = found[1]
+    return chr(int(escaped[1:], 16)) if len(escaped) > 1 else _MEANT.get(escaped, escaped)
+
+
+def _lines(text: str) -> list[LogEntry]:
     return [{"event": line, "timestamp": None, "level": None, "error": None} for line in text.splitlines()]
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 from urllib.parse import quote
 
@@ -14,6 +17,8 @@ if TYPE_CHECKING:
     from astro_provider.api.types import JSON, LogEntry, TaskInstance
 
 NAME = "v2"
+_BETWEEN_ENTRIES = re.compile(r"\}\s*,\s*(?=\{)")
+_DECODER = json.JSONDecoder()
 XCOM_PARAMS: dict[str, JSON] = {}
 
 
@@ -71,6 +76,22 @@ def log_entries(raw: JSON) -> list[LogEntry]:
     content = mapping(raw, "a task log", content=list)["content"]
     assert isinstance(content, list)  # mapping() saw to it; this tells the type checker
     return [_log_entry(entry) for entry in content]
+
+
+def end_of_log(text: str) -> list[LogEntry]:
+    """Read the end of a task log: the entries that are whole, of the JSON of many."""
+    entries: list[LogEntry] = []
+    boundary = _BETWEEN_ENTRIES.search(text)
+    while boundary is not None:
+        position = boundary.end()
+        # What looks like an entry may be a frame of a traceback, or be written inside of a text.
+        with suppress(ValueError, RecursionError):
+            raw, position = _DECODER.raw_decode(text, position)
+            if isinstance(raw, dict) and isinstance(raw.get("event"), str):
+                entries.append(_log_entry(raw))
+            position -= 1  # the bracket that ends an entry begins what is between it and the next one
+        boundary = _BETWEEN_ENTRIES.search(text, position)
+    return entries
 
 
 def _log_entry(raw: JSON) -> LogEntry:

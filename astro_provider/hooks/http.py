@@ -10,11 +10,13 @@ from __future__ import annotations
 import os
 import socket
 import ssl
+from collections import deque
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from astro_provider import __version__
 from astro_provider.api.errors import CertificateError, ConnectionConfigError, HostNotFoundError, TransportError
+from astro_provider.api.exchange import MAX_ANSWER_BYTES, MAX_END_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,6 +27,34 @@ if TYPE_CHECKING:
 USER_AGENT = f"airflow-provider-astro/{__version__}"
 CHUNK = 64 * 1024
 """Bytes that are read at a time."""
+
+
+class Body:
+    """
+    The body of an answer, as it comes: all of it up to ``MAX_ANSWER_BYTES``, or the last ``MAX_END_BYTES`` of it.
+
+    :param request: the request that it answers
+    """
+
+    def __init__(self, request: Request) -> None:
+        self._only_end = request.only_end
+        self._chunks: deque[bytes] = deque()
+        self._size = 0
+        self.cut = False
+        """Whether the beginning was dropped."""
+
+    def add(self, chunk: bytes) -> bool:
+        """Add what came next; the result says whether to read on."""
+        self._chunks.append(chunk)
+        self._size += len(chunk)
+        while self._only_end and self._size - len(self._chunks[0]) >= MAX_END_BYTES:
+            self._size -= len(self._chunks.popleft())
+            self.cut = True
+        return self._only_end or self._size <= MAX_ANSWER_BYTES
+
+    def __bytes__(self) -> bytes:
+        """Put together what was kept."""
+        return b"".join(self._chunks)
 
 
 def total_timeout(options: HttpOptions) -> float:

@@ -7,18 +7,23 @@ import os
 import ssl
 import time
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 import aiohttp
 import requests.utils
 from urllib3.util.ssl_ import create_urllib3_context
 from yarl import URL
 
-from astro_provider.api.exchange import MAX_ANSWER_BYTES, Response
-from astro_provider.hooks.http import CHUNK, USER_AGENT, check_files, lower, total_timeout, transport_error
+from astro_provider.api.exchange import Response
+from astro_provider.hooks.http import CHUNK, USER_AGENT, Body, check_files, lower, total_timeout, transport_error
 
 if TYPE_CHECKING:
     from astro_provider.api.exchange import Request
     from astro_provider.connection import Deployment, HttpOptions
+
+
+_large_answers: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
+"""Held while an answer is read of which only the end is kept: several at once would take too much memory."""
 
 
 class AsyncCarrier:
@@ -41,6 +46,12 @@ class AsyncCarrier:
 
         :raise TransportError: no answer, or not all of it
         """
+        if not request.only_end:
+            return await self._send(request)
+        async with _large_answers.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
+            return await self._send(request)
+
+    async def _send(self, request: Request) -> Response:
         began = time.monotonic()
         try:
             async with self._opening:  # one session, also for several that are first
@@ -54,12 +65,11 @@ class AsyncCarrier:
                 proxy=_proxy(request.url, self._options),
                 ssl=self._ssl,
             ) as response:
-                body = bytearray()
+                body = Body(request)
                 async for chunk in response.content.iter_chunked(CHUNK):
-                    body += chunk
-                    if len(body) > MAX_ANSWER_BYTES:
+                    if not body.add(chunk):
                         break
-                return Response(response.status, lower(response.headers), bytes(body))
+                return Response(response.status, lower(response.headers), bytes(body), cut=body.cut)
         except (aiohttp.ClientError, asyncio.TimeoutError, OSError, ValueError) as error:
             raise transport_error(request, self._options, error, time.monotonic() - began) from None
 

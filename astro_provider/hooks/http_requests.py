@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import io
+import threading
 import time
 from http.cookiejar import DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any
@@ -12,14 +13,18 @@ import requests
 from requests_toolbelt.adapters.socket_options import TCPKeepAliveAdapter  # type: ignore[import-untyped]  # has no types
 from urllib3.exceptions import HTTPError
 
-from astro_provider.api.exchange import MAX_ANSWER_BYTES, Response
-from astro_provider.hooks.http import CHUNK, USER_AGENT, check_files, lower, total_timeout, transport_error
+from astro_provider.api.exchange import Response
+from astro_provider.hooks.http import CHUNK, USER_AGENT, Body, check_files, lower, total_timeout, transport_error
 
 if TYPE_CHECKING:
     import socket
 
     from astro_provider.api.exchange import Request
     from astro_provider.connection import Deployment
+
+
+_large_answers = threading.Lock()
+"""Held while an answer is read of which only the end is kept: several at once would take too much memory."""
 
 
 class _TimedReader(io.RawIOBase):
@@ -116,6 +121,12 @@ class SyncCarrier:
 
         :raise TransportError: no answer, or not all of it
         """
+        if not request.only_end:
+            return self._send(request)
+        with _large_answers:
+            return self._send(request)
+
+    def _send(self, request: Request) -> Response:
         began = time.monotonic()
         try:
             prepared = self._session.prepare_request(
@@ -131,19 +142,14 @@ class SyncCarrier:
             with self._session.send(
                 prepared, timeout=self._options.timeout, allow_redirects=False, **settings
             ) as response:
-                return Response(response.status_code, lower(response.headers), _read(response))
+                body = Body(request)
+                for chunk in response.iter_content(CHUNK):
+                    if not body.add(chunk):
+                        break
+                return Response(response.status_code, lower(response.headers), bytes(body), cut=body.cut)
         except (requests.RequestException, HTTPError, OSError, ValueError) as error:
             raise transport_error(request, self._options, error, time.monotonic() - began) from None
 
     def close(self) -> None:
         """Close the session."""
         self._session.close()
-
-
-def _read(response: requests.Response) -> bytes:
-    body = bytearray()
-    for chunk in response.iter_content(CHUNK):
-        body += chunk
-        if len(body) > MAX_ANSWER_BYTES:
-            break
-    return bytes(body)

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs
 
 from astro_provider.api.client import Client
 from astro_provider.api.errors import TransportError
-from astro_provider.api.exchange import Memory, Pause, ReloadConnection, Response
+from astro_provider.api.exchange import MAX_END_BYTES, Memory, Pause, ReloadConnection, Response
 from astro_provider.connection import AuthorizationHeader, Deployment
 from tests.unit import answers
 
@@ -181,4 +181,6 @@ class Target:
             answer = self.answer(Seen(step.method, step.url.removeprefix(self.url), headers, step.body or b""))
         except TransportError as error:
             return error
-        return Response(answer.status, {k.lower(): v for k, v in answer.headers.items()}, answer.body)
+        cut = step.only_end and len(answer.body) > MAX_END_BYTES
+        body = answer.body[-MAX_END_BYTES:] if cut else answer.body
+        return Response(answer.status, {k.lower(): v for k, v in answer.headers.items()}, body, cut=cut)

@@ -1,4 +1,4 @@
-"""Flows of more than one request: pages, logs, waiting, and what failed."""
+"""Flows of more than one request: pages, logs, waiting."""
 
 from __future__ import annotations
 
@@ -14,9 +14,8 @@ from astro_provider.api.errors import (
     UnexpectedAnswerError,
     WaitTimeoutError,
 )
-from astro_provider.connection import AuthorizationHeader
 from tests.unit import answers
-from tests.unit.target import Answer, Seen, Target, page, says
+from tests.unit.target import Answer, Seen, Target, says
 
 RUN = "dags/d/dagRuns/r"
 TASKS = f"{RUN}/taskInstances"
@@ -205,95 +204,6 @@ def test_a_wait_that_is_too_long_says_so(either: Target) -> None:
         wait(either, "queued", "running", timeout=12)
     assert either.pauses == [5, 5, 2]
     assert str(caught.value).endswith(f"See {client_of(either).run_url('d', 'r')}")
-
-
-# --- what failed
-
-
-def describe(target: Target, *tasks: dict[str, Any] | Answer, **fields: Any) -> list[str]:
-    if tasks and isinstance(tasks[0], Answer):
-        target.on("GET", TASKS, tasks[0])
-    else:
-        target.on("GET", TASKS, says(target.answers.collection("task_instances", *tasks)))
-    client = target.client(api_version=target.generation, **fields)
-    text = target.run(client.describe_failure(target.answers.dag_run("r", "failed")))
-    assert text.endswith(f"\nSee {client.run_url('d', 'r')}")
-    return text.splitlines()[:-1]
-
-
-def test_the_failed_tasks_are_named_with_their_last_error(either: Target) -> None:
-    for task_id, number in (("a", 2), ("b", 1)):
-        either.on("GET", f"{TASKS}/{task_id}/logs/{number}", says(either.answers.log()))
-    failed = [
-        either.answers.task_instance("b", "failed", map_index=3, end_date="2026-01-31T07:00:00Z"),
-        either.answers.task_instance("a", "failed", try_number=2),
-        either.answers.task_instance("c", "success"),
-    ]
-    assert describe(either, *failed) == [
-        "Failed tasks:",
-        "  a (try 2): ValueError: no rows",
-        "  b[3] (try 1): ValueError: no rows",
-    ]
-    assert either.seen[0].query["state"] == ["failed"]
-    assert [seen.query["map_index"] for seen in either.seen[1:]] == [["-1"], ["3"]]
-
-
-@pytest.mark.parametrize(
-    ("log", "reason"),
-    [
-        (says({}, 403), "(its log could not be read: AccessDeniedError)"),
-        (says({}, 500), "(its log could not be read: TargetUnavailableError)"),
-        (TransportError("x"), "(its log could not be read: TransportError)"),
-        (page("Sign in"), "(its log could not be read: NotAirflowError)"),
-        (says({"content": 7}), "(its log could not be read: UnexpectedAnswerError)"),
-        (says({"content": [{"event": "hello"}]}), "(its log names no error)"),
-    ],
-)
-def test_a_log_that_cannot_be_read_never_hides_the_failure(target: Target, log: Any, reason: str) -> None:
-    target.on("GET", f"{TASKS}/a/logs/1", log)
-    assert describe(target, answers.v2.task_instance("a", "failed"))[1:] == [f"  a (try 1): {reason}"]
-
-
-def test_tasks_that_cannot_be_read_never_hide_the_failure(either: Target) -> None:
-    [line] = describe(either, says({}, 403))
-    assert line.startswith("Its failed tasks could not be read: Deployment https://target.example.com/dz3uu847 (conn")
-
-
-def test_a_run_that_failed_without_a_failed_task(either: Target) -> None:
-    reason = "None of its tasks failed: it was marked so, or ran into its dagrun_timeout."
-    assert describe(either) == [reason]
-
-
-def test_many_failed_tasks_are_a_handful_and_a_number(target: Target) -> None:
-    failed = [answers.v2.task_instance(f"t{i}", "failed", end_date=f"2026-01-31T06:00:0{i}Z") for i in range(8)]
-    lines = describe(target, *reversed(failed))
-    assert [line.split()[0] for line in lines[1:-1]] == ["t0", "t1", "t2", "t3", "t4"]
-    assert lines[-1] == "  and 3 more"
-    assert len([line for line in target.asked if "/logs/" in line]) == 5
-
-
-def test_a_handful_of_failed_tasks_is_all_there_is(target: Target) -> None:
-    failed = [answers.v2.task_instance("t", "failed", map_index=i) for i in range(5)]
-    assert [line.split()[0] for line in describe(target, *failed)[1:]] == [f"t[{i}]" for i in range(5)]
-
-
-def test_a_failed_task_without_an_end_comes_last(target: Target) -> None:
-    failed = [answers.v2.task_instance("a", "failed", end_date=None), answers.v2.task_instance("b", "failed")]
-    assert [line.split()[0] for line in describe(target, *failed)[1:]] == ["b", "a"]
-
-
-def test_a_secret_in_a_log_is_not_shown(target: Target) -> None:
-    secret = says({"content": [{"event": "got hidden-1", "level": "error"}]})
-    target.on("GET", f"{TASKS}/a/logs/1", secret)
-    lines = describe(target, answers.v2.task_instance("a", "failed"), credentials=AuthorizationHeader("hidden-1"))
-    assert lines[1:] == ["  a (try 1): got ***"]
-
-
-def test_a_task_that_did_not_run_has_its_state_for_a_reason(target: Target) -> None:
-    task = answers.v2.task_instance("a", "upstream_failed")
-    text = target.run(client_of(target).describe_failure(answers.v2.dag_run(), tasks=[task]))
-    assert "  a (try 1): upstream_failed" in text
-    assert target.asked == []
 
 
 @pytest.mark.parametrize("by_dag", [False, True], ids=["across dags", "of a dag"])

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from astro_provider.api import v1, v2
-from astro_provider.api.explain import access_denied, beginning, last_error, page_title, reasons, similar_ids
+from astro_provider.api.explain import access_denied, beginning, page_title, reasons, similar_ids
 from astro_provider.connection import AuthorizationHeader
 from tests.unit import answers
 
@@ -127,40 +126,6 @@ def test_who_has_no_credentials_is_told_so() -> None:
 def test_similar_ids(wanted: str, there: list[str], similar: list[str] | int) -> None:
     found = similar_ids(wanted, iter(there))
     assert (found if isinstance(similar, list) else len(found)) == similar
-
-
-def log(*lines: tuple[str, str | None, str | None] | str) -> list[Any]:
-    rows = [line if isinstance(line, tuple) else (line, None, None) for line in lines]
-    return [{"event": event, "timestamp": None, "level": level, "error": error} for event, level, error in rows]
-
-
-@pytest.mark.parametrize("generation", [v1, v2])
-def test_the_last_error_of_a_real_log(generation: Any) -> None:
-    entries = generation.log_entries(answers.of(generation.NAME).log())
-    assert last_error(entries) == "ValueError: no rows"
-
-
-@pytest.mark.parametrize(
-    ("entries", "error"),
-    [
-        ([], None),
-        (log("all is well", ("fine", "info", None)), None),
-        (log(("Task failed", "error", "KeyError: 'x'"), ("Bye", "info", None)), "KeyError: 'x'"),
-        (log(("first", "error", None), ("second", "CRITICAL", None), ("third", "warning", None)), "second"),
-        (log(("first", "error", "A: 1"), ("second", "error", "B: 2")), "B: 2"),
-        (
-            log("ValueError: a", "airflow.exceptions.AirflowFailException: b", "INFO done"),
-            "airflow.exceptions.AirflowFailException: b",
-        ),
-        (log("  SystemExit: 3  "), "SystemExit: 3"),
-        (log("KeyboardInterrupt"), "KeyboardInterrupt"),
-        (log("subprocess.TimeoutExpired: x"), None),
-        (log("An Error: in the middle"), None),
-        (log("x" * 600, ("y" * 600, "error", None)), "y" * 500),
-    ],
-)
-def test_the_last_error_of_a_log(entries: list[Any], error: str | None) -> None:
-    assert last_error(entries) == error
 
 
 HOSTILE_PAGES = {

@@ -1,0 +1,92 @@
+"""What failed in a remote run, in words."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from astro_provider.api import calls
+from astro_provider.api.errors import AstroError
+
+if TYPE_CHECKING:
+    from astro_provider.api.client import Client
+    from astro_provider.api.exchange import Flow
+    from astro_provider.api.types import DagRun, LogEntry, TaskInstance
+
+MAX_FAILED_TASKS = 5
+"""How many failed tasks a failure names; each costs a request for its log."""
+
+_RAISED = re.compile(r"^[\w.]*(Error|Exception|Exit|Interrupt|Warning|Timeout|Failed|Fail)\b(:.*)?$")
+_ERROR_LEVELS = ("error", "critical")
+
+
+def describe_failure(client: Client, run: DagRun, *, tasks: list[TaskInstance] | None = None) -> Flow[str]:
+    """
+    Say what failed in a dag run: its failed tasks, the last error line of each, and the link.
+
+    Never raises an ``AstroError``: whatever cannot be read is said to be so.
+
+    :param client: the target
+    :param run: the dag run
+    :param tasks: the task instances that failed; ``None`` to ask the target for them
+    :return: several lines of text
+    """
+    dag_id, run_id = run["dag_id"], run["dag_run_id"]
+    link = f"See {client.run_url(dag_id, run_id)}"
+    if tasks is None:
+        try:
+            instances = yield from client.list_task_instances(dag_id, run_id, state=["failed"])
+        except AstroError as error:
+            return f"Its failed tasks could not be read: {error}\n{link}"
+        tasks = [instance for instance in instances if instance["state"] == "failed"]
+        if not tasks:
+            return f"None of its tasks failed: it was marked so, or ran into its dagrun_timeout.\n{link}"
+    lines = []
+    for instance in sorted(tasks, key=lambda task: task["end_date"] or "~")[:MAX_FAILED_TASKS]:
+        lines.append(f"  {_named(instance)}: {(yield from _reason(client, instance))}")
+    if len(tasks) > MAX_FAILED_TASKS:
+        lines.append(f"  and {len(tasks) - MAX_FAILED_TASKS} more")
+    return "\n".join(["Failed tasks:", *lines, link])
+
+
+def _named(instance: TaskInstance) -> str:
+    mapped = f"[{instance['map_index']}]" if instance["map_index"] >= 0 else ""
+    return f"{instance['task_id']}{mapped} (try {instance['try_number']})"
+
+
+def _reason(client: Client, instance: TaskInstance) -> Flow[str]:
+    """Find the last error in the end of the log of a failed task."""
+    if instance["state"] != "failed":
+        return str(instance["state"])
+    try:
+        log = yield from client.ask(
+            lambda api: calls.get_end_of_task_log(
+                api,
+                instance["dag_id"],
+                instance["dag_run_id"],
+                instance["task_id"],
+                instance["try_number"],
+                instance["map_index"],
+            )
+        )
+    except AstroError as error:
+        return f"(its log could not be read: {type(error).__name__})"
+    return client._clean(last_error(log) or "(its log names no error)")
+
+
+def last_error(entries: list[LogEntry]) -> str | None:
+    """
+    Find what a failed task's log says last of its failure.
+
+    :param entries: the log of its last try
+    :return: class and message of the exception, else the last line logged as an error, else the last line that
+        looks like a raised exception; ``None`` where there is none
+    """
+    found = None
+    for entry in entries:
+        line = entry["event"].strip()
+        if entry["error"]:
+            found = entry["error"]
+        elif (entry["level"] or "").lower() in _ERROR_LEVELS or _RAISED.match(line):
+            found = line
+    return found[:500] if found else None

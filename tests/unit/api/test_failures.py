@@ -1,0 +1,208 @@
+"""What failed in a remote run, in words, and how much of its logs is read for that."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from astro_provider.api import calls, v1, v2
+from astro_provider.api.errors import TransportError
+from astro_provider.api.exchange import MAX_END_BYTES
+from astro_provider.api.failures import last_error
+from astro_provider.connection import AuthorizationHeader
+from tests.unit import answers
+from tests.unit.target import Answer, Target, page, says
+
+TASKS = "dags/d/dagRuns/r/taskInstances"
+
+
+def client_of(target: Target) -> Any:
+    return target.client(api_version=target.generation)
+
+
+def describe(target: Target, *tasks: dict[str, Any] | Answer, **fields: Any) -> list[str]:
+    if tasks and isinstance(tasks[0], Answer):
+        target.on("GET", TASKS, tasks[0])
+    else:
+        target.on("GET", TASKS, says(target.answers.collection("task_instances", *tasks)))
+    client = target.client(api_version=target.generation, **fields)
+    text = target.run(client.describe_failure(target.answers.dag_run("r", "failed")))
+    assert text.endswith(f"\nSee {client.run_url('d', 'r')}")
+    return text.splitlines()[:-1]
+
+
+def test_the_failed_tasks_are_named_with_their_last_error(either: Target) -> None:
+    for task_id, number in (("a", 2), ("b", 1)):
+        either.on("GET", f"{TASKS}/{task_id}/logs/{number}", says(either.answers.log()))
+    failed = [
+        either.answers.task_instance("b", "failed", map_index=3, end_date="2026-01-31T07:00:00Z"),
+        either.answers.task_instance("a", "failed", try_number=2),
+        either.answers.task_instance("c", "success"),
+    ]
+    assert describe(either, *failed) == [
+        "Failed tasks:",
+        "  a (try 2): ValueError: no rows",
+        "  b[3] (try 1): ValueError: no rows",
+    ]
+    assert either.seen[0].query["state"] == ["failed"]
+    assert [seen.query["map_index"] for seen in either.seen[1:]] == [["-1"], ["3"]]
+
+
+@pytest.mark.parametrize(
+    ("log", "reason"),
+    [
+        (says({}, 403), "(its log could not be read: AccessDeniedError)"),
+        (says({}, 500), "(its log could not be read: TargetUnavailableError)"),
+        (TransportError("x"), "(its log could not be read: TransportError)"),
+        (page("Sign in"), "(its log could not be read: NotAirflowError)"),
+        (says({"content": 7}), "(its log could not be read: UnexpectedAnswerError)"),
+        (says({"content": [{"event": "hello"}]}), "(its log names no error)"),
+    ],
+)
+def test_a_log_that_cannot_be_read_never_hides_the_failure(target: Target, log: Any, reason: str) -> None:
+    target.on("GET", f"{TASKS}/a/logs/1", log)
+    assert describe(target, answers.v2.task_instance("a", "failed"))[1:] == [f"  a (try 1): {reason}"]
+
+
+def test_tasks_that_cannot_be_read_never_hide_the_failure(either: Target) -> None:
+    [line] = describe(either, says({}, 403))
+    assert line.startswith("Its failed tasks could not be read: Deployment https://target.example.com/dz3uu847 (conn")
+
+
+def test_a_run_that_failed_without_a_failed_task(either: Target) -> None:
+    reason = "None of its tasks failed: it was marked so, or ran into its dagrun_timeout."
+    assert describe(either) == [reason]
+
+
+def test_many_failed_tasks_are_a_handful_and_a_number(target: Target) -> None:
+    failed = [answers.v2.task_instance(f"t{i}", "failed", end_date=f"2026-01-31T06:00:0{i}Z") for i in range(8)]
+    lines = describe(target, *reversed(failed))
+    assert [line.split()[0] for line in lines[1:-1]] == ["t0", "t1", "t2", "t3", "t4"]
+    assert lines[-1] == "  and 3 more"
+    assert len([line for line in target.asked if "/logs/" in line]) == 5
+
+
+def test_a_handful_of_failed_tasks_is_all_there_is(target: Target) -> None:
+    failed = [answers.v2.task_instance("t", "failed", map_index=i) for i in range(5)]
+    assert [line.split()[0] for line in describe(target, *failed)[1:]] == [f"t[{i}]" for i in range(5)]
+
+
+def test_a_failed_task_without_an_end_comes_last(target: Target) -> None:
+    failed = [answers.v2.task_instance("a", "failed", end_date=None), answers.v2.task_instance("b", "failed")]
+    assert [line.split()[0] for line in describe(target, *failed)[1:]] == ["b", "a"]
+
+
+def test_a_secret_in_a_log_is_not_shown(target: Target) -> None:
+    secret = says({"content": [{"event": "got hidden-1", "level": "error"}]})
+    target.on("GET", f"{TASKS}/a/logs/1", secret)
+    lines = describe(target, answers.v2.task_instance("a", "failed"), credentials=AuthorizationHeader("hidden-1"))
+    assert lines[1:] == ["  a (try 1): got ***"]
+
+
+def test_a_task_that_did_not_run_has_its_state_for_a_reason(target: Target) -> None:
+    task = answers.v2.task_instance("a", "upstream_failed")
+    text = target.run(client_of(target).describe_failure(answers.v2.dag_run(), tasks=[task]))
+    assert "  a (try 1): upstream_failed" in text
+    assert target.asked == []
+
+
+# --- the last error of a log
+
+
+def log(*lines: tuple[str, str | None, str | None] | str) -> list[Any]:
+    rows = [line if isinstance(line, tuple) else (line, None, None) for line in lines]
+    return [{"event": event, "timestamp": None, "level": level, "error": error} for event, level, error in rows]
+
+
+@pytest.mark.parametrize("generation", [v1, v2])
+def test_the_last_error_of_a_real_log(generation: Any) -> None:
+    entries = generation.log_entries(answers.of(generation.NAME).log())
+    assert last_error(entries) == "ValueError: no rows"
+
+
+@pytest.mark.parametrize(
+    ("entries", "error"),
+    [
+        ([], None),
+        (log("all is well", ("fine", "info", None)), None),
+        (log(("Task failed", "error", "KeyError: 'x'"), ("Bye", "info", None)), "KeyError: 'x'"),
+        (log(("first", "error", None), ("second", "CRITICAL", None), ("third", "warning", None)), "second"),
+        (log(("first", "error", "A: 1"), ("second", "error", "B: 2")), "B: 2"),
+        (
+            log("ValueError: a", "airflow.exceptions.AirflowFailException: b", "INFO done"),
+            "airflow.exceptions.AirflowFailException: b",
+        ),
+        (log("  SystemExit: 3  "), "SystemExit: 3"),
+        (log("KeyboardInterrupt"), "KeyboardInterrupt"),
+        (log("subprocess.TimeoutExpired: x"), None),
+        (log("An Error: in the middle"), None),
+        (log("x" * 600, ("y" * 600, "error", None)), "y" * 500),
+    ],
+)
+def test_the_last_error_of_a_log(entries: list[Any], error: str | None) -> None:
+    assert last_error(entries) == error
+
+
+# --- the end of a log
+
+
+def long_log(version: str, lines: list[str], *, as_list: bool = True) -> dict[str, Any]:
+    """A log of more than what is kept, which ends in these lines; Airflow 2 has two forms of it."""
+    before = ['2026-01-31 INFO - {\'rows\': [1, 2]},{"x": "zażółć\\\\n"}'] * (MAX_END_BYTES // 50)
+    if version == "v2":
+        detail = [{"exc_type": "KeyError", "exc_value": "early", "frames": [{"event": "not an entry"}, {"event": 1}]}]
+        early = {"event": "Task failed", "level": "error", "error_detail": detail}
+        entries = [*({"timestamp": answers.DATE, "event": line, "level": "info"} for line in before), early]
+        content: Any = [*entries, *({"event": line, "level": "info"} for line in lines)]
+    else:
+        text = "\n".join([*before, *lines])
+        content = repr([("worker", text)]) if as_list else text
+    return {"content": content, "continuation_token": "a.b.c"}
+
+
+@pytest.mark.parametrize(("version", "as_list"), [("v1", True), ("v1", False), ("v2", True)])
+@pytest.mark.parametrize("indent", [None, 2])
+@pytest.mark.parametrize("error", ["ValueError: no 'rows' of \"ż\"", "builtins.ValueError: a\tb"])
+def test_the_error_at_the_end_of_a_long_log_is_found(
+    version: str, as_list: bool, indent: int | None, error: str
+) -> None:
+    target = Target(version)
+    log = long_log(version, ["Traceback", error, "INFO - Done"], as_list=as_list)
+    body = json.dumps(log, indent=indent, separators=None if indent else (",", ":")).encode()
+    assert len(body) > MAX_END_BYTES
+    target.on("GET", f"{TASKS}/a/logs/1", Answer(200, body, {"Content-Type": "application/json"}))
+    assert describe(target, target.answers.task_instance("a", "failed"))[1:] == [f"  a (try 1): {error}"]
+
+
+def test_a_log_that_a_user_asks_for_is_whole(either: Target) -> None:
+    log = long_log(either.generation, ["the end"])
+    either.on("GET", f"{TASKS}/a/logs/1", says(log))
+    entries = either.run(client_of(either).get_task_log("d", "r", "a", try_number=1))
+    assert len(entries) > MAX_END_BYTES // 50
+    assert entries[-1]["event"] == "the end"
+
+
+@given(cut=st.integers(min_value=0, max_value=700))
+@pytest.mark.parametrize("version", ["v1", "v2"])
+def test_wherever_a_log_is_cut_its_last_entries_are_read(version: str, cut: int) -> None:
+    api = calls.GENERATIONS[version]
+    log = answers.of(version).log()
+    text = json.dumps(log)
+    read = api.end_of_log(text[min(cut, len(text)) :])
+    whole = api.log_entries(log)
+    if version == "v2":
+        assert read == whole[len(whole) - len(read) :]
+    else:
+        assert [entry["event"] for entry in whole[len(whole) - len(read) + 1 :]] == [
+            entry["event"] for entry in read[1:]
+        ]
+
+
+@given(st.text(alphabet='{}[],"\\\\nux0 e', max_size=200))
+def test_no_end_of_a_log_is_too_odd_to_be_read(text: str) -> None:
+    for api in (v1, v2):
+        assert isinstance(api.end_of_log(text), list)

@@ -1,0 +1,111 @@
+"""How much memory the logs of failed tasks may take: by either library, a little, and one log at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import time
+import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from astro_provider.hooks.astro import AstroHook
+from astro_provider.hooks.astro_async import AsyncAstroHook
+from tests.unit import answers
+from tests.unit.hooks.asking import BOTH, Ask
+from tests.unit.target import Answer, Seen, says
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from astro_provider.api.client import Client
+    from astro_provider.api.exchange import Flow
+    from tests.unit.server import Server
+
+TASKS = "dags/d/dagRuns/r/taskInstances"
+MIB = 1024 * 1024
+FAILED = [answers.v2.task_instance(f"t{number}", "failed") for number in range(5)]
+
+
+def describe(client: Client) -> Flow[str]:
+    return client.describe_failure(answers.v2.dag_run("r", "failed"))
+
+
+@pytest.fixture(autouse=True)
+def _failed_tasks(server: Server) -> None:
+    server.on("GET", TASKS, says(answers.v2.collection("task_instances", *FAILED)))
+
+
+@BOTH
+def test_a_log_of_31_mib_takes_little_memory(ask: Ask[Any], server: Server) -> None:
+    entry = json.dumps({"event": "x" * 100, "level": "info"}).encode() + b","
+    chunk = entry * (MIB // len(entry))
+    end = json.dumps({"event": "Task failed", "level": "error", "error_detail": [{"exc_type": "E", "exc_value": "x"}]})
+
+    def body() -> Iterator[bytes]:
+        yield b'{"content":['
+        for _ in range(31):
+            yield chunk
+        yield end.encode() + b"]}"
+
+    size = len(b'{"content":[') + 31 * len(chunk) + len(end) + 2
+    log = lambda seen: Answer(200, headers={"Content-Type": "application/json"}, chunks=body(), promised=size)  # noqa: E731
+    server.on("GET", f"{TASKS}/t0/logs/1", log)
+    server.on("GET", TASKS, says(answers.v2.collection("task_instances", FAILED[0])))
+    tracemalloc.start()
+    try:
+        text = ask(describe)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert "t0 (try 1): E: x" in text
+    assert peak < 50 * MIB
+
+
+class Counting:
+    """Answers with a log after a while, and counts how many are asked for at the same time."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._now = self.most = self.asked = 0
+
+    def __call__(self, seen: Seen) -> Answer:
+        with self._lock:
+            self.asked += 1
+            self._now += 1
+            self.most = max(self.most, self._now)
+        time.sleep(0.02)
+        with self._lock:
+            self._now -= 1
+        return says(answers.v2.log())
+
+
+async def describe_by_aiohttp() -> None:
+    async def one() -> None:
+        async with AsyncAstroHook() as hook:
+            await hook.run(describe(await hook.client()))
+
+    await asyncio.gather(*[one() for _ in range(4)])
+
+
+def describe_by_requests() -> None:
+    def one(_: int) -> None:
+        with AstroHook() as hook:
+            hook.run(describe(hook.client))
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(one, range(4)))
+
+
+@pytest.mark.parametrize(
+    "describe_all", [describe_by_requests, lambda: asyncio.run(describe_by_aiohttp())], ids=["blocking", "async"]
+)
+def test_one_log_is_read_at_a_time(describe_all: Callable[[], None], server: Server) -> None:
+    logs = Counting()
+    for task in FAILED:
+        server.on("GET", f"{TASKS}/{task['task_id']}/logs/1", logs)
+    describe_all()
+    assert (logs.asked, logs.most) == (20, 1)
