@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+MAX_CANCEL_SECONDS = 30.0
+"""Seconds that a triggerer, which may be stopping, tries to cancel a run."""
+
 
 def cancel_run(client: Client, dag_id: str, run_id: str, *, end_states: Sequence[str] = ()) -> Flow[str]:
     """
@@ -61,20 +64,25 @@ def cancel_on_worker(http_conn_id: str, dag_id: str, run_id: str, log: Any, *, e
 async def cancel_in_triggerer(
     http_conn_id: str, dag_id: str, run_id: str, log: Any, *, end_states: Sequence[str] = ()
 ) -> str:
-    """Cancel a dag run on the triggerer's event loop; see :func:`cancel_on_worker`."""
+    """Cancel a dag run on the triggerer's event loop, which takes a limited time; see :func:`cancel_on_worker`."""
     from astro_provider.hooks.astro_async import AsyncAstroHook
 
-    try:
+    async def cancel() -> str:
         async with AsyncAstroHook(http_conn_id) as hook:
             client = await hook.client()
-            done = await hook.run(cancel_run(client, dag_id, run_id, end_states=end_states))
+            return await hook.run(cancel_run(client, dag_id, run_id, end_states=end_states))
+
+    try:
+        done = await asyncio.wait_for(cancel(), MAX_CANCEL_SECONDS)
     except AstroError as error:
         return _warned(log, dag_id, run_id, error)
+    except asyncio.TimeoutError:
+        return _warned(log, dag_id, run_id, f"it took longer than {MAX_CANCEL_SECONDS:g} s.")
     log.info("%s", done)
     return done
 
 
-def _warned(log: Any, dag_id: str, run_id: str, error: AstroError) -> str:
+def _warned(log: Any, dag_id: str, run_id: str, error: AstroError | str) -> str:
     message = f"The run of dag {dag_id!r} could not be cancelled: {error} (run {run_id})"
     log.warning("%s", message)
     return message

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from astro_provider.airflow_versions import AIRFLOW_VERSION, ask_supervisor
@@ -9,6 +10,9 @@ from astro_provider.links import XCOM_RUN_ID
 
 _RUNNING_STATES = ("running", "deferred", "queued", "scheduled", "up_for_retry")
 """States of a task on a worker that Airflow runs again, or lets another process continue."""
+
+MAX_STATE_SECONDS = 10.0
+"""Seconds that a triggerer waits for the state of a task: where it is stopping, nobody may answer."""
 
 
 def ended_by_user(task_instance: Any) -> bool:
@@ -41,10 +45,11 @@ async def deferral_ended(task_instance: Any, remote_run_id: str) -> bool:
 
     :param task_instance: the task instance of the trigger
     :param remote_run_id: the run that the trigger waits for
-    :return: whether the task does not wait for that run any more; ``False`` where this cannot be read
+    :return: whether the task does not wait for that run any more; ``False`` where this cannot be read in time
     """
     try:
-        return not await ask_supervisor(_waits_for, task_instance, remote_run_id)
+        waits = ask_supervisor(_waits_for, task_instance, remote_run_id)
+        return not await asyncio.wait_for(waits, MAX_STATE_SECONDS)
     except Exception:
         return False
 

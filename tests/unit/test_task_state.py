@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
@@ -86,6 +87,16 @@ async def test_no_answer_means_that_nobody_ended_it(airflow_3: Callable[[Any], l
     assert airflow_3(RuntimeError("the API server is away")) == []
     assert ended_by_user(TASK) is False
     assert await deferral_ended(TASK, "theirs") is False
+
+
+async def test_a_supervisor_that_does_not_answer_does_not_keep_the_triggerer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answered = threading.Event()
+    monkeypatch.setattr(task_state, "MAX_STATE_SECONDS", 0.1)
+    monkeypatch.setattr(task_state, "_state", lambda ti: (answered.wait(30), "failed")[1])
+    assert await deferral_ended(TASK, "theirs") is False
+    answered.set()
 
 
 @pytest.mark.parametrize(("state", "ended"), DEFERRAL)

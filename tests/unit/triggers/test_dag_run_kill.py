@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from airflow.triggers.base import BaseTrigger
 
-from astro_provider import task_state
+from astro_provider import cancel, task_state
 from astro_provider.airflow_versions import XCom
 from astro_provider.triggers.dag_run import AstroDagRunTrigger
 from tests.unit.server import SILENCE
@@ -126,6 +126,16 @@ async def test_a_run_that_cannot_be_cancelled_is_warned_of(
     remote.on("PATCH", RUN, says({"detail": "no"}, 403))
     await waiting().on_kill()
     assert any(line.startswith("The run of dag 'd' could not be cancelled") for line in lines)
+
+
+async def test_a_target_that_does_not_answer_does_not_keep_the_triggerer(
+    remote: PlayedServer, monkeypatch: pytest.MonkeyPatch, lines: list[str], task_is: Any
+) -> None:
+    monkeypatch.setattr(cancel, "MAX_CANCEL_SECONDS", 0.2)
+    task_is("failed")
+    remote.on("GET", RUN, SILENCE)
+    await waiting().on_kill()
+    assert any("could not be cancelled: it took longer than 0.2 s" in line for line in lines)
 
 
 # Being cancelled.
