@@ -18,6 +18,8 @@ CASES = {
     "broken_deferred": ("trigger_broken_deferred", {}),
     "fails_once_sync": ("trigger_fails_once_sync", {}),
     "fails_once_deferred": ("trigger_fails_once_deferred", {}),
+    "limited_sync": ("trigger_limited_sync", {"conn": "v2_conn"}),
+    "limited_deferred": ("trigger_limited_deferred", {"conn": "v1_conn"}),
     "no_wait": ("trigger_only", {"dag": "slow", "remote_conf": {"seconds": 600}}),
     "encoded": ("trigger_only", {"dag": "żółw.odd-id"}),
     "missing": ("trigger_only", {"dag": "quik"}),
@@ -122,6 +124,18 @@ def test_does_not_wait_unless_told_so(batch, conn, target):
     assert remote.state in ("queued", "running")
     assert remote.get()["conf"] == {"seconds": 600}
     target.request("PATCH", remote.path, json={"state": "failed"})
+
+
+@pytest.mark.parametrize(("mode", "conn"), [("sync", "v2_conn"), ("deferred", "v1_conn")])
+def test_its_execution_timeout_cancels_the_remote_run(batch, mode, conn, target):
+    run = batch.finished(f"limited_{mode}", conn)
+
+    assert run.state == "failed"
+    remote = remote_run(run, target, "slow")
+    assert remote.state == "failed"
+    message = run.log("trigger").partition("did not finish within execution_timeout (0:00:20)")[2]
+    assert remote.run_id in message
+    assert target.url in message
 
 
 @both_targets

@@ -42,6 +42,9 @@ for mode in ("sync", "deferred"):
     with DAG(f"trigger_slow_{mode}", **COMMON):
         trigger("slow", conf={"seconds": 120}, retries=1, **wait)
 
+    with DAG(f"trigger_limited_{mode}", **COMMON):
+        trigger("slow", conf={"seconds": 600}, execution_timeout=timedelta(seconds=20), **wait)
+
     with DAG(f"trigger_sleeping_{mode}", **COMMON):
         trigger("sleeping", **wait)
 
