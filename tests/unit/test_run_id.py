@@ -76,6 +76,28 @@ def test_a_long_id_is_cut_and_has_a_digest() -> None:
     assert all(DIGEST.search(each) and each.startswith("clq52.astronomer.run+dz3uu847~ddd") for each in ids)
 
 
+def test_the_run_id_is_cut_before_what_names_the_task() -> None:
+    long = run_id(run_id="r" * 250)
+    assert len(long) == MAX_LENGTH
+    assert long.startswith("clq52.astronomer.run+dz3uu847~sales~rrr")
+    assert DIGEST.sub("", long).endswith("rrr~etl.trigger-report~1")
+
+
+def test_a_chain_of_deployments_keeps_the_parts_that_tell_where_a_run_comes_from() -> None:
+    """Each run id contains the one of the run before it."""
+    made = "scheduled__2026-02-01T06:00:00+00:00"
+    for number in range(1, 6):
+        before, made = made, run_id(deployment=f"https://clq52.astronomer.run/dep{number}", run_id=made)
+        assert len(made) <= MAX_LENGTH
+        assert made.startswith(f"clq52.astronomer.run+dep{number}~sales~{before[:30]}")
+        assert "~etl.trigger-report~1" in made[-40:]
+
+
+@pytest.mark.parametrize("part", ["deployment", "dag_id", "task_id", "run_id"])
+def test_the_log_folder_of_a_run_fits_into_a_file_name(part: str) -> None:
+    assert len(f"run_id={run_id(**{part: 'x' * 250})}".encode()) <= 255
+
+
 def test_an_id_that_just_fits_is_whole() -> None:
     longest = "d" * (MAX_LENGTH - len(f"{PLAIN}~1") + len("sales"))
     assert len(run_id(dag_id=longest)) == MAX_LENGTH
