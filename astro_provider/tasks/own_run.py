@@ -59,7 +59,8 @@ def own_run(context: Context, *, given_run_id: str | None, retries: int, warn: C
     clear_number = getattr(dag_run, "clear_number", None)
     noted = _noted(context)
     first_try, same = _first_try(noted, ti, retries, clear_number)
-    retry = ti.try_number > first_try
+    # Where retries were lowered since the clear, the derived number is too high.
+    retry = ti.try_number > (min(first_try, noted["last_try"]) if same else first_try)
     if not retry:
         began, exact = _seconds(getattr(ti, "start_date", None)), True
     elif same and noted["began"] is not None:
