@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import time
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from astro_provider.airflow_versions import AIRFLOW_VERSION, BaseSensorOperator, was_rescheduled
 from astro_provider.airflow_versions import conf as airflow_conf
-from astro_provider.api.dates import iso
 from astro_provider.api.durations import poke_interval_seconds, timeout_seconds
 from astro_provider.api.errors import AstroError, DagRunFailedError
 from astro_provider.api.states import DAG_RUN_STATES, checked_states
 from astro_provider.links import XCOM_URL, RemoteDagRunLink
+from astro_provider.rendered import rendered_id
 from astro_provider.sensors import fields
 from astro_provider.sensors.start import BACKSTOP, OfTask, needs_worker, start_trigger_args, starts_in_triggerer
 from astro_provider.task_errors import final_errors
@@ -34,8 +34,9 @@ class AstroDagRunSensor(BaseSensorOperator):
     """
     Waits for a dag run in another Deployment.
 
-    Which run: the one with ``external_run_id``; else the one with ``logical_date``, by default this task's own minus
-    ``execution_delta``, or those that ``execution_date_fn`` returns; or, with ``latest``, the newest one at each look.
+    Which run: the one with ``external_run_id``; else the one with ``logical_date``, by default this task's own (in a
+    run without one, its ``run_after``) minus ``execution_delta``, or those that ``execution_date_fn`` returns; or, with
+    ``latest``, the newest one at each check. A parameter that was given and is rendered to nothing fails the sensor.
     A run that is not there yet is waited for, never taken for success.
 
     The link to the run is pushed as XCom ``remote_dag_run_url``, behind the extra link "Remote dag run".
@@ -58,8 +59,9 @@ class AstroDagRunSensor(BaseSensorOperator):
     :param external_run_id: the run (templated)
     :param logical_date: logical date of the run, a datetime or ISO 8601 text, UTC without an offset (templated)
     :param execution_delta: how much earlier than this task's own logical date that of the run is
-    :param execution_date_fn: told this task's logical date, and by name whatever of the context it takes; returns
-        the logical date of the run, or a list of several, all of which are waited for
+    :param execution_date_fn: called with this task's logical date (in a run without one, its ``run_after``) and, by
+        name, with what it takes of the context, as ``ExternalTaskSensor`` does; returns the logical date of the run,
+        or a list of several, all of which are waited for
     :param latest: wait for the newest run (of those whose time has come)
     :param allowed_states: states that end the wait well, by default ``success``
     :param failed_states: states that fail the sensor at once, by default ``failed``
@@ -126,6 +128,7 @@ class AstroDagRunSensor(BaseSensorOperator):
         )
         self.check_existence = check_existence
         self.deferrable = deferrable
+        self._given = {field for field in ("external_run_id", "logical_date") if getattr(self, field) is not None}
         self._check_parameters()
         self.may_start_from_trigger = start_from_trigger
         self._patience: Patience | None = None
@@ -152,7 +155,9 @@ class AstroDagRunSensor(BaseSensorOperator):
         :raise DagRunFailedError: a run is in one of ``failed_states`` (skips with ``soft_fail``)
         :raise AirflowSkipException: a run is in one of ``skipped_states``
         :raise AirflowSensorTimeout: ``timeout`` is over (skips with ``soft_fail``)
-        :raise AirflowFailException: what a retry cannot help: refused, or a wrong parameter
+        :raise AirflowTaskTimeout: ``execution_timeout`` is over, and is shorter (skips with ``soft_fail``)
+        :raise AirflowFailException: what a retry cannot help: refused, or a wrong parameter, also one that was given
+            and was rendered to nothing
         """
         from astro_provider.airflow_versions import AirflowFailException
         from astro_provider.api.transient import Patience
@@ -220,48 +225,50 @@ class AstroDagRunSensor(BaseSensorOperator):
         if self._opened is None:
             from astro_provider.hooks.astro import AstroHook
 
-            self._opened = AstroHook(self.http_conn_id)
+            self._opened = AstroHook(rendered_id("http_conn_id", self.http_conn_id))
         return self._opened
 
     def _wait(self, context: Context) -> RunWait:
         from astro_provider.api.waits import RunWait, Wanted
 
+        run_id = fields.run_id(self.external_run_id, given=self._is_given("external_run_id", context))
         return RunWait(
-            dag_id=self.external_dag_id,
+            dag_id=rendered_id("external_dag_id", self.external_dag_id),
             wanted=Wanted(self.allowed_states, self.failed_states, self.skipped_states),
-            run_id=self.external_run_id,
-            logical_dates=self._logical_dates(context),
+            run_id=run_id,
+            logical_dates=fields.called_with_date(self.execution_date_fn, context)
+            if self.execution_date_fn
+            else fields.logical_dates(
+                by_other_means=run_id is not None or self.latest,
+                logical_date=self.logical_date,
+                given=self._is_given("logical_date", context),
+                execution_delta=self.execution_delta or timedelta(),
+                own=fields.own_date(context),
+            ),
             latest=self.latest,
             check_existence=self.check_existence,
         )
 
-    def _logical_dates(self, context: Context) -> list[str]:
-        """Work out the logical dates of the runs to wait for; none where they are named otherwise."""
-        own = cast("datetime | None", context.get("logical_date"))
-        if self.execution_date_fn is None:
-            return fields.logical_dates(
-                external_run_id=self.external_run_id,
-                latest=self.latest,
-                logical_date=self.logical_date,
-                execution_delta=self.execution_delta or timedelta(),
-                own=own,
-            )
-        from astro_provider.airflow_versions import determine_kwargs
-
-        found = self.execution_date_fn(own, **determine_kwargs(self.execution_date_fn, [own], context))
-        dates = found if isinstance(found, (list, tuple, set)) else [found]
-        written = [date for each in dates if (date := iso("execution_date_fn", each)) is not None]
-        if not written:
-            raise ValueError("execution_date_fn returned no logical date, so there is no run to wait for")
-        return written
+    def _is_given(self, parameter: str, context: Context) -> bool:
+        """Say whether the user gave a parameter: what a template has become at run time does not tell."""
+        if parameter in self._given:
+            return True
+        # A mapped task is made with the values themselves, which may be None.
+        mapped: dict[str, Any] = getattr(self, "_BaseOperator__init_kwargs", {})
+        return parameter in mapped and context["ti"].map_index not in (None, -1)
 
     def _defer(self, context: Context) -> None:
+        from astro_provider.execution_timeout import deferral_limits
         from astro_provider.triggers.dag_run import AstroDagRunTrigger
 
         wait = self._wait(context)
+        deadline, timeout = time.time() + self.timeout, timedelta(seconds=self.timeout) + BACKSTOP
+        if self._execution_timeout_is_shorter:
+            limit, limit_timeout = deferral_limits(self.execution_timeout, context["ti"].start_date)
+            deadline, timeout = limit or deadline, limit_timeout or timeout
         self.defer(
             trigger=AstroDagRunTrigger(
-                http_conn_id=self.http_conn_id,
+                http_conn_id=rendered_id("http_conn_id", self.http_conn_id),
                 external_dag_id=wait.dag_id,
                 external_run_id=wait.run_id,
                 logical_dates=wait.logical_dates,
@@ -273,10 +280,10 @@ class AstroDagRunSensor(BaseSensorOperator):
                 skipped_states=self.skipped_states,
                 check_existence=self.check_existence,
                 poke_interval=self.poke_interval,
-                deadline=time.time() + self.timeout,
+                deadline=deadline,
             ),
             method_name="execute_complete",
-            timeout=timedelta(seconds=self.timeout) + BACKSTOP,
+            timeout=timeout,
         )
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> None:
@@ -303,10 +310,13 @@ class AstroDagRunSensor(BaseSensorOperator):
             self._resume(context, ended)
 
     def _resume(self, context: Context, ended: WaitEvent) -> None:
-        from astro_provider.airflow_versions import AirflowFailException, AirflowSensorTimeout
+        from astro_provider.airflow_versions import AirflowFailException, AirflowSensorTimeout, AirflowTaskTimeout
 
+        if ended.outcome == "timeout" and self.execution_timeout and self._execution_timeout_is_shorter:
+            seconds = self.execution_timeout.total_seconds()
+            self._give_up(AirflowTaskTimeout(fields.timed_out(seconds, "execution_timeout", ended.message)))
         if ended.outcome == "timeout":
-            self._give_up(AirflowSensorTimeout(fields.timed_out(self.timeout, ended.message)))
+            self._give_up(AirflowSensorTimeout(fields.timed_out(self.timeout, "timeout", ended.message)))
         if ended.error is not None and ended.error.retryable and not getattr(self, "never_fail", False):
             raise ended.error  # as on a worker: soft_fail is for an outcome, and this is none
         if ended.error is not None:
@@ -314,6 +324,10 @@ class AstroDagRunSensor(BaseSensorOperator):
         if ended.url:
             context["ti"].xcom_push(key=XCOM_URL, value=ended.url)
         self._conclude(ended.outcome, ended.message)
+
+    @property
+    def _execution_timeout_is_shorter(self) -> bool:
+        return self.execution_timeout is not None and self.execution_timeout.total_seconds() < self.timeout
 
     def _conclude(self, outcome: str, message: str) -> bool:
         """Do what an outcome means for this task."""
@@ -325,7 +339,7 @@ class AstroDagRunSensor(BaseSensorOperator):
             raise AirflowSkipException(message)
         return outcome == "success"
 
-    def _give_up(self, error: Exception) -> NoReturn:
+    def _give_up(self, error: BaseException) -> NoReturn:
         """Fail, or skip with ``soft_fail`` (or ``never_fail``), the same in every mode and every Airflow."""
         from astro_provider.airflow_versions import AirflowFailException, AirflowSkipException
 

@@ -58,12 +58,13 @@ class AstroTaskSensor(AstroDagRunSensor):
         self.external_task_id = external_task_id
         self.external_task_ids = external_task_ids
         self.external_task_group_id = external_task_group_id
-        given = [value for value in (external_task_id, external_task_ids, external_task_group_id) if value is not None]
-        if len(given) != 1 or not given[0]:
+        given = [field for field in fields.TASK_FIELDS if getattr(self, field) is not None]
+        if len(given) != 1 or not getattr(self, given[0]):
             raise ValueError("give one of external_task_id, external_task_ids and external_task_group_id")
+        self._tasks_given_by = given[0]
         if isinstance(external_task_ids, str) and "{{" not in external_task_ids and "{%" not in external_task_ids:
             raise ValueError(f"external_task_ids must be a list of task ids, not the text {external_task_ids!r}")
 
     def _wait(self, context: Context) -> RunWait:
-        task_ids, group_id = fields.tasks(self.external_task_id, self.external_task_ids, self.external_task_group_id)
+        task_ids, group_id = fields.tasks(self._tasks_given_by, getattr(self, self._tasks_given_by))
         return replace(super()._wait(context), task_ids=task_ids, group_id=group_id)

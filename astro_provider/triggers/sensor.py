@@ -14,6 +14,7 @@ from airflow.triggers.base import BaseTrigger, TaskFailedEvent, TaskSkippedEvent
 from astro_provider.api.durations import poke_interval_seconds
 from astro_provider.api.waits import RunWait, Wanted
 from astro_provider.links import XCOM_URL
+from astro_provider.rendered import rendered_id
 from astro_provider.sensors import fields
 from astro_provider.triggers.dag_run import serialized, waited
 from astro_provider.triggers.events import error_event
@@ -92,7 +93,11 @@ class AstroSensorTrigger(BaseTrigger):
         super().__init__()  # type: ignore[no-untyped-call]  # Airflow's has no types
         self.poke_interval = poke_interval_seconds(self.poke_interval)
         self.timeout_after: datetime | None = None  # the triggerer sets it
-        self._own_logical_date: datetime | None = None
+        self._own_date: datetime | None = None
+        # Before they are rendered: a template that comes to nothing does not mean the default.
+        self._run_id_given = self.external_run_id is not None
+        self._logical_date_given = self.logical_date is not None
+        self._tasks_given_by = next((field for field in fields.TASK_FIELDS if getattr(self, field) is not None), None)
         self._rendered = False
         self._unrendered: str | None = None
         self._linking: asyncio.Task[None] | None = None
@@ -115,7 +120,7 @@ class AstroSensorTrigger(BaseTrigger):
         from jinja2 import StrictUndefined
 
         self._rendered = True
-        self._own_logical_date = context.get("logical_date")
+        self._own_date = fields.own_date(context)
         environment = jinja_env or self.get_template_env()
         environment.undefined = StrictUndefined
         try:
@@ -130,19 +135,22 @@ class AstroSensorTrigger(BaseTrigger):
 
         :raise ValueError: what was rendered names no run, or no task
         """
+        run_id = fields.run_id(self.external_run_id, given=self._run_id_given)
         dates = fields.logical_dates(
-            external_run_id=self.external_run_id,
-            latest=self.latest,
+            by_other_means=run_id is not None or self.latest,
             logical_date=self.logical_date,
+            given=self._logical_date_given,
             execution_delta=timedelta(seconds=self.execution_delta),
-            own=self._own_logical_date,
+            own=self._own_date,
         )
-        of_tasks = (self.external_task_id, self.external_task_ids, self.external_task_group_id)
-        task_ids, group_id = fields.tasks(*of_tasks) if of_tasks != (None, None, None) else ((), None)
+        task_ids: Sequence[str] = ()
+        group_id = None
+        if self._tasks_given_by:
+            task_ids, group_id = fields.tasks(self._tasks_given_by, getattr(self, self._tasks_given_by))
         return RunWait(
-            dag_id=self.external_dag_id,
+            dag_id=rendered_id("external_dag_id", self.external_dag_id),
             wanted=Wanted(self.allowed_states, self.failed_states, self.skipped_states),
-            run_id=self.external_run_id,
+            run_id=run_id,
             logical_dates=dates,
             latest=self.latest,
             task_ids=task_ids,
@@ -169,12 +177,12 @@ class AstroSensorTrigger(BaseTrigger):
         if self._unrendered is not None:
             return error_event(self._unrendered, retryable=True)
         try:
-            wait = self.wait
+            wait, conn_id = self.wait, rendered_id("http_conn_id", self.http_conn_id)
         except ValueError as error:
             return error_event(str(error), retryable=False)
         return await waited(
             wait,
-            self.http_conn_id,
+            conn_id,
             poke_interval=self.poke_interval,
             deadline=self._started + self.timeout,
             tell=self._tell,
@@ -219,7 +227,7 @@ class AstroSensorTrigger(BaseTrigger):
             return TriggerEvent(event)  # of a later try, Airflow 3.3 would keep when the first ended
         message = event["message"]
         if outcome == "timeout":
-            message = fields.timed_out(self.timeout, message)
+            message = fields.timed_out(self.timeout, "timeout", message)
         if end == "skipped" and outcome != "skipped":
             message = fields.skipped_instead("soft_fail", message)
         self.log.log(_LEVELS[end], "%s", message)

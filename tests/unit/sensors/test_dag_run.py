@@ -50,12 +50,6 @@ def test_by_this_tasks_own_logical_date(either: PlayedServer) -> None:
     assert sensor().poke(context())
 
 
-@pytest.mark.parametrize("date", ["", "None"])
-def test_a_template_that_gives_no_date_means_this_tasks_own(either: PlayedServer, date: str) -> None:
-    either.has_run("theirs", "success", logical_date=OWN)
-    assert sensor(logical_date=date).poke(context())
-
-
 def test_by_a_logical_date_that_is_earlier(either: PlayedServer) -> None:
     either.has_run("theirs", "success", logical_date=EARLIER)
     either.has_run("another", "running", logical_date=OWN)

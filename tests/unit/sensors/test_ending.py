@@ -14,6 +14,7 @@ from astro_provider.airflow_versions import (
     AirflowFailException,
     AirflowSensorTimeout,
     AirflowSkipException,
+    AirflowTaskTimeout,
 )
 from astro_provider.api.errors import AstroError, DagRunFailedError, TransportError
 from astro_provider.sensors.dag_run import AstroDagRunSensor
@@ -158,6 +159,28 @@ async def test_timeout_while_deferred(
     with pytest.raises(error, match=r"Not over after 60 seconds \(timeout\). Last seen: run 'theirs'.*running"):
         await resumed(sensor(deferrable=True, timeout=60, poke_interval=25, **options))
     assert clock.sleeps == [25, 25, 10]
+
+
+@pytest.mark.parametrize(
+    ("options", "error"), [({}, AirflowTaskTimeout), ({"soft_fail": True}, AirflowSkipException)], ids=str
+)
+async def test_execution_timeout_while_deferred(
+    either: PlayedServer, clock: Clock, options: dict[str, Any], error: type[Exception]
+) -> None:
+    either.has_run("theirs", "running")
+    limits = {"timeout": 3600, "execution_timeout": timedelta(seconds=60)}
+    with pytest.raises(
+        error, match=r"Not over after 60 seconds \(execution_timeout\). Last seen: run 'theirs'.*running"
+    ):
+        await resumed(sensor(deferrable=True, poke_interval=25, **limits, **options))
+    assert 50 <= sum(clock.sleeps) <= 60  # Airflow 2 needs some of it to resume the task
+
+
+async def test_a_longer_execution_timeout_changes_nothing(either: PlayedServer, clock: Clock) -> None:
+    either.has_run("theirs", "running")
+    with pytest.raises(AirflowSensorTimeout, match=r"after 60 seconds \(timeout\)"):
+        await resumed(sensor(deferrable=True, timeout=60, execution_timeout=timedelta(seconds=61)))
+    assert sum(clock.sleeps) == 60
 
 
 def test_the_deadline_is_the_trigger_s_and_airflow_s_comes_later(remote: PlayedServer) -> None:

@@ -254,7 +254,7 @@ async def test_templates_are_rendered(remote: PlayedServer) -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"execution_delta": timedelta(hours=1)}, {"logical_date": "{{ ds }}T03:00:00"}, {"logical_date": "{{ '' }}"}],
+    [{}, {"execution_delta": timedelta(hours=1)}, {"logical_date": "{{ ds }}T03:00:00"}],
 )
 async def test_by_logical_date(remote: PlayedServer, options: dict[str, Any]) -> None:
     date = LOGICAL_DATE - options.get("execution_delta", timedelta())
@@ -300,9 +300,13 @@ async def test_tasks(either: PlayedServer, named: dict[str, Any]) -> None:
     ("options", "with_retries", "said"),
     [
         ({"external_run_id": "{{ dag_run.conf }}"}, "failed", "A template could not be rendered: UndefinedError"),
-        ({"external_run_id": "{{ '' }}"}, "worker", "external_run_id was rendered to '': it names no run"),
+        ({"external_run_id": "{{ '' }}"}, "worker", "external_run_id was rendered to '': it names nothing"),
         ({"logical_date": "{{ ds }}?"}, "worker", "is no ISO 8601 date"),
-        ({"kind": AstroTaskSensor, "external_task_id": "{{ '' }}"}, "worker", "names no task"),
+        ({"kind": AstroTaskSensor, "external_task_id": "{{ '' }}"}, "worker", "external_task_id was rendered to ''"),
+        ({"kind": AstroTaskSensor, "external_task_group_id": "{{ '' }}"}, "worker", "external_task_group_id was"),
+        ({"logical_date": "{{ '' }}"}, "worker", "logical_date was rendered to ''"),
+        ({"logical_date": "{{ none }}"}, "worker", "logical_date was rendered to 'None'"),
+        ({"external_dag_id": "{{ none }}", **THEIRS}, "worker", "external_dag_id was rendered to 'None'"),
     ],
 )
 async def test_templates_that_come_to_nothing_fail_it(
