@@ -18,11 +18,21 @@ from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
 from urllib.parse import urlencode, urljoin, urlsplit
 
 from astro_provider.api import calls
+from astro_provider.api.answers import (
+    is_html,
+    is_json_object,
+    is_other_generation,
+    is_removed_api,
+    is_token_refused,
+    is_unknown_route,
+    retry_after,
+)
 from astro_provider.api.calls import GENERATIONS, Call, Generation
 from astro_provider.api.errors import (
     AccessDeniedError,
     AstroError,
     ConflictError,
+    ConnectionConfigError,
     InvalidRequestError,
     NotAirflowError,
     NotFoundError,
@@ -62,7 +72,6 @@ _ERRORS: dict[int, tuple[type[TargetError], str]] = {
 }
 """What a status means, and what is said of it; ``{about}`` is what the call was about."""
 
-_LONGEST_RETRY_AFTER = 30.0
 _PASSING_STATUSES = (408, 421, 425, 429, 502, 503, 504)
 _UNAVAILABLE_STATUSES = (408, 421, 425, 429)
 """Statuses below 500 that a proxy answers with for reasons that pass: timeout, misdirected, too early, too many."""
@@ -142,12 +151,18 @@ class Memory:
 
 @dataclass(frozen=True)
 class _Attempt(Generic[T]):
-    """A call to one generation and what came of it; ``other_generation`` says that the target has the other one."""
+    """
+    A call to one API version and what came of it.
+
+    :param other_generation: whether the answer shows that the target has the other version
+    :param lacks_tokens: whether the answer is that of a target without ``/auth/token``
+    """
 
     call: Call[T]
     request: Request
     response: Response
     other_generation: bool
+    lacks_tokens: bool = False
 
 
 class _NoTokenEndpointError(Exception):
@@ -212,20 +227,48 @@ class Exchange:
         """Ask the assumed generation, and the other one where the answer shows that the assumption was wrong."""
         generation = self._assumed()
         attempt = yield from self._attempt(question(generation), generation)
-        if attempt.other_generation and self.deployment.api_version is None:
+        if attempt.other_generation:
             other = GENERATIONS["v1" if generation.NAME == "v2" else "v2"]
-            if attempt.response.status != 405 or (yield from self._answers(other)):
+            if self.deployment.api_version is not None:
+                yield from self._check_api_version(attempt.response, other)
+            elif attempt.response.status != 405 or (yield from self._answers(other)):
                 second = yield from self._attempt(question(other), other)
-                if not second.other_generation:
+                # Where neither is right, v2's answer says more: v1's is only that it has been removed.
+                if not second.other_generation or other.NAME == "v2":
                     attempt, generation = second, other
+        if attempt.lacks_tokens:
+            raise self._no_tokens(attempt)
         answer = self._read(attempt.call, attempt.request, attempt.response)
         self.memory.generation = generation
         return answer
+
+    def _check_api_version(self, response: Response, other: Generation) -> Flow[None]:
+        """Refuse an api_version of the connection that the target does not have, where it has the other one."""
+        if is_removed_api(response) or (yield from self._answers(other)):
+            raise ConnectionConfigError(
+                self.deployment.conn_id,
+                'Extra "api_version"',
+                f"it says {self.deployment.api_version}, but {self.deployment.url} has REST API {other.NAME} "
+                f"(Airflow {'2' if other.NAME == 'v1' else '3'}). Remove it, or change it to {other.NAME}.",
+            )
+
+    def _no_tokens(self, attempt: _Attempt[T]) -> AstroError:
+        """Make the error for a login at an Airflow 3 without ``/auth/token``; other answers are no Airflow's."""
+        if is_unknown_route(attempt.response):
+            return ConnectionConfigError(
+                self.deployment.conn_id,
+                "Login",
+                f"{_shown(attempt.request.url)} answers {attempt.response.status}: this Deployment gives no tokens "
+                "for a login. Leave Login empty, and put an API token into Password.",
+            )
+        return self._not_airflow(attempt.request, attempt.response)
 
     def _answers(self, generation: Generation) -> Flow[bool]:
         """Ask whether the target has this API version, where the answer of the other one leaves that open."""
         call = calls.version(generation)
         attempt = yield from self._attempt(call, generation)
+        if attempt.lacks_tokens and is_unknown_route(attempt.response):
+            raise self._no_tokens(attempt)
         try:
             self._read(call, attempt.request, attempt.response)
         except (AccessDeniedError, TargetUnavailableError):
@@ -238,11 +281,11 @@ class Exchange:
         try:
             request, response = yield from self._authorised(call, generation)
         except _NoTokenEndpointError as missing:
-            return _Attempt(call, missing.request, missing.response, other_generation=True)
+            return _Attempt(call, missing.request, missing.response, other_generation=True, lacks_tokens=True)
         if (date := response.headers.get("date")) is not None:
             with suppress(ValueError):
                 self.memory.clock_lead = parsedate_to_datetime(date).timestamp() - self._clock()
-        return _Attempt(call, request, response, other_generation=_is_other_generation(response))
+        return _Attempt(call, request, response, other_generation=is_other_generation(response))
 
     def _authorised(self, call: Call[T], generation: Generation) -> Flow[tuple[Request, Response]]:
         authorization = yield from self._authorization(generation)
@@ -345,7 +388,7 @@ class Exchange:
                     continue
                 if not self._may_resend(request, response) or (pause := next(pauses, None)) is None:
                     return replace(response, resent=resent)
-                pause = _retry_after(response) or pause
+                pause = retry_after(response) or pause
                 resent |= response.status != 429
             yield Pause(pause)
 
@@ -388,7 +431,7 @@ class Exchange:
         except Unexpected as unexpected:
             raise self._unexpected(request, response, str(unexpected)) from None
         except (ValueError, RecursionError):
-            if _is_html(response):
+            if is_html(response):
                 raise self._not_airflow(request, response) from None
             raise self._unexpected(request, response, "JSON") from None
 
@@ -403,7 +446,7 @@ class Exchange:
                 status=status,
                 detail=detail,
             )
-        if status in (404, 405) and not _is_json_object(response):
+        if status in (404, 405) and not is_json_object(response):
             return self._not_airflow(request, response)
         kind, text = _ERRORS.get(status, (TargetError, f"answered {where} with {status}."))
         if status in _UNAVAILABLE_STATUSES or status >= 500:
@@ -417,11 +460,11 @@ class Exchange:
     def _detail(self, response: Response) -> str:
         body = self._cleaned(response)
         # Again, for what JSON wrote otherwise.
-        return self._clean(page_title(body) if _is_html(response) else reasons(body))[:_MOST_DETAIL]
+        return self._clean(page_title(body) if is_html(response) else reasons(body))[:_MOST_DETAIL]
 
     def _not_airflow(self, request: Request, response: Response) -> NotAirflowError:
         title = page_title(self._cleaned(response))
-        page = "an HTML page" if _is_html(response) else beginning(self._cleaned(response))
+        page = "an HTML page" if is_html(response) else beginning(self._cleaned(response))
         return NotAirflowError(
             f"{_shown(request.url)} is no Airflow REST API: it answered {response.status} with {page}"
             f"{f' titled {title!r}' if title else ''}. Check Host of connection {self.deployment.conn_id!r} "
@@ -480,44 +523,6 @@ def _query_value(value: JSON) -> JSON:
     if isinstance(value, bool):
         return str(value).lower()
     return [_query_value(item) for item in value] if isinstance(value, list) else value
-
-
-def _is_html(response: Response) -> bool:
-    return "html" in response.headers.get("content-type", "") or response.body[:200].lstrip().lower().startswith(
-        (b"<!doctype html", b"<html")
-    )
-
-
-def _is_json_object(response: Response) -> bool:
-    try:
-        return isinstance(json.loads(response.body), dict)
-    except (ValueError, RecursionError):
-        return False
-
-
-def _is_other_generation(response: Response) -> bool:
-    """
-    Say whether an answer shows that the target has the other API version.
-
-    Airflow 2 answers v2 paths with an HTML 404. Airflow 3 answers v1 paths with a JSON 404 that says so where the
-    method is GET, and with 405 otherwise; its 405 has only a detail, Airflow 2's has a title as well.
-    """
-    if response.status == 404 and _is_html(response):
-        return True
-    if response.status not in (404, 405):
-        return False
-    try:
-        raw = parse_json(response.body)
-    except (ValueError, RecursionError):
-        return False
-    if response.status == 405:
-        return raw == {"detail": "Method Not Allowed"}
-    return isinstance(raw, dict) and str(raw.get("error")).startswith("/api/v1 has been removed")
-
-
-def _retry_after(response: Response) -> float | None:
-    seconds = response.headers.get("retry-after", "")
-    return min(float(seconds), _LONGEST_RETRY_AFTER) if seconds.isdigit() else None
 
 
 def _shown(url: str) -> str:

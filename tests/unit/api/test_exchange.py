@@ -117,15 +117,6 @@ def test_a_target_that_has_neither_version_is_not_asked_for_more(target: Target)
     assert target.asked == ["POST /api/v2/dags/d/dagRuns", "POST /api/v1/dags/d/dagRuns"]
 
 
-@pytest.mark.parametrize(("pinned", "runs"), [("v1", "v2"), ("v2", "v1")])
-def test_a_pinned_generation_is_never_left(pinned: str, runs: str) -> None:
-    target = Target(runs)
-    client = target.client(api_version=pinned)
-    with pytest.raises((NotFoundError, NotAirflowError)):
-        target.run(client.request("GET", "pools"))
-    assert target.asked == [f"GET /api/{pinned}/pools"]
-
-
 def test_a_404_of_the_right_generation_is_no_reason_to_ask_the_other(target: Target) -> None:
     with pytest.raises(NotFoundError):
         target.run(target.client().request("GET", "pools/none"))
