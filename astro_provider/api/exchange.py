@@ -28,6 +28,7 @@ from astro_provider.api.answers import (
     retry_after,
 )
 from astro_provider.api.calls import GENERATIONS, Call, Generation
+from astro_provider.api.credentials import FETCH_CHECK_SECONDS, Fetches, naming, read_token, token_request
 from astro_provider.api.errors import (
     AccessDeniedError,
     AstroError,
@@ -78,8 +79,6 @@ _UNAVAILABLE_STATUSES = (408, 421, 425, 429)
 
 _MOST_REDIRECTS = 3
 _MOST_DETAIL = 2000
-_TOKEN_SLACK = 60.0
-"""Seconds that a token is given up before it expires, so that it does not expire on the way."""
 
 
 @dataclass(frozen=True)
@@ -145,6 +144,8 @@ class Memory:
     generation: Generation | None = None
     token: str | None = field(default=None, repr=False)
     token_expires: float = float("inf")
+    """When to give the token up, in seconds since the epoch."""
+    fetches: Fetches = field(default_factory=Fetches, repr=False)
     clock_lead: float = 0.0
     """Seconds by which the target's clock is ahead of ours, as its answers' Date told last."""
 
@@ -292,7 +293,7 @@ class Exchange:
         request = self._request(call, generation, authorization)
         response = yield from self._send(request)
         fetched = isinstance(self.deployment.credentials, (Login, ClientCredentials)) and authorization is not None
-        if fetched and str(authorization).startswith("Bearer ") and _is_token_refused(response):
+        if fetched and str(authorization).startswith("Bearer ") and is_token_refused(response):
             if authorization == f"Bearer {self.memory.token}":  # else somebody has fetched another meanwhile
                 self.memory.token = None
             request = self._request(call, generation, (yield from self._authorization(generation)))
@@ -306,46 +307,54 @@ class Exchange:
             case Login() as login if generation.NAME == "v1":
                 return f"Basic {login.basic}"
             case Login() | ClientCredentials() as credentials:
-                if not self.memory.token or self.memory.token_expires <= self._clock():
-                    yield from self._fetch_token(credentials)
-                return f"Bearer {self.memory.token}"
+                return f"Bearer {(yield from self._token(credentials))}"
             case header:
                 return header.value
 
-    def _fetch_token(self, credentials: Login | ClientCredentials) -> Flow[None]:
-        if isinstance(credentials, Login):
-            body = json.dumps({"username": credentials.login, "password": credentials.password})
-            url, kind, headers = (
-                f"{self.deployment.url}/auth/token",
-                "application/json",
-                self.deployment.headers,
-            )
-        else:
-            form = {
-                "grant_type": "client_credentials",
-                "client_id": credentials.client_id,
-                "client_secret": credentials.client_secret,
-                "audience": credentials.audience,
-            }
-            body = urlencode({key: value for key, value in form.items() if value is not None})
-            # The connection's headers are for the Deployment, not for whoever gives tokens.
-            url, kind, headers = credentials.token_url, "application/x-www-form-urlencoded", {}
-        headers = {**headers, "Content-Type": kind, "Accept": "application/json"}
-        request = Request("POST", url, headers, body.encode(), idempotent=True)
-        response = yield from self._send(request)
+    def _token(self, credentials: Login | ClientCredentials) -> Flow[str]:
+        """Return a token; of all flows of this process that need one at the same time, one fetches it."""
+        memory = self.memory
+        while not memory.token or memory.token_expires <= self._clock():
+            fetch, is_ours = memory.fetches.join(self._clock())
+            if is_ours:
+                with fetch:
+                    fetch.token = memory.token = yield from self._fetch_token(credentials, memory)
+            while not fetch.is_over(self._clock()):
+                yield Pause(FETCH_CHECK_SECONDS)
+            if fetch.error is not None:
+                raise fetch.error
+            if fetch.token is not None:  # however soon it expires
+                return fetch.token
+        return memory.token
+
+    def _fetch_token(self, credentials: Login | ClientCredentials, memory: Memory) -> Flow[str]:
+        fetching = token_request(self.deployment, credentials)
+        headers = {**fetching.headers, "Accept": "application/json"}
+        request = Request("POST", fetching.url, headers, fetching.body, idempotent=True)
+        with naming(fetching.source):
+            response = yield from self._send(request)
         if isinstance(credentials, Login) and response.status in (404, 405):
             raise _NoTokenEndpointError(request, response)
-        refused = 400 <= response.status < 500 and response.status not in _UNAVAILABLE_STATUSES
-        if isinstance(credentials, ClientCredentials) and refused:
+        if isinstance(credentials, ClientCredentials):
+            self._check_token_answer(fetching.source, response)
+        with naming(fetching.source):
+            token, seconds = self._read(Call("POST", fetching.url, read_token, "token request"), request, response)
+        memory.token_expires = self._clock() + seconds
+        return token
+
+    def _check_token_answer(self, source: str, response: Response) -> None:
+        """Refuse an answer of a token URL that cannot be one, in words about that URL."""
+        if 400 <= response.status < 500 and response.status not in _UNAVAILABLE_STATUSES:
             raise AccessDeniedError(
-                f"{_shown(url)} gives no token for connection {self.deployment.conn_id!r}: it answers "
-                f"{response.status}. {self._detail(response)} "
-                "Check client_id, client_secret, token_url and audience in its Extra.",
+                f"{source[:1].upper()}{source[1:]} gives no token: it answers {response.status}. "
+                f"{self._detail(response)} Check client_id, client_secret, token_url and audience in Extra.",
                 status=response.status,
             )
-        call = Call("POST", url, _read_token, "token request")
-        self.memory.token, life = self._read(call, request, response)
-        self.memory.token_expires = self._clock() + life - _TOKEN_SLACK
+        if is_html(response) and response.status < 400:
+            raise NotAirflowError(
+                f"{source[:1].upper()}{source[1:]} gives no token: it answers with an HTML page titled "
+                f'{page_title(self._cleaned(response))!r}, as a login page or a proxy does. Check Extra "token_url".'
+            )
 
     def _request(self, call: Call[T], generation: Generation, authorization: str | None) -> Request:
         query = urlencode({k: _query_value(v) for k, v in call.params.items() if v is not None}, doseq=True)
@@ -442,7 +451,8 @@ class Exchange:
         said = f" It says: {detail.rstrip('.')}." if detail else ""
         if status in (401, 403):
             return AccessDeniedError(
-                f"{self.deployment} refused {where} with {status}.{said} " + access_denied(self.deployment.credentials),
+                f"{self.deployment} refused {where} with {status}.{said} "
+                + access_denied(self.deployment.credentials, self._clock()),
                 status=status,
                 detail=detail,
             )
@@ -505,18 +515,6 @@ class Exchange:
     def _cleaned(self, response: Response) -> bytes:
         """Clean a body before a part of it is shown, as a part of a credential would not be recognised."""
         return self._clean(response.body.decode("utf-8", "replace")).encode()
-
-
-def _read_token(raw: JSON) -> tuple[str, float]:
-    if not isinstance(raw, dict) or not isinstance(token := raw.get("access_token"), str):
-        raise Unexpected("a token: an object with access_token")
-    life = raw.get("expires_in")
-    return token, float(life) if isinstance(life, (int, float)) else float("inf")
-
-
-def _is_token_refused(response: Response) -> bool:
-    """Whether another token may help: Airflow 3 answers 401 to an expired one, 403 to one signed with an old key."""
-    return response.status == 401 or (response.status == 403 and b"Invalid JWT token" in response.body)
 
 
 def _query_value(value: JSON) -> JSON:

@@ -7,6 +7,9 @@ import json
 import re
 from typing import TYPE_CHECKING
 
+from astro_provider.api.credentials import expiry
+from astro_provider.connection import AuthorizationHeader
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -65,14 +68,23 @@ def _field_reason(item: JSON) -> str:
     return f"{path}: {item.get('msg')}" if path else str(item.get("msg"))
 
 
-def access_denied(credentials: Credentials) -> str:
+def access_denied(credentials: Credentials, now: float) -> str:
     """
     Say what a 401 or 403 means and what to do about it.
 
     The two are not told apart: Airflow 3 answers 401 to an expired token and 403 to a wrong one.
+
+    :param credentials: those of the connection
+    :param now: seconds since the epoch
     """
     if credentials is None:
         return "The connection has no credentials: give it an API token."
+    expired = expiry(credentials.value) if isinstance(credentials, AuthorizationHeader) else None
+    if expired is not None and expired.timestamp() <= now:
+        return (
+            f"The token expired on {expired:%Y-%m-%d at %H:%M:%S} UTC: put a new API token of this Deployment into the "
+            "connection."
+        )
     return (
         "The token (or login) is wrong, expired, or of another Workspace or Deployment, or its role may not do this: "
         "put an API token of this Deployment into the connection, or give the token's role the permission."

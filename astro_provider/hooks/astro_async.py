@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from astro_provider.airflow_versions import get_async_connection
@@ -154,6 +155,9 @@ class AsyncAstroHook:
             return cast("T", end.value)
         except _FlowEndError as end:
             return cast("T", end.value)
+        finally:
+            with suppress(ValueError):  # the thread that a cancelled task has left behind still runs it
+                flow.close()  # a task that is cancelled must not leave others waiting for what it began
 
     async def request(
         self, method: str, endpoint: str, *, params: Mapping[str, JSON] | None = None, json: JSON = None

@@ -106,6 +106,8 @@ class DeploymentHook(BaseHook):
                     step = flow.send(response)
         except StopIteration as end:
             return cast("T", end.value)
+        finally:
+            flow.close()  # a task that is killed must not leave others waiting for what it began
 
     def close(self) -> None:
         """Close the connections to the target; a later call opens new ones."""

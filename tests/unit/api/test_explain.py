@@ -109,8 +109,8 @@ def test_no_answer_is_too_odd_to_be_told(raw: Any) -> None:
 
 
 def test_who_has_no_credentials_is_told_so() -> None:
-    assert access_denied(None) == "The connection has no credentials: give it an API token."
-    assert "wrong, expired" in access_denied(AuthorizationHeader("x"))
+    assert access_denied(None, 0) == "The connection has no credentials: give it an API token."
+    assert "wrong, expired" in access_denied(AuthorizationHeader("x"), 0)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,66 @@
+"""Of all threads and event loops of a process that need a token at the same time, one fetches it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import pytest
+
+from astro_provider.hooks.astro import AstroHook
+from astro_provider.hooks.astro_async import AsyncAstroHook
+from tests.unit import answers
+from tests.unit.target import says
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.unit.server import Server
+    from tests.unit.target import Answer, Seen
+
+MANY = 20
+
+
+@pytest.fixture
+def slow(server: Server, connect: Callable[..., None]) -> Server:
+    """A target whose tokens take a moment to make."""
+
+    def make_token(_: Seen) -> Answer:
+        time.sleep(0.3)
+        return says({"access_token": "fetched-1", "expires_in": 3600})
+
+    connect(server.url, extra={"client_id": "a", "client_secret": "hidden-1", "token_url": f"{server.url}/token"})
+    server.on("POST", "/token", make_token)
+    server.on("GET", "dags/d", says(answers.v2.dag()))
+    return server
+
+
+async def ask_async() -> list[str]:
+    async with AsyncAstroHook() as hook:
+        return [dag["dag_id"] for dag in await asyncio.gather(*(hook.get_dag("d") for _ in range(MANY)))]
+
+
+def ask_blocking(_: int) -> str:
+    with AstroHook() as hook:
+        return hook.get_dag("d")["dag_id"]
+
+
+def test_threads_and_an_event_loop_share_one_fetch(slow: Server) -> None:
+    with ThreadPoolExecutor(MANY + 1) as threads:
+        on_a_loop = threads.submit(lambda: asyncio.run(ask_async()))
+        on_threads = list(threads.map(ask_blocking, range(MANY)))
+    assert on_threads + on_a_loop.result() == ["d"] * 2 * MANY
+    assert slow.asked.count("POST /token") == 1
+    assert {seen.headers["authorization"] for seen in slow.seen if seen.method == "GET"} == {"Bearer fetched-1"}
+
+
+async def test_a_task_that_is_cancelled_while_it_fetches_leaves_it_to_the_next(slow: Server) -> None:
+    async with AsyncAstroHook() as hook:
+        first = asyncio.create_task(hook.get_dag("d"))
+        await asyncio.sleep(0.1)
+        second = asyncio.create_task(hook.get_dag("d"))
+        await asyncio.sleep(0)
+        first.cancel()
+        assert (await asyncio.wait_for(second, 10))["dag_id"] == "d"
