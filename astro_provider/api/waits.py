@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from astro_provider.api import calls
-from astro_provider.api.errors import NotFoundError
+from astro_provider.api.errors import NotAirflowError, NotFoundError
 from astro_provider.api.states import FINISHED_DAG_RUN_STATES
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ class RunWait:
             yield from self._must_exist(client)
         runs = yield from self._runs(client)
         if not runs and self.known:
-            raise NotFoundError(f"{client.deployment} has no {self} any more: it was deleted.", status=404)
+            raise (yield from self._missing(client))
         if not runs:
             return Verdict("pending", f"{self} in {client.deployment}: not there yet")
         if self.task_ids or self.group_id:
@@ -208,6 +208,18 @@ class RunWait:
         except NotFoundError:
             return []
         return runs
+
+    def _missing(self, client: Client) -> Flow[NotFoundError | NotAirflowError]:
+        """Say that a run which was there is not any more; a gateway may answer 404, too, but to everything."""
+        try:
+            version = yield from client.ask(calls.version)
+        except NotFoundError as error:
+            return NotAirflowError(
+                f"{client.deployment} answers 404 to everything, so what answers is not Airflow: {error}"
+            )
+        return NotFoundError(
+            f"{client.deployment} (Airflow {version}) has no {self} any more: it was deleted.", status=404
+        )
 
     def _judge_tasks(self, client: Client, runs: list[DagRun]) -> Flow[Verdict]:
         instances: list[TaskInstance] = []

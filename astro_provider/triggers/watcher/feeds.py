@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Sequence
 
     from astro_provider.api.client import Client
+    from astro_provider.api.errors import AstroError
     from astro_provider.api.exchange import Flow
     from astro_provider.triggers.watcher.subscription import Subscription
 
@@ -35,6 +36,9 @@ LIST_BY_DAG_SECONDS = 300.0
 maximum."""
 
 MAX_LIST_BY_DAG_SECONDS = 3600.0
+
+MAX_FAILED_CHECKS_PER_POLL = 10
+"""Checks that have failed, while lists are answered, and are repeated after a poll."""
 
 MAX_RUNS_IN_FILTER = 1000
 """Run ids that a list of task instances is filtered by; with more it is filtered by dags and tasks only."""
@@ -88,8 +92,8 @@ class Feed(ABC, Generic[Row]):
         """While lists fail: the error is tolerated no more; the check of each wait decides now."""
         self.missed: OrderedDict[Subscription, None] = OrderedDict()
         """Subscriptions to check as soon as the target answers."""
-        # A list that fails decides no wait, so it need not have worked before.
-        self.patience = Patience(clock, has_worked=True)
+        self._patience = Patience(clock)
+        self._has_worked = False
         self._clock = clock
         self._line: OrderedDict[Subscription, None] = OrderedDict()
         self._intervals: Counter[float] = Counter()
@@ -129,6 +133,8 @@ class Feed(ABC, Generic[Row]):
         self._intervals[subscription.poke_interval] += 1
         self._number_of_dag[dag_id] += 1
         self._since.setdefault(dag_id, self._clock())  # its own first check sees what was before
+        if subscription.has_worked and not self._has_worked:
+            self._worked()
         self._index.add(subscription)
 
     def leave(self, subscription: Subscription) -> None:
@@ -155,10 +161,22 @@ class Feed(ABC, Generic[Row]):
         """Note that the check of a subscription was answered."""
         self.checks_answered = True
         self.is_given_up = False
-        self.patience.worked()
+        self._worked()
         self.missed.pop(subscription, None)
         if subscription in self._line:
             self._line.move_to_end(subscription)
+
+    def tolerates(self, error: AstroError) -> bool:
+        """
+        Say whether to spare the target after an error of a list or a check: nobody was answered since the first one.
+
+        A refusal is tolerated for some time only (see ``Patience``). A 404 is about one wait.
+        """
+        return isinstance(error, NotFoundError) or self._patience.bears(error, lambda _: None)
+
+    def _worked(self) -> None:
+        self._has_worked = True
+        self._patience.worked()
 
     def begin_poll(self) -> bool:
         """Begin a poll; say whether it is to list, which it does every other time while lists fail."""
@@ -178,10 +196,10 @@ class Feed(ABC, Generic[Row]):
             self._line.move_to_end(subscription)
         return taken
 
-    def take_missed(self, elapsed: float, *, was_failing: bool) -> list[Subscription]:
-        """Take those whose check failed: all when the target answers again, else as many as when lists fail."""
-        number = len(self.missed) if was_failing else self._turns.due_without_lists(elapsed, self._intervals)
-        return [self.missed.popitem(last=False)[0] for _ in range(min(number, len(self.missed)))]
+    def take_missed(self, *, was_failing: bool) -> list[Subscription]:
+        """Take those whose check failed: all when the target answers again, else a few per poll."""
+        number = len(self.missed) if was_failing else min(MAX_FAILED_CHECKS_PER_POLL, len(self.missed))
+        return [self.missed.popitem(last=False)[0] for _ in range(number)]
 
     # Lists.
 
@@ -236,7 +254,7 @@ class Feed(ABC, Generic[Row]):
         :return: the subscriptions that it concerns
         """
         self.failing = self.is_given_up = False
-        self.patience.worked()
+        self._worked()
         for dag_id in listed.dag_ids:
             if dag_id in self._since:
                 self._since[dag_id] = now

@@ -28,6 +28,8 @@ class Turns:
 
     def __init__(self) -> None:
         self._credit = 0.0
+        self._window = 0.0
+        self._rates = (0.0, 0.0)
 
     def due(self, elapsed: float, intervals: Mapping[float, int]) -> int:
         """
@@ -36,17 +38,26 @@ class Turns:
         :param elapsed: seconds since this was last called
         :param intervals: how many waits have which interval
         """
-        self._credit += max(self._share(elapsed, intervals), 1 / POLLS_PER_CHECK)
+        # Less than one check per interval of each wait, also of the few that are left of many.
+        rate = min(self._rate(elapsed, intervals), _per_second(intervals, 0))
+        self._credit += max(elapsed * rate, 1 / POLLS_PER_CHECK)
         due = int(self._credit)
         self._credit -= due
         return min(due, sum(intervals.values()))
 
     def due_without_lists(self, elapsed: float, intervals: Mapping[float, int]) -> int:
-        """Say how many checks are due while no list tells what has finished."""
-        return max(MIN_CHECKS_WITHOUT_LISTS, round(self._share(elapsed, intervals)))
+        """Say how many checks are due while no list shows what has finished."""
+        return max(MIN_CHECKS_WITHOUT_LISTS, round(elapsed * self._rate(elapsed, intervals)))
 
-    @staticmethod
-    def _share(elapsed: float, intervals: Mapping[float, int]) -> float:
-        # Less than one check per interval of each wait, even where all intervals are long.
-        per_second = sum(number / max(ROUND_SECONDS, 2 * interval) for interval, number in intervals.items())
-        return elapsed * per_second
+    def _rate(self, elapsed: float, intervals: Mapping[float, int]) -> float:
+        """Go by the most waits in a round: the last ones of many that end must not wait for more than a round."""
+        former, latest = self._rates
+        self._window += elapsed
+        if self._window >= ROUND_SECONDS:
+            self._window, former, latest = 0.0, latest, 0.0
+        self._rates = (former, max(latest, _per_second(intervals, ROUND_SECONDS)))
+        return max(self._rates)
+
+
+def _per_second(intervals: Mapping[float, int], least: float) -> float:
+    return sum(number / max(least, 2 * interval) for interval, number in intervals.items())

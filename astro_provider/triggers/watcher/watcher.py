@@ -94,11 +94,11 @@ class Watcher:
         :raise AstroError: the check of this wait failed with an error that is not tolerated
         """
         subscription = Subscription(wait, poke_interval=poke_interval, deadline=deadline, clock=self._clock, warn=warn)
+        if settle or has_worked:
+            subscription.worked()
         feed = self._join(subscription)
         last: Verdict | None = None
         try:
-            if settle or has_worked:
-                subscription.worked()
             if settle:
                 await self._settle(subscription, settle)
             while True:
@@ -155,7 +155,7 @@ class Watcher:
         except AstroError as error:
             feed.checks_answered = False
             # Nobody was answered for so long: that may be known before this wait has been checked often enough.
-            tolerated = subscription.patience.bears(error, subscription.warn_of_outage) and _tolerates(feed, error)
+            tolerated = subscription.patience.bears(error, subscription.warn_of_outage) and feed.tolerates(error)
             if not tolerated:
                 raise
             await self._reload_if_outdated(error)
@@ -275,7 +275,7 @@ class Watcher:
             try:
                 await self._list(feed, now)
             except AstroError as error:
-                self._note_failed_list(feed, error, tolerated=_tolerates(feed, error))
+                self._note_failed_list(feed, error, tolerated=feed.tolerates(error))
                 await self._reload_if_outdated(error)
             except Exception as error:  # a defect of ours; the checks of the waits go on without the list
                 log.exception("A list of finished %s failed", feed.rows_named)
@@ -284,7 +284,7 @@ class Watcher:
                 if was_failing:
                     for subscription in feed.subscriptions:
                         subscription.is_warned_of_outage = subscription.patience.in_trouble
-                _wake(feed.take_missed(elapsed, was_failing=was_failing))
+                _wake(feed.take_missed(was_failing=was_failing))
         _wake(feed.take_turns(elapsed))
 
     async def _list(self, feed: Feed[T], now: float) -> None:  # type: ignore[type-var]
@@ -309,10 +309,6 @@ class Watcher:
         if feed.failed(tolerated=tolerated):
             for subscription in feed.subscriptions:
                 subscription.warn_of_outage(error)
-
-
-def _tolerates(feed: Feed[Any], error: AstroError) -> bool:
-    return feed.patience.bears(error, lambda _: None)
 
 
 def _wake(subscriptions: Iterable[Subscription]) -> None:

@@ -132,6 +132,7 @@ def test_a_run_that_is_not_there_yet_is_waited_for(either: Target, wait: RunWait
 
 
 def test_a_run_that_was_there_and_is_no_more_ends_the_wait(either: Target) -> None:
+    either.on("GET", "version", says(either.answers.version()))
     with pytest.raises(NotFoundError, match="has no run 'r' of dag 'd' any more: it was deleted"):
         check(either, RunWait("d", WANTED, run_id="r", known=True))
 

@@ -31,3 +31,21 @@ def test_never_more_than_there_are() -> None:
 def test_where_lists_fail_it_is_ten_at_least_and_a_round_in_minutes() -> None:
     assert Turns().due_without_lists(5, {5: 3}) == MIN_CHECKS_WITHOUT_LISTS
     assert Turns().due_without_lists(5, {5: 12_000}) == 100
+
+
+def test_the_last_ones_of_many_that_end_are_checked_within_a_round() -> None:
+    turns, left = Turns(), 10_000
+    turns.due(5, {5: left})
+    for _ in range(int(ROUND_SECONDS / 5) + 1):
+        left -= min(turns.due_without_lists(5, {5: left}), left)
+    assert left == 0
+
+
+def test_the_few_that_are_left_of_many_are_not_checked_more_than_every_other_poll() -> None:
+    turns = Turns()
+    turns.due(5, {5: 10_000})
+    assert sum(turns.due(5, {5: 10}) for _ in range(100)) <= 500
+    # And as seldom as others, a round later.
+    for _ in range(2 * int(ROUND_SECONDS / 5)):
+        turns.due(5, {5: 10})
+    assert sum(turns.due(5, {5: 10}) for _ in range(100)) == 50

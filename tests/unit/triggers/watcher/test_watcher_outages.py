@@ -129,7 +129,7 @@ async def test_a_target_in_trouble_is_asked_one_thing_per_interval(either: Targe
     await clock.sleep_async(1)
     either.forget()
     await clock.sleep_async(10 * INTERVAL)
-    assert either.looks() - either.looks("queued") <= 10 * 501 * INTERVAL / ROUND_SECONDS + 1
+    assert either.looks() - either.looks("queued") <= 10 * 1003 * INTERVAL / ROUND_SECONDS + 1
 
 
 async def test_a_deadline_is_kept_by_who_queues_for_a_look_and_by_who_gets_no_answer(

@@ -1,0 +1,147 @@
+"""A list that fails decides no wait, however it fails."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from astro_provider.api.errors import AccessDeniedError, NotFoundError, TransportError
+from astro_provider.api.transient import MAX_REFUSED_SECONDS as PATIENCE
+from astro_provider.triggers.watcher.turns import MIN_CHECKS_WITHOUT_LISTS, POLLS_PER_CHECK, ROUND_SECONDS
+from tests.unit.target import Answer, page, says
+from tests.unit.triggers.watcher.played import INTERVAL, RUNS, TASKS
+
+if TYPE_CHECKING:
+    from tests.unit.target import Said
+    from tests.unit.tasks import Clock
+    from tests.unit.triggers.watcher.played import Target, Waits
+
+HTML = (400, 401, 403, 404, 405, 408, 409, 413, 414, 418, 421, 425, 426, 429, 451, 500, 502, 503, 504)
+STRAY: dict[str, Said] = {
+    **{f"HTML {status}": page("Error", status) for status in HTML},
+    **{f"JSON {status}": says({"error": "no route"}, status) for status in (400, 404, 405, 409, 413, 422)},
+    "200 HTML": page("Maintenance"),
+    "200 without rows": says({}),
+    "200 list": says([]),
+    "200 cut off": Answer(200, b'{"dag_runs": [{"dag_id":', {"Content-Type": "application/json"}),
+    "200 rows of another kind": says({"dag_runs": [1], "task_instances": [1], "total_entries": 1}),
+    "204": Answer(204),
+    "redirect": Answer(302, b"", {"Location": "https://login.example.com/"}),
+    "broken off": TransportError("broken off"),
+}
+
+
+@pytest.mark.parametrize("times", ["once", "always"])
+@pytest.mark.parametrize("name", STRAY)
+@pytest.mark.parametrize("of_tasks", [False, True], ids=["runs", "tasks"])
+async def test_no_wait_ends_by_a_list_that_fails(
+    either: Target, clock: Clock, waits: Waits, name: str, times: str, of_tasks: bool
+) -> None:
+    names = [f"run-{number}" for number in range(6)]
+    for run_id in names:
+        either.has_run(run_id, "running", end_date=None)
+        either.has_task("load", "running", run_id=run_id, end_date=None)
+    what: dict[str, Any] = {"task_ids": ["load"]} if of_tasks else {"known": True}
+    waiting = [waits(run_id, **what) for run_id in names]
+    await clock.sleep_async(INTERVAL + 1)
+
+    def answer(seen: Any) -> Answer:
+        stray = STRAY[name]
+        if "end_date_gte" not in seen.json:
+            return either.play(seen)  # the check of a task
+        if times == "once":
+            either._said.clear()
+        if isinstance(stray, TransportError):
+            raise stray
+        assert isinstance(stray, Answer)
+        return stray
+
+    either.on("POST", TASKS if of_tasks else RUNS, answer)
+    await clock.sleep_async(2 * PATIENCE if times == "always" else 4 * INTERVAL)
+    assert [each.task.done() for each in waiting] == [False] * len(names)
+    assert {len(each.warned) for each in waiting} <= {0, 1}
+    for run_id in names:
+        either.ends(run_id)
+        either.task_ends("load", run_id=run_id)
+    await clock.sleep_async(2 * POLLS_PER_CHECK * INTERVAL)
+    assert [each.outcome for each in waiting] == ["success"] * len(names)
+
+
+async def test_many_waits_are_checked_within_minutes_while_lists_fail(
+    target: Target, clock: Clock, waits: Waits
+) -> None:
+    names = [f"run-{number}" for number in range(3000)]
+    for name in names:
+        target.has_run(name, "running", end_date=None)
+    waiting = [waits(name) for name in names]
+    await clock.sleep_async(INTERVAL + 1)
+    target.on("POST", RUNS, says({}, 500))
+    await clock.sleep_async(2 * POLLS_PER_CHECK * INTERVAL)
+    for name in names:
+        target.ends(name)
+    target.forget()
+    await clock.sleep_async(10 * INTERVAL)
+    per_poll = max(MIN_CHECKS_WITHOUT_LISTS, len(names) * INTERVAL / ROUND_SECONDS)
+    assert 9 * per_poll <= target.looks() <= 10 * per_poll
+    await clock.sleep_async(ROUND_SECONDS)
+    assert {each.outcome for each in waiting} == {"success"}
+
+
+async def test_a_gateway_s_404_to_everything_deletes_nothing(either: Target, clock: Clock, waits: Waits) -> None:
+    names = [f"run-{number}" for number in range(30)]
+    for name in names:
+        either.has_run(name, "running", end_date=None)
+    waiting = [waits(name, known=True) for name in names]
+    await clock.sleep_async(INTERVAL + 1)
+    playing, either.play = either.play, lambda seen: says({"message": "no route"}, 404)  # type: ignore[method-assign]
+    await clock.sleep_async(PATIENCE / 2)
+    assert [each.task.done() for each in waiting] == [False] * 30
+    either.play = playing  # type: ignore[method-assign]
+    either.forget_run("run-0")
+    for name in names[1:]:
+        either.ends(name)
+    await clock.sleep_async(20 * INTERVAL)
+    assert [each.outcome for each in waiting[1:]] == ["success"] * 29
+    await clock.sleep_async(ROUND_SECONDS)
+    with pytest.raises(NotFoundError, match="was deleted"):
+        waiting[0].task.result()
+
+
+async def test_a_defect_in_taking_what_is_due_leaves_nobody_waiting(
+    target: Target, clock: Clock, waits: Waits, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from astro_provider.triggers.watcher.feeds import FinishedRuns
+
+    target.has_run("theirs", "running", end_date=None)
+    waiting = waits()
+    await clock.sleep_async(INTERVAL + 1)
+    with monkeypatch.context() as patched:
+        patched.setattr(FinishedRuns, "begin_poll", lambda _: {}["defect"])
+        patched.setattr(asyncio, "create_task", lambda _: {}["defect"])
+        await clock.sleep_async(2 * INTERVAL)
+    target.ends("theirs")
+    await clock.sleep_async(4 * INTERVAL)
+    assert waiting.outcome == "success"
+    assert "goes on" in caplog.text
+
+
+@pytest.mark.parametrize("number", [2, 300])
+async def test_a_token_that_is_refused_for_long_ends_each_wait_by_its_own_check(
+    target: Target, clock: Clock, waits: Waits, number: int
+) -> None:
+    names = [f"run-{each}" for each in range(number)]
+    for name in names:
+        target.has_run(name, "running", end_date=None)
+    waiting = [waits(name) for name in names]
+    await clock.sleep_async(INTERVAL + 1)
+    target.tokens.clear()
+    await clock.sleep_async(PATIENCE - INTERVAL)
+    target.forget()
+    assert [each.task.done() for each in waiting] == [False] * number
+    await clock.sleep_async((POLLS_PER_CHECK + 2 + number / MIN_CHECKS_WITHOUT_LISTS) * INTERVAL)
+    for each in waiting:
+        with pytest.raises(AccessDeniedError, match="dagRuns/run-"):
+            each.task.result()
+    assert target.refused <= number + number / MIN_CHECKS_WITHOUT_LISTS + 10
