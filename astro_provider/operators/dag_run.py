@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from astro_provider.airflow_versions import BaseOperator
 from astro_provider.airflow_versions import conf as airflow_conf
 from astro_provider.api.durations import poke_interval_seconds
-from astro_provider.api.errors import (
-    AstroError,
-    ConflictError,
-    DagRunFailedError,
-    TargetUnavailableError,
-    TransportError,
-    UnexpectedAnswerError,
-)
+from astro_provider.api.errors import AstroError, DagRunFailedError
 from astro_provider.api.states import DAG_RUN_STATES, checked_states
 from astro_provider.links import XCOM_RUN_ID, XCOM_URL, RemoteDagRunLink
 from astro_provider.task_errors import final_errors, parameter_errors
-from astro_provider.tasks.existing_run import ON_EXISTING_RUN, Origin
+from astro_provider.tasks.existing_run import ON_EXISTING_RUN
 from astro_provider.tasks.own_run import own_run
 from astro_provider.tasks.rendered import as_bool, as_choice, as_text, is_resolved_later
 from astro_provider.tasks.run_conf import check_conf, run_conf
@@ -41,37 +32,44 @@ class AstroTriggerDagRunOperator(BaseOperator):
     """
     Triggers a dag run in another Deployment; with ``wait_for_completion``, waits for it and brings its outcome home.
 
-    Retrying is safe. Without ``trigger_run_id`` the run id is worked out from this Deployment, dag, run, task, map
-    index and the first try since the task was last cleared, so a retry finds the run that an earlier try created
-    and goes on with it; if that run has failed meanwhile and this task waits for it, its failed tasks are cleared
-    (all of them, where some were skipped: a run that was cancelled skips what was to come), so that the retry is one.
+    Retrying is safe. Without ``trigger_run_id``, the run id is derived from this Deployment, dag, run, task, map
+    index and the first try since the task was last cleared, so that a retry finds the run of an earlier try and goes
+    on with it. If that run has failed meanwhile and this task waits for it, the tasks that failed in it run again,
+    and those that were skipped because the run was cancelled or timed out; its successes and branches stay. A request
+    whose answer is lost is sent again. (Before Airflow 3.3, which keeps a note for the retry, the run id changes if
+    ``retries`` is changed between two tries. There, a retry after a clear also cannot tell a finished run with a given
+    run id of before the clear from one of after it, and treats it as ``on_existing_run`` says.)
+
     After a clear of this task, a new run is created; but for Airflow, clearing a task that runs on a worker at that
-    moment is a retry.
+    moment is a retry. With a ``logical_date``, of which a dag can have only one run, the run of before the clear is
+    reset instead and runs again, with the conf, note and dates that it was created with.
 
     Returns the remote dag run, as it was last seen; pushes the XComs ``trigger_run_id`` and ``remote_dag_run_url``
     (behind the extra link "Remote dag run"). Dates are datetimes or ISO 8601 text, UTC where they have no offset.
 
     :param trigger_dag_id: the dag in the target (templated)
     :param http_conn_id: id of an Airflow connection of type ``astro`` or ``http`` (templated)
-    :param trigger_run_id: run id of the new run (templated); worked out by default
+    :param trigger_run_id: run id of the new run (templated); derived by default, with at most 200 characters
     :param logical_date: logical date of the new run (templated). ``None``, ``""`` and ``"None"`` mean none; an
         Airflow 2 target takes the current time then
     :param data_interval_start: start of its data interval, together with its end (templated)
     :param data_interval_end: end of its data interval (templated)
     :param run_after: earliest time at which it may start (templated; Airflow 3 targets)
-    :param conf: its conf, a dict or JSON text (templated)
+    :param conf: its conf, a dict or JSON text (templated); sequences, such as the results of a mapped task, are lists
     :param note: a note on it (templated)
     :param partition_key: its partition (templated; Airflow 3.2+ targets)
-    :param wait_for_completion: whether to wait until it is in one of ``allowed_states`` or ``failed_states``
+    :param wait_for_completion: whether to wait until it is in one of ``allowed_states`` or ``failed_states``, by
+        default not (templated: ``true``, ``false``, ``1``, ``0`` and the like)
     :param poke_interval: seconds between two checks while waiting, or a ``timedelta``; at least 0.5, less is raised to
         that
     :param allowed_states: states that end the wait well, by default ``success``
     :param failed_states: states that fail this task, by default ``failed`` (unless that is allowed)
-    :param on_existing_run: when the run that it would create (same run id or logical date) is there already and is
-        not of an earlier try: ``"fail"`` for good, ``"attach"`` to that run, ``"reset"`` it (clear it and let it run
-        again), or ``"skip"`` this task. The run keeps the conf, note and dates that it was made with
-    :param if_paused: when the dag is paused in the target: ``"trigger"`` anyway (the run stays queued), ``"unpause"``
-        it first, or ``"fail"``. The last two ask the target once more before triggering
+    :param on_existing_run: what to do if the run that it would create exists already (the same run id, or the same
+        logical date) and was not created by a try of this task since it was last cleared, as far as can be told:
+        ``"fail"`` for good (the default), ``"attach"`` to that run, ``"reset"`` it (clear it and let it run again),
+        or ``"skip"`` this task (templated). The run keeps the conf, note and dates that it was created with
+    :param if_paused: what to do if the dag is paused in the target: ``"trigger"`` anyway (the default; the run stays
+        queued), ``"unpause"`` it first, or ``"fail"`` (templated). The last two take one more request
     :param cancel_on_kill: whether a user who marks, clears or kills this task while it waits, or its
         ``execution_timeout``, cancels the remote run too. Only a run that this task created or reset is cancelled,
         never one that it attached to. A worker or triggerer that restarts, or hands its triggers over, cancels nothing.
@@ -222,48 +220,15 @@ class AstroTriggerDagRunOperator(BaseOperator):
             )
 
     def _trigger(self, hook: AstroHook, own: OwnRun, conf: dict[str, Any] | None) -> DagRun:
-        """Create the run, or go on with the one that exists instead."""
-        from astro_provider.tasks.conflict import find_existing, settle
+        from astro_provider.tasks.create_run import create_run
 
-        find = partial(
-            find_existing,
+        dates = ("logical_date", "data_interval_start", "data_interval_end", "run_after")
+        run, self._attached = create_run(
             hook,
             self.trigger_dag_id,
             own,
-            logical_date=self.logical_date,
+            {name: getattr(self, name) for name in (*dates, "note", "partition_key")} | {"conf": conf},
             on_existing_run=self.on_existing_run,
-        )
-        try:
-            return hook.run(
-                hook.client.trigger_dag_run(
-                    self.trigger_dag_id,
-                    run_id=own.run_id,
-                    logical_date=self.logical_date,
-                    data_interval_start=self.data_interval_start,
-                    data_interval_end=self.data_interval_end,
-                    run_after=self.run_after,
-                    conf=conf,
-                    note=self.note,
-                    partition_key=self.partition_key,
-                    idempotent=own.derived,
-                )
-            )
-        except ConflictError as conflict:
-            if (found := find(resent=conflict.resent)) is None:
-                raise
-        except (TransportError, TargetUnavailableError, UnexpectedAnswerError) as error:
-            # The run may have been created all the same. Only an id that nobody else uses tells whose it is.
-            found = None
-            if own.derived:
-                with suppress(AstroError):
-                    found = find(resent=True)
-            if found is None or found.origin is Origin.OTHER:
-                raise error
-        run, self._attached = settle(
-            hook,
-            found,
-            own,
-            self.on_existing_run,
             repair=bool(self.wait_for_completion) and "failed" in self.failed_states,
             log=self.log.info,
         )

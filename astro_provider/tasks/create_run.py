@@ -1,21 +1,73 @@
-"""A run that could not be created because it exists already: finding it, and doing what is decided about it."""
+"""Creating a run; or, if it exists already, finding it and doing what is decided about it."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from astro_provider.api.dates import iso
+from astro_provider.api.errors import (
+    AstroError,
+    ConflictError,
+    TargetUnavailableError,
+    TransportError,
+    UnexpectedAnswerError,
+)
 from astro_provider.api.repair import repair_dag_run
 from astro_provider.tasks.existing_run import Decision, Existing, Origin, created, decision, origin
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from datetime import datetime
 
     from astro_provider.api.types import DagRun
     from astro_provider.hooks.astro import AstroHook
     from astro_provider.tasks.own_run import OwnRun
+
+
+def create_run(
+    hook: AstroHook,
+    dag_id: str,
+    own: OwnRun,
+    fields: Mapping[str, Any],
+    *,
+    on_existing_run: str,
+    repair: bool,
+    log: Callable[[str], None],
+) -> tuple[DagRun, bool]:
+    """
+    Create a run, or do what is decided about the one that exists instead.
+
+    :param hook: the target
+    :param dag_id: the dag in the target
+    :param own: the run that the task wants to create
+    :param fields: what the run is created with, see ``AstroHook.trigger_dag_run``
+    :param on_existing_run: the task's choice for somebody else's run
+    :param repair: whether the task waits for a run that does not fail, so that a failed one of its own is repaired
+    :param log: called with what is done about a run that exists
+    :return: the run, and whether it is, or may be, somebody else's that the task attached to
+    :raise ValueError: it exists, and ``on_existing_run`` is ``"fail"``
+    :raise AirflowSkipException: it exists, and ``on_existing_run`` is ``"skip"``
+    """
+    date = fields["logical_date"]
+    find = partial(_find, hook, dag_id, own, logical_date=date, on_existing_run=on_existing_run)
+    try:
+        created_run = hook.client.trigger_dag_run(dag_id, run_id=own.run_id, idempotent=own.derived, **fields)
+        return hook.run(created_run), False
+    except ConflictError as conflict:
+        if (found := find(resent=conflict.resent)) is None:
+            raise
+    except (TransportError, TargetUnavailableError, UnexpectedAnswerError) as error:
+        # The run may have been created all the same. Only an id that nobody else uses tells whose it is.
+        found = None
+        if own.derived:
+            with suppress(AstroError):
+                found = find(resent=True)
+        if found is None or found.origin is Origin.OTHER:
+            raise error
+    return _settle(hook, found, own, on_existing_run, repair=repair, log=log)
 
 
 @dataclass(frozen=True)
@@ -33,7 +85,7 @@ class Found:
     origin: Origin
 
 
-def find_existing(
+def _find(
     hook: AstroHook,
     dag_id: str,
     own: OwnRun,
@@ -42,17 +94,7 @@ def find_existing(
     resent: bool,
     on_existing_run: str,
 ) -> Found | None:
-    """
-    Find the run that keeps a task from creating its own.
-
-    :param hook: the target
-    :param dag_id: the dag in the target
-    :param own: the run that the task wants to create
-    :param logical_date: the logical date that the task wants it to have
-    :param resent: whether this try may have created it, because the answer to an earlier request was lost
-    :param on_existing_run: the task's choice
-    :return: the run, ``None`` if there is none
-    """
+    """Find the run that keeps a task from creating its own."""
     date = iso("logical_date", logical_date)
     run = same = hook.run(hook.client.find_dag_run(dag_id, own.run_id))
     if run is None and date is not None:
@@ -77,22 +119,10 @@ def find_existing(
     return Found(run, facts.same_run_id, origin(facts, on_existing_run))
 
 
-def settle(
+def _settle(
     hook: AstroHook, found: Found, own: OwnRun, on_existing_run: str, *, repair: bool, log: Callable[[str], None]
 ) -> tuple[DagRun, bool]:
-    """
-    Do what is decided about a run that exists already.
-
-    :param hook: the target
-    :param found: the run
-    :param own: the run that the task wants to create
-    :param on_existing_run: the task's choice
-    :param repair: whether the task waits for a run that does not fail, so that a failed one of its own is repaired
-    :param log: called with what is done
-    :return: the run as it is then, and whether it is, or may be, somebody else's that the task attached to
-    :raise ValueError: ``on_existing_run`` is ``"fail"``
-    :raise AirflowSkipException: ``on_existing_run`` is ``"skip"``
-    """
+    """Do what is decided about a run that exists already."""
     run, dag = found.run, f"dag {found.run['dag_id']!r}"
     same = "run id" if found.same_run_id else "logical date"
     url = hook.client.run_url(run["dag_id"], run["dag_run_id"])
