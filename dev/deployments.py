@@ -23,7 +23,7 @@ from typing import IO, Any
 
 import requests
 
-from dev import environments, settings
+from dev import database, environments, settings
 from dev.processes import LeashedProcess, free_ports, reserve_port
 from dev.rest_api import POLL_INTERVAL, DeploymentError, RestApi
 
@@ -136,6 +136,7 @@ class Deployment(RestApi):
     def close(self) -> None:
         """Stop all of it, and give the port back."""
         self.stop()
+        self._remove_database_elsewhere()
         if self._reservation:
             self._reservation.close()
             self._reservation = None
@@ -193,6 +194,7 @@ class Deployment(RestApi):
         self._log_ports = free_ports(2)
         shutil.rmtree(self.home, ignore_errors=True)
         self.dags_folder.mkdir(parents=True)
+        self._remove_database_elsewhere()  # what a run that was killed has left
         self.log("").parent.mkdir()
         (self.home / settings.PASSWORDS_FILE).write_text(settings.PASSWORDS)
         self._has_tables = False
@@ -224,11 +226,16 @@ class Deployment(RestApi):
             "database",
             "triggering",
             str(DEV / "database.py"),
-            str(self.home / "database"),
+            str(database.folder_for(self.home)),
             str(self._address_file),
         )
         while not self._address_file.exists():
             yield "database"
+
+    def _remove_database_elsewhere(self) -> None:
+        """Remove the folder of its database, if that is not its home."""
+        if self.home.exists() and (folder := database.folder_for(self.home)) != self.home:
+            shutil.rmtree(folder)
 
     def _to_its_end(self, name: str, *arguments: str) -> Iterator[str]:
         """Run a program of the deployment's environment that must end before anything else goes on."""
@@ -250,10 +257,10 @@ class Deployment(RestApi):
         return self.home / "database.address"
 
     def _environ(self) -> dict[str, str]:
-        database = self.database_address if self._address_file.exists() else ""
+        address = self.database_address if self._address_file.exists() else ""
         bin_folder = environments.python(self.environment).parent
         ports = settings.Ports(self.port, *self._log_ports)
-        return settings.environ(self.airflow_version, bin_folder, self.home, database, ports, self._keys, self.env)
+        return settings.environ(self.airflow_version, bin_folder, self.home, address, ports, self._keys, self.env)
 
     def _unhealthy(self, components: Iterable[str]) -> str | None:
         """The first of these components that is not ready yet."""
