@@ -8,7 +8,7 @@ measured := $(pytest) --cov=astro_provider --cov-append --cov-report=
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test lint format unit contract integration packaging bench lock clean triggering target target-v1 compose
+.PHONY: help demo test lint format unit contract integration packaging versions bench lock clean triggering target target-v1 compose lowest
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1|\2/p' Makefile | column -ts '|'
@@ -30,9 +30,10 @@ format: triggering ## let ruff repair and format what it can
 	$(python) -m ruff check --fix
 	$(python) -m ruff format
 
-unit: triggering target target-v1 compose ## no Airflow running; under Airflow 3 and Airflow 2
+unit: triggering target target-v1 compose lowest ## no Airflow running; under Airflow 3, Airflow 2, and the oldest of everything
 	$(measured) tests/unit tests/dev -m "not integration"
 	.build/env/target-v1/bin/python -m pytest tests/unit
+	.build/env/lowest/bin/python -m pytest tests/unit
 
 contract: triggering target-v1 ## every request and stubbed answer against Airflow's own API descriptions
 	$(measured) tests/contract
@@ -41,13 +42,17 @@ integration: triggering target target-v1 ## real deployments: two of Airflow 3, 
 	MEASURE_DEPLOYMENTS=1 $(measured) tests/integration
 	$(pytest) tests/dev -m integration
 
-packaging: triggering ## the built wheel in a fresh environment
+packaging: triggering ## the built wheel in a fresh environment, and with the versions of each supported release
 	$(pytest) tests/packaging
+
+releases := 3.0.6 3.1.8 3.2.2
+versions: $(releases:%=triggering-%) ## the unit tests under earlier releases of Airflow 3; three minutes for each
+	@for release in $(releases); do .build/env/triggering-$$release/bin/python -m pytest tests/unit || exit; done
 
 bench: triggering target ## what waits and triggers cost beside what others do, into docs/benchmarks.md
 	@$(python) -m tests.benchmarks
 
-triggering target target-v1 compose:
+triggering target target-v1 compose lowest:
 	@$(environment) $@
 
 triggering-%: # the package with that release of Airflow and what had been published by then, such as triggering-3.0.6

@@ -54,8 +54,10 @@ class Environment:
     :param pythons: the Python versions that it can be made with, the preferred one first
     :param airflow: the version of Airflow in it, if any
     :param with_package: whether this repository is installed too, editable
-    :param published_before: a date; everything in it was published by then, whatever this repository depends on. It
-        stands for the constraints of an Airflow release, which this repository must be installable with
+    :param published_before: a date; everything in it was published by then, or "" for no such limit
+    :param resolves_ours: whether what this repository depends on is resolved too. Otherwise it must work with what is
+        there: such an environment stands for the constraints of an Airflow release
+    :param lowest: whether it holds the oldest versions that this repository allows
     """
 
     name: str
@@ -64,6 +66,8 @@ class Environment:
     airflow: str = ""
     with_package: bool = False
     published_before: str = ""
+    resolves_ours: bool = True
+    lowest: bool = False
 
     @property
     def path(self) -> Path:
@@ -106,7 +110,7 @@ RELEASES = {
 
 def _release(version: str, published_before: str) -> Environment:
     pythons = AIRFLOW_2_PYTHONS if version < "3.1" else AIRFLOW_3_PYTHONS[:-1]
-    return Environment(f"triggering-{version}", f"Airflow {version}", pythons, version, True, published_before)
+    return Environment(f"triggering-{version}", f"Airflow {version}", pythons, version, True, published_before, False)
 
 
 ENVIRONMENTS = {
@@ -116,6 +120,7 @@ ENVIRONMENTS = {
         Environment("target", "Airflow 3.3.2", AIRFLOW_3_PYTHONS, "3.3.2"),
         Environment("target-v1", "Airflow 2.11.2", AIRFLOW_2_PYTHONS, "2.11.2", with_package=True),
         Environment("compose", "docker-compose 1.29.2", AIRFLOW_3_PYTHONS),
+        Environment("lowest", "Airflow 2.11.0", AIRFLOW_2_PYTHONS, "2.11.0", True, RELEASES["2.11.0"], lowest=True),
         *(_release(version, date) for version, date in RELEASES.items()),
     )
 }
@@ -183,7 +188,9 @@ def lock() -> None:
         arguments: list[str | Path] = [environment.requirements.with_suffix(".in")]
         if environment.published_before:
             arguments += ["--exclude-newer", environment.published_before]
-        elif environment.with_package:
+        if environment.lowest:
+            arguments += ["--resolution", "lowest-direct"]
+        if environment.with_package and environment.resolves_ours:
             arguments.append(PYPROJECT)
         if (overrides := environment.requirements.with_suffix(".overrides")).exists():
             arguments += ["--overrides", overrides]

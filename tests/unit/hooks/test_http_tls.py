@@ -133,7 +133,8 @@ def test_the_bundle_of_requests_is_trusted(
     for module in (requests.adapters, requests.utils):
         monkeypatch.setattr(module, "DEFAULT_CA_BUNDLE_PATH", str(certificate))
     # requests 2.32.0 to 2.32.3 load that bundle when they are imported.
-    monkeypatch.setattr(requests.adapters, "_preloaded_ssl_context", None, raising=False)
+    preloaded = ssl.create_default_context(cafile=certificate)
+    monkeypatch.setattr(requests.adapters, "_preloaded_ssl_context", preloaded, raising=False)
     connect(tls_server.url)
     assert ask(get_dag)["dag_id"] == "d"
 
