@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from astro_provider.airflow_versions import BaseOperator
 from astro_provider.airflow_versions import conf as airflow_conf
 from astro_provider.api.durations import poke_interval_seconds
-from astro_provider.api.errors import AstroError, DagRunFailedError
+from astro_provider.api.errors import DagRunFailedError
 from astro_provider.api.states import DAG_RUN_STATES, checked_states
 from astro_provider.links import XCOM_RUN_ID, XCOM_URL, RemoteDagRunLink
 from astro_provider.task_errors import final_errors, parameter_errors
@@ -240,7 +240,7 @@ class AstroTriggerDagRunOperator(BaseOperator):
         return self.cancel_on_kill and not self._attached
 
     def _defer(self, run: DagRun, context: Context) -> None:
-        from astro_provider.execution_timeout import deferral_limits
+        from astro_provider.tasks.execution_timeout import deferral_limits
         from astro_provider.triggers.dag_run import AstroDagRunTrigger
 
         deadline, timeout = deferral_limits(self.execution_timeout, context["ti"].start_date)
@@ -271,26 +271,29 @@ class AstroTriggerDagRunOperator(BaseOperator):
         :raise AirflowTaskTimeout: the run did not end within ``execution_timeout``
         :raise AirflowFailException: a refusal, or another error that a retry cannot help
         :raise AstroError: another error of the target
+        :raise ValueError: an event of something else
         """
-        from astro_provider.airflow_versions import AirflowFailException, AirflowTaskTimeout
-        from astro_provider.execution_timeout import timeout_message
+        from astro_provider.airflow_versions import AirflowTaskTimeout
+        from astro_provider.tasks.execution_timeout import timeout_message
+        from astro_provider.triggers.events import read_event
 
-        if event["outcome"] == "success":
-            run: DagRun = event["run"]
-            self.log.info("%s", event["message"])
-            return run
-        if event["outcome"] == "timeout":
+        happened = read_event(event)
+        if happened.outcome == "success" and happened.run:
+            self.log.info("%s", happened.message)
+            return happened.run
+        if happened.outcome == "timeout":
             raise AirflowTaskTimeout(
-                timeout_message(self.trigger_dag_id, self.execution_timeout, event["message"], event["url"])
+                timeout_message(self.trigger_dag_id, self.execution_timeout, happened.message, happened.url)
             )
-        if event["outcome"] == "error":  # no run has failed
-            raise (AstroError if event["retryable"] else AirflowFailException)(event["message"])
-        raise DagRunFailedError(event["message"])
+        if happened.error:  # no run has failed
+            with final_errors():
+                raise happened.error
+        raise DagRunFailedError(happened.message)
 
     def _wait(self, hook: AstroHook, run: DagRun) -> DagRun:
         from astro_provider.airflow_versions import AirflowTaskTimeout
         from astro_provider.api.waits import RunWait, Wanted
-        from astro_provider.execution_timeout import timeout_message
+        from astro_provider.tasks.execution_timeout import timeout_message
 
         wait = RunWait(
             dag_id=run["dag_id"],
@@ -325,7 +328,7 @@ class AstroTriggerDagRunOperator(BaseOperator):
 
     def on_kill(self) -> None:
         """Cancel the remote run, if a user ends this task while it waits on a worker."""
-        from astro_provider.task_state import ended_by_user
+        from astro_provider.tasks.state import ended_by_user
 
         run, self._waiting_for = self._waiting_for, None
         if run is None or not self._cancels or self._context is None:
@@ -336,7 +339,7 @@ class AstroTriggerDagRunOperator(BaseOperator):
             self.log.info("The run of dag %r goes on, as no user ended this task", run["dag_id"])
 
     def _cancel(self, run: DagRun) -> str:
-        from astro_provider.cancel import cancel_on_worker
+        from astro_provider.tasks.cancel import cancel_on_worker
 
         return cancel_on_worker(
             self.http_conn_id, run["dag_id"], run["dag_run_id"], self.log, end_states=self._end_states

@@ -258,7 +258,7 @@ class AstroDagRunSensor(BaseSensorOperator):
         return parameter in mapped and context["ti"].map_index not in (None, -1)
 
     def _defer(self, context: Context) -> None:
-        from astro_provider.execution_timeout import deferral_limits
+        from astro_provider.tasks.execution_timeout import deferral_limits
         from astro_provider.triggers.dag_run import AstroDagRunTrigger
 
         wait = self._wait(context)

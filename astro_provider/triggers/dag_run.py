@@ -12,8 +12,8 @@ from astro_provider.api.durations import poke_interval_seconds
 from astro_provider.api.errors import AstroError, ConnectionUnreadableError
 from astro_provider.api.transient import Patience
 from astro_provider.api.waits import RunWait, Wanted
-from astro_provider.cancel import cancel_in_triggerer, uninterrupted
-from astro_provider.task_state import deferral_ended
+from astro_provider.tasks.cancel import cancel_in_triggerer, uninterrupted
+from astro_provider.tasks.state import deferral_ended
 from astro_provider.triggers.events import error_event, event_of
 from astro_provider.triggers.watcher.registry import watching
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from astro_provider import task_state
 from astro_provider.airflow_versions import AIRFLOW_VERSION, AirflowTaskTimeout
+from astro_provider.tasks import state as task_state
 from tests.unit.operators.test_dag_run_existing import DATE, blocked, clash, retry
 from tests.unit.operators.test_dag_run_waiting import deferral, waiting
 from tests.unit.operators.trigger import RUN_ID

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from astro_provider.airflow_versions import AirflowFailException
-from astro_provider.api.errors import AstroError, DagRunFailedError
+from astro_provider.api.errors import DagRunFailedError, TransportError
 from astro_provider.triggers.dag_run import AstroDagRunTrigger
 from tests.airflow_names import TaskDeferred
 from tests.unit.operators.trigger import RUN_ID, trigger
@@ -181,7 +181,7 @@ def test_it_resumes_with_the_run(lines: list[str]) -> None:
     ("happened", "error"),
     [
         (event("failed"), DagRunFailedError),
-        (event("error", retryable=True), AstroError),
+        (event("error", retryable=True, error="TransportError"), TransportError),
         (event("error", retryable=False), AirflowFailException),
     ],
 )
@@ -189,3 +189,9 @@ def test_it_resumes_with_an_error(happened: dict[str, Any], error: type[Exceptio
     with pytest.raises(error, match=r"^what happened$") as caught:
         waiting().execute_complete(context(), happened)
     assert type(caught.value) is error
+
+
+@pytest.mark.parametrize("unknown", [{}, {"outcome": "approved"}, None])
+def test_it_fails_when_it_is_resumed_with_something_else(unknown: Any) -> None:
+    with pytest.raises(ValueError, match="an event that it does not know"):
+        waiting().execute_complete(context(), unknown)

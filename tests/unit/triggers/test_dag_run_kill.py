@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from airflow.triggers.base import BaseTrigger
 
-from astro_provider import cancel, task_state
 from astro_provider.airflow_versions import XCom
+from astro_provider.tasks import cancel
+from astro_provider.tasks import state as task_state
 from astro_provider.triggers.dag_run import AstroDagRunTrigger
 from tests.unit.server import SILENCE
 from tests.unit.target import says

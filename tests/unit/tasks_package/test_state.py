@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from astro_provider import task_state
 from astro_provider.airflow_versions import AIRFLOW_VERSION, XCom
-from astro_provider.task_state import deferral_ended, ended_by_user
+from astro_provider.tasks import state as task_state
+from astro_provider.tasks.state import deferral_ended, ended_by_user
 from tests.unit.tasks import TaskInstance
 
 if TYPE_CHECKING:
