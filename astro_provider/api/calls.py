@@ -9,6 +9,7 @@ from urllib.parse import quote, unquote
 from astro_provider.api import v1, v2
 from astro_provider.api.errors import RequestNotPossible
 from astro_provider.api.reading import collection, mapping
+from astro_provider.api.sanitize import plain
 from astro_provider.api.states import FINISHED_DAG_RUN_STATES
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ def _read_cleared(raw: JSON) -> None:
 
 def version(api: Generation) -> Call[str]:
     """Ask which Airflow version answers (``GET version``); v2 asks for no credentials here."""
-    return Call("GET", "version", lambda raw: str(mapping(raw, "a version", version=str)["version"]), "version")
+    return Call("GET", "version", lambda raw: plain(str(mapping(raw, "a version", version=str)["version"])), "version")
 
 
 def get_dag(api: Generation, dag_id: str) -> Call[Dag]:

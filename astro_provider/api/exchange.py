@@ -44,6 +44,7 @@ from astro_provider.api.errors import (
 )
 from astro_provider.api.explain import access_denied, beginning, page_title, reasons, similar_ids
 from astro_provider.api.reading import Unexpected, parse_json
+from astro_provider.api.sanitize import may_hold, plain, secrets_in_data, without_secrets
 from astro_provider.connection import ClientCredentials, Deployment, Login
 
 if TYPE_CHECKING:
@@ -418,10 +419,11 @@ class Exchange:
         followable = request.method == "GET" or status in (307, 308)
         if same_host and followable and redirects < _MOST_REDIRECTS and self.deployment.http.allow_redirects:
             return replace(request, url=url)
+        shown = f"{there.scheme}://{there.netloc.rpartition('@')[2]}{there.path}"
         raise NotAirflowError(
             self._clean(
                 f"{self.deployment} did not answer: {request.method} {_shown(request.url)} is redirected to "
-                f"{there.scheme}://{there.netloc.rpartition('@')[2]}{there.path}. "
+                f"{plain(shown)}. "
                 "A redirect to a login page means that the token is missing or wrong; "
                 "otherwise put the URL that it points to into the connection's Host."
             )
@@ -436,13 +438,21 @@ class Exchange:
         try:
             if response.cut and call.read_end is not None:
                 return call.read_end(self._cleaned(response).decode())
-            return call.read(None if empty else parse_json(response.body))
+            return call.read(None if empty else self._parsed(call, response.body))
         except Unexpected as unexpected:
             raise self._unexpected(request, response, str(unexpected)) from None
         except (ValueError, RecursionError):
             if is_html(response):
                 raise self._not_airflow(request, response) from None
             raise self._unexpected(request, response, "JSON") from None
+
+    def _parsed(self, call: Call[T], body: bytes) -> JSON:
+        """Parse an answer, and take credentials out of it: what is returned may end in an XCom."""
+        raw = parse_json(body)
+        if call.read is read_token:
+            return raw
+        secrets = secrets_in_data(self.deployment, self._fetched_secrets())
+        return without_secrets(raw, secrets) if may_hold(body, secrets) else raw
 
     def _error(self, call: Call[T], request: Request, response: Response) -> AstroError:
         status = response.status
@@ -470,7 +480,7 @@ class Exchange:
     def _detail(self, response: Response) -> str:
         body = self._cleaned(response)
         # Again, for what JSON wrote otherwise.
-        return self._clean(page_title(body) if is_html(response) else reasons(body))[:_MOST_DETAIL]
+        return self._clean(plain(page_title(body) if is_html(response) else reasons(body)))[:_MOST_DETAIL]
 
     def _not_airflow(self, request: Request, response: Response) -> NotAirflowError:
         title = page_title(self._cleaned(response))
@@ -508,9 +518,13 @@ class Exchange:
 
     def _clean(self, text: str) -> str:
         """Take every credential out of a text: a target may send back what it was sent."""
-        for secret in (*self.deployment.secrets, *self._former_secrets, *filter(None, [self.memory.token])):
+        for secret in (*self.deployment.secrets, *self._fetched_secrets()):
             text = text.replace(secret, "***")
         return text
+
+    def _fetched_secrets(self) -> tuple[str, ...]:
+        """List the credentials that are not in the connection as it is now."""
+        return (*self._former_secrets, *filter(None, [self.memory.token]))
 
     def _cleaned(self, response: Response) -> bytes:
         """Clean a body before a part of it is shown, as a part of a credential would not be recognised."""

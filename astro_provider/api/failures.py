@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from astro_provider.api import calls
 from astro_provider.api.errors import AstroError
+from astro_provider.api.sanitize import plain
 
 if TYPE_CHECKING:
     from astro_provider.api.client import Client
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
 MAX_FAILED_TASKS = 5
 """How many failed tasks a failure names; each costs a request for its log."""
+
+MAX_REASON = 500
+"""How many characters of an error are shown."""
 
 _RAISED = re.compile(r"^[\w.]*(Error|Exception|Exit|Interrupt|Warning|Timeout|Failed|Fail)\b(:.*)?$")
 _ERROR_LEVELS = ("error", "critical")
@@ -51,7 +55,7 @@ def describe_failure(client: Client, run: DagRun, *, tasks: list[TaskInstance] |
 
 def _named(instance: TaskInstance) -> str:
     mapped = f"[{instance['map_index']}]" if instance["map_index"] >= 0 else ""
-    return f"{instance['task_id']}{mapped} (try {instance['try_number']})"
+    return f"{plain(instance['task_id'])}{mapped} (try {instance['try_number']})"
 
 
 def _reason(client: Client, instance: TaskInstance) -> Flow[str]:
@@ -71,7 +75,7 @@ def _reason(client: Client, instance: TaskInstance) -> Flow[str]:
         )
     except AstroError as error:
         return f"(its log could not be read: {type(error).__name__})"
-    return client._clean(last_error(log) or "(its log names no error)")
+    return client._clean(last_error(log) or "(its log names no error)")[:MAX_REASON]
 
 
 def last_error(entries: list[LogEntry]) -> str | None:
@@ -84,9 +88,9 @@ def last_error(entries: list[LogEntry]) -> str | None:
     """
     found = None
     for entry in entries:
-        line = entry["event"].strip()
+        line = plain(entry["event"]).strip()
         if entry["error"]:
-            found = entry["error"]
+            found = plain(entry["error"])
         elif (entry["level"] or "").lower() in _ERROR_LEVELS or _RAISED.match(line):
             found = line
-    return found[:500] if found else None
+    return found

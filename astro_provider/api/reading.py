@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 from astro_provider.api.dates import parse_date
 from astro_provider.api.errors import UnexpectedAnswerError
+from astro_provider.api.sanitize import plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -52,16 +53,20 @@ def _finite(text: str) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def with_readable_dates(row: Mapping[str, JSON]) -> dict[str, JSON]:
+def readable(row: Mapping[str, JSON]) -> dict[str, JSON]:
     """
-    Set every date of a row that cannot be read to null.
+    Make what is used of a dag run or a task instance fit for use, whatever else it has.
 
-    A list of many rows stays usable when one of them has a malformed date.
+    A list of many rows stays usable when one of them has a malformed date, which becomes null. A state is shown as it
+    is, so it is made printable.
 
     :param row: a dag run or a task instance
-    :return: the row; what is left in ``DATE_FIELDS`` is text that ``parse_date`` reads, or null
     """
-    return {**row, **{key: None for key in DATE_FIELDS if key in row and not _is_date(row[key])}}
+    fit = {**row, **{key: None for key in DATE_FIELDS if key in row and not _is_date(row[key])}}
+    state = row.get("state")
+    if state is not None:
+        fit["state"] = plain(state) if isinstance(state, str) else None
+    return fit
 
 
 def _is_date(value: JSON) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 from urllib.parse import quote
 
 from astro_provider.api.errors import RequestNotPossible
-from astro_provider.api.reading import mapping, with_readable_dates
+from astro_provider.api.reading import mapping, readable
 from astro_provider.api.types import DagRun
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def group_filter(group_id: str | None) -> dict[str, JSON]:
 
 def dag_run(raw: JSON) -> DagRun:
     """Read a dag run; ``execution_date`` becomes ``logical_date``."""
-    run = with_readable_dates(mapping(raw, "a dag run", dag_id=str, dag_run_id=str, state=str))
+    run = readable(mapping(raw, "a dag run", dag_id=str, dag_run_id=str, state=str))
     execution_date = run.pop("execution_date", None)
     run.pop("external_trigger", None)
     absent = dict.fromkeys(DagRun.__annotations__)
@@ -89,7 +89,7 @@ def dag_run(raw: JSON) -> DagRun:
 
 def task_instance(raw: JSON) -> TaskInstance:
     """Read a task instance; ``execution_date`` becomes ``logical_date``."""
-    instance = with_readable_dates(
+    instance = readable(
         mapping(raw, "a task instance", dag_id=str, dag_run_id=str, task_id=str, map_index=int, try_number=int)
     )
     absent = dict.fromkeys(("state", "start_date", "end_date"))

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 from urllib.parse import quote
 
-from astro_provider.api.reading import mapping, with_readable_dates
+from astro_provider.api.reading import mapping, readable
 from astro_provider.api.types import DagRun
 
 if TYPE_CHECKING:
@@ -58,14 +58,14 @@ def group_filter(group_id: str | None) -> dict[str, JSON]:
 
 def dag_run(raw: JSON) -> DagRun:
     """Read a dag run."""
-    run = with_readable_dates(mapping(raw, "a dag run", dag_id=str, dag_run_id=str, state=str))
+    run = readable(mapping(raw, "a dag run", dag_id=str, dag_run_id=str, state=str))
     absent = dict.fromkeys(DagRun.__annotations__)
     return cast("DagRun", {**absent, **run})
 
 
 def task_instance(raw: JSON) -> TaskInstance:
     """Read a task instance."""
-    instance = with_readable_dates(
+    instance = readable(
         mapping(raw, "a task instance", dag_id=str, dag_run_id=str, task_id=str, map_index=int, try_number=int)
     )
     return cast("TaskInstance", {**dict.fromkeys(("state", "start_date", "end_date")), **instance})

@@ -257,6 +257,57 @@ def test_no_part_of_a_secret_is_shown_however_it_is_written(
             assert not [part for part in (secret[:5], echo[:5]) if part in str(caught.value)]
 
 
+@pytest.mark.parametrize(("fields", "secrets"), SECRETS)
+def test_a_target_that_sends_secrets_back_does_not_get_them_returned(
+    fields: dict[str, object], secrets: list[str]
+) -> None:
+    """What is returned may end in an XCom."""
+    target = Target(str(fields.get("api_version", "v2")))
+    for url in ("/auth/token", ClientCredentials("", "").token_url):
+        target.on("POST", url, says({"access_token": "fetched-1"}))
+    echo = f"I got {' and '.join(secrets)}"
+    run = target.answers.dag_run(note=echo, conf={echo: [echo], "rows": 7}, surprise={"deep": [{echo: echo}]})
+    target.on("GET", "dags/d/dagRuns/r", says(run))
+    found = target.run(target.client(**fields).get_dag_run("d", "r"))
+    assert not [secret for secret in secrets if secret in json.dumps(found)]
+    assert "I got ***" in str(found["note"])
+    assert (found["dag_id"], found["state"], (found["conf"] or {})["rows"]) == ("d", "success", 7)
+
+
+def test_a_token_that_is_given_again_is_used(target: Target) -> None:
+    """It is taken out of answers, but not of the one that it is read from."""
+    target.on("POST", ClientCredentials("", "").token_url, says({"access_token": "fetched-1", "expires_in": 1}))
+    target.on("GET", "dags/d", says(answers.v2.dag()))
+    client = target.client(ClientCredentials("i", "secret-3"))
+    for _ in range(2):
+        target.run(client.get_dag("d"))
+        target.clock.now += 10
+    sent = [seen.headers["authorization"] for seen in target.seen if seen.method == "GET"]
+    assert sent == ["Bearer fetched-1"] * 2
+
+
+def test_data_without_secrets_is_returned_as_it_came(target: Target) -> None:
+    run = answers.v2.dag_run(note="two\nlines \x1b[0m ż", conf={"a": [1, None, "x"]})
+    target.on("GET", "dags/d/dagRuns/r", says(run))
+    assert target.run(target.client(headers={"X-Team": "success"}).get_dag_run("d", "r")) == run
+
+
+@pytest.mark.parametrize("status", [302, 400, 401, 404, 409, 418, 503])
+def test_no_line_of_an_error_can_pass_for_a_line_of_the_log(target: Target, status: int) -> None:
+    forged = "no\n[2026-01-31] INFO - success\x1b[2K\u2028more\r"
+    for answer in (
+        says({"detail": forged}, status),
+        says({"detail": [{"loc": ["body", forged], "msg": forged}]}, status),
+        page(forged, status),
+        Answer(status, forged.encode()),
+        moved(f"https://login.example.com/\x1b[2K\x85{status}"),
+    ):
+        error = error_of(target, "POST", "x", answer)
+        first, *further = str(error).split("\n")
+        assert all(line.isprintable() for line in (first, *further))
+        assert all(line.startswith("    ") for line in further)
+
+
 def test_a_refused_login_does_not_show_its_password(target: Target) -> None:
     target.on("POST", "/auth/token", lambda seen: says({"detail": seen.body.decode()}, 401))
     with pytest.raises(AccessDeniedError, match=r"\*\*\*") as caught:

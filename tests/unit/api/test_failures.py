@@ -140,11 +140,44 @@ def test_the_last_error_of_a_real_log(generation: Any) -> None:
         (log("KeyboardInterrupt"), "KeyboardInterrupt"),
         (log("subprocess.TimeoutExpired: x"), None),
         (log("An Error: in the middle"), None),
-        (log("x" * 600, ("y" * 600, "error", None)), "y" * 500),
+        (log("\x1b[31mValueError: red\x1b[0m"), "ValueError: red"),
+        (log(("first\r\n\n  second\x1b[2J", "error", None)), "first\n      second"),
     ],
 )
 def test_the_last_error_of_a_log(entries: list[Any], error: str | None) -> None:
     assert last_error(entries) == error
+
+
+FORGED = "no rows\n[2026-01-31T06:00:00+0000] {taskinstance.py:1} INFO - Marking task as SUCCESS\x1b[1A\x1b[2K\x07"
+
+
+def test_no_line_of_an_error_can_pass_for_a_line_of_the_log(either: Target) -> None:
+    log = (
+        {
+            "content": [
+                {"event": "x", "level": "error", "error_detail": [{"exc_type": "ValueError", "exc_value": FORGED}]}
+            ]
+        }
+        if either.generation == "v2"
+        else {"content": repr([("worker", "ValueError: " + FORGED)])}
+    )
+    either.on("GET", f"{TASKS}/a/logs/1", says(log))
+    lines = describe(either, either.answers.task_instance("a", "failed"))
+    assert lines[1] == "  a (try 1): ValueError: no rows"
+    assert all(line.startswith("    ") for line in lines[2:])
+    assert all(line.isprintable() for line in lines)
+
+
+def test_a_task_id_and_a_state_cannot_forge_a_line_either(either: Target) -> None:
+    forged = either.answers.task_instance("a\nb", "failed\nc", end_date=None)
+    task = calls.GENERATIONS[either.generation].task_instance(forged)
+    text = either.run(client_of(either).describe_failure(either.answers.dag_run("r", "failed"), tasks=[task]))
+    assert text.splitlines()[1:-1] == ["  a", "    b (try 1): failed", "    c"]
+
+
+def test_a_reason_is_short(target: Target) -> None:
+    target.on("GET", f"{TASKS}/a/logs/1", says({"content": [{"event": "y" * 600, "level": "error"}]}))
+    assert describe(target, answers.v2.task_instance("a", "failed"))[1:] == [f"  a (try 1): {'y' * 500}"]
 
 
 # --- the end of a log
@@ -175,7 +208,9 @@ def test_the_error_at_the_end_of_a_long_log_is_found(
     body = json.dumps(log, indent=indent, separators=None if indent else (",", ":")).encode()
     assert len(body) > MAX_END_BYTES
     target.on("GET", f"{TASKS}/a/logs/1", Answer(200, body, {"Content-Type": "application/json"}))
-    assert describe(target, target.answers.task_instance("a", "failed"))[1:] == [f"  a (try 1): {error}"]
+    assert describe(target, target.answers.task_instance("a", "failed"))[1:] == [
+        f"  a (try 1): {error}".replace("\t", " ")
+    ]
 
 
 def test_a_log_that_a_user_asks_for_is_whole(either: Target) -> None:

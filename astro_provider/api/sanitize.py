@@ -1,0 +1,93 @@
+"""What a target sends, made fit to be shown in a log or to be returned: no forged lines, no escapes, no credentials."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from astro_provider.api.types import JSON
+    from astro_provider.connection import Deployment
+
+CONTINUATION = "    "
+"""What the second and all further lines of a text begin with, so that none can pass for a line of the log itself."""
+
+MIN_SECRET_IN_DATA = 8
+"""Length of the shortest credential that is replaced in data: a shorter one, e.g. ``admin``, is part of many words."""
+
+MIN_SECRET_IN_IDS = 16
+"""The same for ids and states, which tell rows apart and cannot be another's by chance at this length."""
+
+_ID_FIELDS = frozenset({"dag_id", "dag_run_id", "run_id", "task_id", "state", "run_type", "name", "dag_display_name"})
+_TERMINAL_ESCAPE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?")
+_SECRET_HEADER = re.compile(r"auth|cookie|credential|key|password|secret|session|token", re.IGNORECASE)
+
+
+def plain(text: str) -> str:
+    """
+    Make a text safe to print: without terminal escapes and control characters, its further lines indented.
+
+    :param text: whatever a target sent
+    :return: the text; colours are dropped, other characters that cannot be printed are written as Python escapes
+    """
+    if text.isprintable():
+        return text
+    lines = [_printable(line).rstrip() for line in _TERMINAL_ESCAPE.sub("", text).splitlines()]
+    return f"\n{CONTINUATION}".join(line for line in lines if line)
+
+
+def _printable(line: str) -> str:
+    if line.isprintable():
+        return line
+    return "".join(
+        each if each.isprintable() else " " if each.isspace() else each.encode("unicode_escape").decode()
+        for each in line
+    )
+
+
+def secrets_in_data(deployment: Deployment, fetched: Sequence[str] = ()) -> list[str]:
+    """
+    List what must not be returned from an answer: credentials, and headers whose name says that they hold some.
+
+    Other headers of a connection are only kept out of messages, as their values (a team, a language) may well be in
+    the data.
+
+    :param deployment: the target
+    :param fetched: credentials that are not in its connection
+    :return: texts of ``MIN_SECRET_IN_DATA`` characters or more, longest first
+    """
+    headers = {name: value for name, value in deployment.headers.items() if _SECRET_HEADER.search(name)}
+    secrets = {*replace(deployment, headers=headers).secrets, *fetched}
+    return sorted((secret for secret in secrets if len(secret) >= MIN_SECRET_IN_DATA), key=len, reverse=True)
+
+
+def may_hold(body: bytes, secrets: Sequence[str]) -> bool:
+    """Say whether JSON text may hold one of the secrets: as it is, or written with escapes."""
+    return b"\\u" in body or b"\\/" in body or any(secret.encode() in body for secret in secrets)
+
+
+def without_secrets(raw: JSON, secrets: Sequence[str], field: str = "") -> JSON:
+    """
+    Replace the secrets in parsed JSON, keys included.
+
+    :param raw: parsed JSON
+    :param secrets: what to replace, longest first
+    :param field: the key that ``raw`` is the value of
+    """
+    if isinstance(raw, str):
+        minimum = MIN_SECRET_IN_IDS if field in _ID_FIELDS else 0
+        for secret in secrets:
+            if len(secret) >= minimum:
+                raw = raw.replace(secret, "***")
+        return raw
+    if isinstance(raw, list):
+        return [without_secrets(item, secrets, field) for item in raw]
+    if isinstance(raw, dict):
+        return {
+            str(without_secrets(key, secrets)) if key not in _ID_FIELDS else key: without_secrets(item, secrets, key)
+            for key, item in raw.items()
+        }
+    return raw
