@@ -11,7 +11,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, cast
 from urllib.parse import SplitResult, quote, quote_plus, urlsplit
 
-from astro_provider.api.errors import ConnectionConfigError, ConnectionUnreadableError
+from astro_provider.api.errors import ConnectionConfigError
+from astro_provider.api.headers import header_problem, header_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,10 +43,6 @@ _HTTP_OPTION_KEYS = (
 )
 _ASTRO_DOMAIN = ".astronomer.run"
 _COPIED_TAIL = re.compile(r"(/home|/api/v[12])?/*$")
-_USER_INFO = re.compile(r"//\S*@")
-_QUERY = re.compile(r"\?\S*")
-_MAX_SHOWN = 200
-_HEADER_NAME = re.compile(r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")
 _LONGEST_TIMEOUT = 86_400.0
 _HOST = re.compile(r"^(\[[0-9a-fA-F:.%]+\]|[\w.-]+)$")
 
@@ -285,21 +282,15 @@ class _Reader:
             raise self.wrong(f'Extra "{key}"', f"expected a text, got {type(value).__name__}")
         return value
 
-    def _header(self, field_name: str, value: object) -> str:
-        """Check a header value here: the HTTP libraries would show it in their complaint."""
-        if isinstance(value, (dict, list)):
-            raise self.wrong(field_name, f"it is sent as a header: expected a text, got {type(value).__name__}")
-        text = str(value).strip()
-        if not text.isprintable() or not text.isascii():
-            raise self.wrong(field_name, "it is sent as a header and has a line break or a non-ASCII character")
-        return text
+    def _header(self, field_name: str, value: object, name: str = "Authorization") -> str:
+        if problem := header_problem(name, value):
+            raise self.wrong(field_name, problem)
+        return header_text(value)
 
     def headers(self) -> dict[str, str]:
         ours = {*_OAUTH_KEYS, *_HTTP_OPTION_KEYS, "api_version"}
-        headers = {k: self._header(f'Extra "{k}"', v) for k, v in self.extra.items() if k not in ours}
-        if odd := [name for name in headers if not _HEADER_NAME.match(name)]:
-            raise self.wrong(f"Extra {odd[0]!r}", "it is sent as a header, but is no name of a header")
-        return headers
+        given = {name: value for name, value in self.extra.items() if name not in ours and value is not None}
+        return {name: self._header(f"Extra {json.dumps(name)}", value, name) for name, value in given.items()}
 
     def http_options(self) -> HttpOptions:
         if _is_true(self.extra.get("srv_lookup", False)):
@@ -368,36 +359,6 @@ class _Reader:
         if value not in ("v1", "v2"):
             raise self.wrong('Extra "api_version"', f"expected v1 (Airflow 2) or v2 (Airflow 3), got {value!r}")
         return cast("ApiVersion", value)
-
-
-def no_connection(conn_id: str) -> ConnectionUnreadableError:
-    """
-    Make the error for a connection that Airflow does not find.
-
-    It is one that may pass, because Airflow (2.11 to 3.3) reports a secrets backend, a metadata database or an API
-    server that does not answer as a connection that is not defined.
-
-    :param conn_id: id of the connection
-    """
-    return ConnectionUnreadableError(
-        f"There is no such connection: {conn_id!r}. Create it, of type Astro (or HTTP), with the Deployment URL as "
-        "Host. If it exists, what stores it does not answer: Airflow logs why (Airflow 3 at level DEBUG)."
-    )
-
-
-def unreadable(conn_id: str, error: Exception) -> ConnectionUnreadableError:
-    """
-    Make the error for a connection that could not be read now.
-
-    :param conn_id: id of the connection
-    :param error: what its lookup raised; at most its first line is shown, without credentials and query strings
-    """
-    first_line = str(error).strip().partition("\n")[0]
-    shown = _QUERY.sub("?***", _USER_INFO.sub("//***@", first_line))[:_MAX_SHOWN]
-    return ConnectionUnreadableError(
-        f"Connection {conn_id!r} could not be read: {type(error).__name__}{f' ({shown})' if shown else ''}. "
-        "Check what stores it: the secrets backend or the metadata database."
-    )
 
 
 def _is_true(value: object) -> bool:

@@ -8,6 +8,7 @@ from urllib.parse import quote, unquote
 
 from astro_provider.api import v1, v2
 from astro_provider.api.errors import RequestNotPossible
+from astro_provider.api.headers import header_problem, header_text
 from astro_provider.api.reading import collection, mapping
 from astro_provider.api.sanitize import plain
 from astro_provider.api.states import FINISHED_DAG_RUN_STATES
@@ -349,4 +350,8 @@ def any_endpoint(
     segments = unquote(path.partition("?")[0]).split("/")
     if not path or "://" in path or {".", ".."} & set(segments) or path.startswith(("api/v1", "api/v2")):
         raise RequestNotPossible(f"endpoint {endpoint!r}: expected a path relative to /api/vN/, e.g. 'dags' or 'pools'")
-    return Call(method.upper(), path, lambda raw: raw, f"endpoint {path!r}", params or {}, body, headers or {})
+    for name, value in (headers or {}).items():
+        if problem := header_problem(name, value):
+            raise RequestNotPossible(f"headers of endpoint {endpoint!r}, {name!r}: {problem}")
+    checked = {name: header_text(value) for name, value in (headers or {}).items()}
+    return Call(method.upper(), path, lambda raw: raw, f"endpoint {path!r}", params or {}, body, checked)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from astro_provider.airflow_versions import AirflowNotFoundException
 from astro_provider.api.errors import ConnectionConfigError, ConnectionUnreadableError
-from astro_provider.connection import no_connection, unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from astro_provider.connection import Deployment
+
+_USER_INFO = re.compile(r"//\S*@")
+_QUERY = re.compile(r"\?\S*")
+_MAX_SHOWN_CHARACTERS = 200
 
 
 @contextmanager
@@ -61,3 +65,33 @@ class LookupLog:
             if str(error) != self._problem:  # a wait reloads the connection at every check
                 self._problem = str(error)
                 self._warn(f"The connection is used as it was read before. {error}")
+
+
+def no_connection(conn_id: str) -> ConnectionUnreadableError:
+    """
+    Make the error for a connection that Airflow does not find.
+
+    It is one that may pass, because Airflow (2.11 to 3.3) reports a secrets backend, a metadata database or an API
+    server that does not answer as a connection that is not defined.
+
+    :param conn_id: id of the connection
+    """
+    return ConnectionUnreadableError(
+        f"There is no such connection: {conn_id!r}. Create it, of type Astro (or HTTP), with the Deployment URL as "
+        "Host. If it exists, what stores it does not answer: Airflow logs why (Airflow 3 at level DEBUG)."
+    )
+
+
+def unreadable(conn_id: str, error: Exception) -> ConnectionUnreadableError:
+    """
+    Make the error for a connection that could not be read now.
+
+    :param conn_id: id of the connection
+    :param error: what its lookup raised; at most its first line is shown, without credentials and query strings
+    """
+    first_line = str(error).strip().partition("\n")[0]
+    shown = _QUERY.sub("?***", _USER_INFO.sub("//***@", first_line))[:_MAX_SHOWN_CHARACTERS]
+    return ConnectionUnreadableError(
+        f"Connection {conn_id!r} could not be read: {type(error).__name__}{f' ({shown})' if shown else ''}. "
+        "Check what stores it: the secrets backend or the metadata database."
+    )

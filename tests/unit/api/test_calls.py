@@ -109,3 +109,18 @@ def test_an_endpoint_is_taken_as_it_is_but_for_what_no_url_may_hold(endpoint: st
 def test_an_endpoint_that_leads_elsewhere_is_refused(endpoint: str) -> None:
     with pytest.raises(RequestNotPossible, match=r"expected a path relative to /api/vN/, e\.g\. 'dags' or 'pools'"):
         calls.any_endpoint("GET", endpoint)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("X Key", "hidden-1"), ("X-Key\n", "hidden-1"), ("X-Key", "hidden-1\nX-Evil: 1"), ("Content-Length", "7")],
+)
+def test_a_header_that_cannot_be_sent_is_refused_without_being_shown(name: str, value: str) -> None:
+    with pytest.raises(RequestNotPossible) as caught:
+        calls.any_endpoint("GET", "dags", headers={name: value})
+    assert f"headers of endpoint 'dags', {name!r}: it is sent as a header" in str(caught.value)
+    assert "hidden-1" not in str(caught.value)
+
+
+def test_a_header_is_sent_as_text_without_blanks_around_it() -> None:
+    assert calls.any_endpoint("GET", "dags", headers={"X-Key": " a "}).headers == {"X-Key": "a"}

@@ -17,6 +17,7 @@ from astro_provider.api.errors import ConnectionUnreadableError
 from astro_provider.hooks import astro_async
 from astro_provider.hooks.astro import AstroHook
 from astro_provider.hooks.astro_async import AsyncAstroHook
+from astro_provider.hooks.lookup import no_connection, unreadable
 from tests.unit import answers
 from tests.unit.target import TOKEN, says
 
@@ -147,3 +148,31 @@ def test_the_scheme_is_logged_once(
     connect(server.host, conn_type="http", password=TOKEN)
     twice(lambda: connect(server.host, conn_type="http", password="another-token"))
     assert len([line for line in lines if "so http is used" in line]) == 1
+
+
+def test_a_connection_that_is_not_there() -> None:
+    error = no_connection("nowhere")
+    assert str(error).startswith(
+        "There is no such connection: 'nowhere'. Create it, of type Astro (or HTTP), with the Deployment URL as Host."
+    )
+    assert error.retryable
+
+
+@pytest.mark.parametrize(
+    ("error", "shown"),
+    [
+        (PermissionError("Access denied by Execution API"), "PermissionError (Access denied by Execution API)"),
+        (ValueError("Invalid connection string: http://me:hidden-1@x.example.com:a/b."), "//***@x.example.com:a/b."),
+        (ValueError("http://me:a//hidden-1@b/c@x.example.com"), "(http://***@x.example.com)"),
+        (OSError("GET https://vault.example.com/v1/x?token=hidden-1 failed"), "/v1/x?*** failed)"),
+        (OSError("timed out\nhidden-1"), "OSError (timed out)"),
+        (OSError("x" * 500), f"OSError ({'x' * 200})"),
+        (OSError(), "OSError."),
+    ],
+)
+def test_why_a_connection_could_not_be_read_is_shown_without_secrets(error: Exception, shown: str) -> None:
+    unread = unreadable("some_conn", error)
+    assert str(unread).startswith("Connection 'some_conn' could not be read: ")
+    assert shown in str(unread)
+    assert "hidden-1" not in str(unread)
+    assert unread.retryable
