@@ -1,0 +1,35 @@
+"""Connections that differ in more than their id have a session of their own, also when they lead to the same place."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
+
+import pytest
+
+from astro_provider.api.errors import CertificateError
+from astro_provider.triggers.watcher.registry import watching
+from tests.unit.target import TOKEN
+from tests.unit.tls import certificate, tls_server
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.unit.server import Server
+
+__all__ = ["certificate", "tls_server"]
+
+
+async def test_a_connection_that_checks_certificates_never_uses_a_session_that_does_not(
+    tls_server: Server,
+    connect: Callable[..., None],
+    pauses: list[float],
+) -> None:
+    connect(tls_server.url, password=TOKEN, extra={"verify": False}, conn_id="lax_conn")
+    async with AsyncExitStack() as stack:
+        lax = await stack.enter_async_context(watching("lax_conn"))
+        assert (await lax._hook.get_dag("d"))["dag_id"] == "d"
+        strict = await stack.enter_async_context(watching("http_conn"))
+        with pytest.raises(CertificateError):
+            await strict._hook.get_dag("d")
+    assert len(tls_server.seen) == 1
