@@ -4,6 +4,7 @@ PYTHON ?= python3
 python := .build/env/triggering/bin/python
 environment := $(PYTHON) dev/environments.py
 pytest := $(python) -m pytest
+releases := 2.11.0 2.11.2 3.0.6 3.1.8 3.2.2 3.3.2
 measured := $(pytest) --cov=astro_provider --cov-append --cov-report=
 
 .DEFAULT_GOAL := help
@@ -45,9 +46,9 @@ integration: triggering target target-v1 ## real deployments: two of Airflow 3, 
 packaging: triggering ## the built wheel in a fresh environment, and with the versions of each supported release
 	$(pytest) tests/packaging
 
-releases := 3.0.6 3.1.8 3.2.2
-versions: $(releases:%=triggering-%) ## the unit tests under earlier releases of Airflow 3; three minutes for each
-	@for release in $(releases); do .build/env/triggering-$$release/bin/python -m pytest tests/unit || exit; done
+versions: triggering target $(releases:%=triggering-%) ## the main job and the unit tests under every supported release of Airflow
+	$(pytest) tests/versions
+	@for release in 3.0.6 3.1.8 3.2.2; do .build/env/triggering-$$release/bin/python -m pytest tests/unit || exit; done
 
 bench: triggering target ## what waits and triggers cost beside what others do, into docs/benchmarks.md
 	@$(python) -m tests.benchmarks
