@@ -30,7 +30,7 @@ def test_a_failed_start_says_why() -> None:
 def test_a_start_that_takes_too_long_says_what_it_waits_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dev.deployments.START_TIMEOUT", 1)
     with (
-        pytest.raises(DeploymentError, match="its migration is not ready after 1 s"),
+        pytest.raises(DeploymentError, match="is not ready after 1 s"),
         running(Deployment("slow", "triggering", 8090)),
     ):
         pass
