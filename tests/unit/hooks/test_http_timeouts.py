@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from tests.unit.server import Server
 
-TIMEOUT = [0.1, 0.2]
-"""Seconds to connect and to read, which makes 0.5 in all."""
+TIMEOUT = [0.3, 0.4]
+"""Seconds to connect and to read, which makes 1.1 in all."""
 
 
 @pytest.fixture(autouse=True)
@@ -79,8 +79,8 @@ def test_a_target_that_sends_byte_by_byte_is_given_up(
         began = time.monotonic()
         with pytest.raises(TransportError) as caught:
             ask(trigger)
-    assert 0.4 < time.monotonic() - began < 3
-    assert str(caught.value) == f"{host} did not finish its answer to POST within 0.5 seconds."
+    assert 1 < time.monotonic() - began < 10
+    assert str(caught.value) == f"{host} did not finish its answer to POST within 1.1 seconds."
     assert caught.value.sent
 
 
@@ -91,7 +91,7 @@ def test_a_proxy_that_answers_byte_by_byte_is_given_up(ask: Ask[Any], connect: C
         began = time.monotonic()
         with pytest.raises(TransportError):
             ask(trigger)
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 10
 
 
 @BOTH
@@ -103,14 +103,14 @@ def test_an_answer_that_takes_longer_than_to_read_once_is_read(
     whole = says(answers.v2.dag_run("r"))
 
     def body() -> Iterator[bytes]:
-        for start in range(0, len(whole.body), 200):
-            time.sleep(0.06)
-            yield whole.body[start : start + 200]
+        for start in range(0, len(whole.body), 100):
+            time.sleep(0.08)
+            yield whole.body[start : start + 100]
 
     server.on("POST", "dags/d/dagRuns", lambda seen: Answer(200, whole.body, whole.headers, chunks=body()))
     began = time.monotonic()
     assert ask(trigger)["dag_run_id"] == "r"
-    assert time.monotonic() - began > 0.2
+    assert time.monotonic() - began > 0.4
 
 
 @BOTH
@@ -119,12 +119,12 @@ def test_each_request_has_its_own_time(ask: Ask[Any], server: Server, connect: C
     connect(server.url, extra={"timeout": TIMEOUT})
 
     def slow(seen: object) -> Answer:
-        time.sleep(0.12)
+        time.sleep(0.2)
         return says(answers.v2.dag_run("r"))
 
     server.on("POST", "dags/d/dagRuns", slow)
-    ask(*[trigger] * 6)
-    assert (len(server.seen), server.connections) == (6, 1)
+    ask(*[trigger] * 7)
+    assert (len(server.seen), server.connections) == (7, 1)
 
 
 def test_the_time_for_a_whole_request() -> None:
