@@ -241,6 +241,19 @@ def test_a_run_is_found_when_the_answer_is_lost(remote: PlayedServer, answer: An
     assert list(remote.runs) == [RUN_ID]
 
 
+@pytest.mark.parametrize(("given", "sent"), [(None, 2), ("nightly", 1)])
+def test_a_request_is_sent_again_if_nobody_else_uses_its_run_id(
+    remote: PlayedServer, given: str | None, sent: int
+) -> None:
+    remote.on("POST", "dags/d/dagRuns", says({}, 503), remote.play)
+    if given:
+        with pytest.raises(TargetUnavailableError):
+            trigger(trigger_run_id=given).execute(context())
+    else:
+        assert trigger().execute(context())["dag_run_id"] == RUN_ID
+    assert len(remote.triggered()) == sent
+
+
 def test_a_run_is_found_when_every_answer_is_lost(either: PlayedServer) -> None:
     either.on("POST", "dags/d/dagRuns", lost(either, says({}, 502)))
     assert trigger(logical_date="2026-01-31T06:00:00Z").execute(context())["dag_run_id"] == RUN_ID

@@ -82,6 +82,37 @@ def fails_once():
     first() >> flaky()
 
 
+@dag(**COMMON)
+def branches():
+    """Takes one of two branches; its first try hangs, or fails later than the branch was taken."""
+
+    @task.branch
+    def choose():
+        return "left"
+
+    @task
+    def left():
+        return "left"
+
+    @task
+    def right():
+        return "right"
+
+    @task(retries=0)
+    def work(ti=None, dag_run=None):
+        if ti.try_number == 1:
+            time.sleep(60 if dag_run.conf.get("hangs") else 7)
+            raise RuntimeError("not yet")
+
+    @task
+    def after():
+        return "after"
+
+    chosen = choose()
+    chosen >> left() >> work() >> after()
+    chosen >> right()
+
+
 @dag(**COMMON, params={"day": Param(type="string", format="date")})
 def strict():
     """Its params refuse a conf without a day."""
@@ -148,6 +179,7 @@ sleeping()
 slow()
 broken()
 fails_once()
+branches()
 strict()
 grouped()
 daily()

@@ -39,6 +39,9 @@ for mode in ("sync", "deferred"):
     with DAG(f"trigger_fails_once_{mode}", **COMMON):
         trigger("fails_once", retries=1, **wait)
 
+    with DAG(f"trigger_branches_{mode}", **COMMON):
+        trigger("branches", conf="{{ dag_run.conf.get('remote_conf', {}) | tojson }}", retries=1, **wait)
+
     with DAG(f"trigger_slow_{mode}", **COMMON):
         trigger("slow", conf={"seconds": 120}, retries=1, **wait)
 
@@ -115,6 +118,24 @@ def in_triggerer():
 def trigger_only():
     """Does not wait; the conf says what: a dag, and how to trigger it."""
     trigger("{{ dag_run.conf['dag'] }}", conf="{{ dag_run.conf.get('remote_conf', {}) | tojson }}", retries=1)
+
+
+class OtherRetriesAtEveryTry(AstroTriggerDagRunOperator):
+    """As if the DAG file were changed between two tries."""
+
+    def pre_execute(self, context):
+        self.retries = context["ti"].max_tries - context["ti"].try_number + 1
+
+
+with DAG("other_retries_at_every_try", **COMMON):
+    OtherRetriesAtEveryTry(
+        task_id="trigger",
+        http_conn_id=CONN,
+        trigger_dag_id="fails_once",
+        wait_for_completion=True,
+        poke_interval=1,
+        retries=1,
+    )
 
 
 for choice in ("fail", "attach", "reset", "skip"):
