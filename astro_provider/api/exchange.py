@@ -149,6 +149,8 @@ class Memory:
     fetches: Fetches = field(default_factory=Fetches, repr=False)
     clock_lead: float = 0.0
     """Seconds by which the target's clock is ahead of ours, as its answers' Date told last."""
+    filters_groups: bool | None = None
+    """Whether it lists the task instances of one task group only; ``None`` until it is known."""
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from functools import partial
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from astro_provider.api import calls
+from astro_provider.api.absence import explain_absence
+from astro_provider.api.dates import parse_date
 from astro_provider.api.errors import NotAirflowError, NotFoundError
-from astro_provider.api.states import FINISHED_DAG_RUN_STATES
+from astro_provider.api.groups import members
+from astro_provider.api.states import FINISHED_DAG_RUN_STATES, FINISHED_TASK_STATES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -19,6 +22,10 @@ if TYPE_CHECKING:
     from astro_provider.api.types import DagRun, TaskInstance
 
 Outcome: TypeAlias = Literal["pending", "success", "failed", "skipped"]
+
+
+MAX_NAMED_DATES = 5
+"""How many of several logical dates a message names."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +59,10 @@ class Wanted:
             return "success"
         return "pending"
 
+    def is_stuck(self, state: str | None) -> bool:
+        """Say whether a task in this state, of a run that is over, ends no wait and will not change by itself."""
+        return state in FINISHED_TASK_STATES and state not in (*self.allowed, *self.failed, *self.skipped)
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -62,12 +73,19 @@ class Verdict:
     :param message: for people; of a failure, with what failed in the target
     :param run: the dag run that decided it (the last one that was seen), if any
     :param url: where the target's UI shows that run
+    :param hint: why there may be no run; said once
     """
 
     outcome: Outcome
     message: str
     run: DagRun | None = None
     url: str | None = None
+    hint: str = ""
+
+    @property
+    def explained(self) -> str:
+        """The message, with the hint behind it."""
+        return f"{self.message}. {self.hint}" if self.hint else self.message
 
 
 @dataclass(frozen=True)
@@ -103,7 +121,7 @@ class RunWait:
             if self.run_id
             else "the newest run"
             if self.latest
-            else f"the run with logical date {' and '.join(self.logical_dates)}"
+            else f"the run with logical date {_few(self.logical_dates)}"
         )
         if self.group_id:
             return f"task group {self.group_id!r} in {run} of dag {self.dag_id!r}"
@@ -111,12 +129,13 @@ class RunWait:
             return f"task {', '.join(map(repr, self.task_ids))} in {run} of dag {self.dag_id!r}"
         return f"{run} of dag {self.dag_id!r}"
 
-    def check(self, client: Client, *, first: bool = True) -> Flow[Verdict]:
+    def check(self, client: Client, *, first: bool = True, explain: bool = True) -> Flow[Verdict]:
         """
         Ask the target how it stands.
 
         :param client: the target
         :param first: whether this is the first check, which alone looks for existence
+        :param explain: whether the first check says why a run may not be there, for two requests more
         :return: the verdict
         :raise AstroError: the target's trouble; ``NotFoundError`` only with ``check_existence``
         """
@@ -126,14 +145,25 @@ class RunWait:
         if not runs and self.known:
             raise (yield from self._missing(client))
         if not runs:
-            return Verdict("pending", f"{self} in {client.deployment}: not there yet")
+            hint = (yield from explain_absence(client, self.dag_id, self.logical_dates)) if first and explain else ""
+            return Verdict("pending", f"{self} in {client.deployment}: not there yet", hint=hint)
         if self.task_ids or self.group_id:
             return (yield from self._judge_tasks(client, runs))
         outcome = self.wanted.outcome((run["state"] for run in runs), self._expected)
         if self.known and outcome == "pending" and runs[-1]["state"] in FINISHED_DAG_RUN_STATES:
             outcome = "failed"  # it is over, in a state that nobody listed: waiting on would be for ever
-        run = next((run for run in runs if run["state"] in self.wanted.failed), runs[-1])
-        return (yield from self._verdict(client, outcome, run, run["state"], None))
+        ended = [run for run in runs if run["state"] in (*self.wanted.failed, *self.wanted.skipped)]
+        waiting = [run for run in runs if run["state"] not in self.wanted.allowed]
+        run = next((run for run in ended if run["state"] in self.wanted.failed), (ended or waiting or runs)[-1])
+        return (yield from self._verdict(client, outcome, run, self._state(runs, run), None))
+
+    def _state(self, runs: list[DagRun], run: DagRun) -> str:
+        """Say how the runs stand; of several, first the one that decides."""
+        if self._expected == 1:
+            return run["state"]
+        done = sum(run["state"] in self.wanted.allowed for run in runs)
+        state = f"{done} of {self._expected} are {' or '.join(self.wanted.allowed)}{self._progress(runs)}"
+        return state if run["state"] in self.wanted.allowed else f"run {run['dag_run_id']!r} is {run['state']}; {state}"
 
     def watch(
         self,
@@ -161,7 +191,7 @@ class RunWait:
             looks += 1
             verdict = yield from self.check(client, first=last is None)
             if last is None or verdict.message != last.message:
-                tell(verdict.message)
+                tell(verdict.explained)
             if self.known and looks == 2 and verdict.run and verdict.run["state"] == "queued":
                 yield from self.warn_if_paused(client, warn)
             last = verdict
@@ -199,7 +229,7 @@ class RunWait:
                 return [run] if run else []
             if self.latest:
                 # A run that is to start in the future is not the newest yet.
-                now = datetime.now(timezone.utc).isoformat()
+                now = client.at_target(time.time())
                 return (yield from client.list_dag_runs(self.dag_id, order_by="-run_after", run_after_lte=now, limit=1))
             runs = []
             for date in self.logical_dates:
@@ -223,50 +253,61 @@ class RunWait:
 
     def _judge_tasks(self, client: Client, runs: list[DagRun]) -> Flow[Verdict]:
         instances: list[TaskInstance] = []
+        stuck: list[TaskInstance] = []
         missing = len(runs) < self._expected
         for run in runs:
-            try:
-                of_run = yield from self._instances(client, run)
-            except NotFoundError:  # Airflow 3.2+ knows which groups there are, and says so
-                of_run = []
-            mine = self._mine(of_run, filtered=client.lists_groups())
-            if not mine and self.group_id and self.check_existence:
-                yield from self._group_must_exist(client, run)
+            mine = yield from self._instances(client, run)
             missing |= not mine or not set(self.task_ids) <= {task["task_id"] for task in mine}
             instances += mine
+            if run["state"] in FINISHED_DAG_RUN_STATES:
+                stuck += [task for task in mine if self.wanted.is_stuck(task["state"])]
         outcome = self.wanted.outcome(task["state"] or "none" for task in instances)
         if outcome == "success" and missing:
             outcome = "pending"
         failed = [task for task in instances if task["state"] in self.wanted.failed]
-        run = next((run for run in runs if failed and run["dag_run_id"] == failed[0]["dag_run_id"]), runs[-1])
         states = ", ".join(sorted({task["state"] or "none" for task in instances})) or "not there yet"
-        return (yield from self._verdict(client, outcome, run, states, failed))
+        if outcome == "pending" and stuck:
+            outcome = "failed"
+            states = (
+                f"its run is over, and {stuck[0]['task_id']!r} is {stuck[0]['state']}. "
+                f"List {stuck[0]['state']!r} in allowed_states or skipped_states to end the wait otherwise"
+            )
+        decisive = failed or (stuck if outcome == "failed" else [])
+        run = next((run for run in runs if decisive and run["dag_run_id"] == decisive[0]["dag_run_id"]), runs[-1])
+        return (yield from self._verdict(client, outcome, run, states + self._progress(runs), failed))
 
     def _instances(self, client: Client, run: DagRun) -> Flow[list[TaskInstance]]:
-        if self.task_ids:
-            return client.list_instances_of_tasks(self.dag_id, run["dag_run_id"], self.task_ids)
-        return client.list_task_instances(self.dag_id, run["dag_run_id"], group_id=self.group_id)
+        if self.group_id:
+            return (yield from members(client, run, self.group_id, must_exist=self.check_existence))
+        try:
+            listed = yield from client.list_instances_of_tasks(self.dag_id, run["dag_run_id"], self.task_ids)
+        except NotFoundError:  # the run was deleted meanwhile
+            return []
+        return [task for task in listed if task["task_id"] in self.task_ids]
 
-    def _mine(self, instances: list[TaskInstance], *, filtered: bool) -> list[TaskInstance]:
-        if self.task_ids:
-            return [task for task in instances if task["task_id"] in self.task_ids]
-        # A group gives its name to its tasks, unless prefix_group_id=False; then only the target's own filter
-        # (Airflow 3.2+) knows them.
-        prefixed = [task for task in instances if task["task_id"].startswith(f"{self.group_id}.")]
-        return prefixed or (instances if filtered else [])
-
-    def _group_must_exist(self, client: Client, run: DagRun) -> Flow[None]:
-        if (yield from client.list_task_instances(self.dag_id, run["dag_run_id"])):
-            raise NotFoundError(
-                f"{client.deployment} has no task group {self.group_id!r} in dag {self.dag_id!r}.", status=404
-            )
+    def _progress(self, runs: list[DagRun]) -> str:
+        """Say, of a wait for several runs, how many there are and which are missing."""
+        if self._expected == 1:
+            return ""
+        found = {parse_date(run["logical_date"]) for run in runs if run["logical_date"]}
+        missing = [date for date in self.logical_dates if parse_date(date) not in found]
+        return f" ({len(runs)} of {self._expected} runs are there{_missing(missing)})"
 
     def _verdict(
         self, client: Client, outcome: Outcome, run: DagRun, state: str, tasks: list[TaskInstance] | None
     ) -> Flow[Verdict]:
         message = f"{self} in {client.deployment}: {state}"
-        if outcome == "failed" and (tasks or state == "failed"):
+        if outcome == "failed" and (tasks or (tasks is None and run["state"] == "failed")):
             message += "\n" + (yield from client.describe_failure(run, tasks=tasks))
         elif outcome == "pending" and tasks is not None and run["state"] in FINISHED_DAG_RUN_STATES:
             message += f" (its run is over: {run['state']})"
         return Verdict(outcome, message, run, client.run_url(run["dag_id"], run["dag_run_id"]))
+
+
+def _few(dates: Sequence[str]) -> str:
+    named = " and ".join(dates[:MAX_NAMED_DATES])
+    return named if len(dates) <= MAX_NAMED_DATES else f"{named} and {len(dates) - MAX_NAMED_DATES} more"
+
+
+def _missing(dates: Sequence[str]) -> str:
+    return f"; not there yet: {_few(dates)}" if dates else ""

@@ -134,6 +134,7 @@ class AstroDagRunSensor(BaseSensorOperator):
         self._patience: Patience | None = None
         self._last: Verdict | None = None
         self._refused = False
+        self._was_rescheduled = False
         self._opened: AstroHook | None = None
 
     def _check_parameters(self) -> None:
@@ -166,7 +167,8 @@ class AstroDagRunSensor(BaseSensorOperator):
             is_mapped = context["ti"].map_index not in (None, -1)
             reason = "it is mapped" if is_mapped else needs_worker(self)
             self.log.info("It starts on a worker, not in the triggerer, as %s.", reason or "Airflow chose to")
-        self._patience = Patience(has_worked=self.reschedule and was_rescheduled(self, context))
+        self._was_rescheduled = self.reschedule and was_rescheduled(self, context)
+        self._patience = Patience(has_worked=self._was_rescheduled)
         try:
             if not self.deferrable:
                 super().execute(context)
@@ -195,7 +197,7 @@ class AstroDagRunSensor(BaseSensorOperator):
                     return False
                 time.sleep(REFUSED_PAUSE_SECONDS)
         if self._last is None or verdict.message != self._last.message:
-            self.log.info("%s", verdict.message)
+            self.log.info("%s", verdict.explained)
         if verdict.url and (self._last is None or verdict.url != self._last.url):
             context["ti"].xcom_push(key=XCOM_URL, value=verdict.url)
         self._last = verdict
@@ -210,7 +212,9 @@ class AstroDagRunSensor(BaseSensorOperator):
             hook = self._hook()
             if self._refused:
                 hook.reload_connection()
-            verdict = hook.run(self._wait(context).check(hook.client, first=self._last is None))
+            verdict = hook.run(
+                self._wait(context).check(hook.client, first=self._last is None, explain=not self._was_rescheduled)
+            )
         except AstroError as error:
             if not patience.bears(error, lambda error: self.log.warning("Still waiting: %s", error)):
                 raise

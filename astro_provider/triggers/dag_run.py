@@ -117,7 +117,7 @@ class AstroDagRunTrigger(BaseTrigger):
                 poke_interval=self.poke_interval,
                 deadline=self.deadline,
                 settle=max(SETTLING, self.poke_interval),
-                tell=lambda verdict: self.log.info("%s", verdict.message),
+                tell=lambda verdict: self.log.info("%s", verdict.explained),
                 warn=self.log.warning,
             )
         except asyncio.CancelledError:

@@ -198,7 +198,7 @@ class AstroSensorTrigger(BaseTrigger):
         return self.timeout_after.timestamp() - self.airflow_timeout
 
     def _tell(self, verdict: Verdict) -> None:
-        self.log.info("%s", verdict.message)
+        self.log.info("%s", verdict.explained)
         if self._linking is None and verdict.url:
             self._linking = asyncio.create_task(self._push_link(verdict.url))
 

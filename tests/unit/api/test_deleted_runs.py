@@ -79,5 +79,7 @@ def test_a_wait_on_a_worker_goes_on_after_a_gateway_s_404(played: Played) -> Non
 
 def test_a_run_that_need_not_be_there_is_waited_for_without_a_second_request(played: Played) -> None:
     played.forget_run("theirs")
-    assert check(played, known=False).outcome == "pending"
+    wait = RunWait("d", WANTED, run_id="theirs")
+    client = played.client(memory=Memory(calls.GENERATIONS[played.generation]))
+    assert played.run(wait.check(client, explain=False)).outcome == "pending"
     assert (len(played.seen), played.pauses) == (1, [])

@@ -136,7 +136,8 @@ def test_a_dag_that_has_to_be_there_fails_the_sensor(either: PlayedServer) -> No
 def test_it_has_to_be_there_at_the_first_look_only(remote: PlayedServer) -> None:
     looking = sensor(external_run_id="theirs", check_existence=True)
     assert [looking.poke(context()) for _ in range(3)] == [False] * 3
-    assert remote.asked.count("GET /api/v2/dags/d") == 1
+    assert remote.asked.count("GET /api/v2/dags/d") == 2  # whether it exists, and why the run may not be there
+    assert remote.asked[-2:] == ["GET /api/v2/dags/d/dagRuns/theirs"] * 2
 
 
 # How a look ends.

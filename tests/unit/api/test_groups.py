@@ -1,0 +1,112 @@
+"""Task groups, on targets that filter by them and on those that return all tasks instead."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from astro_provider.api.errors import NotFoundError, RequestNotPossible
+from astro_provider.api.waits import RunWait, Verdict, Wanted
+from tests.unit.target import Target, says
+
+if TYPE_CHECKING:
+    from tests.unit.target import Seen
+
+RUN = "dags/d/dagRuns/r"
+TASKS = f"{RUN}/taskInstances"
+STATES = Wanted(["success"], ["failed"], [])
+
+
+def wait(group_id: str, **options: Any) -> RunWait:
+    return RunWait("d", STATES, run_id="r", group_id=group_id, **options)
+
+
+def check(target: Target, of: RunWait, client: Any = None) -> Verdict:
+    return target.run(of.check(client or target.client(api_version=target.generation)))
+
+
+def has(target: Target, *, filters: bool, groups: dict[str, list[str]] | None = None, **states: str) -> None:
+    """
+    Give the target a run with tasks in these states (``__`` in a name for a dot).
+
+    :param filters: as Airflow 3.1.8 and up, which answer 404 for a group that the dag does not have; Airflow 3.0.6
+        and 3.1.3 ignore the parameter
+    """
+    instances = {name.replace("__", "."): state for name, state in states.items()}
+
+    def listed(seen: Seen) -> Any:
+        names = list(instances)
+        if filters and (group := seen.query.get("task_group_id")):
+            if group[0] not in (groups or {}):
+                return says({"detail": {"reason": "not_found", "message": f"Task group {group[0]} not found"}}, 404)
+            names = (groups or {})[group[0]]
+        found = [target.answers.task_instance(name, instances[name]) for name in names]
+        return says(target.answers.collection("task_instances", *found))
+
+    target.on("GET", RUN, says(target.answers.dag_run("r", "running")))
+    target.on("GET", TASKS, listed)
+    target.on("GET", "version", says({"version": "3.0.6", "git_version": None}))
+
+
+def lists(target: Target) -> list[list[str] | None]:
+    return [seen.query.get("task_group_id") for seen in target.seen if seen.path.endswith("/taskInstances")]
+
+
+@pytest.mark.parametrize("filters", [True, False])
+def test_tasks_that_bear_the_name_of_their_group(target: Target, filters: bool) -> None:
+    has(target, filters=filters, groups={"g": ["g.a", "g.b"]}, g__a="success", g__b="running", other="failed")
+    assert check(target, wait("g")).outcome == "pending"
+    has(target, filters=filters, groups={"g": ["g.a", "g.b"]}, g__a="success", g__b="success", other="failed")
+    assert check(target, wait("g")).outcome == "success"
+
+
+def test_a_list_of_nothing_but_the_group_needs_no_second_request(target: Target) -> None:
+    has(target, filters=True, groups={"g": ["g.a"]}, g__a="success", other="failed")
+    check(target, wait("g"))
+    assert lists(target) == [["g"]]
+
+
+@pytest.mark.parametrize(("state", "outcome"), [("success", "success"), ("running", "pending"), ("failed", "failed")])
+def test_tasks_without_the_name_where_the_target_filters(target: Target, state: str, outcome: str) -> None:
+    """Also a group of both kinds: an inner group may have prefix_group_id=False."""
+    has(target, filters=True, groups={"g": ["g.a", "plain"]}, g__a="success", plain=state, other="failed")
+    target.on("GET", f"{TASKS}/plain/logs/1", says({"content": []}))
+    assert check(target, wait("g")).outcome == outcome
+
+
+def test_whether_a_target_filters_is_asked_once(target: Target) -> None:
+    has(target, filters=True, groups={"g": ["plain"]}, plain="running")
+    client = target.client(api_version="v2")
+    for _ in range(3):
+        assert check(target, wait("g"), client).outcome == "pending"
+    assert len(lists(target)) == 4
+
+
+@pytest.mark.parametrize("states", [{"plain": "success"}, {"plain": "success", "gg__a": "success"}])
+def test_all_tasks_are_never_taken_for_a_group(target: Target, states: dict[str, str]) -> None:
+    has(target, filters=False, **states)
+    with pytest.raises(RequestNotPossible, match=r"Airflow 3\.0\.6 .* no task of dag 'd' .* begins with 'g\.'"):
+        check(target, wait("g"))
+
+
+def test_a_group_that_must_exist_where_the_target_does_not_filter(target: Target) -> None:
+    has(target, filters=False, plain="success")
+    target.on("GET", "dags/d", says(target.answers.dag("d")))
+    with pytest.raises(NotFoundError, match="has no task group 'g'"):
+        check(target, wait("g", check_existence=True))
+
+
+def test_a_run_that_is_deleted_meanwhile_says_nothing_of_groups(target: Target) -> None:
+    has(target, filters=False, plain="success")
+    everything = says(target.answers.collection("task_instances", target.answers.task_instance("plain", "success")))
+    gone = says({"detail": "The DagRun with dag_id: `d` and run_id: `r` was not found"}, 404)
+    target.on("GET", TASKS, everything, gone)
+    with pytest.raises(RequestNotPossible):
+        check(target, wait("g"))
+
+
+def test_airflow_2_waits_for_a_group_that_it_does_not_know(target_v1: Target) -> None:
+    has(target_v1, filters=False, plain="success")
+    assert check(target_v1, wait("g")).outcome == "pending"
+    assert lists(target_v1) == [None]

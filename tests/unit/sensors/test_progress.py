@@ -1,0 +1,128 @@
+"""What a wait says of a run that is not there, of several runs, and of tasks that end no wait."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING
+
+import pytest
+
+from astro_provider.api.dates import parse_date
+from astro_provider.sensors.dag_run import AstroDagRunSensor
+from astro_provider.sensors.task import AstroTaskSensor
+from tests.unit.tasks import LOGICAL_DATE, context
+
+if TYPE_CHECKING:
+    from tests.unit.target_stub import PlayedServer
+
+
+def poke(**options: object) -> AstroDagRunSensor:
+    waiting = AstroDagRunSensor(**{"task_id": "wait", "external_dag_id": "d", **options})  # type: ignore[arg-type]
+    assert not waiting.poke(context())
+    return waiting
+
+
+def test_a_dag_that_is_not_there_is_named_with_similar_ones(either: PlayedServer, lines: list[str]) -> None:
+    either.has_run("theirs", "success", dag_id="quick")
+    poke(external_dag_id="quik", external_run_id="theirs")
+    assert "not there yet" in lines[-1]
+    assert "has no dag 'quik'" in lines[-1]
+
+
+def test_the_newest_run_is_named(either: PlayedServer, lines: list[str]) -> None:
+    either.has_run("another", "running")
+    poke(external_run_id="theirs")
+    assert "Its newest run is 'another'" in lines[-1]
+    assert "(running)" in lines[-1]
+
+
+def test_the_nearest_earlier_run_is_named(either: PlayedServer, lines: list[str]) -> None:
+    for name, hours in (("before", -1), ("long before", -9), ("after", 3)):
+        either.has_run(name, "success", logical_date=(LOGICAL_DATE + timedelta(hours=hours)).isoformat())
+    poke()
+    assert "The nearest earlier run is 'before'" in lines[-1]
+
+
+def test_it_is_said_once_and_asked_once(either: PlayedServer, lines: list[str]) -> None:
+    either.has_run("another", "running")
+    waiting = poke(external_run_id="theirs")
+    asked = len(either.seen)
+    said = len(lines)
+    for _ in range(5):
+        assert not waiting.poke(context())
+    assert len(either.seen) == asked + 5
+    assert len(lines) == said
+
+
+def test_an_explanation_that_fails_ends_no_wait(remote: PlayedServer, lines: list[str]) -> None:
+    from tests.unit.target import says
+
+    remote.on("GET", "dags/d", says({"detail": "no"}, 403))
+    poke(external_run_id="theirs")
+    assert lines[-1].endswith("not there yet")
+
+
+# Several runs.
+
+
+def several(either: PlayedServer, *states: str) -> list[str]:
+    dates = [(LOGICAL_DATE + timedelta(hours=hour)).isoformat() for hour in range(24)]
+    for date, state in zip(dates, states, strict=False):
+        either.has_run(f"run-{parse_date(date).hour}", state, logical_date=date)
+    return dates
+
+
+def test_some_of_several_are_there(either: PlayedServer, lines: list[str]) -> None:
+    dates = several(either, *["success"] * 22)
+    poke(execution_date_fn=lambda date: dates)
+    assert "22 of 24 are success (22 of 24 runs are there; not there yet: " in lines[-1]
+    assert lines[-1].endswith(f"{dates[22]} and {dates[23]})")
+    assert lines[-1].count("2026-02-0") == 5 + 2  # not all 24
+
+
+def test_the_one_that_failed_is_named_first(either: PlayedServer) -> None:
+    from astro_provider.api.errors import DagRunFailedError
+
+    dates = several(either, *["success"] * 3, "failed", *["success"] * 20)
+    waiting = AstroDagRunSensor(task_id="wait", external_dag_id="d", execution_date_fn=lambda date: dates)
+    with pytest.raises(DagRunFailedError, match="run 'run-9' is failed; 23 of 24 are success"):
+        waiting.poke(context())
+
+
+# Tasks of a run that is over.
+
+
+@pytest.mark.parametrize("state", ["skipped", "removed"])
+def test_a_task_that_ends_no_wait_once_its_run_is_over(either: PlayedServer, state: str) -> None:
+    from astro_provider.api.errors import DagRunFailedError
+
+    either.has_run("theirs", "running", "success")
+    either.has_task("load", state, run_id="theirs")
+    waiting = AstroTaskSensor(task_id="wait", external_dag_id="d", external_run_id="theirs", external_task_id="load")
+    assert not waiting.poke(context()), "its run goes on"
+    with pytest.raises(DagRunFailedError, match=f"List '{state}' in allowed_states or skipped_states"):
+        waiting.poke(context())
+
+
+def test_a_state_that_changes_by_itself_is_waited_for(either: PlayedServer) -> None:
+    either.has_run("theirs", "success")
+    either.has_task("load", "running", run_id="theirs")
+    waiting = AstroTaskSensor(task_id="wait", external_dag_id="d", external_run_id="theirs", external_task_id="load")
+    assert not waiting.poke(context())
+
+
+# The newest run.
+
+
+@pytest.mark.parametrize("lead", [-3600, 3600])
+def test_the_newest_run_is_that_of_the_targets_clock(either: PlayedServer, lead: float) -> None:
+    from astro_provider.api import client
+    from astro_provider.hooks.astro import AstroHook
+
+    memory = client.client_of(AstroHook().deployment).memory
+    memory.clock_lead = lead
+    AstroDagRunSensor(task_id="wait", external_dag_id="d", latest=True).poke(context())
+    asked = next(seen for seen in either.seen if seen.query.get("limit") == ["1"])
+    (until,) = asked.query.get("run_after_lte") or asked.query["execution_date_lte"]
+    now = datetime.now(timezone.utc)
+    assert abs((parse_date(until) - now).total_seconds() - lead) < 2
