@@ -10,6 +10,7 @@ was deleted or cleared, a clock that jumped, a list that leaves out what the tok
 * ``watcher``       the coroutines: waiting, checking, polling
 * ``timetable``     when the next poll and the next checks are due (pure)
 * ``feeds``         what has finished, of dag runs and of task instances, and which waits that concerns
+* ``plan``          what a poll is to list, and what it has brought
 * ``turns``         how many waits are checked in turn (pure)
 * ``subscription``  one wait
 

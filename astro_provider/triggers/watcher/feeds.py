@@ -5,14 +5,14 @@ from __future__ import annotations
 import heapq
 from abc import ABC, abstractmethod
 from collections import Counter, OrderedDict
-from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Generic
 
 from astro_provider.api.errors import AccessDeniedError, InvalidRequestError, NotFoundError
 from astro_provider.api.transient import Patience
 from astro_provider.api.types import DagRun, TaskInstance
 from astro_provider.triggers.watcher.index import SubscriptionIndex
+from astro_provider.triggers.watcher.plan import Listed, Plan, Row
 from astro_provider.triggers.watcher.turns import POLLS_PER_CHECK, Turns
 
 if TYPE_CHECKING:
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from astro_provider.api.errors import AstroError
     from astro_provider.api.exchange import Flow
     from astro_provider.triggers.watcher.subscription import Subscription
-
-Row = TypeVar("Row", DagRun, TaskInstance)
 
 OVERLAP_SECONDS = 30.0
 """Seconds by which a list reaches back behind the one before: an end date is set before its row is committed."""
@@ -42,36 +40,6 @@ MAX_FAILED_CHECKS_PER_POLL = 10
 
 MAX_RUNS_IN_FILTER = 1000
 """Run ids that a list of task instances is filtered by; with more it is filtered by dags and tasks only."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """
-    What to list, taken down before the first request: waits come and go while a list is under way.
-
-    :param by_dag: whether to list dag by dag at once
-    :param dag_ids: all dags
-    :param since: end date of the earliest row to list across dags
-    :param oldest: the dags to list dag by dag, those that were listed longest ago, and since when
-    :param due_after: the earliest date at which a run that is waited for was due (ISO 8601)
-    :param filters: filters of the lists of task instances: (dag ids, run ids, task ids), ``None`` for any
-    """
-
-    by_dag: bool
-    dag_ids: Sequence[str]
-    since: float
-    oldest: Sequence[tuple[str, float]]
-    due_after: str
-    filters: Sequence[tuple[Sequence[str], Sequence[str] | None, Sequence[str] | None]] = ()
-
-
-@dataclass(frozen=True)
-class Listed(Generic[Row]):
-    """What a list brought: the rows, of these dags, and whether the dags were listed one by one."""
-
-    rows: list[Row]
-    dag_ids: Sequence[str]
-    by_dag: bool
 
 
 class Feed(ABC, Generic[Row]):
