@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from astro_provider.airflow_versions import BaseOperator
+from astro_provider.rendered import rendered_id
 from astro_provider.task_errors import final_errors
 
 if TYPE_CHECKING:
@@ -41,9 +42,9 @@ class _SetPausedOperator(BaseOperator):
         """
         from astro_provider.hooks.astro import AstroHook
 
-        with final_errors(), AstroHook(self.http_conn_id) as hook:
+        with final_errors(), AstroHook(rendered_id("http_conn_id", self.http_conn_id)) as hook:
             change = hook.pause_dag if self._paused else hook.unpause_dag
-            dag = change(self.external_dag_id)
+            dag = change(rendered_id("external_dag_id", self.external_dag_id))
             state = "paused" if dag["is_paused"] else "not paused"
             self.log.info("Dag %s is %s in %s", self.external_dag_id, state, hook.deployment)
             return dag

@@ -65,3 +65,10 @@ def test_templates_are_rendered_and_the_dag_is_serialised(kind: type, paused: bo
 def test_each_says_what_it_does() -> None:
     assert (AstroPauseDagOperator.__doc__ or "").strip().startswith("Pauses a dag")
     assert (AstroUnpauseDagOperator.__doc__ or "").strip().startswith("Unpauses a dag")
+
+
+def test_an_id_that_looks_like_a_number_is_text(remote: PlayedServer) -> None:
+    remote.dags = {"123": False}
+    pausing = AstroPauseDagOperator(task_id="pause", external_dag_id="{{ id }}")
+    pausing.external_dag_id = 123  # type: ignore[assignment]  # what native rendering makes of it
+    assert pausing.execute(context())["dag_id"] == "123"
