@@ -31,9 +31,10 @@ format: triggering ## let ruff repair and format what it can
 	$(python) -m ruff check --fix
 	$(python) -m ruff format
 
-unit: triggering target target-v1 compose ## no Airflow running; under Airflow 3 and Airflow 2
+unit: triggering target target-v1 compose lowest ## no Airflow running; under Airflow 3, Airflow 2, and the oldest versions
 	$(measured) tests/unit tests/dev -m "not integration"
 	.build/env/target-v1/bin/python -m pytest tests/unit
+	.build/env/lowest/bin/python -m pytest tests/unit
 
 contract: triggering target-v1 ## every request and stubbed answer against Airflow's own API descriptions
 	$(measured) tests/contract
@@ -45,9 +46,8 @@ integration: triggering target target-v1 ## real deployments: two of Airflow 3, 
 packaging: triggering ## the built wheel in a fresh environment, and with the versions of each supported release
 	$(pytest) tests/packaging
 
-versions: triggering target lowest $(releases:%=triggering-%) ## the main job and the unit tests under every supported release, and with the oldest versions
+versions: triggering target $(releases:%=triggering-%) ## the main job and the unit tests under every supported release
 	$(pytest) tests/versions
-	.build/env/lowest/bin/python -m pytest tests/unit
 	@for release in 3.0.6 3.1.8 3.2.2; do .build/env/triggering-$$release/bin/python -m pytest tests/unit || exit; done
 
 bench: triggering target ## what waits and triggers cost beside what others do, into docs/benchmarks.md
