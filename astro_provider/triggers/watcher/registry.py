@@ -12,21 +12,24 @@ from astro_provider.triggers.watcher.watcher import Watcher
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-_watchers: dict[tuple[int, str], Watcher] = {}
+_watchers: dict[tuple[int, str, str], Watcher] = {}
 
 
 @asynccontextmanager
 async def watching(http_conn_id: str) -> AsyncIterator[Watcher]:
     """
-    Share the watcher of a Deployment: of one URL with the same credentials, whatever the connections are called.
+    Share the watcher of a connection, among those who have read the same from it.
 
-    The first one in makes it, the last one out ends its poll and closes its session.
+    Connections with different ids share nothing, even if they are equal: one of them may be edited later, and the
+    watcher reads only its own again. The first one in makes the watcher, the last one out ends its poll and closes its
+    session.
 
     :param http_conn_id: id of an Airflow connection of type ``astro`` or ``http``
-    :raise ConnectionConfigError: there is no such connection, or a field of it is wrong
+    :raise ConnectionConfigError: a field of the connection is wrong
+    :raise ConnectionUnreadableError: there is no such connection, or it cannot be read now
     """
     hook = AsyncAstroHook(http_conn_id)
-    key = (id(asyncio.get_running_loop()), (await hook.client()).deployment.fingerprint)
+    key = (id(asyncio.get_running_loop()), http_conn_id, (await hook.client()).deployment.fingerprint)
     watcher = _watchers.get(key)
     if watcher is None:
         watcher = _watchers[key] = Watcher(hook)

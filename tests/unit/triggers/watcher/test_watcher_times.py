@@ -172,20 +172,24 @@ async def test_ten_thousand_that_come_and_go_leave_nothing_behind(target: Target
     assert dict(watcher._timetable._intervals) == {INTERVAL: 1}
 
 
-async def test_two_connections_to_the_same_deployment_share_a_watcher(
+async def test_connections_that_are_equal_share_no_watcher_as_one_may_be_edited(
     target: Target, clock: Clock, waits: Waits, connect: Callable[..., None]
 ) -> None:
     connect(target.url, password=TOKEN, conn_id="same")
     target.has_run("theirs", "running", end_date=None)
-    one, other = waits(), waits(conn_id="same")
+    edited = waits(conn_id="same")
     await clock.sleep_async(1)
-    assert len(registry._watchers) == target.connected == 1
-    target.forget()
-    await clock.sleep_async(INTERVAL)
-    assert target.lists() == 1
+    untouched = waits()
+    await clock.sleep_async(1)
+    assert len(registry._watchers) == target.connected == 2
+    connect(target.url, password="another-token", conn_id="same")
+    target.tokens = {"another-token"}
     target.ends("theirs")
-    await clock.sleep_async(INTERVAL)
-    assert (one.outcome, other.outcome) == ("success", "success")
+    await clock.sleep_async(2 * INTERVAL)
+    assert (edited.outcome, untouched.outcome) == ("success", None)
+    target.tokens = {TOKEN}
+    await clock.sleep_async(2 * INTERVAL)
+    assert untouched.outcome == "success"
 
 
 async def test_others_credentials_have_a_watcher_of_their_own(
