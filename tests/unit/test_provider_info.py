@@ -72,6 +72,7 @@ def test_every_module_is_listed_and_there(kind: str) -> None:
         "astro_provider.hooks.lookup",
         "astro_provider.sensors.fields",
         "astro_provider.sensors.start",
+        "astro_provider.triggers.events",
     }
     there = {f"astro_provider.{kind}.{path.stem}" for path in folder.glob("*.py") if path.stem != "__init__"}
     assert set(listed) == there - ours
