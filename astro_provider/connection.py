@@ -1,30 +1,26 @@
-"""What an Airflow connection means: the Deployment's URL, the credentials, the HTTP options. Pure."""
+"""Reads an Airflow connection into a Deployment: its URL, the credentials, the HTTP options. Pure."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 import re
-from dataclasses import dataclass, field
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, cast
-from urllib.parse import SplitResult, quote, quote_plus, urlsplit
+from typing import TYPE_CHECKING, Any, Protocol, cast
+from urllib.parse import SplitResult, quote, urlsplit
 
+from astro_provider.api.credentials import (
+    DEFAULT_AUDIENCE,
+    DEFAULT_TOKEN_URL,
+    AuthorizationHeader,
+    ClientCredentials,
+    Credentials,
+    Login,
+)
+from astro_provider.api.deployment import DEFAULT_TIMEOUT, ApiVersion, Deployment, HttpOptions
 from astro_provider.api.errors import ConnectionConfigError
 from astro_provider.api.headers import header_problem, header_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-DEFAULT_TOKEN_URL = "https://auth.astronomer.io/oauth/token"
-DEFAULT_AUDIENCE = "astronomer-ee"
-"""Audience of the default token URL; another token URL has none unless the connection names it."""
-
-DEFAULT_TIMEOUT = (10.0, 60.0)
-"""Seconds to wait for a connection, and for the next bytes of an answer."""
-
-ApiVersion: TypeAlias = Literal["v1", "v2"]
 
 _OAUTH_KEYS = ("client_id", "client_secret", "token_url", "audience")
 _HTTP_OPTION_KEYS = (
@@ -43,7 +39,7 @@ _HTTP_OPTION_KEYS = (
 )
 _ASTRO_DOMAIN = ".astronomer.run"
 _COPIED_TAIL = re.compile(r"(/home|/api/v[12])?/*$")
-_LONGEST_TIMEOUT = 86_400.0
+_MAX_TIMEOUT_SECONDS = 86_400.0
 _HOST = re.compile(r"^(\[[0-9a-fA-F:.%]+\]|[\w.-]+)$")
 
 
@@ -58,115 +54,6 @@ class AirflowConnection(Protocol):
     login: str | None
     password: str | None
     extra: str | None
-
-
-@dataclass(frozen=True)
-class AuthorizationHeader:
-    """A value for the ``Authorization`` header, sent as it is."""
-
-    value: str = field(repr=False)
-
-
-@dataclass(frozen=True)
-class ClientCredentials:
-    """OAuth client credentials; a bearer token is fetched from ``token_url`` and kept until it expires."""
-
-    client_id: str
-    client_secret: str = field(repr=False)
-    token_url: str = DEFAULT_TOKEN_URL
-    audience: str | None = None
-
-
-@dataclass(frozen=True)
-class Login:
-    """Login and password: a token from ``/auth/token`` on API v2, HTTP Basic on v1."""
-
-    login: str
-    password: str = field(repr=False)
-
-    @property
-    def basic(self) -> str:
-        """The two as HTTP Basic writes them."""
-        return base64.b64encode(f"{self.login}:{self.password}".encode()).decode()
-
-
-Credentials: TypeAlias = AuthorizationHeader | ClientCredentials | Login | None
-
-
-@dataclass(frozen=True)
-class HttpOptions:
-    """
-    How to talk HTTP, with the names and meanings of the HTTP provider's Extra keys.
-
-    :param timeout: seconds for connecting, and for reading
-    :param verify: whether to check TLS certificates, or the path of a CA bundle
-    :param cert: path of a client certificate, or paths of certificate and key
-    :param proxies: scheme to proxy URL
-    :param trust_env: whether proxies and CA bundles of the environment count
-    :param allow_redirects: whether a redirect on the same host is followed
-    """
-
-    timeout: tuple[float, float] = DEFAULT_TIMEOUT
-    verify: bool | str = True
-    cert: str | tuple[str, str] | None = None
-    proxies: Mapping[str, str] = field(default_factory=dict, repr=False)
-    trust_env: bool = True
-    allow_redirects: bool = True
-
-
-@dataclass(frozen=True)
-class Deployment:
-    """
-    A target Deployment: where it is, how to be let in, how to talk to it.
-
-    :param conn_id: id of the Airflow connection it was read from
-    :param url: base URL without a trailing slash, e.g. ``https://clq52.astronomer.run/dz3uu847``
-    :param credentials: how requests are authorised; ``None`` sends none
-    :param headers: further headers for every request to this Deployment (and to no other host)
-    :param http: HTTP options
-    :param api_version: the REST API generation, ``None`` to find it out
-    :param assumption: what the connection leaves open and was assumed, a sentence for the log
-    """
-
-    conn_id: str
-    url: str
-    credentials: Credentials = None
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    http: HttpOptions = HttpOptions()
-    api_version: ApiVersion | None = None
-    assumption: str | None = field(default=None, compare=False)
-
-    @cached_property
-    def secrets(self) -> tuple[str, ...]:
-        """Every text of this connection that must never be shown, longest first."""
-        secrets = {part for value in self.headers.values() for part in (value, *value.split())}
-        match self.credentials:
-            case AuthorizationHeader(value):
-                secrets |= {value, *value.split()}
-            case ClientCredentials(_, secret):
-                secrets.add(secret)
-            case Login(_, password) as login:
-                secrets |= {password, login.basic}
-        secrets |= {urlsplit(proxy).password or "" for proxy in self.http.proxies.values()}
-        # Short pieces ("Bearer", "Basic", a content type) are no secrets, and hiding them would hide the message.
-        harmless = {"bearer", "basic", "token", "application/json"}
-        secrets = {secret for secret in secrets if len(secret) > 4 and secret.lower() not in harmless}
-        # Bodies hold them as a form or as JSON writes them, or as JSON writes JSON.
-        secrets |= {quote_plus(secret) for secret in secrets}
-        for _ in range(2):
-            secrets |= {json.dumps(secret)[1:-1] for secret in secrets}
-        return tuple(sorted(secrets, key=len, reverse=True))
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """The same for connections that differ only in their id, which may share a session and what was learned."""
-        http = {**vars(self.http), "proxies": sorted(self.http.proxies.items())}
-        credentials = _revealed(self.credentials)
-        known = repr((self.url, self.api_version, sorted(self.headers.items()), credentials, http))
-        return hashlib.sha256(known.encode()).hexdigest()
-
-    def __str__(self) -> str:
-        return f"Deployment {self.url} (connection {self.conn_id!r})"
 
 
 def read_connection(connection: AirflowConnection, extra: Mapping[str, Any]) -> Deployment:
@@ -248,7 +135,7 @@ class _Reader:
         # What is copied from the browser ends in /home, what is copied from documentation in /api/v2.
         return quote(_COPIED_TAIL.sub("", parts.path), safe="/%:@!$&'()*+,;=~")
 
-    def credentials(self) -> Credentials:
+    def credentials(self) -> Credentials | None:
         login, password = self.connection.login, self.connection.password
         if self.authorization:
             return AuthorizationHeader(self._header('Extra "Authorization"', self.authorization))
@@ -348,7 +235,7 @@ class _Reader:
             connect, read = seconds
         except (TypeError, ValueError):
             connect = read = 0
-        if not (0 < connect <= _LONGEST_TIMEOUT and 0 < read <= _LONGEST_TIMEOUT):
+        if not (0 < connect <= _MAX_TIMEOUT_SECONDS and 0 < read <= _MAX_TIMEOUT_SECONDS):
             raise self.wrong('Extra "timeout"', "expected seconds, or [seconds to connect, seconds to read]")
         return connect, read
 
@@ -373,7 +260,3 @@ def _is_url(value: object) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _revealed(credentials: Credentials) -> tuple[object, ...]:
-    return () if credentials is None else (type(credentials).__name__, *vars(credentials).values())

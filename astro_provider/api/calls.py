@@ -16,6 +16,7 @@ from astro_provider.api.states import FINISHED_DAG_RUN_STATES
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from astro_provider.api.deployment import ApiVersion
     from astro_provider.api.types import JSON, Dag, DagRun, LogEntry, Pool, TaskInstance
 
 T = TypeVar("T")
@@ -28,10 +29,9 @@ PAGE_SIZE = 100
 class Generation(Protocol):
     """What a generation of the REST API answers for; the modules ``v1`` and ``v2`` are the two that there are."""
 
-    @property
-    def NAME(self) -> str: ...  # noqa: N802
-    @property
-    def XCOM_PARAMS(self) -> dict[str, JSON]: ...  # noqa: N802
+    NAME: ApiVersion
+    XCOM_PARAMS: dict[str, JSON]
+
     def trigger_body(self, fields: dict[str, JSON]) -> dict[str, JSON]: ...
     def run_filters(self, filters: dict[str, JSON]) -> dict[str, JSON]: ...
     def clear_run(

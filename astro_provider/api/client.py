@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from astro_provider.api.calls import Call, Generation
+    from astro_provider.api.deployment import Deployment
     from astro_provider.api.exchange import Flow
     from astro_provider.api.types import JSON, Dag, DagRun, LogEntry, Pool, TaskInstance
-    from astro_provider.connection import Deployment
 
 T = TypeVar("T")
 

@@ -1,163 +1,134 @@
-"""How each kind of credentials gets its token, and how the flows of a process share one fetch."""
+"""The kinds of credentials: one class for each, with what is secret in it and how it authorises a request."""
 
 from __future__ import annotations
 
 import base64
 import json
-import threading
-from contextlib import contextmanager
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
-from astro_provider.api.errors import AstroError
-from astro_provider.api.reading import Unexpected
-from astro_provider.connection import DEFAULT_TOKEN_URL, Login
+from astro_provider.api.tokens import TokenRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from types import TracebackType
+    from collections.abc import Iterable
 
-    from astro_provider.api.types import JSON
-    from astro_provider.connection import ClientCredentials, Deployment
+    from astro_provider.api.deployment import ApiVersion, Deployment
 
-MAX_SLACK_SECONDS = 60.0
-"""A token is given up that long before it expires, or at half its lifetime, so that it does not expire on the way."""
+DEFAULT_TOKEN_URL = "https://auth.astronomer.io/oauth/token"
+DEFAULT_AUDIENCE = "astronomer-ee"
+"""Audience of the default token URL; another token URL has none unless the connection names it."""
 
-MAX_FETCH_SECONDS = 60.0
-"""For how long a flow waits for another one's fetch before it fetches a token itself."""
 
-FETCH_CHECK_SECONDS = 0.1
-"""Seconds between two checks whether another flow's fetch is over."""
+class Credentials(ABC):
+    """How requests to a Deployment are authorised."""
+
+    @property
+    @abstractmethod
+    def secrets(self) -> Iterable[str]:
+        """The texts in these credentials that must never be shown."""
+
+    @abstractmethod
+    def authorization(self, api_version: ApiVersion) -> str | None:
+        """
+        Return the ``Authorization`` header that these credentials are sent in.
+
+        :param api_version: the API version of the request
+        :return: the value of the header; ``None`` if a token has to be fetched for it
+        """
+
+
+class TokenCredentials(Credentials):
+    """Credentials that a bearer token is fetched with; the token is kept until it expires."""
+
+    @abstractmethod
+    def token_request(self, deployment: Deployment) -> TokenRequest:
+        """
+        Make the request that fetches a token.
+
+        :param deployment: the target
+        """
 
 
 @dataclass(frozen=True)
-class TokenRequest:
-    """
-    How a token is fetched: with a POST.
+class AuthorizationHeader(Credentials):
+    """A value for the ``Authorization`` header, sent as it is."""
 
-    :param source: what gives the token, for messages. It names the field, as Airflow masks the value of a
-        ``token_url`` in logs.
-    """
+    value: str = field(repr=False)
 
-    url: str
-    headers: Mapping[str, str] = field(repr=False)
-    body: bytes = field(repr=False)
-    source: str
+    @property
+    def secrets(self) -> Iterable[str]:
+        """The value, and its words: an error may repeat the token alone."""
+        return (self.value, *self.value.split())
+
+    def authorization(self, api_version: ApiVersion) -> str:
+        """Return the value."""
+        return self.value
 
 
-def token_request(deployment: Deployment, credentials: Login | ClientCredentials) -> TokenRequest:
-    """Make the request for a token: to the Deployment itself for a login, else to the token URL."""
-    if isinstance(credentials, Login):
+@dataclass(frozen=True)
+class ClientCredentials(TokenCredentials):
+    """OAuth client credentials: a token from ``token_url``."""
+
+    client_id: str
+    client_secret: str = field(repr=False)
+    token_url: str = DEFAULT_TOKEN_URL
+    audience: str | None = None
+
+    @property
+    def secrets(self) -> Iterable[str]:
+        """The client secret."""
+        return (self.client_secret,)
+
+    def authorization(self, api_version: ApiVersion) -> None:
+        """Return ``None``: every API version needs a token."""
+
+    def token_request(self, deployment: Deployment) -> TokenRequest:
+        """Make the request to the token URL."""
+        form = {
+            "grant_type": "client_credentials",
+            "client_id": self.client_id,
+            "client_secret": self.client_secret,
+            "audience": self.audience,
+        }
+        name = "the default token_url" if self.token_url == DEFAULT_TOKEN_URL else "the token_url"
+        return TokenRequest(
+            self.token_url,
+            # The connection's headers are for the Deployment, not for the server that issues tokens.
+            {"Content-Type": "application/x-www-form-urlencoded"},
+            urlencode({key: value for key, value in form.items() if value is not None}).encode(),
+            f"{name} of connection {deployment.conn_id!r}, {self.token_url.partition('?')[0]},",
+        )
+
+
+@dataclass(frozen=True)
+class Login(TokenCredentials):
+    """Login and password: a token from ``/auth/token`` on API v2, HTTP Basic on v1."""
+
+    login: str
+    password: str = field(repr=False)
+
+    @property
+    def basic(self) -> str:
+        """The two as HTTP Basic writes them."""
+        return base64.b64encode(f"{self.login}:{self.password}".encode()).decode()
+
+    @property
+    def secrets(self) -> Iterable[str]:
+        """The password, and the two as HTTP Basic writes them."""
+        return (self.password, self.basic)
+
+    def authorization(self, api_version: ApiVersion) -> str | None:
+        """Return HTTP Basic for v1."""
+        return f"Basic {self.basic}" if api_version == "v1" else None
+
+    def token_request(self, deployment: Deployment) -> TokenRequest:
+        """Make the request to the Deployment itself."""
         url = f"{deployment.url}/auth/token"
         return TokenRequest(
             url,
             {**deployment.headers, "Content-Type": "application/json"},
-            json.dumps({"username": credentials.login, "password": credentials.password}).encode(),
+            json.dumps({"username": self.login, "password": self.password}).encode(),
             f"{url} for the Login of connection {deployment.conn_id!r}",
         )
-    form = {
-        "grant_type": "client_credentials",
-        "client_id": credentials.client_id,
-        "client_secret": credentials.client_secret,
-        "audience": credentials.audience,
-    }
-    url = credentials.token_url
-    name = "the default token_url" if url == DEFAULT_TOKEN_URL else "the token_url"
-    return TokenRequest(
-        url,
-        # The connection's headers are for the Deployment, not for whoever gives tokens.
-        {"Content-Type": "application/x-www-form-urlencoded"},
-        urlencode({key: value for key, value in form.items() if value is not None}).encode(),
-        f"{name} of connection {deployment.conn_id!r}, {url.partition('?')[0]},",
-    )
-
-
-@contextmanager
-def naming(source: str) -> Iterator[None]:
-    """Say in the errors raised in this block that they are about a token, and which field it comes from."""
-    try:
-        yield
-    except AstroError as error:
-        error.args = (f"There is no token from {source.rstrip(',')}. {error}",)
-        raise
-
-
-def read_token(raw: JSON) -> tuple[str, float]:
-    """
-    Read the answer to a token request.
-
-    :return: the token, and for how many seconds to use it
-    """
-    token = raw.get("access_token") if isinstance(raw, dict) else None
-    if not isinstance(raw, dict) or not isinstance(token, str) or not token.isascii() or not token.isprintable():
-        raise Unexpected("a token: an object with access_token")
-    life = raw.get("expires_in")
-    seconds = float(life) if isinstance(life, (int, float)) else float("inf")
-    return token.strip(), seconds - min(MAX_SLACK_SECONDS, seconds / 2)
-
-
-class Fetch:
-    """
-    One fetch of a token, for everybody who needs one meanwhile; a ``with`` block while it lasts.
-
-    :param began: when, in seconds since the epoch
-    """
-
-    def __init__(self, began: float) -> None:
-        self._began = began
-        self._over = False
-        self.token: str | None = None
-        self.error: Exception | None = None
-
-    def is_over(self, now: float) -> bool:
-        """Say whether nobody should wait for it: it has ended, or whoever makes it seems to be gone."""
-        return self._over or not 0 <= now - self._began < MAX_FETCH_SECONDS
-
-    def __enter__(self) -> Fetch:
-        """Return the fetch."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Note how it ended; a flow that is closed in between has no result, and the next one fetches."""
-        self.error = error if isinstance(error, Exception) else None
-        self._over = True
-
-
-class Fetches:
-    """Lets one flow at a time fetch a token, on whichever threads and event loops the flows run."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._current: Fetch | None = None
-
-    def join(self, now: float) -> tuple[Fetch, bool]:
-        """
-        Return the fetch that is under way, or begin one.
-
-        :param now: seconds since the epoch
-        :return: the fetch, and whether the caller has to make it
-        """
-        with self._lock:
-            if self._current is not None and not self._current.is_over(now):
-                return self._current, False
-            self._current = Fetch(now)
-            return self._current, True
-
-
-def expiry(authorization: str) -> datetime | None:
-    """
-    Read when a JSON Web Token expires, without checking who made it.
-
-    :param authorization: the value of an Authorization header
-    :return: a date in UTC; ``None`` where the header holds no such token, or one that does not expire
-    """
-    payload = (authorization.split() or [""])[-1].split(".")[1:2]
-    try:
-        claims = json.loads(base64.urlsafe_b64decode(f"{payload[0]}==")) if payload else None
-        return datetime.fromtimestamp(claims["exp"], timezone.utc) if isinstance(claims, dict) else None
-    except (ValueError, TypeError, KeyError, OverflowError, OSError, RecursionError):
-        return None

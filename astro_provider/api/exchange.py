@@ -28,7 +28,7 @@ from astro_provider.api.answers import (
     retry_after,
 )
 from astro_provider.api.calls import GENERATIONS, Call, Generation
-from astro_provider.api.credentials import FETCH_CHECK_SECONDS, Fetches, naming, read_token, token_request
+from astro_provider.api.credentials import ClientCredentials, Login, TokenCredentials
 from astro_provider.api.errors import (
     AccessDeniedError,
     AstroError,
@@ -45,9 +45,10 @@ from astro_provider.api.errors import (
 from astro_provider.api.explain import access_denied, beginning, page_title, reasons, similar_ids
 from astro_provider.api.reading import Unexpected, parse_json
 from astro_provider.api.sanitize import may_hold, plain, secrets_in_data, without_secrets
-from astro_provider.connection import ClientCredentials, Deployment, Login
+from astro_provider.api.tokens import FETCH_CHECK_SECONDS, Fetches, naming, read_token
 
 if TYPE_CHECKING:
+    from astro_provider.api.deployment import Deployment
     from astro_provider.api.types import JSON
 
 T = TypeVar("T")
@@ -295,7 +296,7 @@ class Exchange:
         authorization = yield from self._authorization(generation)
         request = self._request(call, generation, authorization)
         response = yield from self._send(request)
-        fetched = isinstance(self.deployment.credentials, (Login, ClientCredentials)) and authorization is not None
+        fetched = isinstance(self.deployment.credentials, TokenCredentials) and authorization is not None
         if fetched and str(authorization).startswith("Bearer ") and is_token_refused(response):
             if authorization == f"Bearer {self.memory.token}":  # else somebody has fetched another meanwhile
                 self.memory.token = None
@@ -304,17 +305,15 @@ class Exchange:
         return request, response
 
     def _authorization(self, generation: Generation) -> Flow[str | None]:
-        match self.deployment.credentials:
-            case None:
-                return None
-            case Login() as login if generation.NAME == "v1":
-                return f"Basic {login.basic}"
-            case Login() | ClientCredentials() as credentials:
-                return f"Bearer {(yield from self._token(credentials))}"
-            case header:
-                return header.value
+        credentials = self.deployment.credentials
+        if credentials is None:
+            return None
+        authorization = credentials.authorization(generation.NAME)
+        if authorization is None and isinstance(credentials, TokenCredentials):
+            return f"Bearer {(yield from self._token(credentials))}"
+        return authorization
 
-    def _token(self, credentials: Login | ClientCredentials) -> Flow[str]:
+    def _token(self, credentials: TokenCredentials) -> Flow[str]:
         """Return a token; of all flows of this process that need one at the same time, one fetches it."""
         memory = self.memory
         while not memory.token or memory.token_expires <= self._clock():
@@ -330,8 +329,8 @@ class Exchange:
                 return fetch.token
         return memory.token
 
-    def _fetch_token(self, credentials: Login | ClientCredentials, memory: Memory) -> Flow[str]:
-        fetching = token_request(self.deployment, credentials)
+    def _fetch_token(self, credentials: TokenCredentials, memory: Memory) -> Flow[str]:
+        fetching = credentials.token_request(self.deployment)
         headers = {**fetching.headers, "Accept": "application/json"}
         request = Request("POST", fetching.url, headers, fetching.body, idempotent=True)
         with naming(fetching.source):

@@ -7,14 +7,14 @@ import json
 import re
 from typing import TYPE_CHECKING
 
-from astro_provider.api.credentials import expiry
-from astro_provider.connection import AuthorizationHeader
+from astro_provider.api.credentials import AuthorizationHeader
+from astro_provider.api.tokens import expiry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from astro_provider.api.credentials import Credentials
     from astro_provider.api.types import JSON
-    from astro_provider.connection import Credentials
 
 _BEGINNING = 200
 _MAX_PAGE_BYTES = 100_000
@@ -68,7 +68,7 @@ def _field_reason(item: JSON) -> str:
     return f"{path}: {item.get('msg')}" if path else str(item.get("msg"))
 
 
-def access_denied(credentials: Credentials, now: float) -> str:
+def access_denied(credentials: Credentials | None, now: float) -> str:
     """
     Say what a 401 or 403 means and what to do about it.
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from astro_provider.api.deployment import Deployment
     from astro_provider.api.types import JSON
-    from astro_provider.connection import Deployment
 
 CONTINUATION = "    "
 """What the second and all further lines of a text begin with, so that none can pass for a line of the log itself."""

@@ -14,9 +14,10 @@ from astro_provider.api.types import DagRun
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from astro_provider.api.deployment import ApiVersion
     from astro_provider.api.types import JSON, LogEntry, TaskInstance
 
-NAME = "v1"
+NAME: ApiVersion = "v1"
 # v1 answers with text unless told otherwise (Airflow 2.10+).
 XCOM_PARAMS: dict[str, JSON] = {"stringify": False}
 

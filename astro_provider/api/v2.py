@@ -14,9 +14,10 @@ from astro_provider.api.types import DagRun
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from astro_provider.api.deployment import ApiVersion
     from astro_provider.api.types import JSON, LogEntry, TaskInstance
 
-NAME = "v2"
+NAME: ApiVersion = "v2"
 _BETWEEN_ENTRIES = re.compile(r"\}\s*,\s*(?=\{)")
 _DECODER = json.JSONDecoder()
 XCOM_PARAMS: dict[str, JSON] = {}

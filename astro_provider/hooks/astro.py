@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from astro_provider import CONNECTION_FORM
 from astro_provider.api.errors import AstroError
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    from astro_provider.api.deployment import ApiVersion
     from astro_provider.api.types import JSON, Dag, DagRun, LogEntry, Pool, TaskInstance
-    from astro_provider.connection import ApiVersion
 
 
 class AstroHook(DeploymentHook):
@@ -47,7 +47,7 @@ class AstroHook(DeploymentHook):
 
         Asks ``GET version`` where neither the connection nor an earlier answer tells.
         """
-        return cast("ApiVersion", self.run(self.client.generation()).NAME)
+        return self.run(self.client.generation()).NAME
 
     def test_connection(self) -> tuple[bool, str]:
         """

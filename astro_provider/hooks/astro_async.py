@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from astro_provider.api.client import Client
+    from astro_provider.api.deployment import Deployment
     from astro_provider.api.exchange import Flow, Response, Step
     from astro_provider.api.types import JSON, Dag, DagRun, LogEntry, Pool, TaskInstance
-    from astro_provider.connection import AirflowConnection, Deployment
+    from astro_provider.connection import AirflowConnection
 
 T = TypeVar("T")
 

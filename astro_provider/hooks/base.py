@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from astro_provider.api.client import Client
+    from astro_provider.api.deployment import Deployment
     from astro_provider.api.exchange import Flow
-    from astro_provider.connection import AirflowConnection, Deployment
+    from astro_provider.connection import AirflowConnection
 
 T = TypeVar("T")
 

@@ -21,8 +21,8 @@ from astro_provider.api.exchange import MAX_ANSWER_BYTES, MAX_END_BYTES
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from astro_provider.api.deployment import Deployment, HttpOptions
     from astro_provider.api.exchange import Request
-    from astro_provider.connection import Deployment, HttpOptions
 
 USER_AGENT = f"airflow-provider-astro/{__version__}"
 CHUNK = 64 * 1024

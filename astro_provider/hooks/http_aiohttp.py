@@ -18,8 +18,8 @@ from astro_provider.api.exchange import Response
 from astro_provider.hooks.http import CHUNK, USER_AGENT, Body, check_files, lower, total_timeout, transport_error
 
 if TYPE_CHECKING:
+    from astro_provider.api.deployment import Deployment, HttpOptions
     from astro_provider.api.exchange import Request
-    from astro_provider.connection import Deployment, HttpOptions
 
 
 _large_answers: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()

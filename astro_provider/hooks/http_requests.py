@@ -19,8 +19,8 @@ from astro_provider.hooks.http import CHUNK, USER_AGENT, Body, check_files, lowe
 if TYPE_CHECKING:
     import socket
 
+    from astro_provider.api.deployment import Deployment
     from astro_provider.api.exchange import Request
-    from astro_provider.connection import Deployment
 
 
 _large_answers = threading.Lock()

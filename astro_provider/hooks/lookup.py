@@ -12,7 +12,7 @@ from astro_provider.api.errors import ConnectionConfigError, ConnectionUnreadabl
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from astro_provider.connection import Deployment
+    from astro_provider.api.deployment import Deployment
 
 _USER_INFO = re.compile(r"//\S*@")
 _QUERY = re.compile(r"\?\S*")

@@ -13,11 +13,11 @@ import pytest
 
 from astro_provider.api import calls, exchange
 from astro_provider.api.client import Client
+from astro_provider.api.credentials import Login
 from astro_provider.api.errors import AstroError, ConflictError, InvalidRequestError, NotFoundError, RequestNotPossible
 from astro_provider.api.exchange import Memory, Request
 from astro_provider.api.repair import repair_dag_run
 from astro_provider.api.waits import RunWait, Wanted
-from astro_provider.connection import Login
 from tests.contract.description import Description, NotAsDescribed, description
 from tests.unit.target_stub import Played
 

@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 from urllib.parse import parse_qs
 
 from astro_provider.api.client import Client
+from astro_provider.api.credentials import AuthorizationHeader
+from astro_provider.api.deployment import Deployment
 from astro_provider.api.errors import TransportError
 from astro_provider.api.exchange import MAX_END_BYTES, Memory, Pause, ReloadConnection, Response
-from astro_provider.connection import AuthorizationHeader, Deployment
 from tests.unit import answers
 
 if TYPE_CHECKING:
+    from astro_provider.api.credentials import Credentials
     from astro_provider.api.exchange import Flow, Step
-    from astro_provider.connection import Credentials
 
 T = TypeVar("T")
 
@@ -151,7 +152,7 @@ class Target:
         """Every request that came, without its query."""
         return [f"{seen.method} {seen.path}" for seen in self.seen]
 
-    def client(self, credentials: Credentials = BEARER, memory: Memory | None = None, **fields: Any) -> Client:
+    def client(self, credentials: Credentials | None = BEARER, memory: Memory | None = None, **fields: Any) -> Client:
         """Make a client of this target, and of the clock that its pauses move."""
         deployment = Deployment("http_conn", self.url, credentials, **fields)
         return Client(deployment, memory or Memory(), self.clock)

@@ -14,18 +14,16 @@ import requests
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from astro_provider.api.errors import ConnectionConfigError
-from astro_provider.connection import (
+from astro_provider.api.credentials import (
     DEFAULT_AUDIENCE,
-    DEFAULT_TIMEOUT,
     DEFAULT_TOKEN_URL,
     AuthorizationHeader,
     ClientCredentials,
-    Deployment,
-    HttpOptions,
     Login,
-    read_connection,
 )
+from astro_provider.api.deployment import DEFAULT_TIMEOUT, Deployment, HttpOptions
+from astro_provider.api.errors import ConnectionConfigError
+from astro_provider.connection import read_connection
 
 EXPECTED_URL = "expected the Deployment URL, e.g. https://clq52.astronomer.run/dz3uu847"
 ASTRO = "https://clq52.astronomer.run/dz3uu847"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from astro_provider.api.credentials import FETCH_CHECK_SECONDS, MAX_FETCH_SECONDS, expiry
+from astro_provider.api.credentials import DEFAULT_TOKEN_URL, AuthorizationHeader, ClientCredentials, Login
 from astro_provider.api.errors import (
     AccessDeniedError,
     AstroError,
@@ -19,7 +19,7 @@ from astro_provider.api.errors import (
     UnexpectedAnswerError,
 )
 from astro_provider.api.exchange import Memory, Pause, Response
-from astro_provider.connection import DEFAULT_TOKEN_URL, AuthorizationHeader, ClientCredentials, Login
+from astro_provider.api.tokens import FETCH_CHECK_SECONDS, MAX_FETCH_SECONDS, expiry
 from tests.unit import answers
 from tests.unit.target import Target, page, says
 

@@ -7,9 +7,15 @@ import base64
 import pytest
 
 from astro_provider.api import calls
+from astro_provider.api.credentials import (
+    DEFAULT_AUDIENCE,
+    DEFAULT_TOKEN_URL,
+    AuthorizationHeader,
+    ClientCredentials,
+    Login,
+)
 from astro_provider.api.errors import AccessDeniedError, NotAirflowError, UnexpectedAnswerError
 from astro_provider.api.exchange import Memory
-from astro_provider.connection import DEFAULT_AUDIENCE, DEFAULT_TOKEN_URL, AuthorizationHeader, ClientCredentials, Login
 from tests.unit import answers
 from tests.unit.target import BEARER, Target, page, says
 

@@ -10,6 +10,8 @@ from urllib.parse import quote_plus
 import pytest
 
 from astro_provider.api import calls
+from astro_provider.api.credentials import AuthorizationHeader, ClientCredentials, Login
+from astro_provider.api.deployment import HttpOptions
 from astro_provider.api.errors import (
     AccessDeniedError,
     AstroError,
@@ -22,12 +24,11 @@ from astro_provider.api.errors import (
     UnexpectedAnswerError,
 )
 from astro_provider.api.exchange import MAX_ANSWER_BYTES
-from astro_provider.connection import AuthorizationHeader, ClientCredentials, HttpOptions, Login
 from tests.unit import answers
 from tests.unit.target import BEARER, TOKEN, Answer, Target, moved, page, says
 
 if TYPE_CHECKING:
-    from astro_provider.connection import Credentials
+    from astro_provider.api.credentials import Credentials
 
 WHERE = "Deployment https://target.example.com/dz3uu847 (connection 'http_conn')"
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from astro_provider.api.deployment import HttpOptions
 from astro_provider.api.errors import (
     ConflictError,
     NotAirflowError,
@@ -13,7 +14,6 @@ from astro_provider.api.errors import (
     TargetUnavailableError,
     TransportError,
 )
-from astro_provider.connection import HttpOptions
 from tests.unit import answers
 from tests.unit.target import TOKEN, Answer, Said, Seen, Target, moved, says
 from tests.unit.target_stub import Played

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from astro_provider.api import calls
+from astro_provider.api.credentials import Login
 from astro_provider.api.errors import ConnectionConfigError, NotAirflowError, TargetUnavailableError
 from astro_provider.api.exchange import Memory
 from astro_provider.api.waits import RunWait, Wanted
-from astro_provider.connection import Login
 from tests.unit import answers
 from tests.unit.target import Target, page, says
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from astro_provider.api.credentials import AuthorizationHeader
 from astro_provider.api.explain import access_denied, beginning, page_title, reasons, similar_ids
-from astro_provider.connection import AuthorizationHeader
 from tests.unit import answers
 
 

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from astro_provider.api import calls, v1, v2
+from astro_provider.api.credentials import AuthorizationHeader
 from astro_provider.api.errors import TransportError
 from astro_provider.api.exchange import MAX_END_BYTES
 from astro_provider.api.failures import last_error
-from astro_provider.connection import AuthorizationHeader
 from tests.unit import answers
 from tests.unit.target import Answer, Target, page, says
 

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from astro_provider.api.credentials import AuthorizationHeader, ClientCredentials, Login
+from astro_provider.api.deployment import Deployment, HttpOptions
 from astro_provider.api.sanitize import CONTINUATION, may_hold, plain, secrets_in_data, without_secrets
-from astro_provider.connection import AuthorizationHeader, ClientCredentials, Deployment, HttpOptions, Login
 
 
 @pytest.mark.parametrize(

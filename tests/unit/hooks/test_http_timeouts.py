@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from astro_provider.api.deployment import HttpOptions
 from astro_provider.api.errors import TransportError
-from astro_provider.connection import HttpOptions
 from astro_provider.hooks.http import total_timeout
 from tests.unit import answers
 from tests.unit.hooks.asking import BOTH, Ask, trigger

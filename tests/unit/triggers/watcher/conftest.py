@@ -13,7 +13,7 @@ from tests.unit.target import TOKEN
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from astro_provider.connection import Deployment
+    from astro_provider.api.deployment import Deployment
     from tests.unit.tasks import Clock
 
 
