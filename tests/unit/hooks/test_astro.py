@@ -24,7 +24,7 @@ from tests.unit.target import TOKEN, page, says
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tests.unit.tasks import Clock
+    from tests.unit.task_runner import Clock
 
 RUN = "dags/d/dagRuns/r"
 RUNS = "dags/d/dagRuns"

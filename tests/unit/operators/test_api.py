@@ -12,7 +12,7 @@ from astro_provider.api.errors import NotFoundError, TargetUnavailableError
 from astro_provider.operators.api import AstroApiOperator
 from tests.airflow_names import DAG
 from tests.unit.target import Answer, says
-from tests.unit.tasks import context, round_trip
+from tests.unit.task_runner import context, round_trip
 
 if TYPE_CHECKING:
     from tests.unit.target_stub import PlayedServer

@@ -13,7 +13,7 @@ from astro_provider.api.errors import NotFoundError
 from astro_provider.operators.dag import AstroPauseDagOperator, AstroUnpauseDagOperator
 from tests.airflow_names import DAG
 from tests.unit.target import says
-from tests.unit.tasks import context, round_trip
+from tests.unit.task_runner import context, round_trip
 
 if TYPE_CHECKING:
     from tests.unit.target_stub import PlayedServer

@@ -17,7 +17,7 @@ from astro_provider.api.errors import (
 from tests.unit.operators.trigger import CREATED_BEFORE, RUN_ID, trigger
 from tests.unit.server import HANGUP
 from tests.unit.target import TOKEN, page, says
-from tests.unit.tasks import TaskInstance, context
+from tests.unit.task_runner import TaskInstance, context
 
 if TYPE_CHECKING:
     from collections.abc import Callable

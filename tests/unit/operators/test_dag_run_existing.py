@@ -11,12 +11,12 @@ from astro_provider.airflow_versions import AirflowFailException, AirflowSkipExc
 from astro_provider.api.errors import ConflictError, DagRunFailedError
 from tests.unit.operators.trigger import CREATED_BEFORE, RUN_ID, trigger
 from tests.unit.target import says
-from tests.unit.tasks import NOW, TaskInstance, context
+from tests.unit.task_runner import NOW, TaskInstance, context
 
 if TYPE_CHECKING:
     from tests.unit.target import Answer, Seen
     from tests.unit.target_stub import PlayedServer
-    from tests.unit.tasks import Clock
+    from tests.unit.task_runner import Clock
 
 DATE = "2026-01-31T06:00:00+00:00"
 CHOICES = "'fail' .as now., 'attach' to it, 'reset' it .*, or 'skip' this task"

@@ -13,13 +13,13 @@ from tests.unit.operators.test_dag_run_existing import DATE, blocked, clash, ret
 from tests.unit.operators.test_dag_run_waiting import deferral, waiting
 from tests.unit.operators.trigger import RUN_ID
 from tests.unit.target import says
-from tests.unit.tasks import NOW, TaskInstance, context
+from tests.unit.task_runner import NOW, TaskInstance, context
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.unit.target_stub import PlayedServer
-    from tests.unit.tasks import Clock
+    from tests.unit.task_runner import Clock
 
 CANCELLED = f"Cancelled the run of dag 'd', which was running: {RUN_ID}"
 

@@ -12,7 +12,7 @@ from astro_provider.operators.dag import AstroPauseDagOperator
 from astro_provider.operators.dag_run import AstroTriggerDagRunOperator
 from tests.airflow_names import DAG
 from tests.unit.operators.trigger import trigger
-from tests.unit.tasks import TaskInstance, context, round_trip
+from tests.unit.task_runner import TaskInstance, context, round_trip
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,11 +13,11 @@ from astro_provider.triggers.dag_run import AstroDagRunTrigger
 from tests.airflow_names import TaskDeferred
 from tests.unit.operators.trigger import RUN_ID, trigger
 from tests.unit.target import TOKEN, says
-from tests.unit.tasks import TaskInstance, context
+from tests.unit.task_runner import TaskInstance, context
 
 if TYPE_CHECKING:
     from tests.unit.target_stub import PlayedServer
-    from tests.unit.tasks import Clock
+    from tests.unit.task_runner import Clock
 
 
 def waiting(**options: Any) -> Any:

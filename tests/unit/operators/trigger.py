@@ -7,7 +7,7 @@ from typing import Any
 from astro_provider.operators.dag_run import AstroTriggerDagRunOperator
 
 RUN_ID = "here.example.com~local~manual__2026-02-01T06:00:00+00:00~trigger~1"
-"""What a first try creates, see ``tests.unit.tasks.TaskInstance``."""
+"""What a first try creates, see ``tests.unit.task_runner.TaskInstance``."""
 
 
 _BEFORE = "2026-01-01T00:00:00+00:00"

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from astro_provider.airflow_versions import AIRFLOW_VERSION
-from tests.unit.tasks import *  # noqa: F403  its fixtures
-from tests.unit.tasks import TaskInstance, context
+from tests.unit.task_runner import *  # noqa: F403  its fixtures
+from tests.unit.task_runner import TaskInstance, context
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,11 +11,11 @@ from astro_provider.airflow_versions import AirflowFailException, AirflowSkipExc
 from astro_provider.api.errors import DagRunFailedError, NotFoundError
 from astro_provider.sensors.dag_run import AstroDagRunSensor
 from tests.unit.target import TOKEN, says
-from tests.unit.tasks import LOGICAL_DATE, TaskInstance, context
+from tests.unit.task_runner import LOGICAL_DATE, TaskInstance, context
 
 if TYPE_CHECKING:
     from tests.unit.target_stub import PlayedServer
-    from tests.unit.tasks import Clock
+    from tests.unit.task_runner import Clock
 
 OWN = "2026-02-01T06:00:00Z"
 EARLIER = "2026-02-01T05:00:00Z"

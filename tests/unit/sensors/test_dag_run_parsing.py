@@ -11,7 +11,7 @@ import pytest
 
 from astro_provider.sensors.dag_run import AstroDagRunSensor
 from tests.airflow_names import DAG
-from tests.unit.tasks import context, round_trip
+from tests.unit.task_runner import context, round_trip
 
 WAYS: dict[str, Any] = {
     "external_run_id": "r",

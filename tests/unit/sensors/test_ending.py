@@ -22,13 +22,13 @@ from astro_provider.sensors.task import AstroTaskSensor
 from astro_provider.triggers.dag_run import AstroDagRunTrigger
 from tests.airflow_names import TaskDeferred
 from tests.unit.target import TOKEN, says
-from tests.unit.tasks import NOW, TaskInstance, context
+from tests.unit.task_runner import NOW, TaskInstance, context
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.unit.target_stub import PlayedServer
-    from tests.unit.tasks import Clock
+    from tests.unit.task_runner import Clock
 
 MODES = [{"mode": "poke"}, {"mode": "reschedule"}, {"deferrable": True}]
 every_mode = pytest.mark.parametrize("mode", MODES, ids=["poke", "reschedule", "deferrable"])

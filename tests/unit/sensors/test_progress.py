@@ -10,7 +10,7 @@ import pytest
 from astro_provider.api.dates import parse_date
 from astro_provider.sensors.dag_run import AstroDagRunSensor
 from astro_provider.sensors.task import AstroTaskSensor
-from tests.unit.tasks import LOGICAL_DATE, context
+from tests.unit.task_runner import LOGICAL_DATE, context
 
 if TYPE_CHECKING:
     from tests.unit.target_stub import PlayedServer

@@ -12,7 +12,7 @@ from astro_provider.airflow_versions import AirflowFailException
 from astro_provider.sensors.dag_run import AstroDagRunSensor
 from astro_provider.sensors.task import AstroTaskSensor
 from tests.airflow_names import DAG
-from tests.unit.tasks import LOGICAL_DATE, TaskInstance, context
+from tests.unit.task_runner import LOGICAL_DATE, TaskInstance, context
 
 if TYPE_CHECKING:
     from tests.unit.target_stub import PlayedServer

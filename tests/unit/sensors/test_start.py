@@ -15,7 +15,7 @@ from astro_provider.sensors.dag_run import AstroDagRunSensor
 from astro_provider.sensors.start import BACKSTOP, endings, needs_worker
 from astro_provider.sensors.task import AstroTaskSensor
 from tests.airflow_names import DAG, Asset, TaskDeferred
-from tests.unit.tasks import TaskInstance, context, round_trip
+from tests.unit.task_runner import TaskInstance, context, round_trip
 
 airflow_3_3 = pytest.mark.skipif(AIRFLOW_VERSION < (3, 3), reason="Airflow 3.3 and up")
 older_airflow = pytest.mark.skipif(AIRFLOW_VERSION >= (3, 3), reason="Airflow below 3.3")

@@ -11,7 +11,7 @@ from astro_provider.airflow_versions import AirflowFailException, AirflowSkipExc
 from astro_provider.api.errors import DagRunFailedError, NotFoundError
 from astro_provider.sensors.task import AstroTaskSensor
 from tests.airflow_names import DAG
-from tests.unit.tasks import context, round_trip
+from tests.unit.task_runner import context, round_trip
 
 if TYPE_CHECKING:
     from tests.unit.target_stub import PlayedServer

@@ -16,14 +16,14 @@ from astro_provider.triggers.dag_run import AstroDagRunTrigger
 from tests.airflow_names import TaskDeferred
 from tests.unit.server import HANGUP
 from tests.unit.target import says
-from tests.unit.tasks import NOW, context
+from tests.unit.task_runner import NOW, context
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
     from tests.unit.target_stub import PlayedServer
-    from tests.unit.tasks import Clock
+    from tests.unit.task_runner import Clock
 
 MODES = [{"mode": "poke"}, {"mode": "reschedule"}, {"deferrable": True}]
 every_mode = pytest.mark.parametrize("mode", MODES, ids=["poke", "reschedule", "deferrable"])
@@ -143,7 +143,7 @@ def test_airflow_2_is_asked_for_the_first_try_since_the_last_clear(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from astro_provider.airflow_versions import was_rescheduled
-    from tests.unit.tasks import TaskInstance
+    from tests.unit.task_runner import TaskInstance
 
     asked: list[dict[str, Any]] = []
     monkeypatch.setattr("airflow.sensors.base._orig_start_date", lambda **arguments: asked.append(arguments))

@@ -1,1 +1,1 @@
-from tests.unit.tasks import *  # noqa: F403  its fixtures
+from tests.unit.task_runner import *  # noqa: F403  its fixtures

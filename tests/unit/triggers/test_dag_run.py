@@ -12,11 +12,11 @@ from astro_provider.api.transient import MAX_REFUSED_SECONDS as PATIENCE
 from astro_provider.triggers.dag_run import SETTLING, AstroDagRunTrigger
 from tests.unit.server import HANGUP
 from tests.unit.target import TOKEN, page, says
-from tests.unit.tasks import NOW
+from tests.unit.task_runner import NOW
 
 if TYPE_CHECKING:
     from tests.unit.target_stub import PlayedServer
-    from tests.unit.tasks import Clock
+    from tests.unit.task_runner import Clock
 
 RUN = "dags/d/dagRuns/theirs"
 

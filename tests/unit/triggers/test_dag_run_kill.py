@@ -14,12 +14,12 @@ from astro_provider.tasks import state as task_state
 from astro_provider.triggers.dag_run import AstroDagRunTrigger
 from tests.unit.server import SILENCE
 from tests.unit.target import says
-from tests.unit.tasks import NOW, TaskInstance
+from tests.unit.task_runner import NOW, TaskInstance
 from tests.unit.triggers.test_dag_run import RUN, event, trigger
 
 if TYPE_CHECKING:
     from tests.unit.target_stub import PlayedServer
-    from tests.unit.tasks import Clock
+    from tests.unit.task_runner import Clock
 
 ENDED = ("failed", "success", "skipped", "scheduled", "queued", "running", None)
 """States of a task that is not deferred any more. One that a user cleared is scheduled, queued and running again."""

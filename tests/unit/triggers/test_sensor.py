@@ -18,7 +18,7 @@ from astro_provider.sensors.task import AstroTaskSensor
 from tests.airflow_names import DAG
 from tests.unit.server import HANGUP
 from tests.unit.target import TOKEN, says
-from tests.unit.tasks import LOGICAL_DATE, NOW, TaskInstance, context, round_trip
+from tests.unit.task_runner import LOGICAL_DATE, NOW, TaskInstance, context, round_trip
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from astro_provider.triggers.sensor import AstroSensorTrigger
     from tests.unit.target_stub import PlayedServer
-    from tests.unit.tasks import Clock
+    from tests.unit.task_runner import Clock
 
 pytestmark = pytest.mark.skipif(AIRFLOW_VERSION < (3, 3), reason="Airflow 3.3 and up")
 

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from astro_provider.api.deployment import Deployment
-    from tests.unit.tasks import Clock
+    from tests.unit.task_runner import Clock
 
 
-from tests.unit.tasks import *  # noqa: F403  its fixtures
+from tests.unit.task_runner import *  # noqa: F403  its fixtures
 from tests.unit.triggers.watcher.played import Carrier, Target, Waits
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from astro_provider.api.exchange import Request
     from astro_provider.api.waits import Verdict
     from tests.unit.target import Answer, Seen
-    from tests.unit.tasks import Clock
+    from tests.unit.task_runner import Clock
 
 INTERVAL = 5.0
 RUNS = "dags/~/dagRuns/list"

@@ -12,10 +12,10 @@ import pytest
 from astro_provider.api.waits import Wanted
 from astro_provider.triggers.watcher import registry
 from astro_provider.triggers.watcher.feeds import OVERLAP_SECONDS
-from tests.unit.tasks import NOW
+from tests.unit.task_runner import NOW
 
 if TYPE_CHECKING:
-    from tests.unit.tasks import Clock
+    from tests.unit.task_runner import Clock
 
 
 from tests.unit.triggers.watcher.played import INTERVAL, READ_TIMEOUT, RUNS, Target, Waits

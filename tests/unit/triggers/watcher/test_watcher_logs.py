@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from astro_provider.api.exchange import Request, Response
     from astro_provider.api.waits import Verdict
-    from tests.unit.tasks import Clock
+    from tests.unit.task_runner import Clock
     from tests.unit.triggers.watcher.played import Target
 
 LOG_OF: ContextVar[str | None] = ContextVar("log_of", default=None)

@@ -16,13 +16,13 @@ from astro_provider.triggers.watcher.feeds import OVERLAP_SECONDS
 from astro_provider.triggers.watcher.turns import POLLS_PER_CHECK, ROUND_SECONDS
 from astro_provider.triggers.watcher.watcher import MAX_CHECKS_AT_ONCE, MAX_OVERTIME_SECONDS
 from tests.unit.target import page, says
-from tests.unit.tasks import NOW
+from tests.unit.task_runner import NOW
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.unit.target import Said
-    from tests.unit.tasks import Clock
+    from tests.unit.task_runner import Clock
 
 
 from tests.unit.triggers.watcher.played import INTERVAL, READ_TIMEOUT, RUNS, TASKS, Target, Waits

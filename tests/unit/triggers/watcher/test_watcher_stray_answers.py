@@ -15,7 +15,7 @@ from tests.unit.triggers.watcher.played import INTERVAL, RUNS, TASKS
 
 if TYPE_CHECKING:
     from tests.unit.target import Said
-    from tests.unit.tasks import Clock
+    from tests.unit.task_runner import Clock
     from tests.unit.triggers.watcher.played import Target, Waits
 
 HTML = (400, 401, 403, 404, 405, 408, 409, 413, 414, 418, 421, 425, 426, 429, 451, 500, 502, 503, 504)

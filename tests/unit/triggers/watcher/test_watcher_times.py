@@ -11,12 +11,12 @@ from astro_provider.api.waits import Wanted
 from astro_provider.triggers.watcher import registry
 from astro_provider.triggers.watcher.turns import POLLS_PER_CHECK
 from tests.unit.target import TOKEN
-from tests.unit.tasks import NOW
+from tests.unit.task_runner import NOW
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.unit.tasks import Clock
+    from tests.unit.task_runner import Clock
 
 
 from tests.unit.triggers.watcher.played import INTERVAL, READ_TIMEOUT, RUNS, TASKS, Target, Waits

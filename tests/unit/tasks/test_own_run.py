@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from astro_provider.tasks.own_run import OwnRun, own_run
-from tests.unit.tasks import NOW, RUN_BEGAN, TaskInstance, context
+from tests.unit.task_runner import NOW, RUN_BEGAN, TaskInstance, context
 
 
 class Store:

@@ -11,7 +11,7 @@ import pytest
 from astro_provider.airflow_versions import AIRFLOW_VERSION, XCom
 from astro_provider.tasks import state as task_state
 from astro_provider.tasks.state import deferral_ended, ended_by_user
-from tests.unit.tasks import TaskInstance
+from tests.unit.task_runner import TaskInstance
 
 if TYPE_CHECKING:
     from collections.abc import Callable
