@@ -13,7 +13,7 @@ XCOM_RUN_ID = "trigger_run_id"
 """Key of the XCom that holds the id of the remote run."""
 
 XCOM_URL = "remote_dag_run_url"
-"""Key of the XCom that holds the link: only the task knows the target's URL and generation."""
+"""Key of the XCom that holds the link: only the task knows the target's URL and API version."""
 
 
 class RemoteDagRunLink(BaseOperatorLink):

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from astro_provider.api.client import Client
-    from astro_provider.api.exchange import Flow
+    from astro_provider.api.flow import Flow
     from astro_provider.api.types import DagRun
 
 

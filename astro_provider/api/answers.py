@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING
 from astro_provider.api.reading import parse_json
 
 if TYPE_CHECKING:
-    from astro_provider.api.exchange import Response
+    from astro_provider.api.flow import Response
     from astro_provider.api.types import JSON
 
 MAX_RETRY_AFTER_SECONDS = 30.0
+
+UNAVAILABLE_STATUSES = (408, 421, 425, 429)
+"""Statuses below 500 that a proxy answers with for reasons that pass: timeout, misdirected, too early, too many."""
 
 _NO_ROUTE = {"detail": "Not Found"}
 _NO_METHOD = {"detail": "Method Not Allowed"}
@@ -33,7 +36,7 @@ def is_json_object(response: Response) -> bool:
     return isinstance(json_of(response), dict)
 
 
-def is_other_generation(response: Response) -> bool:
+def is_other_api_version(response: Response) -> bool:
     """
     Say whether an answer shows that the target has the other API version.
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, cast
+from dataclasses import replace
+from typing import TYPE_CHECKING, cast
 from urllib.parse import quote, unquote
 
-from astro_provider.api import v1, v2
+from astro_provider.api.call import Call
 from astro_provider.api.errors import RequestNotPossible
 from astro_provider.api.headers import header_problem, header_text
 from astro_provider.api.reading import collection, mapping
@@ -14,72 +14,13 @@ from astro_provider.api.sanitize import plain
 from astro_provider.api.states import FINISHED_DAG_RUN_STATES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
-    from astro_provider.api.deployment import ApiVersion
+    from astro_provider.api.rest_api import RestApi
     from astro_provider.api.types import JSON, Dag, DagRun, LogEntry, Pool, TaskInstance
-
-T = TypeVar("T")
-T_co = TypeVar("T_co", covariant=True)
 
 PAGE_SIZE = 100
 """What every target allows unless its ``maximum_page_limit`` was lowered; shorter pages are coped with."""
-
-
-class Generation(Protocol):
-    """What a generation of the REST API answers for; the modules ``v1`` and ``v2`` are the two that there are."""
-
-    NAME: ApiVersion
-    XCOM_PARAMS: dict[str, JSON]
-
-    def trigger_body(self, fields: dict[str, JSON]) -> dict[str, JSON]: ...
-    def run_filters(self, filters: dict[str, JSON]) -> dict[str, JSON]: ...
-    def clear_run(
-        self, dag_path: str, run_path: str, run_id: str, *, only_failed: bool
-    ) -> tuple[str, dict[str, JSON]]: ...
-    def task_keys(self, instances: Sequence[TaskInstance]) -> list[JSON]: ...
-    def group_filter(self, group_id: str | None) -> dict[str, JSON]: ...
-    def finished_runs_body(
-        self, dag_ids: list[str], states: list[str], ended_after: str, due_after: str
-    ) -> dict[str, JSON]: ...
-    def dag_run(self, raw: JSON) -> DagRun: ...
-    def task_instance(self, raw: JSON) -> TaskInstance: ...
-    def log_entries(self, raw: JSON) -> list[LogEntry]: ...
-    def end_of_log(self, text: str) -> list[LogEntry]: ...
-    def run_url(self, deployment_url: str, dag_id: str, run_id: str) -> str: ...
-
-
-GENERATIONS: dict[str, Generation] = {"v1": v1, "v2": v2}
-
-
-@dataclass(frozen=True)
-class Call(Generic[T_co]):
-    """
-    One question to the REST API.
-
-    :param method: HTTP method
-    :param path: path relative to ``/api/vN/``, percent-encoded
-    :param read: makes the result of the parsed answer; raises ``Unexpected`` where it cannot
-    :param about: what the question is about, for errors, e.g. ``dag run 'r' of dag 'd'``
-    :param params: query string; lists repeat their key, ``None`` is left out
-    :param body: request body, a text is sent as it is, anything else as JSON; ``None`` sends none
-    :param headers: further request headers
-    :param dag_id: the dag that a 404 may be about
-    :param read_end: makes the result of the end of an answer that is larger than ``MAX_END_BYTES`` (as text, cut off at
-        the front); by default, an answer may have up to ``MAX_ANSWER_BYTES``
-    :param idempotent: whether it can be sent again although the target may have handled it already; a GET always can
-    """
-
-    method: str
-    path: str
-    read: Callable[[JSON], T_co]
-    about: str
-    params: Mapping[str, JSON] = field(default_factory=dict)
-    body: JSON = None
-    headers: Mapping[str, str] = field(default_factory=dict)
-    dag_id: str | None = None
-    read_end: Callable[[str], T_co] | None = None
-    idempotent: bool = False
 
 
 def _segment(value: str) -> str:
@@ -113,22 +54,22 @@ def _read_cleared(raw: JSON) -> None:
     mapping(raw, "the cleared run or its task instances")
 
 
-def version(api: Generation) -> Call[str]:
+def version(api: RestApi) -> Call[str]:
     """Ask which Airflow version answers (``GET version``); v2 asks for no credentials here."""
     return Call("GET", "version", lambda raw: plain(str(mapping(raw, "a version", version=str)["version"])), "version")
 
 
-def get_dag(api: Generation, dag_id: str) -> Call[Dag]:
+def get_dag(api: RestApi, dag_id: str) -> Call[Dag]:
     """Ask for one dag."""
     return Call("GET", _dag(dag_id), _read_dag, f"dag {dag_id!r}", dag_id=dag_id)
 
 
-def list_dags(api: Generation, params: Mapping[str, JSON]) -> Call[tuple[list[Dag], int]]:
+def list_dags(api: RestApi, params: Mapping[str, JSON]) -> Call[tuple[list[Dag], int]]:
     """Ask for one page of dags."""
     return Call("GET", "dags", lambda raw: collection(raw, "dags", _read_dag), "dags", params=params)
 
 
-def set_paused(api: Generation, dag_id: str, *, paused: bool) -> Call[Dag]:
+def set_paused(api: RestApi, dag_id: str, *, paused: bool) -> Call[Dag]:
     """Pause or unpause a dag."""
     return Call(
         "PATCH",
@@ -141,7 +82,7 @@ def set_paused(api: Generation, dag_id: str, *, paused: bool) -> Call[Dag]:
     )
 
 
-def trigger_dag_run(api: Generation, dag_id: str, fields: dict[str, JSON], *, idempotent: bool = False) -> Call[DagRun]:
+def trigger_dag_run(api: RestApi, dag_id: str, fields: dict[str, JSON], *, idempotent: bool = False) -> Call[DagRun]:
     """Create a dag run; ``fields`` has the v2 names. It is idempotent if nobody else uses the run id in them."""
     return Call(
         "POST",
@@ -154,12 +95,12 @@ def trigger_dag_run(api: Generation, dag_id: str, fields: dict[str, JSON], *, id
     )
 
 
-def get_dag_run(api: Generation, dag_id: str, run_id: str) -> Call[DagRun]:
+def get_dag_run(api: RestApi, dag_id: str, run_id: str) -> Call[DagRun]:
     """Ask for one dag run."""
     return Call("GET", _run(dag_id, run_id), api.dag_run, _run_named(dag_id, run_id), dag_id=dag_id)
 
 
-def list_dag_runs(api: Generation, dag_id: str, filters: dict[str, JSON]) -> Call[tuple[list[DagRun], int]]:
+def list_dag_runs(api: RestApi, dag_id: str, filters: dict[str, JSON]) -> Call[tuple[list[DagRun], int]]:
     """Ask for one page of a dag's runs; ``filters`` has the v2 names."""
     return Call(
         "GET",
@@ -172,7 +113,7 @@ def list_dag_runs(api: Generation, dag_id: str, filters: dict[str, JSON]) -> Cal
 
 
 def list_finished_runs(
-    api: Generation, dag_ids: list[str], ended_after: str, due_after: str, page: dict[str, JSON]
+    api: RestApi, dag_ids: list[str], ended_after: str, due_after: str, page: dict[str, JSON]
 ) -> Call[tuple[list[DagRun], int]]:
     """List one page of the runs of several dags that have finished since a time, and were due after another."""
     return Call(
@@ -190,7 +131,7 @@ def list_finished_runs(
 
 
 def search_task_instances(
-    api: Generation, filters: Mapping[str, JSON], page: dict[str, JSON]
+    api: RestApi, filters: Mapping[str, JSON], page: dict[str, JSON]
 ) -> Call[tuple[list[TaskInstance], int]]:
     """
     List one page of task instances across dags and runs.
@@ -212,7 +153,7 @@ def _in_body(page: dict[str, JSON]) -> dict[str, JSON]:
     return {f"page_{key}": value for key, value in page.items()}
 
 
-def set_run_state(api: Generation, dag_id: str, run_id: str, state: str) -> Call[DagRun]:
+def set_run_state(api: RestApi, dag_id: str, run_id: str, state: str) -> Call[DagRun]:
     """Set the state of a dag run; ``failed`` ends it and what it runs."""
     return Call(
         "PATCH",
@@ -225,7 +166,7 @@ def set_run_state(api: Generation, dag_id: str, run_id: str, state: str) -> Call
     )
 
 
-def clear_dag_run(api: Generation, dag_id: str, run_id: str, *, only_failed: bool) -> Call[None]:
+def clear_dag_run(api: RestApi, dag_id: str, run_id: str, *, only_failed: bool) -> Call[None]:
     """Clear a dag run, so that its tasks (or the failed ones) run again."""
     path, body = api.clear_run(_dag(dag_id), _run(dag_id, run_id), run_id, only_failed=only_failed)
     return Call(
@@ -240,7 +181,7 @@ def clear_dag_run(api: Generation, dag_id: str, run_id: str, *, only_failed: boo
 
 
 def clear_tasks(
-    api: Generation, dag_id: str, run_id: str, instances: Sequence[TaskInstance], *, reset_dag_runs: bool
+    api: RestApi, dag_id: str, run_id: str, instances: Sequence[TaskInstance], *, reset_dag_runs: bool
 ) -> Call[None]:
     """Clear task instances of a run; with ``reset_dag_runs``, the run goes on with them."""
     return Call(
@@ -261,7 +202,7 @@ def clear_tasks(
 
 
 def list_task_instances(
-    api: Generation, dag_id: str, run_id: str, params: dict[str, JSON]
+    api: RestApi, dag_id: str, run_id: str, params: dict[str, JSON]
 ) -> Call[tuple[list[TaskInstance], int]]:
     """Ask for one page of a run's task instances."""
     return Call(
@@ -274,7 +215,7 @@ def list_task_instances(
     )
 
 
-def get_task(api: Generation, dag_id: str, task_id: str) -> Call[str]:
+def get_task(api: RestApi, dag_id: str, task_id: str) -> Call[str]:
     """Ask for a task of a dag; the result is its id."""
     return Call(
         "GET",
@@ -285,7 +226,7 @@ def get_task(api: Generation, dag_id: str, task_id: str) -> Call[str]:
     )
 
 
-def get_task_instance(api: Generation, dag_id: str, run_id: str, task_id: str, map_index: int) -> Call[TaskInstance]:
+def get_task_instance(api: RestApi, dag_id: str, run_id: str, task_id: str, map_index: int) -> Call[TaskInstance]:
     """Ask for one task instance."""
     mapped = f"/{map_index}" if map_index >= 0 else ""
     return Call(
@@ -298,7 +239,7 @@ def get_task_instance(api: Generation, dag_id: str, run_id: str, task_id: str, m
 
 
 def get_task_log(
-    api: Generation, dag_id: str, run_id: str, task_id: str, try_number: int, map_index: int
+    api: RestApi, dag_id: str, run_id: str, task_id: str, try_number: int, map_index: int
 ) -> Call[list[LogEntry]]:
     """Ask for the log of one try of a task instance."""
     return Call(
@@ -312,14 +253,14 @@ def get_task_log(
 
 
 def get_end_of_task_log(
-    api: Generation, dag_id: str, run_id: str, task_id: str, try_number: int, map_index: int
+    api: RestApi, dag_id: str, run_id: str, task_id: str, try_number: int, map_index: int
 ) -> Call[list[LogEntry]]:
     """Ask for the log of one try of a task instance, and read no more than its end, where its error is."""
     whole = get_task_log(api, dag_id, run_id, task_id, try_number, map_index)
     return replace(whole, read_end=api.end_of_log)
 
 
-def get_xcom(api: Generation, dag_id: str, run_id: str, task_id: str, key: str, map_index: int | None) -> Call[JSON]:
+def get_xcom(api: RestApi, dag_id: str, run_id: str, task_id: str, key: str, map_index: int | None) -> Call[JSON]:
     """Ask for the value of an XCom."""
     return Call(
         "GET",
@@ -331,7 +272,7 @@ def get_xcom(api: Generation, dag_id: str, run_id: str, task_id: str, key: str, 
     )
 
 
-def list_pools(api: Generation, params: Mapping[str, JSON]) -> Call[tuple[list[Pool], int]]:
+def list_pools(api: RestApi, params: Mapping[str, JSON]) -> Call[tuple[list[Pool], int]]:
     """Ask for one page of pools."""
     return Call("GET", "pools", lambda raw: collection(raw, "pools", _read_pool), "pools", params=params)
 

@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from astro_provider.api import calls
+from astro_provider.api.call import Call
 from astro_provider.api.dates import iso
 from astro_provider.api.durations import poke_interval_seconds, timeout_seconds
 from astro_provider.api.errors import (
@@ -21,8 +22,10 @@ from astro_provider.api.errors import (
     TargetUnavailableError,
     WaitTimeoutError,
 )
-from astro_provider.api.exchange import Exchange, Memory, Pause, ReloadConnection
+from astro_provider.api.exchange import Exchange
 from astro_provider.api.failures import describe_failure
+from astro_provider.api.flow import Pause, ReloadConnection
+from astro_provider.api.memory import memory_of
 from astro_provider.api.paging import DAG_KEYS, POOL_KEYS, RUN_KEYS, TASK_INSTANCE_KEYS, read_list
 from astro_provider.api.reading import collection, collection_key, mapping
 from astro_provider.api.states import FINISHED_DAG_RUN_STATES, FINISHED_TASK_STATES
@@ -31,9 +34,9 @@ from astro_provider.api.transient import Patience
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from astro_provider.api.calls import Call, Generation
     from astro_provider.api.deployment import Deployment
-    from astro_provider.api.exchange import Flow
+    from astro_provider.api.flow import Flow
+    from astro_provider.api.rest_api import RestApi
     from astro_provider.api.types import JSON, Dag, DagRun, LogEntry, Pool, TaskInstance
 
 T = TypeVar("T")
@@ -57,8 +60,8 @@ class Client(Exchange):
         # The answer to a request that is under way may still contain what that request was sent with.
         self._former_secrets = (*former.secrets, *filter(None, [known.token]))
         self.memory = memory_of(deployment)
-        if deployment.url == former.url and self.memory.generation is None:
-            self.memory.generation, self.memory.clock_lead = known.generation, known.clock_lead
+        if deployment.url == former.url and self.memory.api_version is None:
+            self.memory.api_version, self.memory.clock_lead = known.api_version, known.clock_lead
 
     def request(
         self,
@@ -79,14 +82,14 @@ class Client(Exchange):
         """Ask for a collection, page after page; the answer has the form of one page, with the items of all."""
         page: dict[str, JSON] = {}
 
-        def question(limits: dict[str, JSON], api: Generation) -> Call[tuple[list[JSON], int]]:
+        def question(limits: dict[str, JSON], api: RestApi) -> Call[tuple[list[JSON], int]]:
             call = calls.any_endpoint("GET", endpoint, params={**(params or {}), **limits}, headers=headers)
 
             def read(raw: JSON) -> tuple[list[JSON], int]:
                 page.update(mapping(raw, "a collection"))
                 return collection(raw, collection_key(raw), lambda item: item)
 
-            return calls.Call(call.method, call.path, read, call.about, call.params, None, call.headers)
+            return Call(call.method, call.path, read, call.about, call.params, None, call.headers)
 
         items = yield from self._all(question)
         return {**page, collection_key(page): items, "total_entries": len(items)}
@@ -179,7 +182,7 @@ class Client(Exchange):
     ) -> Flow[list[TaskInstance]]:
         """List all task instances of a run that the filters let through."""
 
-        def question(page: dict[str, JSON], api: Generation) -> Call[tuple[list[TaskInstance], int]]:
+        def question(page: dict[str, JSON], api: RestApi) -> Call[tuple[list[TaskInstance], int]]:
             params = {**filters, **api.group_filter(group_id), **page}
             return calls.list_task_instances(api, dag_id, run_id, params)
 
@@ -207,7 +210,7 @@ class Client(Exchange):
 
     def _all(
         self,
-        question: Callable[[dict[str, JSON], Generation], Call[tuple[list[T], int]]],
+        question: Callable[[dict[str, JSON], RestApi], Call[tuple[list[T], int]]],
         keys: Sequence[str] = (),
         limit: JSON = None,
     ) -> Flow[list[T]]:
@@ -258,7 +261,7 @@ class Client(Exchange):
             "end_date_gte": ended_after,
         }
 
-        def question(page: dict[str, JSON], api: Generation) -> Call[tuple[list[TaskInstance], int]]:
+        def question(page: dict[str, JSON], api: RestApi) -> Call[tuple[list[TaskInstance], int]]:
             # As for runs: the next poll is its repetition.
             return replace(calls.search_task_instances(api, filters, page), idempotent=False)
 
@@ -373,24 +376,12 @@ class Client(Exchange):
         return bool(self._assumed().group_filter("any"))
 
     def run_url(self, dag_id: str, run_id: str) -> str:
-        """Say where the target's UI shows a dag run, for the generation that is known or assumed."""
+        """Say where the target's UI shows a dag run, for the API version that is known or assumed."""
         return self._assumed().run_url(self.deployment.url, dag_id, run_id)
 
     def describe_failure(self, run: DagRun, *, tasks: list[TaskInstance] | None = None) -> Flow[str]:
         """Say what failed in a dag run; see ``failures.describe_failure``."""
         return describe_failure(self, run, tasks=tasks)
-
-
-_memories: dict[str, Memory] = {}
-
-
-def memory_of(deployment: Deployment) -> Memory:
-    """
-    Return what this process has learned of a Deployment (API generation, tokens).
-
-    :param deployment: the target
-    """
-    return _memories.setdefault(deployment.fingerprint, Memory())
 
 
 def client_of(deployment: Deployment) -> Client:

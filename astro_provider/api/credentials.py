@@ -9,12 +9,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
+from astro_provider.api.answers import UNAVAILABLE_STATUSES, is_html
+from astro_provider.api.errors import AccessDeniedError, NotAirflowError
 from astro_provider.api.tokens import TokenRequest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from astro_provider.api.deployment import ApiVersion, Deployment
+    from astro_provider.api.reply import Reply
 
 DEFAULT_TOKEN_URL = "https://auth.astronomer.io/oauth/token"
 DEFAULT_AUDIENCE = "astronomer-ee"
@@ -49,6 +52,23 @@ class TokenCredentials(Credentials):
 
         :param deployment: the target
         """
+
+    @abstractmethod
+    def check_token_reply(self, reply: Reply, source: str) -> None:
+        """
+        Refuse a reply that is certainly no token, and say why in words about these credentials.
+
+        :param reply: the reply to :meth:`token_request`
+        :param source: what was to give the token
+        """
+
+
+class NoTokenEndpointError(Exception):
+    """The target has no ``/auth/token``: it is no Airflow 3."""
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__()
+        self.reply = reply
 
 
 @dataclass(frozen=True)
@@ -101,6 +121,20 @@ class ClientCredentials(TokenCredentials):
             f"{name} of connection {deployment.conn_id!r}, {self.token_url.partition('?')[0]},",
         )
 
+    def check_token_reply(self, reply: Reply, source: str) -> None:
+        """Refuse an error of the token URL, and a page instead of a token."""
+        if 400 <= reply.status < 500 and reply.status not in UNAVAILABLE_STATUSES:
+            raise AccessDeniedError(
+                f"{source[:1].upper()}{source[1:]} gives no token: it answers {reply.status}. "
+                f"{reply.detail()} Check client_id, client_secret, token_url and audience in Extra.",
+                status=reply.status,
+            )
+        if is_html(reply.response) and reply.status < 400:
+            raise NotAirflowError(
+                f"{source[:1].upper()}{source[1:]} gives no token: it answers with an HTML page titled "
+                f'{reply.title()!r}, as a login page or a proxy does. Check Extra "token_url".'
+            )
+
 
 @dataclass(frozen=True)
 class Login(TokenCredentials):
@@ -132,3 +166,8 @@ class Login(TokenCredentials):
             json.dumps({"username": self.login, "password": self.password}).encode(),
             f"{url} for the Login of connection {deployment.conn_id!r}",
         )
+
+    def check_token_reply(self, reply: Reply, source: str) -> None:
+        """Raise ``NoTokenEndpointError`` if the target has no such endpoint."""
+        if reply.status in (404, 405):
+            raise NoTokenEndpointError(reply)

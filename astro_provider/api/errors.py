@@ -90,7 +90,7 @@ class ConnectionUnreadableError(AstroError):
 
 
 class RequestNotPossible(AstroError):  # noqa: N818  it says what it is; an "Error" more would not
-    """The target's Airflow generation has no such thing, e.g. ``partition_key`` on Airflow 2."""
+    """The target's API version has no such thing, e.g. ``partition_key`` on Airflow 2."""
 
 
 class TransportError(AstroError):

@@ -11,7 +11,7 @@ from astro_provider.api.sanitize import plain
 
 if TYPE_CHECKING:
     from astro_provider.api.client import Client
-    from astro_provider.api.exchange import Flow
+    from astro_provider.api.flow import Flow
     from astro_provider.api.types import DagRun, LogEntry, TaskInstance
 
 MAX_FAILED_TASKS = 5
@@ -75,7 +75,7 @@ def _reason(client: Client, instance: TaskInstance) -> Flow[str]:
         )
     except AstroError as error:
         return f"(its log could not be read: {type(error).__name__})"
-    return client._clean(last_error(log) or "(its log names no error)")[:MAX_REASON]
+    return client.clean(last_error(log) or "(its log names no error)")[:MAX_REASON]
 
 
 def last_error(entries: list[LogEntry]) -> str | None:

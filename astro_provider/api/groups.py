@@ -9,7 +9,7 @@ from astro_provider.api.errors import NotFoundError, RequestNotPossible
 
 if TYPE_CHECKING:
     from astro_provider.api.client import Client
-    from astro_provider.api.exchange import Flow
+    from astro_provider.api.flow import Flow
     from astro_provider.api.types import DagRun, TaskInstance
 
 _NO_GROUP = "no-group-has-this-id"

@@ -11,7 +11,7 @@ from astro_provider.api.errors import UnexpectedAnswerError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from astro_provider.api.exchange import Flow
+    from astro_provider.api.flow import Flow
     from astro_provider.api.types import JSON
 
 T = TypeVar("T")

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from astro_provider.api.client import Client
-    from astro_provider.api.exchange import Flow
+    from astro_provider.api.flow import Flow
     from astro_provider.api.types import DagRun, TaskInstance
 
 MAX_MARKING_SECONDS = 5.0

@@ -1,5 +1,5 @@
 """
-What the hook returns: plain dicts, JSON-serialisable, with the v2 names whichever generation answered.
+What the hook returns: plain dicts, JSON-serialisable, with the v2 names whichever API version answered.
 
 Every answer keeps whatever else the target sent; these are the keys that are always there.
 Dates are ISO 8601 text as the target wrote them (UTC).

@@ -43,11 +43,11 @@ class AstroHook(DeploymentHook):
     @property
     def api_version(self) -> ApiVersion:
         """
-        Generation of the target's REST API, ``"v1"`` (Airflow 2) or ``"v2"`` (Airflow 3).
+        Version of the target's REST API, ``"v1"`` (Airflow 2) or ``"v2"`` (Airflow 3).
 
         Asks ``GET version`` where neither the connection nor an earlier answer tells.
         """
-        return self.run(self.client.generation()).NAME
+        return self.run(self.client.api_version()).NAME
 
     def test_connection(self) -> tuple[bool, str]:
         """

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from astro_provider.airflow_versions import BaseHook
 from astro_provider.api.client import client_of
 from astro_provider.api.errors import TransportError
-from astro_provider.api.exchange import Pause, ReloadConnection
+from astro_provider.api.flow import Pause, ReloadConnection
 from astro_provider.connection import read_connection
 from astro_provider.hooks.http_requests import SyncCarrier
 from astro_provider.hooks.lookup import LookupLog, lookup
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from astro_provider.api.client import Client
     from astro_provider.api.deployment import Deployment
-    from astro_provider.api.exchange import Flow
+    from astro_provider.api.flow import Flow
     from astro_provider.connection import AirflowConnection
 
 T = TypeVar("T")

@@ -16,13 +16,13 @@ from urllib.parse import urlsplit
 
 from astro_provider import __version__
 from astro_provider.api.errors import CertificateError, ConnectionConfigError, HostNotFoundError, TransportError
-from astro_provider.api.exchange import MAX_ANSWER_BYTES, MAX_END_BYTES
+from astro_provider.api.flow import MAX_ANSWER_BYTES, MAX_END_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from astro_provider.api.deployment import Deployment, HttpOptions
-    from astro_provider.api.exchange import Request
+    from astro_provider.api.flow import Request
 
 USER_AGENT = f"airflow-provider-astro/{__version__}"
 CHUNK = 64 * 1024

@@ -14,12 +14,12 @@ import requests.utils
 from urllib3.util.ssl_ import create_urllib3_context
 from yarl import URL
 
-from astro_provider.api.exchange import Response
+from astro_provider.api.flow import Response
 from astro_provider.hooks.http import CHUNK, USER_AGENT, Body, check_files, lower, total_timeout, transport_error
 
 if TYPE_CHECKING:
     from astro_provider.api.deployment import Deployment, HttpOptions
-    from astro_provider.api.exchange import Request
+    from astro_provider.api.flow import Request
 
 
 _large_answers: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()

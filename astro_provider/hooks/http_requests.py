@@ -13,14 +13,14 @@ import requests
 from requests_toolbelt.adapters.socket_options import TCPKeepAliveAdapter  # type: ignore[import-untyped]  # has no types
 from urllib3.exceptions import HTTPError
 
-from astro_provider.api.exchange import Response
+from astro_provider.api.flow import Response
 from astro_provider.hooks.http import CHUNK, USER_AGENT, Body, check_files, lower, total_timeout, transport_error
 
 if TYPE_CHECKING:
     import socket
 
     from astro_provider.api.deployment import Deployment
-    from astro_provider.api.exchange import Request
+    from astro_provider.api.flow import Request
 
 
 _large_answers = threading.Lock()

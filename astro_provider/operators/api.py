@@ -23,8 +23,8 @@ class AstroApiOperator(BaseOperator):
     """
     Asks any endpoint of the target's REST API, as ``HttpOperator`` would, and returns the parsed answer.
 
-    The REST API generation (``/api/v1`` or ``/api/v2``), credentials and errors are taken care of; what the endpoint
-    is called and what it wants is the target's generation's.
+    The API version (``/api/v1`` or ``/api/v2``), credentials and errors are taken care of; the names of endpoints and
+    parameters are those of the target's API version.
 
     :param endpoint: path relative to ``/api/vN/``, e.g. ``"dags"`` or ``"pools"`` (templated)
     :param method: HTTP method: GET, DELETE, PATCH, POST or PUT

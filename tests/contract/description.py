@@ -19,7 +19,7 @@ from dev.environments import site_packages
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from astro_provider.api.exchange import Request
+    from astro_provider.api.flow import Request
     from tests.unit.target import Answer
 
 FILES = {

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from astro_provider.api.exchange import Request
+from astro_provider.api.flow import Request
 from tests.contract.description import NotAsDescribed, description
 from tests.unit import answers
 from tests.unit.target import Answer, says

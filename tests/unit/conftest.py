@@ -23,7 +23,7 @@ os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 import hypothesis
 import pytest
 
-from astro_provider.api import client
+from astro_provider.api import memory
 from tests.unit.server import Server
 from tests.unit.target import TOKEN, Target
 
@@ -40,7 +40,7 @@ _NETWORK_SETTINGS = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "REQU
 @pytest.fixture(autouse=True)
 def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing learned by an earlier test, no proxy and no .netrc of whoever runs the tests."""
-    monkeypatch.setattr(client, "_memories", {})
+    monkeypatch.setattr(memory, "_memories", {})
     for setting in _NETWORK_SETTINGS:
         monkeypatch.delenv(setting, raising=False)
         monkeypatch.delenv(setting.lower(), raising=False)

@@ -13,12 +13,13 @@ from astro_provider.api.client import Client
 from astro_provider.api.credentials import AuthorizationHeader
 from astro_provider.api.deployment import Deployment
 from astro_provider.api.errors import TransportError
-from astro_provider.api.exchange import MAX_END_BYTES, Memory, Pause, ReloadConnection, Response
+from astro_provider.api.flow import MAX_END_BYTES, Pause, ReloadConnection, Response
+from astro_provider.api.memory import Memory
 from tests.unit import answers
 
 if TYPE_CHECKING:
     from astro_provider.api.credentials import Credentials
-    from astro_provider.api.exchange import Flow, Step
+    from astro_provider.api.flow import Flow, Step
 
 T = TypeVar("T")
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from astro_provider.api.client import Client
     from astro_provider.api.errors import AstroError
-    from astro_provider.api.exchange import Flow
+    from astro_provider.api.flow import Flow
     from astro_provider.triggers.watcher.subscription import Subscription
 
 OVERLAP_SECONDS = 30.0

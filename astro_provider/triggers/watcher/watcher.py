@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
 
     from astro_provider.api.client import Client
-    from astro_provider.api.exchange import Flow
+    from astro_provider.api.flow import Flow
     from astro_provider.api.waits import RunWait
     from astro_provider.hooks.astro_async import AsyncAstroHook
     from astro_provider.triggers.watcher.feeds import Feed

@@ -18,13 +18,14 @@ from astro_provider.api.errors import (
     TransportError,
     UnexpectedAnswerError,
 )
-from astro_provider.api.exchange import Memory, Pause, Response
+from astro_provider.api.flow import Pause, Response
+from astro_provider.api.memory import Memory
 from astro_provider.api.tokens import FETCH_CHECK_SECONDS, MAX_FETCH_SECONDS, expiry
 from tests.unit import answers
 from tests.unit.target import Target, page, says
 
 if TYPE_CHECKING:
-    from astro_provider.api.exchange import Flow
+    from astro_provider.api.flow import Flow
     from tests.unit.target import Said
 
 URL = "https://id.example.com/token"

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from astro_provider.api import calls
 from astro_provider.api.errors import NotAirflowError, NotFoundError
-from astro_provider.api.exchange import Memory
+from astro_provider.api.memory import Memory
+from astro_provider.api.rest_api import API_VERSIONS
 from astro_provider.api.waits import RunWait, Wanted
 from tests.unit.target import says
 from tests.unit.target_stub import Played
@@ -31,12 +31,12 @@ def played(request: pytest.FixtureRequest) -> Played:
 
 def check(target: Played, **what: Any) -> Verdict:
     wait = RunWait("d", WANTED, **{"run_id": "theirs", "known": True, **what})
-    return target.run(wait.check(target.client(memory=Memory(calls.GENERATIONS[target.generation]))))
+    return target.run(wait.check(target.client(memory=Memory(API_VERSIONS[target.generation]))))
 
 
 def watch(target: Played, deadline: float | None = None, **what: Any) -> tuple[Verdict, list[str]]:
     wait = RunWait("d", WANTED, run_id="theirs", known=True, **what)
-    client = target.client(memory=Memory(calls.GENERATIONS[target.generation]))
+    client = target.client(memory=Memory(API_VERSIONS[target.generation]))
     warned: list[str] = []
     flow = wait.watch(client, poke_interval=5, deadline=deadline, tell=lambda _: None, warn=warned.append)
     return target.run(flow), warned
@@ -80,6 +80,6 @@ def test_a_wait_on_a_worker_goes_on_after_a_gateway_s_404(played: Played) -> Non
 def test_a_run_that_need_not_be_there_is_waited_for_without_a_second_request(played: Played) -> None:
     played.forget_run("theirs")
     wait = RunWait("d", WANTED, run_id="theirs")
-    client = played.client(memory=Memory(calls.GENERATIONS[played.generation]))
+    client = played.client(memory=Memory(API_VERSIONS[played.generation]))
     assert played.run(wait.check(client, explain=False)).outcome == "pending"
     assert (len(played.seen), played.pauses) == (1, [])

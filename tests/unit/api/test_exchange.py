@@ -17,7 +17,9 @@ from astro_provider.api.errors import (
     TargetUnavailableError,
     TransportError,
 )
-from astro_provider.api.exchange import Memory, Request
+from astro_provider.api.flow import Request
+from astro_provider.api.memory import Memory
+from astro_provider.api.rest_api import API_VERSIONS
 from tests.unit import answers
 from tests.unit.target import Answer, Target, page, says
 from tests.unit.target_stub import Played
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from astro_provider.api.client import Client
-    from astro_provider.api.exchange import Flow
+    from astro_provider.api.flow import Flow
 
 
 @pytest.mark.parametrize(("generation", "asked_first"), [("v2", []), ("v1", ["GET /api/v2/dags/d"])])
@@ -49,10 +51,10 @@ def test_triggering_on_airflow_3_takes_one_request(target: Target) -> None:
 def test_a_target_that_changed_its_generation_is_found_again(before: str, after: str) -> None:
     target = Target(after)
     target.on("GET", "dags/d", says(target.answers.dag()))
-    memory = Memory(generation=calls.GENERATIONS[before])
+    memory = Memory(api_version=API_VERSIONS[before])
     assert target.run(target.client(memory=memory).get_dag("d"))["dag_id"] == "d"
     assert target.asked == [f"GET /api/{before}/dags/d", f"GET /api/{after}/dags/d"]
-    assert memory.generation is calls.GENERATIONS[after]
+    assert memory.api_version is API_VERSIONS[after]
 
 
 CHANGES: dict[str, Callable[[Client], Flow[Any]]] = {
@@ -72,16 +74,16 @@ def test_a_target_that_changed_its_generation_is_found_again_by_any_method(
     target = Played(after)
     method, path = request_line.split()
     target.on("DELETE", "pools/p", Answer(204))
-    memory = Memory(generation=calls.GENERATIONS[before])
+    memory = Memory(api_version=API_VERSIONS[before])
     target.run(CHANGES[request_line](target.client(memory=memory)))
     asked_version = ["GET /api/v2/version"] if after == "v2" else []
     assert target.asked == [f"{method} /api/{before}/{path}", *asked_version, f"{method} /api/{after}/{path}"]
-    assert memory.generation is calls.GENERATIONS[after]
+    assert memory.api_version is API_VERSIONS[after]
 
 
 def test_a_405_of_airflow_2_is_no_reason_to_ask_for_another_version(target_v1: Target) -> None:
     target_v1.on("PUT", "pools", says(target_v1.answers.error(405, "The method is not allowed"), 405))
-    memory = Memory(generation=calls.GENERATIONS["v1"])
+    memory = Memory(api_version=API_VERSIONS["v1"])
     with pytest.raises(TargetError, match="no such endpoint"):
         target_v1.run(target_v1.client(memory=memory).request("PUT", "pools"))
     assert target_v1.asked == ["PUT /api/v1/pools"]
@@ -102,11 +104,11 @@ def test_a_405_that_is_not_of_airflow_3_changes_nothing(
 ) -> None:
     target_v1.on("POST", "dags/d/dagRuns", says(answers.METHOD_NOT_ALLOWED, 405))
     target_v1.on("GET", "/api/v2/version", version)
-    memory = Memory(generation=calls.GENERATIONS["v1"])
+    memory = Memory(api_version=API_VERSIONS["v1"])
     with pytest.raises(error):
         target_v1.run(target_v1.client(memory=memory).trigger_dag_run("d", run_id="r"))
     assert len([line for line in target_v1.asked if line.startswith("POST")]) == 1
-    assert memory.generation is calls.GENERATIONS["v1"]
+    assert memory.api_version is API_VERSIONS["v1"]
 
 
 def test_a_target_that_has_neither_version_is_not_asked_for_more(target: Target) -> None:
@@ -129,7 +131,7 @@ def test_what_is_no_airflow_at_all_is_said_of_the_first_path_asked(target: Targe
     memory = Memory()
     with pytest.raises(NotAirflowError, match=r"/api/v2/pools is no Airflow REST API.*titled 'It works!'"):
         target.run(target.client(memory=memory).request("GET", "pools"))
-    assert memory.generation is None
+    assert memory.api_version is None
 
 
 def test_an_error_is_an_answer_of_neither_generation(target: Target) -> None:
@@ -144,9 +146,9 @@ def test_an_error_is_an_answer_of_neither_generation(target: Target) -> None:
 def test_the_generation_is_asked_for_only_where_it_is_not_known(target: Target, target_v1: Target) -> None:
     target_v1.on("GET", "version", says(answers.v1.version()))
     client = target_v1.client()
-    assert [target_v1.run(client.generation()).NAME for _ in range(2)] == ["v1", "v1"]
+    assert [target_v1.run(client.api_version()).NAME for _ in range(2)] == ["v1", "v1"]
     assert target_v1.asked == ["GET /api/v2/version", "GET /api/v1/version"]
-    assert target.run(target.client(api_version="v1").generation()).NAME == "v1"
+    assert target.run(target.client(api_version="v1").api_version()).NAME == "v1"
     assert target.asked == []
 
 

@@ -6,7 +6,6 @@ import base64
 
 import pytest
 
-from astro_provider.api import calls
 from astro_provider.api.credentials import (
     DEFAULT_AUDIENCE,
     DEFAULT_TOKEN_URL,
@@ -15,7 +14,8 @@ from astro_provider.api.credentials import (
     Login,
 )
 from astro_provider.api.errors import AccessDeniedError, NotAirflowError, UnexpectedAnswerError
-from astro_provider.api.exchange import Memory
+from astro_provider.api.memory import Memory
+from astro_provider.api.rest_api import API_VERSIONS
 from tests.unit import answers
 from tests.unit.target import BEARER, Target, page, says
 
@@ -82,13 +82,13 @@ def test_a_login_without_a_token_endpoint_on_a_pinned_v2_is_told_so(target: Targ
 
 def test_a_login_for_a_former_airflow_2_gets_a_token(dag: Target) -> None:
     dag.on("POST", "/auth/token", says(token("fetched-1"), 201))
-    dag.run(dag.client(LOGIN, Memory(generation=calls.GENERATIONS["v1"])).get_dag("d"))
+    dag.run(dag.client(LOGIN, Memory(api_version=API_VERSIONS["v1"])).get_dag("d"))
     assert dag.asked == ["GET /api/v1/dags/d", "POST /auth/token", "GET /api/v2/dags/d"]
 
 
 def test_a_login_for_a_former_airflow_3_becomes_basic(target_v1: Target) -> None:
     target_v1.on("GET", "dags/d", says(answers.v1.dag()))
-    memory = Memory(calls.GENERATIONS["v2"], "an-old-token")
+    memory = Memory(API_VERSIONS["v2"], "an-old-token")
     target_v1.run(target_v1.client(LOGIN, memory).get_dag("d"))
     assert target_v1.asked == ["GET /api/v2/dags/d", "GET /api/v1/dags/d"]
     assert sent(target_v1)[-1] == BASIC

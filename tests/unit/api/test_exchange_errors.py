@@ -23,7 +23,7 @@ from astro_provider.api.errors import (
     TargetUnavailableError,
     UnexpectedAnswerError,
 )
-from astro_provider.api.exchange import MAX_ANSWER_BYTES
+from astro_provider.api.flow import MAX_ANSWER_BYTES
 from tests.unit import answers
 from tests.unit.target import BEARER, TOKEN, Answer, Target, moved, page, says
 

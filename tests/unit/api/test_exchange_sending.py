@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from astro_provider.api.client import Client
-    from astro_provider.api.exchange import Flow
+    from astro_provider.api.flow import Flow
 
 OK = says(answers.v2.dag_run())
 BROKEN = TransportError("broken off")

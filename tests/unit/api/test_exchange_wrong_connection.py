@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from astro_provider.api import calls
 from astro_provider.api.credentials import Login
 from astro_provider.api.errors import ConnectionConfigError, NotAirflowError, TargetUnavailableError
-from astro_provider.api.exchange import Memory
+from astro_provider.api.memory import Memory
+from astro_provider.api.rest_api import API_VERSIONS
 from astro_provider.api.waits import RunWait, Wanted
 from tests.unit import answers
 from tests.unit.target import Target, page, says
@@ -77,7 +77,7 @@ def test_a_login_at_an_airflow_3_that_gives_no_tokens(
     """Also where it was an Airflow 2 until now, which took the login as it is."""
     target.on("POST", "/auth/token", answer)
     target.on("GET", "version", says({"version": "3.1.0"}))
-    memory = Memory({"v1": calls.GENERATIONS["v1"], "v2": calls.GENERATIONS["v2"]}.get(known))
+    memory = Memory({"v1": API_VERSIONS["v1"], "v2": API_VERSIONS["v2"]}.get(known))
     client = target.client(LOGIN, memory, api_version="v2" if known == "pinned" else None)
     with pytest.raises(ConnectionConfigError, match=r"'http_conn', field Login: .*/auth/token answers 40") as caught:
         target.run(call(client))

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from astro_provider.api import calls, v1, v2
+from astro_provider.api import v1, v2
 from astro_provider.api.credentials import AuthorizationHeader
 from astro_provider.api.errors import TransportError
-from astro_provider.api.exchange import MAX_END_BYTES
 from astro_provider.api.failures import last_error
+from astro_provider.api.flow import MAX_END_BYTES
+from astro_provider.api.rest_api import API_VERSIONS
 from tests.unit import answers
 from tests.unit.target import Answer, Target, page, says
 
@@ -170,7 +171,7 @@ def test_no_line_of_an_error_can_pass_for_a_line_of_the_log(either: Target) -> N
 
 def test_a_task_id_and_a_state_cannot_forge_a_line_either(either: Target) -> None:
     forged = either.answers.task_instance("a\nb", "failed\nc", end_date=None)
-    task = calls.GENERATIONS[either.generation].task_instance(forged)
+    task = API_VERSIONS[either.generation].task_instance(forged)
     text = either.run(client_of(either).describe_failure(either.answers.dag_run("r", "failed"), tasks=[task]))
     assert text.splitlines()[1:-1] == ["  a", "    b (try 1): failed", "    c"]
 
@@ -224,7 +225,7 @@ def test_a_log_that_a_user_asks_for_is_whole(either: Target) -> None:
 @given(cut=st.integers(min_value=0, max_value=700))
 @pytest.mark.parametrize("version", ["v1", "v2"])
 def test_wherever_a_log_is_cut_its_last_entries_are_read(version: str, cut: int) -> None:
-    api = calls.GENERATIONS[version]
+    api = API_VERSIONS[version]
     log = answers.of(version).log()
     text = json.dumps(log)
     read = api.end_of_log(text[min(cut, len(text)) :])

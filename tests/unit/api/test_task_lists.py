@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from astro_provider.api import calls
 from astro_provider.api.errors import AccessDeniedError, TargetUnavailableError
-from astro_provider.api.exchange import Memory
+from astro_provider.api.memory import Memory
+from astro_provider.api.rest_api import API_VERSIONS
 from astro_provider.api.waits import RunWait, Wanted
 from tests.unit.target import page, says
 from tests.unit.target_stub import Played
@@ -35,7 +35,7 @@ def large(request: pytest.FixtureRequest) -> Played:
 
 
 def client_of(target: Played) -> Client:
-    return target.client(memory=Memory(calls.GENERATIONS[target.generation]))
+    return target.client(memory=Memory(API_VERSIONS[target.generation]))
 
 
 def test_a_check_of_one_task_costs_two_requests_however_large_the_run_is(large: Played) -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from astro_provider.api.exchange import Flow
+    from astro_provider.api.flow import Flow
 
 OK = says(answers.v2.dag())
 

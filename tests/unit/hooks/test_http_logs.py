@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from astro_provider.api.client import Client
-    from astro_provider.api.exchange import Flow
+    from astro_provider.api.flow import Flow
     from tests.unit.server import Server
 
 TASKS = "dags/d/dagRuns/r/taskInstances"

@@ -12,7 +12,7 @@ import requests.utils
 
 from astro_provider.api.deployment import HttpOptions
 from astro_provider.api.errors import CertificateError, TransportError
-from astro_provider.api.exchange import Request
+from astro_provider.api.flow import Request
 from astro_provider.hooks.http import transport_error
 from tests.unit import answers
 from tests.unit.hooks.asking import BOTH, Ask, error_of, get_dag, trouble_of

@@ -9,14 +9,14 @@ from email.utils import format_datetime
 from typing import TYPE_CHECKING, Any
 
 from astro_provider.api.errors import TransportError
-from astro_provider.api.exchange import Response
+from astro_provider.api.flow import Response
 from astro_provider.api.waits import RunWait, Wanted
 from astro_provider.triggers.watcher.registry import watching
 from tests.unit.target import TOKEN, says
 from tests.unit.target_stub import Played
 
 if TYPE_CHECKING:
-    from astro_provider.api.exchange import Request
+    from astro_provider.api.flow import Request
     from astro_provider.api.waits import Verdict
     from tests.unit.target import Answer, Seen
     from tests.unit.task_runner import Clock

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from astro_provider.api import calls
 from astro_provider.api.errors import AccessDeniedError
-from astro_provider.api.exchange import Memory
+from astro_provider.api.memory import Memory
+from astro_provider.api.rest_api import API_VERSIONS
 from astro_provider.api.waits import RunWait, Wanted
 from astro_provider.triggers.watcher import feeds
 from astro_provider.triggers.watcher.feeds import FinishedRuns, FinishedTasks
@@ -33,7 +33,7 @@ class Polled:
         self.target = Played(generation)
         self.now = datetime.fromisoformat("2026-02-01T12:00:00+00:00").timestamp()
         self.feed = kind(lambda: self.now)
-        self.client: Client = self.target.client(memory=Memory(calls.GENERATIONS[generation]))
+        self.client: Client = self.target.client(memory=Memory(API_VERSIONS[generation]))
 
     def join(self, dag_id: str = "d", **what: Any) -> Subscription:
         wait = RunWait(dag_id, WANTED, **what)

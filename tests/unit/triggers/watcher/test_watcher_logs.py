@@ -16,7 +16,7 @@ from tests.unit.triggers.watcher.played import INTERVAL, RUNS, Carrier
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from astro_provider.api.exchange import Request, Response
+    from astro_provider.api.flow import Request, Response
     from astro_provider.api.waits import Verdict
     from tests.unit.task_runner import Clock
     from tests.unit.triggers.watcher.played import Target

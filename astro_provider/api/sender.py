@@ -1,0 +1,120 @@
+"""The layers that send a call: authorise it, follow redirects, retry."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from itertools import count
+from typing import TYPE_CHECKING, TypeVar
+
+from astro_provider.api.answers import is_token_refused
+from astro_provider.api.call import Call
+from astro_provider.api.credentials import TokenCredentials
+from astro_provider.api.flow import Pause, Request
+from astro_provider.api.redirects import MAX_REDIRECTS, redirect_url, redirected
+from astro_provider.api.reply import Reply, clean
+from astro_provider.api.retries import Resends, send_with_retries
+from astro_provider.api.tokens import FETCH_CHECK_SECONDS, naming, read_token
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from astro_provider.api.deployment import Deployment
+    from astro_provider.api.flow import Flow
+    from astro_provider.api.memory import Memory
+    from astro_provider.api.rest_api import RestApi
+
+T = TypeVar("T")
+
+
+class Sender:
+    """
+    Sends calls to one Deployment.
+
+    :param deployment: the target
+    :param memory: what is known of it, and what is learned
+    :param clock: seconds since the epoch, for the life of tokens
+    """
+
+    def __init__(self, deployment: Deployment, memory: Memory, clock: Callable[[], float] = time.time) -> None:
+        self.deployment = deployment
+        self.memory = memory
+        self._clock = clock
+        self._former_secrets: tuple[str, ...] = ()
+
+    def clean(self, text: str) -> str:
+        """Take every credential out of a text that the target sent."""
+        return clean(text, (*self.deployment.secrets, *self._fetched_secrets()))
+
+    def _fetched_secrets(self) -> tuple[str, ...]:
+        """List the credentials that are not in the connection as it is now."""
+        return (*self._former_secrets, *filter(None, [self.memory.token]))
+
+    def _send_authorised(self, call: Call[T], api: RestApi) -> Flow[Reply]:
+        """Send a call with credentials, and once more with another token if the target refuses one we fetched."""
+        authorization = yield from self._authorization(api)
+        reply = yield from self._send(call.request(self.deployment, api, authorization))
+        fetched = isinstance(self.deployment.credentials, TokenCredentials) and authorization is not None
+        if fetched and str(authorization).startswith("Bearer ") and is_token_refused(reply.response):
+            if authorization == f"Bearer {self.memory.token}":  # else another flow has fetched a new one meanwhile
+                self.memory.token = None
+            authorization = yield from self._authorization(api)
+            reply = yield from self._send(call.request(self.deployment, api, authorization))
+        return reply
+
+    def _authorization(self, api: RestApi) -> Flow[str | None]:
+        credentials = self.deployment.credentials
+        if credentials is None:
+            return None
+        authorization = credentials.authorization(api.NAME)
+        if authorization is None and isinstance(credentials, TokenCredentials):
+            return f"Bearer {(yield from self._token(credentials))}"
+        return authorization
+
+    def _token(self, credentials: TokenCredentials) -> Flow[str]:
+        """Return a token; of all flows of this process that need one at the same time, one fetches it."""
+        memory = self.memory
+        while not memory.token or memory.token_expires <= self._clock():
+            fetch, is_ours = memory.fetches.join(self._clock())
+            if is_ours:
+                with fetch:
+                    fetch.token = memory.token = yield from self._fetch_token(credentials, memory)
+            while not fetch.is_over(self._clock()):
+                yield Pause(FETCH_CHECK_SECONDS)
+            if fetch.error is not None:
+                raise fetch.error
+            if fetch.token is not None:  # however soon it expires
+                return fetch.token
+        return memory.token
+
+    def _fetch_token(self, credentials: TokenCredentials, memory: Memory) -> Flow[str]:
+        fetching = credentials.token_request(self.deployment)
+        headers = {**fetching.headers, "Accept": "application/json"}
+        with naming(fetching.source):
+            reply = yield from self._send(Request("POST", fetching.url, headers, fetching.body, idempotent=True))
+        credentials.check_token_reply(reply, fetching.source)
+        with naming(fetching.source):
+            token, seconds = reply.read(Call("POST", fetching.url, read_token, "token request"), self._clock())
+        memory.token_expires = self._clock() + seconds
+        return token
+
+    def _send(self, request: Request) -> Flow[Reply]:
+        """Send a request, and on to where redirects point."""
+        resends = Resends(self._clock)
+        for followed in count():
+            response = yield from send_with_retries(request, resends)
+            reply = Reply(
+                self.deployment,
+                self._fetched_secrets(),
+                request,
+                replace(response, resent=resends.may_be_handled),
+            )
+            url = redirect_url(request, response)
+            if url is None:
+                break
+            allowed = followed < MAX_REDIRECTS and self.deployment.http.allow_redirects
+            following = redirected(request, response, url) if allowed else None
+            if following is None:
+                raise reply.redirect_refused(url)
+            request = following
+        return reply
