@@ -184,7 +184,7 @@ class AstroHook(DeploymentHook):
         """
         Wait until a dag run is over, however it ends; log its state when that changes.
 
-        A target that is down for a while, once it has answered, is waited for.
+        A target that is down, even at the first check, is waited for until ``timeout``.
 
         :param dag_id: the dag
         :param run_id: the run
