@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timezone
 
+from astro_provider.api.empty import is_empty
 from astro_provider.api.errors import UnexpectedAnswerError
 
 
@@ -17,7 +18,7 @@ def iso(parameter: str, value: datetime | str | None) -> str | None:
     :return: ISO 8601 text with an offset, or ``None``
     :raise ValueError: naming the parameter, for a text that is no date
     """
-    if value is None or (isinstance(value, str) and value.strip() in ("", "None")):
+    if value is None or is_empty(value):
         return None
     date = _parse(parameter, value.strip()) if isinstance(value, str) else value
     if not isinstance(date, datetime):

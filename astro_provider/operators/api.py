@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from astro_provider.airflow_versions import BaseOperator
 from astro_provider.task_errors import final_errors
+from astro_provider.tasks.rendered import rendered_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -95,8 +96,8 @@ class AstroApiOperator(BaseOperator):
     def _ask(self) -> JSON:
         from astro_provider.hooks.astro import AstroHook
 
-        method, endpoint = self.method.upper(), self.endpoint
-        with AstroHook(self.http_conn_id) as hook:
+        method, endpoint = self.method.upper(), rendered_id("endpoint", self.endpoint)
+        with AstroHook(rendered_id("http_conn_id", self.http_conn_id)) as hook:
             if method not in _WITHOUT_BODY:
                 body = dict(self.data) if isinstance(self.data, Mapping) else self.data
                 return hook.run(hook.client.request(method, endpoint, body=body, headers=self.headers))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from astro_provider.airflow_versions import BaseOperator
-from astro_provider.rendered import rendered_id
 from astro_provider.task_errors import final_errors
+from astro_provider.tasks.rendered import rendered_id
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,7 +13,7 @@ from astro_provider.links import XCOM_RUN_ID, XCOM_URL, RemoteDagRunLink
 from astro_provider.task_errors import final_errors, parameter_errors
 from astro_provider.tasks.existing_run import ON_EXISTING_RUN
 from astro_provider.tasks.own_run import own_run
-from astro_provider.tasks.rendered import as_bool, as_choice, as_text, is_resolved_later
+from astro_provider.tasks.rendered import as_bool, as_choice, as_text, is_resolved_later, rendered_id
 from astro_provider.tasks.run_conf import check_conf, run_conf
 
 if TYPE_CHECKING:
@@ -162,11 +162,10 @@ class AstroTriggerDagRunOperator(BaseOperator):
                 setattr(self, parameter, as_choice(parameter, value, choices))
 
     def _read_ids(self) -> None:
-        for name in ("trigger_dag_id", "http_conn_id", "trigger_run_id", "note", "partition_key"):
-            setattr(self, name, as_text(getattr(self, name)))
         for name in ("trigger_dag_id", "http_conn_id"):
-            if getattr(self, name) in (None, "", "None"):
-                raise ValueError(f"{name} was rendered to {getattr(self, name)!r}, which names nothing")
+            setattr(self, name, rendered_id(name, getattr(self, name)))
+        for name in ("trigger_run_id", "note", "partition_key"):
+            setattr(self, name, as_text(getattr(self, name)))
 
     def execute(self, context: Context) -> DagRun | None:
         """
@@ -189,7 +188,7 @@ class AstroTriggerDagRunOperator(BaseOperator):
             conf = run_conf(self.conf, context["ti"] if self.openlineage_inject_parent_info else None)
             own = own_run(
                 context,
-                given_run_id=None if self.trigger_run_id in ("", "None") else self.trigger_run_id,
+                given_run_id=self.trigger_run_id,
                 retries=self.retries or 0,
                 warn=self.log.warning,
             )
@@ -269,15 +268,19 @@ class AstroTriggerDagRunOperator(BaseOperator):
         :return: the remote dag run, as it was last seen
         :raise DagRunFailedError: the run ended in one of ``failed_states``
         :raise AirflowTaskTimeout: the run did not end within ``execution_timeout``
-        :raise AirflowFailException: a refusal, or another error that a retry cannot help
+        :raise AirflowFailException: an error that a retry cannot help, or an event that says nothing of the run
         :raise AstroError: another error of the target
-        :raise ValueError: an event of something else
         """
         from astro_provider.airflow_versions import AirflowTaskTimeout
         from astro_provider.tasks.execution_timeout import timeout_message
         from astro_provider.triggers.events import read_event
 
-        happened = read_event(event)
+        with final_errors():
+            happened = read_event(event)
+            if happened.error:  # no run has failed
+                raise happened.error
+            if happened.outcome in ("skipped", "changed") or (happened.outcome == "success" and not happened.run):
+                raise ValueError(f"The task was resumed with an event of another wait: {happened.message}")
         if happened.outcome == "success" and happened.run:
             self.log.info("%s", happened.message)
             return happened.run
@@ -285,9 +288,6 @@ class AstroTriggerDagRunOperator(BaseOperator):
             raise AirflowTaskTimeout(
                 timeout_message(self.trigger_dag_id, self.execution_timeout, happened.message, happened.url)
             )
-        if happened.error:  # no run has failed
-            with final_errors():
-                raise happened.error
         raise DagRunFailedError(happened.message)
 
     def _wait(self, hook: AstroHook, run: DagRun) -> DagRun:

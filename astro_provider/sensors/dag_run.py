@@ -12,10 +12,10 @@ from astro_provider.api.durations import poke_interval_seconds, timeout_seconds
 from astro_provider.api.errors import AstroError, DagRunFailedError
 from astro_provider.api.states import DAG_RUN_STATES, checked_states
 from astro_provider.links import XCOM_URL, RemoteDagRunLink
-from astro_provider.rendered import rendered_id
 from astro_provider.sensors import fields
 from astro_provider.sensors.start import BACKSTOP, OfTask, needs_worker, start_trigger_args, starts_in_triggerer
 from astro_provider.task_errors import final_errors
+from astro_provider.tasks.rendered import rendered_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 from astro_provider.api.dates import iso
-from astro_provider.rendered import rendered_id
+from astro_provider.tasks.rendered import rendered_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from astro_provider.api.states import TASK_STATES
 from astro_provider.sensors import fields
 from astro_provider.sensors.dag_run import AstroDagRunSensor
+from astro_provider.tasks.rendered import is_resolved_later
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +27,7 @@ class AstroTaskSensor(AstroDagRunSensor):
     :param external_task_id: the task (templated), or
     :param external_task_ids: the tasks (templated), or
     :param external_task_group_id: the task group (templated). One that does not prefix its tasks' ids
-        (``prefix_group_id=False``) is known to targets with Airflow 3.2+ only
+        (``prefix_group_id=False``) is known to targets with Airflow 3.1.8+ only
     :param allowed_states: states that end the wait well, by default ``success``
     :param failed_states: states that fail the sensor at once, by default ``failed`` and ``upstream_failed``
     :param skipped_states: states that skip it, by default none
@@ -62,7 +63,7 @@ class AstroTaskSensor(AstroDagRunSensor):
         if len(given) != 1 or not getattr(self, given[0]):
             raise ValueError("give one of external_task_id, external_task_ids and external_task_group_id")
         self._tasks_given_by = given[0]
-        if isinstance(external_task_ids, str) and "{{" not in external_task_ids and "{%" not in external_task_ids:
+        if isinstance(external_task_ids, str) and not is_resolved_later(external_task_ids):
             raise ValueError(f"external_task_ids must be a list of task ids, not the text {external_task_ids!r}")
 
     def _wait(self, context: Context) -> RunWait:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from astro_provider.airflow_versions import AIRFLOW_VERSION, conf
+from astro_provider.api.empty import is_empty
 from astro_provider.run_id import first_try_number, remote_run_id
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def own_run(context: Context, *, given_run_id: str | None, retries: int, warn: C
     tells.
 
     :param context: the task's context
-    :param given_run_id: the run id that the user gave, if any
+    :param given_run_id: the run id that the user gave; derived where it is empty
     :param retries: of the task
     :param warn: called with what the user should know
     """
@@ -83,9 +84,10 @@ def own_run(context: Context, *, given_run_id: str | None, retries: int, warn: C
         "began": began if exact else None,
     }
     _write(context, note)
+    given = None if is_empty(given_run_id) else given_run_id
     return OwnRun(
-        run_id=given_run_id or remote_run_id(**identity, first_try=first_try),
-        derived=not given_run_id,
+        run_id=given or remote_run_id(**identity, first_try=first_try),
+        derived=not given,
         retry=retry,
         began=began,
         exact=exact,

@@ -1,8 +1,10 @@
-"""Fields of an operator, once they are rendered: text, or whatever native rendering makes of it."""
+"""Templated fields at run time: text, or whatever native rendering makes of it."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+
+from astro_provider.api.empty import is_empty
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,9 +18,28 @@ def is_resolved_later(value: object) -> bool:
     return hasattr(value, "iter_references") or (isinstance(value, str) and ("{{" in value or "{%" in value))
 
 
-def as_text(value: object) -> str | None:
+def rendered_id(parameter: str, value: object) -> str:
     """
     Read an id as text; ``render_template_as_native_obj=True`` makes a number of one that looks like a number.
+
+    :param parameter: the parameter that gives the id, for the error
+    :param value: what it was rendered to
+    :return: the id
+    :raise ValueError: it names nothing: ``None``, ``""``, ``"None"``, or something that is not a single value
+    """
+    if is_empty(value):
+        raise ValueError(
+            f"{parameter} was rendered to {value!r}: it names nothing. "
+            "Correct the template, or the task that it takes the value from"
+        )
+    if isinstance(value, (dict, list, tuple, set)):
+        raise ValueError(f"{parameter} must be text, but was rendered to {value!r}")
+    return str(value)
+
+
+def as_text(value: object) -> str | None:
+    """
+    Read as text what may also be left out.
 
     :param value: what was rendered
     :return: the text; ``None`` stays ``None``

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from astro_provider.api.empty import is_empty
 from astro_provider.tasks.rendered import is_resolved_later
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def check_conf(conf: object) -> None:
 
 
 def _parsed(conf: object, default: Callable[[object], object]) -> dict[str, Any] | None:
-    if conf is None or (isinstance(conf, str) and conf.strip() in ("", "None")):
+    if is_empty(conf):
         return None
     try:
         parsed = json.loads(conf) if isinstance(conf, str) else conf

@@ -14,8 +14,8 @@ from airflow.triggers.base import BaseTrigger, TaskFailedEvent, TaskSkippedEvent
 from astro_provider.api.durations import poke_interval_seconds
 from astro_provider.api.waits import RunWait, Wanted
 from astro_provider.links import XCOM_URL
-from astro_provider.rendered import rendered_id
 from astro_provider.sensors import fields
+from astro_provider.tasks.rendered import rendered_id
 from astro_provider.triggers.dag_run import serialized, waited
 from astro_provider.triggers.events import error_event
 

@@ -11,10 +11,12 @@ from astro_provider.airflow_versions import AirflowException, AirflowFailExcepti
 from astro_provider.api.errors import NotFoundError, TargetUnavailableError
 from astro_provider.operators.api import AstroApiOperator
 from tests.airflow_names import DAG
-from tests.unit.target import Answer, says
+from tests.unit.target import TOKEN, Answer, says
 from tests.unit.task_runner import context, round_trip
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.unit.target_stub import PlayedServer
 
 
@@ -107,7 +109,7 @@ def test_what_is_wrong_is_refused_at_parse_time() -> None:
         ask(method="POST", all_pages=True)
 
 
-@pytest.mark.parametrize("endpoint", ["", "/", "../admin", "https://elsewhere.example.com/dags", "api/v2/dags"])
+@pytest.mark.parametrize("endpoint", ["/", "../admin", "https://elsewhere.example.com/dags", "api/v2/dags"])
 def test_an_endpoint_outside_of_the_api_fails_for_good(remote: PlayedServer, endpoint: str) -> None:
     with pytest.raises(AirflowFailException, match="expected a path relative to /api/vN/"):
         ask(endpoint).execute(context())
@@ -147,3 +149,27 @@ def test_templates_are_rendered_and_the_dag_is_serialised() -> None:
     operator.render_template_fields(context())
     rendered = (operator.endpoint, operator.data, operator.headers, operator.http_conn_id)
     assert rendered == ("dags/2026-02-01", {"a": ["2026-02-01"]}, {"X-Day": "2026-02-01"}, "conn_2026-02-01")
+
+
+@pytest.mark.parametrize("all_pages", [False, True])
+def test_text_that_looks_like_a_number_stays_text(
+    remote: PlayedServer, connect: Callable[..., None], all_pages: bool
+) -> None:
+    connect(remote.url, password=TOKEN, conn_id="7")
+    remote.on("GET", "123", says({"dags": [], "total_entries": 0}))
+    with DAG("local", start_date=datetime(2026, 1, 1), schedule=None, render_template_as_native_obj=True):
+        operator = ask("{{ 123 }}", http_conn_id="{{ 7 }}", all_pages=all_pages)
+    operator.render_template_fields(context())
+    assert [operator.endpoint, operator.http_conn_id] == [123, 7]
+    assert operator.execute(context()) == {"dags": [], "total_entries": 0}
+    assert [seen.path for seen in remote.seen] == ["/api/v2/123"]
+
+
+@pytest.mark.parametrize("parameter", ["endpoint", "http_conn_id"])
+@pytest.mark.parametrize("nothing", [None, "", "None"])
+def test_what_renders_to_nothing_fails_for_good(remote: PlayedServer, parameter: str, nothing: str | None) -> None:
+    operator = ask()
+    setattr(operator, parameter, nothing)  # what rendering makes of the result of a task that returned nothing
+    with pytest.raises(AirflowFailException, match=f"{parameter} was rendered to {nothing!r}: it names nothing"):
+        operator.execute(context())
+    assert remote.seen == []

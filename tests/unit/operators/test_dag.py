@@ -12,10 +12,12 @@ from astro_provider.airflow_versions import AirflowFailException
 from astro_provider.api.errors import NotFoundError
 from astro_provider.operators.dag import AstroPauseDagOperator, AstroUnpauseDagOperator
 from tests.airflow_names import DAG
-from tests.unit.target import says
+from tests.unit.target import TOKEN, says
 from tests.unit.task_runner import context, round_trip
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.unit.target_stub import PlayedServer
 
 both = pytest.mark.parametrize(("kind", "paused"), [(AstroPauseDagOperator, True), (AstroUnpauseDagOperator, False)])
@@ -67,8 +69,28 @@ def test_each_says_what_it_does() -> None:
     assert (AstroUnpauseDagOperator.__doc__ or "").strip().startswith("Unpauses a dag")
 
 
-def test_an_id_that_looks_like_a_number_is_text(remote: PlayedServer) -> None:
-    remote.dags = {"123": False}
-    pausing = AstroPauseDagOperator(task_id="pause", external_dag_id="{{ id }}")
-    pausing.external_dag_id = 123  # type: ignore[assignment]  # what native rendering makes of it
-    assert pausing.execute(context())["dag_id"] == "123"
+@both
+def test_ids_that_look_like_numbers_are_text(
+    remote: PlayedServer, connect: Callable[..., None], kind: type, paused: bool
+) -> None:
+    connect(remote.url, password=TOKEN, conn_id="7")
+    remote.dags = {"123": not paused}
+    with DAG("local", start_date=datetime(2026, 1, 1), schedule=None, render_template_as_native_obj=True):
+        operator = kind(task_id="t", external_dag_id="{{ 123 }}", http_conn_id="{{ 7 }}")
+    operator.render_template_fields(context())
+    assert (operator.external_dag_id, operator.http_conn_id) == (123, 7)
+    assert operator.execute(context())["dag_id"] == "123"
+    assert remote.dags == {"123": paused}
+
+
+@both
+@pytest.mark.parametrize("parameter", ["external_dag_id", "http_conn_id"])
+@pytest.mark.parametrize("nothing", [None, "", "None"])
+def test_an_id_that_renders_to_nothing_fails_for_good(
+    remote: PlayedServer, kind: type, paused: bool, parameter: str, nothing: str | None
+) -> None:
+    operator = kind(**{"task_id": "t", "external_dag_id": "d", parameter: "placeholder"})
+    setattr(operator, parameter, nothing)  # what rendering makes of the result of a task that returned nothing
+    with pytest.raises(AirflowFailException, match=f"{parameter} was rendered to {nothing!r}: it names nothing"):
+        operator.execute(context())
+    assert remote.seen == []

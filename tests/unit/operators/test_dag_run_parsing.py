@@ -166,7 +166,7 @@ def test_an_id_that_renders_to_nothing_fails_for_good(remote: PlayedServer, para
     dag = DAG("local", start_date=datetime(2026, 1, 1), schedule=None, render_template_as_native_obj=True)
     operator = trigger(dag=dag, **{parameter: f"{{{{ {nothing} }}}}"})
     rendered(operator)
-    with pytest.raises(AirflowFailException, match=f"{parameter} was rendered to .*, which names nothing"):
+    with pytest.raises(AirflowFailException, match=f"{parameter} was rendered to .*: it names nothing"):
         operator.execute(context())
 
 

@@ -191,7 +191,13 @@ def test_it_resumes_with_an_error(happened: dict[str, Any], error: type[Exceptio
     assert type(caught.value) is error
 
 
-@pytest.mark.parametrize("unknown", [{}, {"outcome": "approved"}, None])
-def test_it_fails_when_it_is_resumed_with_something_else(unknown: Any) -> None:
-    with pytest.raises(ValueError, match="an event that it does not know"):
+@pytest.mark.parametrize("unknown", [{}, {"outcome": "approved"}, None, "success", event("pending")], ids=str)
+def test_an_event_that_is_not_known_is_no_success(unknown: Any) -> None:
+    with pytest.raises(AirflowFailException, match="resumed with an event that it does not know"):
         waiting().execute_complete(context(), unknown)
+
+
+@pytest.mark.parametrize("outcome", ["success", "skipped", "changed"])
+def test_an_event_without_a_run_is_no_success_and_no_failed_run(outcome: str) -> None:
+    with pytest.raises(AirflowFailException, match="resumed with an event of another wait: what happened"):
+        waiting().execute_complete(context(), event(outcome))
