@@ -53,7 +53,7 @@ def task_keys(instances: Sequence[TaskInstance]) -> list[JSON]:
 
 
 def group_filter(group_id: str | None) -> dict[str, JSON]:
-    """Query parameters that list the task instances of a group (Airflow 3.1.8+; older ones list those of the whole run)."""
+    """Query parameters that list the task instances of a group (Airflow 3.1.8+; older ones list all of the run)."""
     return {"task_group_id": group_id}
 
 
