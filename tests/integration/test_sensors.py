@@ -116,11 +116,15 @@ def test_by_logical_date(begin, world, conn):
         assert run.says(task_id, day.isoformat())
 
 
-def test_without_a_logical_date_there_is_none_to_wait_for(begin):
-    run = begin("by_logical_date", conn="v2_conn").wait()
+@both_targets
+def test_in_a_run_without_a_logical_date_its_run_after_counts(begin, world, conn):
+    run = begin("by_logical_date", conn=conn)
+    run_after = datetime.fromisoformat(run.get()["run_after"])
+    for date in (run_after, run_after - timedelta(days=1)):
+        start(world.behind(conn), "quick", logical_date=date.isoformat())
 
-    assert run.states()["same"] == "failed"
-    assert run.says("same", "choose latest=True")
+    assert run.wait().states() == {"same": "success", "day_before": "success", "both": "success"}
+    assert run.get()["logical_date"] is None
 
 
 # Start and end in the triggerer.
