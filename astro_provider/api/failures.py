@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from astro_provider.api import calls
 from astro_provider.api.errors import AstroError
+from astro_provider.api.flow import Pause
 from astro_provider.api.sanitize import plain
 
 if TYPE_CHECKING:
@@ -19,6 +20,18 @@ MAX_FAILED_TASKS = 5
 
 MAX_REASON = 500
 """How many characters of an error are shown."""
+
+MAX_LOG_SECONDS = 10.0
+"""A log that could not be read after so many seconds keeps others from being requested."""
+
+NO_LOGS_SECONDS = 300.0
+"""For how long no log is requested of a Deployment that has not answered such a request in time."""
+
+MAX_READING_SECONDS = 60.0
+"""For how long a flow waits for another one that reads a log, before it takes that one for gone."""
+
+LOG_CHECK_SECONDS = 0.1
+"""Seconds between two checks whether another flow is still reading a log of the same Deployment."""
 
 _RAISED = re.compile(r"^[\w.]*(Error|Exception|Exit|Interrupt|Warning|Timeout|Failed|Fail)\b(:.*)?$")
 _ERROR_LEVELS = ("error", "critical")
@@ -59,9 +72,21 @@ def _named(instance: TaskInstance) -> str:
 
 
 def _reason(client: Client, instance: TaskInstance) -> Flow[str]:
-    """Find the last error in the end of the log of a failed task."""
+    """
+    Find the last error in the end of the log of a failed task.
+
+    One log at a time is read of a Deployment, and none for a while after one that did not come in time: a log store
+    that hangs would delay the outcome of every failed run by minutes, and with it the checks of all other waits.
+    """
     if instance["state"] != "failed":
         return str(instance["state"])
+    memory = client.memory
+    while memory.log_began is not None and 0 <= client.now() - memory.log_began < MAX_READING_SECONDS:
+        yield Pause(LOG_CHECK_SECONDS)
+    began = client.now()
+    if 0 < memory.no_logs_until - began <= NO_LOGS_SECONDS:
+        return "(its log was not requested, as the last request for a log took too long)"
+    memory.log_began = began
     try:
         log = yield from client.ask(
             lambda api: calls.get_end_of_task_log(
@@ -74,7 +99,11 @@ def _reason(client: Client, instance: TaskInstance) -> Flow[str]:
             )
         )
     except AstroError as error:
+        if client.now() - began >= MAX_LOG_SECONDS:
+            memory.no_logs_until = client.now() + NO_LOGS_SECONDS
         return f"(its log could not be read: {type(error).__name__})"
+    finally:
+        memory.log_began = None
     return client.clean(last_error(log) or "(its log names no error)")[:MAX_REASON]
 
 

@@ -21,6 +21,9 @@ MAX_RESEND_SECONDS = 100.0
 """Seconds after which a request is not sent again: a target that sends its answer too slowly would be given up only
 after several times the limit for a whole request."""
 
+MAX_RESEND_LOG_SECONDS = 10.0
+"""The same for the log of a failed task, which only explains a failure."""
+
 _TRANSIENT_STATUSES = (408, 421, 425, 429, 502, 503, 504)
 
 
@@ -28,12 +31,13 @@ class Resends:
     """
     How often one call may still be sent again, through all redirects that it follows.
 
+    :param request: the first request of the call
     :param clock: seconds since the epoch
     :ivar may_be_handled: whether the target may have handled a request whose answer was lost
     """
 
-    def __init__(self, clock: Callable[[], float]) -> None:
-        until = clock() + MAX_RESEND_SECONDS
+    def __init__(self, request: Request, clock: Callable[[], float]) -> None:
+        until = clock() + (MAX_RESEND_LOG_SECONDS if request.only_end else MAX_RESEND_SECONDS)
         self._pauses = takewhile(lambda _: clock() < until, RETRY_PAUSES)
         self.may_be_handled = False
 

@@ -42,6 +42,10 @@ class Sender:
         self._clock = clock
         self._former_secrets: tuple[str, ...] = ()
 
+    def now(self) -> float:
+        """Return the time here, in seconds since the epoch."""
+        return self._clock()
+
     def clean(self, text: str) -> str:
         """Take every credential out of a text that the target sent."""
         return clean(text, (*self.deployment.secrets, *self._fetched_secrets()))
@@ -100,7 +104,7 @@ class Sender:
 
     def _send(self, request: Request) -> Flow[Reply]:
         """Send a request, and on to where redirects point."""
-        resends = Resends(self._clock)
+        resends = Resends(request, self._clock)
         for followed in count():
             response = yield from send_with_retries(request, resends)
             reply = Reply(

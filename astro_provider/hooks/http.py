@@ -28,6 +28,9 @@ USER_AGENT = f"airflow-provider-astro/{__version__}"
 CHUNK = 64 * 1024
 """Bytes that are read at a time."""
 
+MAX_LOG_READ_SECONDS = 20.0
+"""How long to wait at most for the next bytes of the log of a failed task."""
+
 
 class Body:
     """
@@ -68,6 +71,11 @@ def total_timeout(options: HttpOptions) -> float:
     """
     connect, read = options.timeout
     return connect + 2 * read
+
+
+def answer_seconds(request: Request, options: HttpOptions) -> float:
+    """Limit each wait for the next bytes of an answer: for a log, which only explains a failure, it is shorter."""
+    return min(options.timeout[1], MAX_LOG_READ_SECONDS) if request.only_end else options.timeout[1]
 
 
 def check_files(deployment: Deployment) -> None:
@@ -112,7 +120,7 @@ def transport_error(request: Request, options: HttpOptions, error: BaseException
     host = parts.netloc.rpartition("@")[2]
     causes = _causes(error)
     kinds = {cls.__name__ for cause in causes for cls in type(cause).__mro__}
-    connect, read = options.timeout
+    connect, read = options.timeout[0], answer_seconds(request, options)
 
     unresolved = {"NameResolutionError", "LocationParseError", "UnicodeError"}
     if any(isinstance(cause, socket.gaierror) for cause in causes) or kinds & unresolved:

@@ -15,7 +15,16 @@ from urllib3.util.ssl_ import create_urllib3_context
 from yarl import URL
 
 from astro_provider.api.flow import Response
-from astro_provider.hooks.http import CHUNK, USER_AGENT, Body, check_files, lower, total_timeout, transport_error
+from astro_provider.hooks.http import (
+    CHUNK,
+    USER_AGENT,
+    Body,
+    answer_seconds,
+    check_files,
+    lower,
+    total_timeout,
+    transport_error,
+)
 
 if TYPE_CHECKING:
     from astro_provider.api.deployment import Deployment, HttpOptions
@@ -64,6 +73,7 @@ class AsyncCarrier:
                 allow_redirects=False,
                 proxy=_proxy(request.url, self._options),
                 ssl=self._ssl,
+                timeout=self._timeout(request),
             ) as response:
                 body = Body(request)
                 async for chunk in response.content.iter_chunked(CHUNK):
@@ -76,15 +86,17 @@ class AsyncCarrier:
     async def _open(self) -> aiohttp.ClientSession:
         await asyncio.to_thread(check_files, self._deployment)
         self._ssl = await asyncio.to_thread(_ssl_context, self._options)
-        connect, read = self._options.timeout
         return aiohttp.ClientSession(
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"User-Agent": USER_AGENT},
-            timeout=aiohttp.ClientTimeout(
-                total=total_timeout(self._options), connect=connect, sock_connect=connect, sock_read=read
-            ),
             # Or a .netrc would bring credentials; what else it means is done by _ssl_context and _proxy.
             trust_env=False,
+        )
+
+    def _timeout(self, request: Request) -> aiohttp.ClientTimeout:
+        connect, read = self._options.timeout[0], answer_seconds(request, self._options)
+        return aiohttp.ClientTimeout(
+            total=total_timeout(self._options), connect=connect, sock_connect=connect, sock_read=read
         )
 
     async def close(self) -> None:

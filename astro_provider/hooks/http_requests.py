@@ -14,7 +14,16 @@ from requests_toolbelt.adapters.socket_options import TCPKeepAliveAdapter  # typ
 from urllib3.exceptions import HTTPError
 
 from astro_provider.api.flow import Response
-from astro_provider.hooks.http import CHUNK, USER_AGENT, Body, check_files, lower, total_timeout, transport_error
+from astro_provider.hooks.http import (
+    CHUNK,
+    USER_AGENT,
+    Body,
+    answer_seconds,
+    check_files,
+    lower,
+    total_timeout,
+    transport_error,
+)
 
 if TYPE_CHECKING:
     import socket
@@ -140,7 +149,10 @@ class SyncCarrier:
                 request.url, dict(self._options.proxies), True, self._options.verify, self._options.cert
             )
             with self._session.send(
-                prepared, timeout=self._options.timeout, allow_redirects=False, **settings
+                prepared,
+                timeout=(self._options.timeout[0], answer_seconds(request, self._options)),
+                allow_redirects=False,
+                **settings,
             ) as response:
                 body = Body(request)
                 for chunk in response.iter_content(CHUNK):

@@ -1,4 +1,4 @@
-"""How much memory the logs of failed tasks may take: by either library, a little, and one log at a time."""
+"""What the logs of failed tasks may take: a little memory, a little time, and one log at a time."""
 
 from __future__ import annotations
 
@@ -12,17 +12,20 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from astro_provider.api import failures, retries
+from astro_provider.hooks import http
 from astro_provider.hooks.astro import AstroHook
 from astro_provider.hooks.astro_async import AsyncAstroHook
 from tests.unit import answers
 from tests.unit.hooks.asking import BOTH, Ask
+from tests.unit.server import SILENCE
 from tests.unit.target import Answer, Seen, says
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from astro_provider.api.client import Client
-    from astro_provider.api.flow import Flow
+    from astro_provider.api.exchange import Flow
     from tests.unit.server import Server
 
 TASKS = "dags/d/dagRuns/r/taskInstances"
@@ -109,3 +112,18 @@ def test_one_log_is_read_at_a_time(describe_all: Callable[[], None], server: Ser
         server.on("GET", f"{TASKS}/{task['task_id']}/logs/1", logs)
     describe_all()
     assert (logs.asked, logs.most) == (20, 1)
+
+
+@BOTH
+def test_a_log_that_does_not_come_is_given_up_early(
+    ask: Ask[Any], server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http, "MAX_LOG_READ_SECONDS", 0.3)
+    monkeypatch.setattr(failures, "MAX_LOG_SECONDS", 0.2)
+    monkeypatch.setattr(retries, "MAX_RESEND_LOG_SECONDS", 0.2)
+    server.on("GET", f"{TASKS}/t0/logs/1", SILENCE)
+    began = time.monotonic()
+    text = ask(describe)
+    assert time.monotonic() - began < 5
+    assert "t0 (try 1): (its log could not be read: TransportError)" in text
+    assert text.count("its log was not requested") == len(FAILED) - 1

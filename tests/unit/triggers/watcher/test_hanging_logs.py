@@ -1,0 +1,70 @@
+"""A target that does not answer requests for logs, which keeps nobody waiting."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from astro_provider.api.failures import NO_LOGS_SECONDS
+from tests.unit.triggers.watcher.played import INTERVAL, READ_TIMEOUT, Target, Waits
+
+if TYPE_CHECKING:
+    from tests.unit.tasks import Clock
+
+HANGING = "dags/d/dagRuns/{}/taskInstances/{}/logs/1?full_content=true&map_index=-1"
+LOG = {"content": [{"event": "Task failed", "error_detail": [{"exc_type": "ValueError", "exc_value": "no"}]}]}
+
+
+async def test_logs_that_do_not_come_keep_nobody_waiting(target: Target, clock: Clock, waits: Waits) -> None:
+    names = [f"run-{each}" for each in range(30)]
+    for name in names:
+        target.has_run(name, "running", end_date=None)
+        for task in range(5):
+            target.has_task(f"t{task}", "failed", run_id=name, log={"content": []})
+            target.hanging.add(HANGING.format(name, f"t{task}"))
+    target.has_run("theirs", "running", end_date=None)
+    failing = [waits(name) for name in names]
+    other = waits()
+    await clock.sleep_async(INTERVAL + 1)
+    for name in names:
+        target.ends(name, "failed")
+    await clock.sleep_async(2 * INTERVAL)
+    target.ends("theirs")
+    await clock.sleep_async(READ_TIMEOUT + 2 * INTERVAL)
+    assert other.outcome == "success"
+    assert {each.outcome for each in failing} == {"failed"}
+    assert len(target.in_vain) == 1
+    message = failing[-1].task.result().message
+    assert "t0 (try 1): (its log was not requested, as the last request for a log took too long)" in message
+
+
+async def test_logs_are_requested_again_later(target: Target, clock: Clock, waits: Waits) -> None:
+    for name in ("theirs", "other"):
+        target.has_run(name, "failed")
+        target.has_task("t", "failed", run_id=name, log=LOG)
+        target.hanging.add(HANGING.format(name, "t"))
+    first = waits("other")
+    await clock.sleep_async(READ_TIMEOUT + 1)
+    assert "(its log could not be read: TransportError)" in first.task.result().message
+    target.hanging.clear()
+    soon = waits()
+    await clock.sleep_async(NO_LOGS_SECONDS)
+    assert "(its log was not requested" in soon.task.result().message
+    late = waits()
+    await clock.sleep_async(1)
+    assert "ValueError: no" in late.task.result().message
+
+
+async def test_a_wait_that_ends_while_its_log_is_read_leaves_the_next_one_free(
+    target: Target, clock: Clock, waits: Waits
+) -> None:
+    target.has_run("theirs", "failed")
+    target.has_task("t", "failed", run_id="theirs", log=LOG)
+    target.hanging.add(HANGING.format("theirs", "t"))
+    cancelled = waits()
+    await clock.sleep_async(1)
+    cancelled.task.cancel()
+    await clock.sleep_async(1)
+    target.hanging.clear()
+    waiting = waits()
+    await clock.sleep_async(1)
+    assert "ValueError: no" in waiting.task.result().message
