@@ -72,4 +72,4 @@ def json_of(response: Response) -> JSON:
 def retry_after(response: Response) -> float | None:
     """Say after how many seconds the target wants the request again; ``None`` where it does not say."""
     seconds = response.headers.get("retry-after", "")
-    return min(float(seconds), MAX_RETRY_AFTER_SECONDS) if seconds.isdigit() else None
+    return min(float(seconds), MAX_RETRY_AFTER_SECONDS) if seconds.isascii() and seconds.isdigit() else None

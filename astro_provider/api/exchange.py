@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+MAX_CLOCK_LEAD_SECONDS = 100 * 365 * 86_400.0
+"""A Date that is further from our time is no clock's; times that are derived from it could not be written."""
+
 
 @dataclass(frozen=True)
 class _Attempt(Generic[T]):
@@ -151,8 +154,10 @@ class Exchange(Sender):
         except NoTokenEndpointError as missing:
             return _Attempt(call, missing.reply, other_api_version=True, lacks_tokens=True)
         if (date := reply.response.headers.get("date")) is not None:
-            with suppress(ValueError):
-                self.memory.clock_lead = parsedate_to_datetime(date).timestamp() - self._clock()
+            with suppress(ValueError, OverflowError):
+                lead = parsedate_to_datetime(date).timestamp() - self._clock()
+                if abs(lead) <= MAX_CLOCK_LEAD_SECONDS:
+                    self.memory.clock_lead = lead
         return _Attempt(call, reply, other_api_version=is_other_api_version(reply.response))
 
     def _with_similar_dags(self, error: NotFoundError, dag_id: str) -> Flow[NotFoundError]:

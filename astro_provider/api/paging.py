@@ -49,7 +49,7 @@ def read_list(
     total = 0
     for _ in range(MAX_READINGS):
         rows, total, pages = yield from _read_once(ask_page, wanted)
-        if pages <= 1:
+        if pages <= 1 and (rows or not total):
             return rows
         distinct = {_identity(row, keys): row for row in rows}
         if len(distinct) >= (total if wanted is None else min(total, wanted)):

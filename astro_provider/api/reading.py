@@ -41,11 +41,13 @@ def parse_json(body: bytes) -> JSON:
     NaN and the infinities, which JSON does not have and Airflow 2 writes all the same, become null, as Airflow 3
     writes them: whatever stores the result as JSON would refuse them.
 
-    :param body: JSON text
+    UTF-8 only, as JSON between systems is: credentials would not be recognised in another encoding.
+
+    :param body: JSON text in UTF-8
     :raise ValueError: the body is not JSON
     :raise RecursionError: the body is nested too deeply
     """
-    return cast("JSON", json.loads(body, parse_constant=lambda _: None, parse_float=_finite))
+    return cast("JSON", json.loads(body.decode("utf-8-sig"), parse_constant=lambda _: None, parse_float=_finite))
 
 
 def _finite(text: str) -> float | None:

@@ -18,10 +18,15 @@ def redirect_url(request: Request, response: Response) -> str | None:
 
     :param request: the request
     :param response: its answer
-    :return: an absolute URL; ``None`` if it is no redirect
+    :return: an absolute URL, or what was sent in place of one; ``None`` if it is no redirect
     """
     location = response.headers.get("location")
-    return urljoin(request.url, location) if 300 < response.status < 400 and location else None
+    if not 300 < response.status < 400 or not location:
+        return None
+    try:
+        return urljoin(request.url, location)
+    except ValueError:
+        return location
 
 
 def redirected(request: Request, response: Response, url: str) -> Request | None:
@@ -33,10 +38,13 @@ def redirected(request: Request, response: Response, url: str) -> Request | None
     :param url: where it redirects to
     :return: the next request; ``None`` if the redirect must not be followed
     """
-    here, there = urlsplit(request.url), urlsplit(url)
-    same_host = here.hostname == there.hostname and (
-        (here.scheme, here.port) == (there.scheme, there.port)
-        or (here.scheme, there.scheme, here.port, there.port) == ("http", "https", None, None)
-    )
+    try:
+        here, there = urlsplit(request.url), urlsplit(url)
+        same_host = here.hostname == there.hostname and (
+            (here.scheme, here.port) == (there.scheme, there.port)
+            or (here.scheme, there.scheme, here.port, there.port) == ("http", "https", None, None)
+        )
+    except ValueError:  # it is no URL
+        return None
     followable = request.method == "GET" or response.status in (307, 308)
     return replace(request, url=url) if same_host and followable else None

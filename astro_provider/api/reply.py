@@ -167,8 +167,11 @@ class Reply:
 
     def redirect_refused(self, url: str) -> NotAirflowError:
         """Make the error for a redirect that is not followed."""
-        there = urlsplit(url)
-        shown = f"{there.scheme}://{there.netloc.rpartition('@')[2]}{there.path}"
+        try:
+            there = urlsplit(url)
+            shown = f"{there.scheme}://{there.netloc.rpartition('@')[2]}{there.path}"
+        except ValueError:  # it is no URL
+            shown = without_query(url).rpartition("@")[2]
         return NotAirflowError(
             self._clean(
                 f"{self.deployment} did not answer: {self.request.method} {without_query(self.request.url)} is "

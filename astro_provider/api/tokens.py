@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 MAX_SLACK_SECONDS = 60.0
 """A token is given up that long before it expires, or at half its lifetime, so that it does not expire on the way."""
 
+MAX_LIFE_SECONDS = 1e9
+"""A token that lives longer is used until it is refused."""
+
 MAX_FETCH_SECONDS = 60.0
 """For how long a flow waits for another one's fetch before it fetches a token itself."""
 
@@ -54,6 +57,10 @@ def naming(source: str) -> Iterator[None]:
         raise
 
 
+def _is_sendable(token: str) -> bool:
+    return bool(token.strip()) and token.isascii() and token.isprintable()
+
+
 def read_token(raw: JSON) -> tuple[str, float]:
     """
     Read the answer to a token request.
@@ -61,10 +68,10 @@ def read_token(raw: JSON) -> tuple[str, float]:
     :return: the token, and for how many seconds to use it
     """
     token = raw.get("access_token") if isinstance(raw, dict) else None
-    if not isinstance(raw, dict) or not isinstance(token, str) or not token.isascii() or not token.isprintable():
+    if not isinstance(raw, dict) or not isinstance(token, str) or not _is_sendable(token):
         raise Unexpected("a token: an object with access_token")
     life = raw.get("expires_in")
-    seconds = float(life) if isinstance(life, (int, float)) else float("inf")
+    seconds = float(life) if isinstance(life, (int, float)) and life < MAX_LIFE_SECONDS else float("inf")
     return token.strip(), seconds - min(MAX_SLACK_SECONDS, seconds / 2)
 
 

@@ -102,7 +102,7 @@ def log_entries(raw: JSON) -> list[LogEntry]:
     content = cast("str", mapping(raw, "a task log", content=str)["content"])
     try:
         text = "\n".join(str(part[1]) for part in ast.literal_eval(content))
-    except (ValueError, SyntaxError, TypeError, IndexError, MemoryError, RecursionError):
+    except (ValueError, SyntaxError, TypeError, LookupError, MemoryError, RecursionError):
         text = content
     return _lines(text)
 
