@@ -154,7 +154,9 @@ class _Reader:
             if not values[key]:
                 raise self.wrong(f'Extra "{key}"', "client_id and client_secret go together; this one is missing")
         token_url = values["token_url"]
-        if token_url and urlsplit(token_url).scheme not in ("http", "https"):
+        if token_url and "@" in token_url.partition("?")[0]:
+            raise self.wrong('Extra "token_url"', "it must not hold credentials; use client_id and client_secret")
+        if token_url and not (_is_url(token_url) and token_url.lower().startswith(("http://", "https://"))):
             raise self.wrong('Extra "token_url"', f"expected an http or https URL, got {token_url!r}")
         return ClientCredentials(
             client_id=cast("str", values["client_id"]),
@@ -218,13 +220,17 @@ class _Reader:
     def _proxies(self) -> dict[str, str]:
         value = self._either("proxies", "proxy") or {}
         proxies = {"http": value, "https": value} if isinstance(value, str) else value
-        if not isinstance(proxies, dict) or not all(proxy is None or _is_url(proxy) for proxy in proxies.values()):
-            raise self.wrong('Extra "proxies"', "expected a URL, or an object of scheme to URL")
-        return {
+        expected = self.wrong('Extra "proxies"', "expected a URL, or an object of scheme to URL")
+        if not isinstance(proxies, dict) or not all(isinstance(proxy, str) for proxy in proxies.values() if proxy):
+            raise expected
+        urls = {
             scheme: proxy if "://" in proxy or scheme == "no_proxy" else f"http://{proxy}"
             for scheme, proxy in proxies.items()
             if proxy
         }
+        if not all(map(_is_url, urls.values())):
+            raise expected
+        return urls
 
     def _timeout(self) -> tuple[float, float]:
         value = self.extra.get("timeout")
@@ -252,9 +258,7 @@ def _is_true(value: object) -> bool:
     return str(value).strip().lower() in ("true", "1", "yes", "on")
 
 
-def _is_url(value: object) -> bool:
-    if not isinstance(value, str):
-        return False
+def _is_url(value: str) -> bool:
     try:
         urlsplit(value)
     except ValueError:

@@ -269,6 +269,8 @@ def test_client_credentials_go_together(given_key: str, missing: str) -> None:
     ("extra", "field", "expected"),
     [
         (CLIENT | {"client_secret": 1234567}, "client_secret", "expected a text, got int"),
+        (CLIENT | {"token_url": "https://[broken"}, "token_url", "expected an http or https URL"),
+        (CLIENT | {"token_url": "https://me:hidden-1@id.example.com/t"}, "token_url", "it must not hold credentials"),
         (CLIENT | {"token_url": "id.example.com"}, "token_url", "expected an http or https URL, got 'id.example.com'"),
         (CLIENT | {"audience": ["a"]}, "audience", "expected a text, got list"),
         ({"api_version": "v3"}, "api_version", "expected v1 (Airflow 2) or v2 (Airflow 3), got 'v3'"),
@@ -289,6 +291,7 @@ def test_client_credentials_go_together(given_key: str, missing: str) -> None:
         ({"proxies": ["http://p.example.com"]}, "proxies", "expected a URL, or an object of scheme to URL"),
         ({"proxies": {"https": 7}}, "proxies", "expected a URL, or an object of scheme to URL"),
         ({"proxy": 7}, "proxies", "expected a URL, or an object of scheme to URL"),
+        ({"proxies": "me:hidden-1[x@p.example.com"}, "proxies", "expected a URL, or an object of scheme to URL"),
         ({"proxies": "http://[broken"}, "proxies", "expected a URL, or an object of scheme to URL"),
     ],
 )
