@@ -5,31 +5,21 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import datetime, timezone
-from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from astro_provider.api import calls
 from astro_provider.api.call import Call
 from astro_provider.api.dates import iso
-from astro_provider.api.durations import poke_interval_seconds, timeout_seconds
 from astro_provider.api.errors import (
-    AccessDeniedError,
-    AstroError,
-    CertificateError,
-    HostNotFoundError,
-    NotAirflowError,
     TargetError,
     TargetUnavailableError,
-    WaitTimeoutError,
 )
 from astro_provider.api.exchange import Exchange
 from astro_provider.api.failures import describe_failure
-from astro_provider.api.flow import Pause, ReloadConnection
 from astro_provider.api.memory import memory_of
 from astro_provider.api.paging import DAG_KEYS, POOL_KEYS, RUN_KEYS, TASK_INSTANCE_KEYS, read_list
 from astro_provider.api.reading import collection, collection_key, mapping
-from astro_provider.api.states import FINISHED_DAG_RUN_STATES, FINISHED_TASK_STATES
-from astro_provider.api.transient import Patience
+from astro_provider.api.states import FINISHED_TASK_STATES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -40,10 +30,6 @@ if TYPE_CHECKING:
     from astro_provider.api.types import JSON, Dag, DagRun, LogEntry, Pool, TaskInstance
 
 T = TypeVar("T")
-
-
-OUTDATED = (AccessDeniedError, NotAirflowError, HostNotFoundError, CertificateError)
-"""Errors that may mean that the connection has changed since it was read: a new token, another URL."""
 
 
 class Client(Exchange):
@@ -82,7 +68,7 @@ class Client(Exchange):
         """Ask for a collection, page after page; the answer has the form of one page, with the items of all."""
         page: dict[str, JSON] = {}
 
-        def question(limits: dict[str, JSON], api: RestApi) -> Call[tuple[list[JSON], int]]:
+        def question(api: RestApi, limits: dict[str, JSON]) -> Call[tuple[list[JSON], int]]:
             call = calls.any_endpoint("GET", endpoint, params={**(params or {}), **limits}, headers=headers)
 
             def read(raw: JSON) -> tuple[list[JSON], int]:
@@ -97,7 +83,7 @@ class Client(Exchange):
     def test(self) -> Flow[str]:
         """Ask which Airflow answers, then with the credentials for a dag; say so in a sentence."""
         version = yield from self.ask(calls.version)
-        yield from self.ask(lambda api: calls.list_dags(api, {"limit": 1}))
+        yield from self.ask(calls.list_dags, {"limit": 1})
         return (
             f"Airflow {version} (REST API {self._assumed().NAME}) answers at {self.deployment.url}, "
             "and accepts the credentials."
@@ -105,11 +91,11 @@ class Client(Exchange):
 
     def get_dag(self, dag_id: str) -> Flow[Dag]:
         """Ask for a dag."""
-        return self.ask(lambda api: calls.get_dag(api, dag_id))
+        return self.ask(calls.get_dag, dag_id)
 
     def set_paused(self, dag_id: str, *, paused: bool) -> Flow[Dag]:
         """Pause or unpause a dag."""
-        return self.ask(lambda api: calls.set_paused(api, dag_id, paused=paused))
+        return self.ask(calls.set_paused, dag_id, paused=paused)
 
     def trigger_dag_run(
         self,
@@ -146,43 +132,43 @@ class Client(Exchange):
             "note": note,
             "partition_key": partition_key,
         }
-        return self.ask(lambda api: calls.trigger_dag_run(api, dag_id, fields, idempotent=idempotent))
+        return self.ask(calls.trigger_dag_run, dag_id, fields, idempotent=idempotent)
 
     def get_dag_run(self, dag_id: str, run_id: str) -> Flow[DagRun]:
         """Ask for a dag run."""
-        return self.ask(lambda api: calls.get_dag_run(api, dag_id, run_id))
+        return self.ask(calls.get_dag_run, dag_id, run_id)
 
     def clear_dag_run(self, dag_id: str, run_id: str, *, only_failed: bool) -> Flow[DagRun]:
         """Clear a dag run, then ask for it."""
-        yield from self.ask(lambda api: calls.clear_dag_run(api, dag_id, run_id, only_failed=only_failed))
+        yield from self.ask(calls.clear_dag_run, dag_id, run_id, only_failed=only_failed)
         return (yield from self.get_dag_run(dag_id, run_id))
 
     def cancel_dag_run(self, dag_id: str, run_id: str) -> Flow[DagRun]:
         """Mark a dag run failed, which ends what it runs."""
-        return self.ask(lambda api: calls.set_run_state(api, dag_id, run_id, "failed"))
+        return self.ask(calls.set_run_state, dag_id, run_id, "failed")
 
     def list_dags(self, **filters: JSON) -> Flow[list[Dag]]:
         """Ask for all dags that the filters let through."""
         limit = filters.pop("limit", None)
         return self._all(
-            lambda page, api: calls.list_dags(api, {"order_by": "dag_id", **filters, **page}), DAG_KEYS, limit
+            lambda api, page: calls.list_dags(api, {"order_by": "dag_id", **filters, **page}), DAG_KEYS, limit
         )
 
     def list_pools(self) -> Flow[list[Pool]]:
         """Ask for all pools."""
-        return self._all(lambda page, api: calls.list_pools(api, page), POOL_KEYS)
+        return self._all(calls.list_pools, POOL_KEYS)
 
     def list_dag_runs(self, dag_id: str, **filters: JSON) -> Flow[list[DagRun]]:
         """Ask for all runs of a dag that the filters let through; a ``limit`` ends the list after so many."""
         limit = filters.pop("limit", None)
-        return self._all(lambda page, api: calls.list_dag_runs(api, dag_id, {**filters, **page}), RUN_KEYS, limit)
+        return self._all(lambda api, page: calls.list_dag_runs(api, dag_id, {**filters, **page}), RUN_KEYS, limit)
 
     def list_task_instances(
         self, dag_id: str, run_id: str, *, group_id: str | None = None, **filters: JSON
     ) -> Flow[list[TaskInstance]]:
         """List all task instances of a run that the filters let through."""
 
-        def question(page: dict[str, JSON], api: RestApi) -> Call[tuple[list[TaskInstance], int]]:
+        def question(api: RestApi, page: dict[str, JSON]) -> Call[tuple[list[TaskInstance], int]]:
             params = {**filters, **api.group_filter(group_id), **page}
             return calls.list_task_instances(api, dag_id, run_id, params)
 
@@ -199,7 +185,7 @@ class Client(Exchange):
         try:
             return (
                 yield from self._all(
-                    lambda page, api: calls.search_task_instances(api, filters, page), TASK_INSTANCE_KEYS
+                    lambda api, page: calls.search_task_instances(api, filters, page), TASK_INSTANCE_KEYS
                 )
             )
         except TargetError as error:
@@ -210,11 +196,11 @@ class Client(Exchange):
 
     def _all(
         self,
-        question: Callable[[dict[str, JSON], RestApi], Call[tuple[list[T], int]]],
+        question: Callable[[RestApi, dict[str, JSON]], Call[tuple[list[T], int]]],
         keys: Sequence[str] = (),
         limit: JSON = None,
     ) -> Flow[list[T]]:
-        return read_list(lambda page: self.ask(partial(question, page)), keys, limit)
+        return read_list(lambda page: self.ask(question, page), keys, limit)
 
     def at_target(self, at: float) -> str:
         """Write a time of our clock (seconds since the epoch) as the target's clock has it."""
@@ -229,7 +215,7 @@ class Client(Exchange):
         :param due_after: the earliest ``run_after`` (v1: logical date), by the target's clock
         """
         return self._all(
-            lambda page, api: calls.list_finished_runs(api, [*dag_ids], ended_after, due_after, page), RUN_KEYS
+            lambda api, page: calls.list_finished_runs(api, [*dag_ids], ended_after, due_after, page), RUN_KEYS
         )
 
     def finished_runs_of_dag(self, dag_id: str, ended_after: str, due_after: str) -> Flow[list[DagRun]]:
@@ -261,7 +247,7 @@ class Client(Exchange):
             "end_date_gte": ended_after,
         }
 
-        def question(page: dict[str, JSON], api: RestApi) -> Call[tuple[list[TaskInstance], int]]:
+        def question(api: RestApi, page: dict[str, JSON]) -> Call[tuple[list[TaskInstance], int]]:
             # As for runs: the next poll is its repetition.
             return replace(calls.search_task_instances(api, filters, page), idempotent=False)
 
@@ -280,96 +266,23 @@ class Client(Exchange):
 
     def find_dag_run(self, dag_id: str, run_id: str) -> Flow[DagRun | None]:
         """Find a dag run by its id; ``None`` where there is none (or no such dag)."""
-        return self.find(lambda api: calls.get_dag_run(api, dag_id, run_id))
+        return self.find(calls.get_dag_run, dag_id, run_id)
 
     def get_task_log(
         self, dag_id: str, run_id: str, task_id: str, *, try_number: int | None = None, map_index: int = -1
     ) -> Flow[list[LogEntry]]:
         """Ask for the log of a task instance, by default of its newest try."""
         if try_number is None:
-            instance = yield from self.ask(lambda api: calls.get_task_instance(api, dag_id, run_id, task_id, map_index))
+            instance = yield from self.ask(calls.get_task_instance, dag_id, run_id, task_id, map_index)
             try_number = instance["try_number"]
         number = try_number
-        return (yield from self.ask(lambda api: calls.get_task_log(api, dag_id, run_id, task_id, number, map_index)))
+        return (yield from self.ask(calls.get_task_log, dag_id, run_id, task_id, number, map_index))
 
     def get_xcom(
         self, dag_id: str, run_id: str, task_id: str, *, key: str = "return_value", map_index: int | None = None
     ) -> Flow[JSON]:
         """Ask for the value of an XCom."""
-        return self.ask(lambda api: calls.get_xcom(api, dag_id, run_id, task_id, key, map_index))
-
-    def wait_for_dag_run(
-        self,
-        dag_id: str,
-        run_id: str,
-        *,
-        poke_interval: float,
-        timeout: float | None,
-        on_change: Callable[[DagRun], None],
-        on_trouble: Callable[[AstroError], None],
-    ) -> Flow[DagRun]:
-        """Wait until a dag run is over; see ``AstroHook.wait_for_dag_run``."""
-        interval = poke_interval_seconds(poke_interval)
-        timeout = None if timeout is None else timeout_seconds(timeout)
-        state = None
-
-        def check() -> Flow[DagRun | None]:
-            nonlocal state
-            run = yield from self.get_dag_run(dag_id, run_id)
-            if run["state"] != state:
-                state = run["state"]
-                on_change(run)
-            return run if state in FINISHED_DAG_RUN_STATES else None
-
-        deadline = None if timeout is None else self._clock() + timeout
-        run = yield from self.poll(check, poke_interval=interval, deadline=deadline, on_trouble=on_trouble)
-        if run is None:
-            raise WaitTimeoutError(
-                f"Dag run {run_id!r} of dag {dag_id!r} in {self.deployment} is {state or 'of unknown state'} "
-                f"after {timeout:g} seconds of waiting. See {self.run_url(dag_id, run_id)}"
-            )
-        return run
-
-    def poll(
-        self,
-        check: Callable[[], Flow[T | None]],
-        *,
-        poke_interval: float,
-        deadline: float | None,
-        on_trouble: Callable[[AstroError], None],
-        has_worked: bool = False,
-    ) -> Flow[T | None]:
-        """
-        Check until there is a result.
-
-        After an error that another token or URL would end, the connection is read again before the next check.
-
-        :param check: makes the flow of one check; ``None`` means not yet
-        :param poke_interval: seconds between two checks
-        :param deadline: when to give up, in seconds since the epoch
-        :param on_trouble: told when trouble of the target begins that is survived, see ``Patience``
-        :param has_worked: the target is known to have answered before
-        :return: the result, or ``None`` where there was none in time
-        """
-        patience = Patience(self._clock, has_worked=has_worked)
-        while True:
-            outdated = False
-            try:
-                result = yield from check()
-            except AstroError as error:
-                if not patience.bears(error, on_trouble):
-                    raise
-                outdated = isinstance(error, OUTDATED)
-            else:
-                patience.worked()
-                if result is not None:
-                    return result
-            now = self._clock()
-            if deadline is not None and now >= deadline:
-                return None
-            yield Pause(poke_interval if deadline is None else min(poke_interval, deadline - now))
-            if outdated:
-                yield ReloadConnection()
+        return self.ask(calls.get_xcom, dag_id, run_id, task_id, key, map_index)
 
     def lists_groups(self) -> bool:
         """Say whether the target's lists of task instances can be told a task group."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Concatenate, Generic, ParamSpec, TypeVar
 
 from astro_provider.api import calls
 from astro_provider.api.answers import is_other_api_version, is_removed_api, is_unknown_route
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from astro_provider.api.flow import Flow
     from astro_provider.api.reply import Reply
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 MAX_CLOCK_LEAD_SECONDS = 100 * 365 * 86_400.0
@@ -61,14 +62,19 @@ class _Attempt(Generic[T]):
 class Exchange(Sender):
     """Asks one Deployment; see ``Sender`` for the parameters."""
 
-    def ask(self, question: Callable[[RestApi], Call[T]]) -> Flow[T]:
+    def ask(self, endpoint: Callable[Concatenate[RestApi, P], Call[T]], *args: P.args, **kwargs: P.kwargs) -> Flow[T]:
         """
-        Ask a question.
+        Call an endpoint.
 
-        :param question: makes the call for an API version
-        :return: the answer
+        :param endpoint: makes the call for an API version, e.g. a function of ``calls``
+        :param args: further arguments of ``endpoint``
+        :return: the result
         :raise AstroError: whatever went wrong, see ``errors``
         """
+
+        def question(api: RestApi) -> Call[T]:
+            return endpoint(api, *args, **kwargs)
+
         try:
             return (yield from self._ask(question))
         except NotFoundError as error:
@@ -77,10 +83,12 @@ class Exchange(Sender):
                 raise
             raise (yield from self._with_similar_dags(error, call.dag_id)) from None
 
-    def find(self, question: Callable[[RestApi], Call[T]]) -> Flow[T | None]:
-        """Ask a question whose answer may be that there is no such thing: ``None``."""
+    def find(
+        self, endpoint: Callable[Concatenate[RestApi, P], Call[T]], *args: P.args, **kwargs: P.kwargs
+    ) -> Flow[T | None]:
+        """Call an endpoint; ``None`` if there is no such thing."""
         try:
-            return (yield from self._ask(question))
+            return (yield from self._ask(lambda api: endpoint(api, *args, **kwargs)))
         except NotFoundError:
             return None
 
@@ -109,7 +117,7 @@ class Exchange(Sender):
                     attempt, api = second, other(api)
         if attempt.lacks_tokens:
             raise self._no_tokens(attempt.reply)
-        result = attempt.reply.read(attempt.call, self._clock())
+        result = attempt.reply.read(attempt.call, self.clock())
         self.memory.api_version = api
         return result
 
@@ -141,7 +149,7 @@ class Exchange(Sender):
         if attempt.lacks_tokens and is_unknown_route(attempt.reply.response):
             raise self._no_tokens(attempt.reply)
         try:
-            attempt.reply.read(call, self._clock())
+            attempt.reply.read(call, self.clock())
         except (AccessDeniedError, TargetUnavailableError):
             raise
         except (TargetError, NotAirflowError, UnexpectedAnswerError):
@@ -155,7 +163,7 @@ class Exchange(Sender):
             return _Attempt(call, missing.reply, other_api_version=True, lacks_tokens=True)
         if (date := reply.response.headers.get("date")) is not None:
             with suppress(ValueError, OverflowError):
-                lead = parsedate_to_datetime(date).timestamp() - self._clock()
+                lead = parsedate_to_datetime(date).timestamp() - self.clock()
                 if abs(lead) <= MAX_CLOCK_LEAD_SECONDS:
                     self.memory.clock_lead = lead
         return _Attempt(call, reply, other_api_version=is_other_api_version(reply.response))

@@ -89,14 +89,12 @@ def _reason(client: Client, instance: TaskInstance) -> Flow[str]:
     memory.log_began = began
     try:
         log = yield from client.ask(
-            lambda api: calls.get_end_of_task_log(
-                api,
-                instance["dag_id"],
-                instance["dag_run_id"],
-                instance["task_id"],
-                instance["try_number"],
-                instance["map_index"],
-            )
+            calls.get_end_of_task_log,
+            instance["dag_id"],
+            instance["dag_run_id"],
+            instance["task_id"],
+            instance["try_number"],
+            instance["map_index"],
         )
     except AstroError as error:
         if client.now() - began >= MAX_LOG_SECONDS:

@@ -39,12 +39,12 @@ class Sender:
     def __init__(self, deployment: Deployment, memory: Memory, clock: Callable[[], float] = time.time) -> None:
         self.deployment = deployment
         self.memory = memory
-        self._clock = clock
+        self.clock = clock
         self._former_secrets: tuple[str, ...] = ()
 
     def now(self) -> float:
         """Return the time here, in seconds since the epoch."""
-        return self._clock()
+        return self.clock()
 
     def clean(self, text: str) -> str:
         """Take every credential out of a text that the target sent."""
@@ -78,12 +78,12 @@ class Sender:
     def _token(self, credentials: TokenCredentials) -> Flow[str]:
         """Return a token; of all flows of this process that need one at the same time, one fetches it."""
         memory = self.memory
-        while not memory.token or memory.token_expires <= self._clock():
-            fetch, is_ours = memory.fetches.join(self._clock())
+        while not memory.token or memory.token_expires <= self.clock():
+            fetch, is_ours = memory.fetches.join(self.clock())
             if is_ours:
                 with fetch:
                     fetch.token = memory.token = yield from self._fetch_token(credentials, memory)
-            while not fetch.is_over(self._clock()):
+            while not fetch.is_over(self.clock()):
                 yield Pause(FETCH_CHECK_SECONDS)
             if fetch.error is not None:
                 raise fetch.error
@@ -98,13 +98,13 @@ class Sender:
             reply = yield from self._send(Request("POST", fetching.url, headers, fetching.body, idempotent=True))
         credentials.check_token_reply(reply, fetching.source)
         with naming(fetching.source):
-            token, seconds = reply.read(Call("POST", fetching.url, read_token, "token request"), self._clock())
-        memory.token_expires = self._clock() + seconds
+            token, seconds = reply.read(Call("POST", fetching.url, read_token, "token request"), self.clock())
+        memory.token_expires = self.clock() + seconds
         return token
 
     def _send(self, request: Request) -> Flow[Reply]:
         """Send a request, and on to where redirects point."""
-        resends = Resends(request, self._clock)
+        resends = Resends(request, self.clock)
         for followed in count():
             response = yield from send_with_retries(request, resends)
             reply = Reply(

@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from astro_provider.api.errors import (
+    AccessDeniedError,
     AstroError,
     CertificateError,
     ConnectionUnreadableError,
@@ -26,6 +27,9 @@ MAX_REFUSED_SECONDS = 600.0
 
 MAX_REFUSED_AT_FIRST_SECONDS = 60.0
 """How long a wait tolerates refusals before the target has ever answered: the connection is probably wrong."""
+
+OUTDATED = (AccessDeniedError, NotAirflowError, HostNotFoundError, CertificateError)
+"""Errors that may mean that the connection has changed since it was read: a new token, another URL."""
 
 
 def is_refusal(error: AstroError) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from astro_provider.api import calls
@@ -12,6 +11,7 @@ from astro_provider.api.absence import explain_absence
 from astro_provider.api.dates import parse_date
 from astro_provider.api.errors import NotAirflowError, NotFoundError
 from astro_provider.api.groups import members
+from astro_provider.api.loop import check_until
 from astro_provider.api.states import FINISHED_DAG_RUN_STATES, FINISHED_TASK_STATES
 
 if TYPE_CHECKING:
@@ -197,8 +197,9 @@ class RunWait:
             last = verdict
             return verdict if verdict.outcome != "pending" else None
 
-        found: Verdict | None = yield from client.poll(
+        found: Verdict | None = yield from check_until(
             check,
+            clock=client.clock,
             poke_interval=poke_interval,
             deadline=deadline,
             on_trouble=lambda error: warn(f"Still waiting: {error}"),
@@ -208,7 +209,7 @@ class RunWait:
 
     def warn_if_paused(self, client: Client, warn: Callable[[str], None]) -> Flow[None]:
         """Say that the dag is paused, where that is why its run does not start."""
-        dag = yield from client.find(lambda api: calls.get_dag(api, self.dag_id))
+        dag = yield from client.find(calls.get_dag, self.dag_id)
         if dag and dag["is_paused"]:
             warn(f"Dag {self.dag_id!r} is paused in {client.deployment}: the run stays queued until it is unpaused.")
 
@@ -217,9 +218,9 @@ class RunWait:
         return len(self.logical_dates) or 1
 
     def _must_exist(self, client: Client) -> Flow[None]:
-        yield from client.ask(lambda api: calls.get_dag(api, self.dag_id))
+        yield from client.ask(calls.get_dag, self.dag_id)
         for task_id in self.task_ids:
-            yield from client.ask(partial(calls.get_task, dag_id=self.dag_id, task_id=task_id))
+            yield from client.ask(calls.get_task, self.dag_id, task_id)
 
     def _runs(self, client: Client) -> Flow[list[DagRun]]:
         """Find the runs; a dag that is not there has none."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from astro_provider import CONNECTION_FORM
 from astro_provider.api.errors import AstroError
+from astro_provider.api.loop import wait_for_dag_run
 from astro_provider.hooks.base import DeploymentHook
 
 if TYPE_CHECKING:
@@ -195,7 +196,8 @@ class AstroHook(DeploymentHook):
         :raise ValueError: ``poke_interval`` or ``timeout`` is negative, NaN, infinite or no number
         """
         return self.run(
-            self.client.wait_for_dag_run(
+            wait_for_dag_run(
+                self.client,
                 dag_id,
                 run_id,
                 poke_interval=poke_interval,

@@ -17,6 +17,7 @@ from astro_provider.api.credentials import Login
 from astro_provider.api.errors import AstroError, ConflictError, InvalidRequestError, NotFoundError, RequestNotPossible
 from astro_provider.api.exchange import Exchange
 from astro_provider.api.flow import Request
+from astro_provider.api.loop import wait_for_dag_run
 from astro_provider.api.memory import Memory
 from astro_provider.api.repair import repair_dag_run
 from astro_provider.api.rest_api import API_VERSIONS
@@ -99,7 +100,7 @@ class Recording(Client):
     called: set[str] = set()
 
     def __init__(self, client: Client) -> None:
-        super().__init__(client.deployment, client.memory, client._clock)  # a copy, but for the class
+        super().__init__(client.deployment, client.memory, client.clock)  # a copy, but for the class
 
     def __getattribute__(self, name: str) -> Any:
         Recording.called.add(name)
@@ -169,8 +170,8 @@ FLOWS: dict[str, Callable[[Client, str], Flow[Any]]] = {
     "log of a try": lambda client, run: client.get_task_log(DAG, run, "load.ż", try_number=2, map_index=3),
     "xcom": lambda client, run: client.get_xcom(DAG, run, "extract", key=KEY),
     "xcom of a mapped task": lambda client, run: client.get_xcom(DAG, run, "load.ż", key=KEY, map_index=3),
-    "wait": lambda client, run: client.wait_for_dag_run(
-        DAG, run, poke_interval=5, timeout=60, on_change=print, on_trouble=print
+    "wait": lambda client, run: wait_for_dag_run(
+        client, DAG, run, poke_interval=5, timeout=60, on_change=print, on_trouble=print
     ),
     "describe a failure": lambda client, run: client.describe_failure(
         {"dag_id": DAG, "dag_run_id": run}  # type: ignore[typeddict-item]
@@ -214,7 +215,7 @@ def _ended(run_id: str) -> Any:
 
 
 def _watched(client: Client, dag_id: str = DAG, **what: Any) -> Flow[Any]:
-    deadline = client._clock() + 12
+    deadline = client.clock() + 12
     return RunWait(dag_id, WANTED, **what).watch(client, poke_interval=5, deadline=deadline, tell=print, warn=print)
 
 

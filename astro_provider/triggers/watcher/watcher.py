@@ -8,8 +8,8 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from astro_provider.api.client import OUTDATED
 from astro_provider.api.errors import AstroError
+from astro_provider.api.transient import OUTDATED
 from astro_provider.api.waits import Verdict
 from astro_provider.triggers.watcher.feeds import MAX_DAGS_LISTED_PER_POLL, FinishedRuns, FinishedTasks
 from astro_provider.triggers.watcher.subscription import Subscription

@@ -14,6 +14,7 @@ from astro_provider.api.errors import (
     UnexpectedAnswerError,
     WaitTimeoutError,
 )
+from astro_provider.api.loop import wait_for_dag_run
 from tests.unit import answers
 from tests.unit.target import Answer, Seen, Target, says
 
@@ -161,7 +162,8 @@ def wait(target: Target, *states: Any, timeout: float | None = None, poke_interv
     target.on("GET", RUN, *said)
     changes: list[str] = []
     troubles: list[AstroError] = []
-    flow = client_of(target).wait_for_dag_run(
+    flow = wait_for_dag_run(
+        client_of(target),
         "d",
         "r",
         poke_interval=poke_interval,
