@@ -2,16 +2,40 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from astro_provider.api.errors import AstroError, NotFoundError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from astro_provider.api.client import Client
     from astro_provider.api.flow import Flow
     from astro_provider.api.types import DagRun
+
+HINT_INTERVAL_SECONDS = 3600.0
+"""How long a wait says nothing more of why its run may not be there."""
+
+
+class Hints:
+    """
+    Says why the run of a wait may not be there: at the first check that does not find it, and rarely after that.
+
+    :param clock: returns the time in seconds since the epoch
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._given_at: float | None = None
+
+    def give(self, client: Client, dag_id: str, logical_dates: Sequence[str]) -> Flow[str]:
+        """Explain it, as :func:`explain_absence`; empty, without a request, where that was done lately."""
+        now = self._clock()
+        if self._given_at is not None and 0 <= now - self._given_at < HINT_INTERVAL_SECONDS:
+            return ""
+        self._given_at = now
+        return (yield from explain_absence(client, dag_id, logical_dates))
 
 
 def explain_absence(client: Client, dag_id: str, logical_dates: Sequence[str]) -> Flow[str]:

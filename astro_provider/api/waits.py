@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from astro_provider.api import calls
-from astro_provider.api.absence import explain_absence
+from astro_provider.api.absence import Hints
 from astro_provider.api.dates import parse_date
 from astro_provider.api.errors import NotAirflowError, NotFoundError
 from astro_provider.api.groups import members
@@ -73,7 +73,7 @@ class Verdict:
     :param message: for people; of a failure, with what failed in the target
     :param run: the dag run that decided it (the last one that was seen), if any
     :param url: where the target's UI shows that run
-    :param hint: why there may be no run; said once
+    :param hint: why there may be no run; said rarely
     """
 
     outcome: Outcome
@@ -129,13 +129,13 @@ class RunWait:
             return f"task {', '.join(map(repr, self.task_ids))} in {run} of dag {self.dag_id!r}"
         return f"{run} of dag {self.dag_id!r}"
 
-    def check(self, client: Client, *, first: bool = True, explain: bool = True) -> Flow[Verdict]:
+    def check(self, client: Client, *, first: bool = True, hints: Hints | None = None) -> Flow[Verdict]:
         """
         Ask the target how it stands.
 
         :param client: the target
         :param first: whether this is the first check, which alone looks for existence
-        :param explain: whether the first check says why a run may not be there, for two requests more
+        :param hints: says why a run may not be there; ``None`` for no such hint
         :return: the verdict
         :raise AstroError: the target's trouble; ``NotFoundError`` only with ``check_existence``
         """
@@ -145,7 +145,7 @@ class RunWait:
         if not runs and self.known:
             raise (yield from self._missing(client))
         if not runs:
-            hint = (yield from explain_absence(client, self.dag_id, self.logical_dates)) if first and explain else ""
+            hint = (yield from hints.give(client, self.dag_id, self.logical_dates)) if hints else ""
             return Verdict("pending", f"{self} in {client.deployment}: not there yet", hint=hint)
         if self.task_ids or self.group_id:
             return (yield from self._judge_tasks(client, runs))
@@ -185,12 +185,13 @@ class RunWait:
         """
         last: Verdict | None = None
         looks = 0
+        hints = Hints()
 
         def check() -> Flow[Verdict | None]:
             nonlocal last, looks
             looks += 1
-            verdict = yield from self.check(client, first=last is None)
-            if last is None or verdict.message != last.message:
+            verdict = yield from self.check(client, first=last is None, hints=hints)
+            if last is None or verdict.hint or verdict.message != last.message:
                 tell(verdict.explained)
             if self.known and looks == 2 and verdict.run and verdict.run["state"] == "queued":
                 yield from self.warn_if_paused(client, warn)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from astro_provider.airflow_versions import Context
+    from astro_provider.api.absence import Hints
     from astro_provider.api.transient import Patience
     from astro_provider.api.waits import RunWait, Verdict
     from astro_provider.hooks.astro import AstroHook
@@ -135,6 +136,7 @@ class AstroDagRunSensor(BaseSensorOperator):
         self._last: Verdict | None = None
         self._refused = False
         self._was_rescheduled = False
+        self._hints: Hints | None = None
         self._opened: AstroHook | None = None
 
     def _check_parameters(self) -> None:
@@ -196,7 +198,7 @@ class AstroDagRunSensor(BaseSensorOperator):
                 if not self._refused or not (self.reschedule or self.deferrable) or time.time() >= gives_up_at:
                     return False
                 time.sleep(REFUSED_PAUSE_SECONDS)
-        if self._last is None or verdict.message != self._last.message:
+        if self._last is None or verdict.hint or verdict.message != self._last.message:
             self.log.info("%s", verdict.explained)
         if verdict.url and (self._last is None or verdict.url != self._last.url):
             context["ti"].xcom_push(key=XCOM_URL, value=verdict.url)
@@ -205,16 +207,17 @@ class AstroDagRunSensor(BaseSensorOperator):
 
     def _checked(self, context: Context) -> Verdict | None:
         """Check; ``None`` after an error that is tolerated."""
+        from astro_provider.api.absence import Hints
         from astro_provider.api.transient import Patience, is_refusal
 
+        if self._hints is None and not self._was_rescheduled:  # a later process does not know of earlier hints
+            self._hints = Hints()
         patience = self._patience = self._patience or Patience()
         try:
             hook = self._hook()
             if self._refused:
                 hook.reload_connection()
-            verdict = hook.run(
-                self._wait(context).check(hook.client, first=self._last is None, explain=not self._was_rescheduled)
-            )
+            verdict = hook.run(self._wait(context).check(hook.client, first=self._last is None, hints=self._hints))
         except AstroError as error:
             if not patience.bears(error, lambda error: self.log.warning("Still waiting: %s", error)):
                 raise

@@ -7,6 +7,7 @@ import contextvars
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
+from astro_provider.api.absence import Hints
 from astro_provider.api.dates import parse_date
 from astro_provider.api.errors import UnexpectedAnswerError
 from astro_provider.api.states import FINISHED_DAG_RUN_STATES, FINISHED_TASK_STATES
@@ -50,6 +51,7 @@ class Subscription:
         self.deadline = deadline
         self.has_worked = wait.known
         self.patience = Patience(clock, has_worked=wait.known)
+        self.hints = Hints(clock)
         self.wake = asyncio.Event()
         self.checks = 0
         self.check_at: float | None = None

@@ -109,7 +109,7 @@ class Watcher:
                 if verdict is not None:
                     if verdict.outcome != "pending":
                         return verdict
-                    if last is None or verdict.message != last.message:
+                    if last is None or verdict.hint or verdict.message != last.message:
                         tell(verdict)
                     last = verdict
                 if subscription.is_late(self._clock()):
@@ -175,7 +175,7 @@ class Watcher:
         async with self._checks:
             if queued and subscription.has_worked and feed.answers_nothing:
                 return None  # an outage that has begun while it queued
-            verdict = await self._run(lambda client: wait.check(client, first=first))
+            verdict = await self._run(lambda client: wait.check(client, first=first, hints=subscription.hints))
         self._check_again(subscription, subscription.checked(verdict))
         if subscription.checks == 2 and wait.known and verdict.run and verdict.run["state"] == "queued":
             await self._run(lambda client: wait.warn_if_paused(client, subscription.warn))

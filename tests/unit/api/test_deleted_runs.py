@@ -81,5 +81,5 @@ def test_a_run_that_need_not_be_there_is_waited_for_without_a_second_request(pla
     played.forget_run("theirs")
     wait = RunWait("d", WANTED, run_id="theirs")
     client = played.client(memory=Memory(API_VERSIONS[played.generation]))
-    assert played.run(wait.check(client, explain=False)).outcome == "pending"
+    assert played.run(wait.check(client)).outcome == "pending"
     assert (len(played.seen), played.pauses) == (1, [])

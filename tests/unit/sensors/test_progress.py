@@ -10,10 +10,13 @@ import pytest
 from astro_provider.api.dates import parse_date
 from astro_provider.sensors.dag_run import AstroDagRunSensor
 from astro_provider.sensors.task import AstroTaskSensor
-from tests.unit.task_runner import LOGICAL_DATE, context
+from tests.unit.target import says
+from tests.unit.task_runner import LOGICAL_DATE, NOW, context
+from tests.unit.triggers.test_dag_run import event, trigger
 
 if TYPE_CHECKING:
     from tests.unit.target_stub import PlayedServer
+    from tests.unit.task_runner import Clock
 
 
 def poke(**options: object) -> AstroDagRunSensor:
@@ -23,10 +26,11 @@ def poke(**options: object) -> AstroDagRunSensor:
 
 
 def test_a_dag_that_is_not_there_is_named_with_similar_ones(either: PlayedServer, lines: list[str]) -> None:
-    either.has_run("theirs", "success", dag_id="quick")
+    either.dags = {"quick": False}
     poke(external_dag_id="quik", external_run_id="theirs")
     assert "not there yet" in lines[-1]
     assert "has no dag 'quik'" in lines[-1]
+    assert "'quick'" in lines[-1]
 
 
 def test_the_newest_run_is_named(either: PlayedServer, lines: list[str]) -> None:
@@ -43,6 +47,48 @@ def test_the_nearest_earlier_run_is_named(either: PlayedServer, lines: list[str]
     assert "The nearest earlier run is 'before'" in lines[-1]
 
 
+def test_a_dag_without_runs_is_said_to_have_none(either: PlayedServer, lines: list[str]) -> None:
+    poke(external_run_id="theirs")
+    assert lines[-1].endswith("not there yet. The dag has no runs.")
+
+
+@pytest.mark.parametrize("paused", [True, False])
+def test_a_paused_dag_is_said_to_be_paused(either: PlayedServer, lines: list[str], paused: bool) -> None:
+    either.dags = {"d": paused}
+    either.has_run("another", "queued")
+    poke(external_run_id="theirs")
+    assert ("not there yet. The dag is paused there. Its newest run is 'another'" in lines[-1]) is paused
+    assert ("not there yet. Its newest run is 'another'" in lines[-1]) is not paused
+
+
+@pytest.mark.parametrize("deferred", [False, True])
+async def test_it_is_said_again_once_an_hour(
+    remote: PlayedServer, lines: list[str], clock: Clock, deferred: bool
+) -> None:
+    """Each time for two requests more than the check itself."""
+    remote.dags = {"d": True}
+    hours = 3
+    if deferred:
+        made = trigger(external_run_id="theirs", poke_interval=60, deadline=NOW.timestamp() + hours * 3600 - 1)
+        assert (await event(made))["outcome"] == "timeout"
+    else:
+        waiting = poke(external_run_id="theirs")
+        for _ in range(hours * 60 - 1):
+            clock.sleep(60)
+            assert not waiting.poke(context())
+    assert len([line for line in lines if "The dag is paused there. The dag has no runs." in line]) == hours
+    assert len([asked for asked in remote.asked if asked == "GET /api/v2/dags/d"]) == hours
+    if not deferred:
+        assert len(remote.seen) == hours * 60 + 2 * hours
+
+
+def test_it_comes_at_the_first_check_that_is_answered(remote: PlayedServer, lines: list[str], clock: Clock) -> None:
+    remote.on("GET", "dags/d/dagRuns/theirs", *[says({"detail": "down"}, 503)] * 3, remote.play)
+    waiting = poke(external_run_id="theirs")
+    assert not waiting.poke(context())
+    assert lines[-1].endswith("not there yet. The dag has no runs.")
+
+
 def test_it_is_said_once_and_asked_once(either: PlayedServer, lines: list[str]) -> None:
     either.has_run("another", "running")
     waiting = poke(external_run_id="theirs")
@@ -55,8 +101,6 @@ def test_it_is_said_once_and_asked_once(either: PlayedServer, lines: list[str]) 
 
 
 def test_an_explanation_that_fails_ends_no_wait(remote: PlayedServer, lines: list[str]) -> None:
-    from tests.unit.target import says
-
     remote.on("GET", "dags/d", says({"detail": "no"}, 403))
     poke(external_run_id="theirs")
     assert lines[-1].endswith("not there yet")
