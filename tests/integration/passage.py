@@ -18,16 +18,19 @@ class Passage:
     """
     Passes requests on to a deployment, unchanged, while its `async with` block lasts.
 
+    :param target: the deployment
+    :param port: where it listens, by default on any free port
     :ivar asked: method and path below the API of every request, as it arrived
     :ivar refused: those that the target answered with 403
     :ivar cut: hang up instead of passing on
     """
 
-    def __init__(self, target: Deployment) -> None:
+    def __init__(self, target: Deployment, port: int = 0) -> None:
         self.asked: list[str] = []
         self.refused: list[str] = []
         self.cut = False
         self._target = target
+        self._port = port
         self._session = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False)
         app = web.Application()
         app.router.add_route("*", "/{path:.*}", self._pass)
@@ -35,7 +38,7 @@ class Passage:
 
     async def __aenter__(self) -> Passage:
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        await web.TCPSite(self._runner, "127.0.0.1", self._port).start()
         return self
 
     async def __aexit__(

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import functools
+import socket
 from datetime import datetime, timedelta, timezone
 from uuid import uuid4
 
 import pytest
 
 from tests.integration.conftest import Batch, both_targets
+from tests.integration.passage import Passage
 from tests.integration.runs import start
 
 MODES = ("sync", "deferred", "worker")
@@ -39,6 +43,7 @@ def batch(begin, remote):
             cases[f"grouped_{mode}_{conn}"] = (f"wait_for_group_{mode}", conf)
             cases[f"nothing_{mode}_{conn}"] = (f"wait_for_nothing_{mode}", {"conn": conn})
         cases[f"triggerer_{conn}"] = ("in_triggerer", {"conn": conn, "run_id": remote["quick", conn].run_id})
+    cases["nothing_native"] = ("rendered_to_nothing", {"conn": "v2_conn"})
     return Batch(begin, cases)
 
 
@@ -99,8 +104,61 @@ def test_check_existence(batch, conn, mode):
 def test_groups_and_mapped_tasks(batch, conn, mode):
     run = batch.finished(f"grouped_{mode}_{conn}", conn)
 
-    assert run.states() == {"group": "success", "mapped": "success", "outside": "failed"}
+    assert run.states() == {"group": "success", "mapped": "success", "outside": "failed", "skipped": "failed"}
     assert run.says("outside", "outside (try 1): RuntimeError: outside fails")
+
+
+@both_targets
+@every_mode
+def test_a_task_that_was_skipped_ends_the_wait_when_its_run_is_over(batch, remote, conn, mode):
+    run = batch.finished(f"grouped_{mode}_{conn}", conn)
+
+    assert remote["grouped", conn].states()["skipped"] == "skipped"
+    assert run.says("skipped", "its run is over, and 'skipped' is skipped. List 'skipped' in allowed_states or skipped")
+
+
+@both_targets
+@every_mode
+def test_a_misspelt_dag_is_named_with_similar_ones_while_it_is_waited_for(batch, conn, mode):
+    run = batch.finished(f"nothing_{mode}_{conn}", conn)
+
+    assert run.says("misspelt", "not there yet")
+    assert run.says("misspelt", "has no dag 'quik'")
+    assert run.says("misspelt", "'quick'")
+
+
+def test_a_run_that_is_named_by_nothing_is_not_another_run(batch):
+    run = batch.finished("nothing_native", "v2_conn")
+
+    states = run.states()
+    assert states.pop("nothing") == "success"
+    assert states == {f"{by}_{mode}": "failed" for by in ("by_id", "by_date") for mode in MODES}
+    for mode in MODES:
+        assert run.says(f"by_id_{mode}", "external_run_id was rendered to None")
+        assert run.says(f"by_date_{mode}", "logical_date was rendered to None")
+
+
+@both_targets
+async def test_a_target_that_is_down_at_the_first_check_is_waited_for(world, begin, remote, conn):
+    target, late = world.behind(conn), f"late_{conn}"
+    connection = target.connection("login" if conn == "v1_conn" else "astro")
+    with socket.create_server(("127.0.0.1", 0)) as unused:
+        port = unused.getsockname()[1]
+    world.triggering.add_connection(late, {**connection, "host": f"http://127.0.0.1:{port}"})
+    run = begin("wait_for_late_target", conn=late, run_id=remote["quick", conn].run_id)
+    for mode in ("sync", "deferred"):
+        waits = functools.partial(run.wait_until, run.task_is(mode, "running", "deferred"), f"{mode} waits", 120)
+        await asyncio.to_thread(waits)
+        assert await asyncio.to_thread(run.says, mode, "Still waiting")
+
+    async with Passage(target, port) as passage:
+        await asyncio.to_thread(run.wait)
+
+    assert run.states() == {"sync": "success", "deferred": "success"}
+    assert passage.asked
+    for mode in ("sync", "deferred"):
+        assert run.says(mode, f"(connection '{late}'): success")
+        assert run.log(mode).count("Still waiting") == 1
 
 
 @both_targets

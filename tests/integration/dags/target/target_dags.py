@@ -3,6 +3,8 @@
 import time
 from datetime import datetime, timedelta, timezone
 
+from airflow.exceptions import AirflowSkipException
+
 try:
     from airflow.sdk import Param, TaskGroup, dag, task
 except ImportError:  # Airflow 2
@@ -126,7 +128,7 @@ def strict():
 
 @dag(**COMMON)
 def grouped():
-    """A task group, a failing task outside it, and a mapped task."""
+    """A task group, a failing and a skipped task outside it, and a mapped task."""
 
     with TaskGroup("inner"):
 
@@ -145,10 +147,15 @@ def grouped():
         raise RuntimeError("outside fails")
 
     @task
+    def skipped():
+        raise AirflowSkipException
+
+    @task
     def mapped(number: int):
         return number
 
     outside()
+    skipped()
     mapped.expand(number=[1, 2, 3])
 
 

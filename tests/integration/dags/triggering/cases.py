@@ -72,6 +72,7 @@ for mode, wait in MODES.items():
         common |= {"external_dag_id": "quick", "external_run_id": "never"}
         AstroDagRunSensor(task_id="hard", **common)
         AstroDagRunSensor(task_id="soft", soft_fail=True, **common)
+        AstroDagRunSensor(task_id="misspelt", **{**common, "external_dag_id": "quik", "timeout": 30})
         missing = {"http_conn_id": CONN, **wait, "check_existence": True, "timeout": 60}
         AstroDagRunSensor(task_id="missing_dag", **missing, external_dag_id="quik", latest=True)
         AstroTaskSensor(task_id="missing_task", **missing, external_dag_id="quick", external_task_id="no", latest=True)
@@ -82,6 +83,28 @@ for mode, wait in MODES.items():
         AstroTaskSensor(task_id="group", external_task_group_id="inner", **common)
         AstroTaskSensor(task_id="mapped", external_task_ids=["mapped", "inner.one"], **common)
         AstroTaskSensor(task_id="outside", external_task_id="outside", **common)
+        AstroTaskSensor(task_id="skipped", external_task_id="skipped", **common)
+
+
+with DAG("wait_for_late_target", **COMMON):
+    for mode in ("sync", "deferred"):
+        common = {"http_conn_id": CONN, "external_run_id": RUN_ID, **MODES[mode], "poke_interval": 1, "timeout": 120}
+        AstroDagRunSensor(task_id=mode, external_dag_id="quick", **common)
+
+
+@dag(**COMMON, render_template_as_native_obj=True)
+def rendered_to_nothing():
+    """Names a run by the result of a task that returns nothing."""
+
+    @task
+    def nothing():
+        return None
+
+    names_nothing = nothing()
+    for mode, wait in MODES.items():
+        common = {"http_conn_id": CONN, **wait, "external_dag_id": "quick", "timeout": 60}
+        AstroDagRunSensor(task_id=f"by_id_{mode}", external_run_id=names_nothing, **common)
+        AstroDagRunSensor(task_id=f"by_date_{mode}", logical_date=names_nothing, **common)
 
 
 @dag(**COMMON)
@@ -204,6 +227,7 @@ def ask():
     AstroApiOperator(task_id="refused", http_conn_id=CONN, endpoint="pools", method="POST", data={"slots": "x"})
 
 
+rendered_to_nothing()
 in_triggerer()
 trigger_only()
 mapped_trigger()
