@@ -1,14 +1,19 @@
-"""What to ask: one small function per endpoint. Ids are percent-encoded here, and nowhere else."""
+"""
+The endpoints: one small function for each, which makes the call. Ids are percent-encoded here, and nowhere else.
+
+All of them take the API version first, then what they are about: ``dag_id``, ``run_id``, ``task_id``. Those that list
+return one page, and how many rows there are in all; ``page`` (``limit`` and ``offset``) says which one, and ``params``
+are the query parameters of the endpoint, these two included.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 from astro_provider.api.call import Call
 from astro_provider.api.errors import RequestNotPossible
-from astro_provider.api.headers import header_problem, header_text
 from astro_provider.api.reading import collection, mapping
 from astro_provider.api.sanitize import plain
 from astro_provider.api.states import FINISHED_DAG_RUN_STATES
@@ -55,22 +60,26 @@ def _read_cleared(raw: JSON) -> None:
 
 
 def version(api: RestApi) -> Call[str]:
-    """Ask which Airflow version answers (``GET version``); v2 asks for no credentials here."""
+    """Get the version of Airflow that answers (``GET version``); v2 needs no credentials here."""
     return Call("GET", "version", lambda raw: plain(str(mapping(raw, "a version", version=str)["version"])), "version")
 
 
 def get_dag(api: RestApi, dag_id: str) -> Call[Dag]:
-    """Ask for one dag."""
+    """Get a dag (``GET dags/{dag_id}``)."""
     return Call("GET", _dag(dag_id), _read_dag, f"dag {dag_id!r}", dag_id=dag_id)
 
 
 def list_dags(api: RestApi, params: Mapping[str, JSON]) -> Call[tuple[list[Dag], int]]:
-    """Ask for one page of dags."""
+    """List one page of dags (``GET dags``)."""
     return Call("GET", "dags", lambda raw: collection(raw, "dags", _read_dag), "dags", params=params)
 
 
 def set_paused(api: RestApi, dag_id: str, *, paused: bool) -> Call[Dag]:
-    """Pause or unpause a dag."""
+    """
+    Pause or unpause a dag (``PATCH dags/{dag_id}``).
+
+    :param paused: whether it is paused from now on
+    """
     return Call(
         "PATCH",
         _dag(dag_id),
@@ -83,7 +92,12 @@ def set_paused(api: RestApi, dag_id: str, *, paused: bool) -> Call[Dag]:
 
 
 def trigger_dag_run(api: RestApi, dag_id: str, fields: dict[str, JSON], *, idempotent: bool = False) -> Call[DagRun]:
-    """Create a dag run; ``fields`` has the v2 names. It is idempotent if nobody else uses the run id in them."""
+    """
+    Create a dag run (``POST dags/{dag_id}/dagRuns``).
+
+    :param fields: body of the request, with the v2 names; a field that is ``None`` is not set
+    :param idempotent: whether nobody else uses the run id in ``fields``, so that the request may be sent again
+    """
     return Call(
         "POST",
         f"{_dag(dag_id)}/dagRuns",
@@ -96,12 +110,17 @@ def trigger_dag_run(api: RestApi, dag_id: str, fields: dict[str, JSON], *, idemp
 
 
 def get_dag_run(api: RestApi, dag_id: str, run_id: str) -> Call[DagRun]:
-    """Ask for one dag run."""
+    """Get a dag run (``GET dags/{dag_id}/dagRuns/{run_id}``)."""
     return Call("GET", _run(dag_id, run_id), api.dag_run, _run_named(dag_id, run_id), dag_id=dag_id)
 
 
 def list_dag_runs(api: RestApi, dag_id: str, filters: dict[str, JSON]) -> Call[tuple[list[DagRun], int]]:
-    """Ask for one page of a dag's runs; ``filters`` has the v2 names."""
+    """
+    List one page of a dag's runs (``GET dags/{dag_id}/dagRuns``).
+
+    :param dag_id: the dag, ``~`` for all
+    :param filters: query parameters with their v2 names, ``limit`` and ``offset`` included
+    """
     return Call(
         "GET",
         f"{_dag(dag_id)}/dagRuns",
@@ -115,7 +134,13 @@ def list_dag_runs(api: RestApi, dag_id: str, filters: dict[str, JSON]) -> Call[t
 def list_finished_runs(
     api: RestApi, dag_ids: list[str], ended_after: str, due_after: str, page: dict[str, JSON]
 ) -> Call[tuple[list[DagRun], int]]:
-    """List one page of the runs of several dags that have finished since a time, and were due after another."""
+    """
+    List one page of the finished runs of several dags (``POST dags/~/dagRuns/list``), ordered by end date.
+
+    :param dag_ids: the dags
+    :param ended_after: the earliest end date
+    :param due_after: the earliest ``run_after`` (v1: logical date)
+    """
     return Call(
         "POST",
         "dags/~/dagRuns/list",
@@ -134,7 +159,7 @@ def search_task_instances(
     api: RestApi, filters: Mapping[str, JSON], page: dict[str, JSON]
 ) -> Call[tuple[list[TaskInstance], int]]:
     """
-    List one page of task instances across dags and runs.
+    List one page of task instances across dags and runs (``POST dags/~/dagRuns/~/taskInstances/list``).
 
     :param filters: ``dag_ids``, ``dag_run_ids``, ``task_ids``, ``state``, ``end_date_gte``, which mean the same in both
         API versions; ``None`` is left out
@@ -154,7 +179,11 @@ def _in_body(page: dict[str, JSON]) -> dict[str, JSON]:
 
 
 def set_run_state(api: RestApi, dag_id: str, run_id: str, state: str) -> Call[DagRun]:
-    """Set the state of a dag run; ``failed`` ends it and what it runs."""
+    """
+    Set the state of a dag run (``PATCH dags/{dag_id}/dagRuns/{run_id}``).
+
+    :param state: the new state; ``failed`` ends the run and its running tasks
+    """
     return Call(
         "PATCH",
         _run(dag_id, run_id),
@@ -167,7 +196,11 @@ def set_run_state(api: RestApi, dag_id: str, run_id: str, state: str) -> Call[Da
 
 
 def clear_dag_run(api: RestApi, dag_id: str, run_id: str, *, only_failed: bool) -> Call[None]:
-    """Clear a dag run, so that its tasks (or the failed ones) run again."""
+    """
+    Clear a dag run (``POST dags/{dag_id}/dagRuns/{run_id}/clear``, or ``POST dags/{dag_id}/clearTaskInstances``).
+
+    :param only_failed: whether only its failed tasks run again
+    """
     path, body = api.clear_run(_dag(dag_id), _run(dag_id, run_id), run_id, only_failed=only_failed)
     return Call(
         "POST",
@@ -183,7 +216,12 @@ def clear_dag_run(api: RestApi, dag_id: str, run_id: str, *, only_failed: bool) 
 def clear_tasks(
     api: RestApi, dag_id: str, run_id: str, instances: Sequence[TaskInstance], *, reset_dag_runs: bool
 ) -> Call[None]:
-    """Clear task instances of a run; with ``reset_dag_runs``, the run goes on with them."""
+    """
+    Clear task instances of a run (``POST dags/{dag_id}/clearTaskInstances``).
+
+    :param instances: the task instances
+    :param reset_dag_runs: whether the run is set to run again, too
+    """
     return Call(
         "POST",
         f"{_dag(dag_id)}/clearTaskInstances",
@@ -204,7 +242,11 @@ def clear_tasks(
 def list_task_instances(
     api: RestApi, dag_id: str, run_id: str, params: dict[str, JSON]
 ) -> Call[tuple[list[TaskInstance], int]]:
-    """Ask for one page of a run's task instances."""
+    """
+    List one page of a run's task instances (``GET dags/{dag_id}/dagRuns/{run_id}/taskInstances``).
+
+    :param run_id: the run, ``~`` for all
+    """
     return Call(
         "GET",
         f"{_run(dag_id, run_id)}/taskInstances",
@@ -216,7 +258,11 @@ def list_task_instances(
 
 
 def get_task(api: RestApi, dag_id: str, task_id: str) -> Call[str]:
-    """Ask for a task of a dag; the result is its id."""
+    """
+    Get a task of a dag (``GET dags/{dag_id}/tasks/{task_id}``).
+
+    :return: its id
+    """
     return Call(
         "GET",
         f"{_dag(dag_id)}/tasks/{_segment(task_id)}",
@@ -227,7 +273,11 @@ def get_task(api: RestApi, dag_id: str, task_id: str) -> Call[str]:
 
 
 def get_task_instance(api: RestApi, dag_id: str, run_id: str, task_id: str, map_index: int) -> Call[TaskInstance]:
-    """Ask for one task instance."""
+    """
+    Get a task instance (``GET dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}``).
+
+    :param map_index: which instance of a mapped task, -1 for a task that is not mapped
+    """
     mapped = f"/{map_index}" if map_index >= 0 else ""
     return Call(
         "GET",
@@ -241,7 +291,12 @@ def get_task_instance(api: RestApi, dag_id: str, run_id: str, task_id: str, map_
 def get_task_log(
     api: RestApi, dag_id: str, run_id: str, task_id: str, try_number: int, map_index: int
 ) -> Call[list[LogEntry]]:
-    """Ask for the log of one try of a task instance."""
+    """
+    Get the log of one try of a task instance (``GET …/taskInstances/{task_id}/logs/{try_number}``).
+
+    :param try_number: the try, from 1
+    :param map_index: which instance of a mapped task, -1 for a task that is not mapped
+    """
     return Call(
         "GET",
         f"{_run(dag_id, run_id)}/taskInstances/{_segment(task_id)}/logs/{try_number}",
@@ -261,7 +316,13 @@ def get_end_of_task_log(
 
 
 def get_xcom(api: RestApi, dag_id: str, run_id: str, task_id: str, key: str, map_index: int | None) -> Call[JSON]:
-    """Ask for the value of an XCom."""
+    """
+    Get the value of an XCom (``GET …/taskInstances/{task_id}/xcomEntries/{key}``).
+
+    :param task_id: the task that pushed it
+    :param key: its key
+    :param map_index: which instance of a mapped task, ``None`` for a task that is not mapped
+    """
     return Call(
         "GET",
         f"{_run(dag_id, run_id)}/taskInstances/{_segment(task_id)}/xcomEntries/{_segment(key)}",
@@ -273,26 +334,5 @@ def get_xcom(api: RestApi, dag_id: str, run_id: str, task_id: str, key: str, map
 
 
 def list_pools(api: RestApi, params: Mapping[str, JSON]) -> Call[tuple[list[Pool], int]]:
-    """Ask for one page of pools."""
+    """List one page of pools (``GET pools``)."""
     return Call("GET", "pools", lambda raw: collection(raw, "pools", _read_pool), "pools", params=params)
-
-
-def any_endpoint(
-    method: str,
-    endpoint: str,
-    *,
-    params: Mapping[str, JSON] | None = None,
-    body: JSON = None,
-    headers: Mapping[str, str] | None = None,
-) -> Call[JSON]:
-    """Ask anything else; ``endpoint`` is relative to ``/api/vN/``, and what no URL may hold is encoded in it."""
-    path = quote(endpoint.strip().lstrip("/"), safe="/?%!$&'()*+,;=:@~[]")
-    # A dot segment or a scheme would leave the API, maybe the Deployment.
-    segments = unquote(path.partition("?")[0]).split("/")
-    if not path or "://" in path or {".", ".."} & set(segments) or path.startswith(("api/v1", "api/v2")):
-        raise RequestNotPossible(f"endpoint {endpoint!r}: expected a path relative to /api/vN/, e.g. 'dags' or 'pools'")
-    for name, value in (headers or {}).items():
-        if problem := header_problem(name, value):
-            raise RequestNotPossible(f"headers of endpoint {endpoint!r}, {name!r}: {problem}")
-    checked = {name: header_text(value) for name, value in (headers or {}).items()}
-    return Call(method.upper(), path, lambda raw: raw, f"endpoint {path!r}", params or {}, body, checked)

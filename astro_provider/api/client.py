@@ -8,6 +8,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from astro_provider.api import calls
+from astro_provider.api.any_endpoint import any_endpoint
 from astro_provider.api.call import Call
 from astro_provider.api.dates import iso
 from astro_provider.api.errors import (
@@ -59,7 +60,7 @@ class Client(Exchange):
         headers: Mapping[str, str] | None = None,
     ) -> Flow[JSON]:
         """Ask any endpoint; the parsed answer."""
-        call = calls.any_endpoint(method, endpoint, params=params, body=body, headers=headers)
+        call = any_endpoint(method, endpoint, params=params, body=body, headers=headers)
         return self.ask(lambda api: call)
 
     def all_pages(
@@ -69,7 +70,7 @@ class Client(Exchange):
         page: dict[str, JSON] = {}
 
         def question(api: RestApi, limits: dict[str, JSON]) -> Call[tuple[list[JSON], int]]:
-            call = calls.any_endpoint("GET", endpoint, params={**(params or {}), **limits}, headers=headers)
+            call = any_endpoint("GET", endpoint, params={**(params or {}), **limits}, headers=headers)
 
             def read(raw: JSON) -> tuple[list[JSON], int]:
                 page.update(mapping(raw, "a collection"))

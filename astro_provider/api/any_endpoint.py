@@ -1,0 +1,45 @@
+"""The call of an endpoint that a user names: what must not be in its path or its headers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import quote, unquote
+
+from astro_provider.api.call import Call
+from astro_provider.api.errors import RequestNotPossible
+from astro_provider.api.headers import header_problem, header_text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from astro_provider.api.types import JSON
+
+
+def any_endpoint(
+    method: str,
+    endpoint: str,
+    *,
+    params: Mapping[str, JSON] | None = None,
+    body: JSON = None,
+    headers: Mapping[str, str] | None = None,
+) -> Call[JSON]:
+    """
+    Call any other endpoint.
+
+    :param method: HTTP method
+    :param endpoint: path relative to ``/api/vN/``; characters that no URL may contain are percent-encoded
+    :param params: query string
+    :param body: request body, a text is sent as it is, anything else as JSON
+    :param headers: further request headers
+    :raise RequestNotPossible: the path leaves the API, or a header cannot be sent
+    """
+    path = quote(endpoint.strip().lstrip("/"), safe="/?%!$&'()*+,;=:@~[]")
+    # A dot segment or a scheme would leave the API, maybe the Deployment.
+    segments = unquote(path.partition("?")[0]).split("/")
+    if not path or "://" in path or {".", ".."} & set(segments) or path.startswith(("api/v1", "api/v2")):
+        raise RequestNotPossible(f"endpoint {endpoint!r}: expected a path relative to /api/vN/, e.g. 'dags' or 'pools'")
+    for name, value in (headers or {}).items():
+        if problem := header_problem(name, value):
+            raise RequestNotPossible(f"headers of endpoint {endpoint!r}, {name!r}: {problem}")
+    checked = {name: header_text(value) for name, value in (headers or {}).items()}
+    return Call(method.upper(), path, lambda raw: raw, f"endpoint {path!r}", params or {}, body, checked)
