@@ -1,4 +1,4 @@
-"""What is sent again, and where redirects may lead."""
+"""What is sent again."""
 
 from __future__ import annotations
 
@@ -6,16 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from astro_provider.api.deployment import HttpOptions
 from astro_provider.api.errors import (
     ConflictError,
-    NotAirflowError,
     TargetError,
     TargetUnavailableError,
     TransportError,
 )
 from tests.unit import answers
-from tests.unit.target import TOKEN, Answer, Said, Seen, Target, moved, says
+from tests.unit.target import Answer, Said, Seen, Target, says
 from tests.unit.target_stub import Played
 
 if TYPE_CHECKING:
@@ -168,79 +166,3 @@ def test_what_would_come_again_is_not_asked_again(target: Target, status: int) -
 def test_a_target_may_say_when_to_come_again_within_reason(target: Target, retry_after: str, pause: float) -> None:
     ask(target, "GET", says({}, 429, Retry_After=retry_after), OK)
     assert target.pauses == [pause]
-
-
-@pytest.mark.parametrize("method", ["GET", "POST"])
-@pytest.mark.parametrize("status", [307, 308])
-def test_a_redirect_on_the_same_host_is_followed_whole(target: Target, method: str, status: int) -> None:
-    target.on(method, "/elsewhere", OK)
-    target.on(method, PATH[method], moved(f"{target.url}/elsewhere", status))
-    body = None if method == "GET" else {"a": 1}
-    assert target.run(target.client().request(method, PATH[method], body=body)) == answers.v2.dag_run()
-    first, second = target.seen
-    assert (second.method, second.path, second.body) == (method, "/elsewhere", first.body)
-    assert second.headers["authorization"] == f"Bearer {TOKEN}"
-
-
-@pytest.mark.parametrize("location", ["/dz3uu847/elsewhere", "https://target.example.com/dz3uu847/elsewhere"])
-@pytest.mark.parametrize("status", [301, 302, 303])
-def test_a_redirected_get_is_followed_on_the_same_host(target: Target, location: str, status: int) -> None:
-    target.on("GET", "/elsewhere", OK)
-    assert ask(target, "GET", moved(location, status)) == answers.v2.dag_run()
-
-
-@pytest.mark.parametrize("status", [301, 302, 303])
-def test_a_post_is_not_turned_into_something_else(target: Target, status: int) -> None:
-    target.on("GET", "/elsewhere", OK)
-    with pytest.raises(NotAirflowError, match=r"POST .* is redirected to https://target\.example\.com/dz3uu847/else"):
-        ask(target, "POST", moved(f"{target.url}/elsewhere", status))
-    assert len(target.seen) == 1
-
-
-def test_the_same_host_may_ask_for_tls() -> None:
-    target = Target(url="http://target.example.com")
-    target.on("GET", "https://target.example.com/api/v2/dags/d/dagRuns/r", OK)
-    secured = moved("https://target.example.com/api/v2/dags/d/dagRuns/r", 301)
-    assert ask(target, "GET", secured) == answers.v2.dag_run()
-
-
-@pytest.mark.parametrize(
-    ("url", "location"),
-    [
-        ("https://target.example.com", "https://login.example.com/"),
-        ("https://target.example.com", "//login.example.com/"),
-        ("https://target.example.com", "https://target.example.com:8443/"),
-        ("https://target.example.com", "https://target.example.com.evil.example.com/"),
-        ("https://target.example.com", "https://target.example.com@evil.example.com/"),
-        ("https://target.example.com", "http://target.example.com/"),
-        ("http://target.example.com:8080", "https://target.example.com/"),
-        ("http://target.example.com:8080", "https://target.example.com:8080/"),
-        ("https://target.example.com", "ftp://target.example.com/"),
-    ],
-)
-@pytest.mark.parametrize("method", ["GET", "POST"])
-def test_credentials_never_follow_a_redirect_to_another_host(method: str, url: str, location: str) -> None:
-    target = Target(url=url)
-    with pytest.raises(NotAirflowError, match="is redirected to") as caught:
-        ask(target, method, moved(location, 307))
-    assert len(target.seen) == 1
-    assert "connection 'http_conn'" in str(caught.value)
-    assert location.rpartition("@")[2].strip("/").rpartition("//")[2] in str(caught.value)
-
-
-def test_redirects_in_a_circle_end(target: Target) -> None:
-    with pytest.raises(NotAirflowError):
-        ask(target, "GET", moved(f"{target.url}/api/v2/{PATH['GET']}"))
-    assert len(target.seen) == 4
-
-
-def test_a_connection_may_forbid_redirects(target: Target) -> None:
-    with pytest.raises(NotAirflowError):
-        ask(target, "GET", moved(f"{target.url}/elsewhere"), http=HttpOptions(allow_redirects=False))
-    assert len(target.seen) == 1
-
-
-def test_a_redirect_to_a_login_page_hides_its_query_and_says_what_it_means(target: Target) -> None:
-    with pytest.raises(NotAirflowError, match="A redirect to a login page means that the token is") as caught:
-        ask(target, "GET", moved(f"https://login.example.com/authorize?state={TOKEN}"))
-    assert TOKEN not in str(caught.value)

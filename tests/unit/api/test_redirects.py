@@ -1,0 +1,99 @@
+"""Where redirects may lead."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from astro_provider.api.deployment import HttpOptions
+from astro_provider.api.errors import NotAirflowError
+from tests.unit import answers
+from tests.unit.target import TOKEN, Target, moved, says
+
+if TYPE_CHECKING:
+    from tests.unit.target import Said
+
+OK = says(answers.v2.dag_run())
+PATH = {"GET": "dags/d/dagRuns/r", "POST": "dags/d/dagRuns", "PATCH": "dags/d/dagRuns/r"}
+
+
+def ask(target: Target, method: str, *said: Said, **fields: object) -> object:
+    target.on(method, PATH[method], *said)
+    return target.run(target.client(**fields).request(method, PATH[method]))
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("status", [307, 308])
+def test_a_redirect_on_the_same_host_is_followed_whole(target: Target, method: str, status: int) -> None:
+    target.on(method, "/elsewhere", OK)
+    target.on(method, PATH[method], moved(f"{target.url}/elsewhere", status))
+    body = None if method == "GET" else {"a": 1}
+    assert target.run(target.client().request(method, PATH[method], body=body)) == answers.v2.dag_run()
+    first, second = target.seen
+    assert (second.method, second.path, second.body) == (method, "/elsewhere", first.body)
+    assert second.headers["authorization"] == f"Bearer {TOKEN}"
+
+
+@pytest.mark.parametrize("location", ["/dz3uu847/elsewhere", "https://target.example.com/dz3uu847/elsewhere"])
+@pytest.mark.parametrize("status", [301, 302, 303])
+def test_a_redirected_get_is_followed_on_the_same_host(target: Target, location: str, status: int) -> None:
+    target.on("GET", "/elsewhere", OK)
+    assert ask(target, "GET", moved(location, status)) == answers.v2.dag_run()
+
+
+@pytest.mark.parametrize("status", [301, 302, 303])
+def test_a_post_is_not_turned_into_something_else(target: Target, status: int) -> None:
+    target.on("GET", "/elsewhere", OK)
+    with pytest.raises(NotAirflowError, match=r"POST .* is redirected to https://target\.example\.com/dz3uu847/else"):
+        ask(target, "POST", moved(f"{target.url}/elsewhere", status))
+    assert len(target.seen) == 1
+
+
+def test_the_same_host_may_ask_for_tls() -> None:
+    target = Target(url="http://target.example.com")
+    target.on("GET", "https://target.example.com/api/v2/dags/d/dagRuns/r", OK)
+    secured = moved("https://target.example.com/api/v2/dags/d/dagRuns/r", 301)
+    assert ask(target, "GET", secured) == answers.v2.dag_run()
+
+
+@pytest.mark.parametrize(
+    ("url", "location"),
+    [
+        ("https://target.example.com", "https://login.example.com/"),
+        ("https://target.example.com", "//login.example.com/"),
+        ("https://target.example.com", "https://target.example.com:8443/"),
+        ("https://target.example.com", "https://target.example.com.evil.example.com/"),
+        ("https://target.example.com", "https://target.example.com@evil.example.com/"),
+        ("https://target.example.com", "http://target.example.com/"),
+        ("http://target.example.com:8080", "https://target.example.com/"),
+        ("http://target.example.com:8080", "https://target.example.com:8080/"),
+        ("https://target.example.com", "ftp://target.example.com/"),
+    ],
+)
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_credentials_never_follow_a_redirect_to_another_host(method: str, url: str, location: str) -> None:
+    target = Target(url=url)
+    with pytest.raises(NotAirflowError, match="is redirected to") as caught:
+        ask(target, method, moved(location, 307))
+    assert len(target.seen) == 1
+    assert "connection 'http_conn'" in str(caught.value)
+    assert location.rpartition("@")[2].strip("/").rpartition("//")[2] in str(caught.value)
+
+
+def test_redirects_in_a_circle_end(target: Target) -> None:
+    with pytest.raises(NotAirflowError):
+        ask(target, "GET", moved(f"{target.url}/api/v2/{PATH['GET']}"))
+    assert len(target.seen) == 4
+
+
+def test_a_connection_may_forbid_redirects(target: Target) -> None:
+    with pytest.raises(NotAirflowError):
+        ask(target, "GET", moved(f"{target.url}/elsewhere"), http=HttpOptions(allow_redirects=False))
+    assert len(target.seen) == 1
+
+
+def test_a_redirect_to_a_login_page_hides_its_query_and_says_what_it_means(target: Target) -> None:
+    with pytest.raises(NotAirflowError, match="A redirect to a login page means that the token is") as caught:
+        ask(target, "GET", moved(f"https://login.example.com/authorize?state={TOKEN}"))
+    assert TOKEN not in str(caught.value)
