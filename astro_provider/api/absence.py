@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from astro_provider.api.errors import AstroError, NotFoundError
+from astro_provider.api import calls
+from astro_provider.api.errors import (
+    AstroError,
+    NotAirflowError,
+    NotFoundError,
+    TargetError,
+    TransportError,
+    UnexpectedAnswerError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -34,24 +43,28 @@ class Hints:
         now = self._clock()
         if self._given_at is not None and 0 <= now - self._given_at < HINT_INTERVAL_SECONDS:
             return ""
-        self._given_at = now
-        return (yield from explain_absence(client, dag_id, logical_dates))
+        hint = yield from explain_absence(client, dag_id, logical_dates)
+        self._given_at = now  # not where it raises: the next check is to raise again
+        return hint
 
 
 def explain_absence(client: Client, dag_id: str, logical_dates: Sequence[str]) -> Flow[str]:
     """
     Say what a user should know of a dag whose run is not there.
 
-    Never raises an ``AstroError``: a wait goes on without it.
+    Raises no other ``AstroError`` than this one: a wait goes on without the explanation.
 
     :param dag_id: the dag
     :param logical_dates: those of the runs that are waited for, if they are named so
     :return: a sentence or two; empty where nothing is known
+    :raise NotAirflowError: everything is answered with 404, so the run would never be there
     """
     try:
         dag = yield from client.get_dag(dag_id)
         nearest = yield from _nearest_run(client, dag_id, logical_dates)
     except NotFoundError as error:
+        with suppress(TargetError, TransportError, UnexpectedAnswerError):
+            yield from airflow_version(client)
         return str(error)
     except AstroError:
         return ""
@@ -61,6 +74,23 @@ def explain_absence(client: Client, dag_id: str, logical_dates: Sequence[str]) -
     date = nearest["logical_date"] or nearest["run_after"]
     which = "The nearest earlier run" if logical_dates else "Its newest run"
     return f"{paused}{which} is {nearest['dag_run_id']!r} of {date} ({nearest['state']})."
+
+
+def airflow_version(client: Client) -> Flow[str]:
+    """
+    Ask which Airflow answers.
+
+    :param client: the target
+    :return: its version
+    :raise NotAirflowError: even this is answered with 404, as a gateway does that has no route to the target
+    """
+    try:
+        return (yield from client.ask(calls.version))
+    except NotFoundError as error:
+        raise NotAirflowError(
+            f"{client.deployment} answers 404 to everything, so what answers is not Airflow: {error} "
+            "Check Host of the connection (the Deployment URL), and the proxy that answers there."
+        ) from None
 
 
 def _nearest_run(client: Client, dag_id: str, logical_dates: Sequence[str]) -> Flow[DagRun | None]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from astro_provider.api import calls
-from astro_provider.api.absence import Hints
+from astro_provider.api.absence import Hints, airflow_version
 from astro_provider.api.dates import parse_date
 from astro_provider.api.errors import NotAirflowError, NotFoundError
 from astro_provider.api.groups import members
@@ -244,11 +244,9 @@ class RunWait:
     def _missing(self, client: Client) -> Flow[NotFoundError | NotAirflowError]:
         """Say that a run which was there is not any more; a gateway may answer 404, too, but to everything."""
         try:
-            version = yield from client.ask(calls.version)
-        except NotFoundError as error:
-            return NotAirflowError(
-                f"{client.deployment} answers 404 to everything, so what answers is not Airflow: {error}"
-            )
+            version = yield from airflow_version(client)
+        except NotAirflowError as error:
+            return error
         return NotFoundError(
             f"{client.deployment} (Airflow {version}) has no {self} any more: it was deleted.", status=404
         )

@@ -124,6 +124,7 @@ def test_a_run_by_its_id(either: Target, state: str, outcome: str) -> None:
 )
 @pytest.mark.parametrize("dag_there", [False, True])
 def test_a_run_that_is_not_there_yet_is_waited_for(either: Target, wait: RunWait, dag_there: bool) -> None:
+    either.on("GET", "version", says(either.answers.version()))
     if dag_there:
         either.on("GET", RUNS, runs(either))
     verdict = check(either, wait)

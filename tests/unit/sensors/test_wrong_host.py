@@ -1,0 +1,35 @@
+"""A sensor whose connection leads to a gateway that answers 404 to everything, as JSON like Airflow does."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from astro_provider.api.errors import NotAirflowError
+from astro_provider.api.transient import MAX_REFUSED_AT_FIRST_SECONDS
+from astro_provider.sensors.dag_run import AstroDagRunSensor
+from tests.unit.target import says
+from tests.unit.task_runner import context
+
+if TYPE_CHECKING:
+    from tests.unit.target_stub import PlayedServer
+    from tests.unit.task_runner import Clock
+
+NO_ROUTE = says({"message": "no Route matched with those values"}, 404)
+
+
+@pytest.fixture
+def gateway(either: PlayedServer, monkeypatch: pytest.MonkeyPatch) -> PlayedServer:
+    monkeypatch.setattr(either, "_nothing_there", lambda seen: NO_ROUTE)
+    return either
+
+
+@pytest.mark.parametrize("mode", ["poke", "reschedule"])
+def test_a_gateway_without_a_route_is_no_run_that_is_not_there_yet(
+    gateway: PlayedServer, clock: Clock, mode: str
+) -> None:
+    waiting = AstroDagRunSensor(task_id="wait", external_dag_id="d", external_run_id="theirs", mode=mode)
+    with pytest.raises(NotAirflowError, match=r"answers 404 to everything.* Check Host of the connection"):
+        waiting.execute(context())
+    assert sum(clock.sleeps) == pytest.approx(MAX_REFUSED_AT_FIRST_SECONDS, abs=15)
