@@ -180,6 +180,7 @@ class AstroTriggerDagRunOperator(BaseOperator):
         :raise AstroError: other trouble of the target
         """
         from astro_provider.hooks.astro import AstroHook
+        from astro_provider.tasks.paused import check_pause
 
         self._context = context
         with final_errors():
@@ -193,7 +194,7 @@ class AstroTriggerDagRunOperator(BaseOperator):
                 warn=self.log.warning,
             )
         with final_errors(), AstroHook(self.http_conn_id) as hook:
-            self._check_pause(hook, own)
+            check_pause(hook, self.trigger_dag_id, own, logical_date=self.logical_date, if_paused=self.if_paused)
             run = self._trigger(hook, own, conf)
             url = hook.client.run_url(run["dag_id"], run["dag_run_id"])
             self.log.info("Dag run %s of dag %s is %s: %s", run["dag_run_id"], run["dag_id"], run["state"], url)
@@ -206,17 +207,6 @@ class AstroTriggerDagRunOperator(BaseOperator):
             if self.deferrable and run["state"] not in self._end_states:
                 self._defer(run, context)
             return self._wait(hook, run)
-
-    def _check_pause(self, hook: AstroHook, own: OwnRun) -> None:
-        if self.if_paused == "unpause":
-            hook.unpause_dag(self.trigger_dag_id)
-        elif self.if_paused == "fail" and hook.get_dag(self.trigger_dag_id)["is_paused"]:
-            if own.retry and hook.run(hook.client.find_dag_run(self.trigger_dag_id, own.run_id)):
-                return  # an earlier try was in time
-            raise ValueError(
-                f"Dag {self.trigger_dag_id!r} is paused in {hook.deployment}, and if_paused is 'fail': "
-                "unpause it there, or use if_paused='unpause' or 'trigger'."
-            )
 
     def _trigger(self, hook: AstroHook, own: OwnRun, conf: dict[str, Any] | None) -> DagRun:
         from astro_provider.tasks.create_run import create_run

@@ -85,6 +85,23 @@ class Found:
     origin: Origin
 
 
+def existing_run(hook: AstroHook, dag_id: str, own: OwnRun, logical_date: datetime | str | None) -> DagRun | None:
+    """
+    Find the run that keeps a task from creating its own.
+
+    :param hook: the target
+    :param dag_id: the dag in the target
+    :param own: the run that the task wants to create
+    :param logical_date: of that run
+    :return: the run with the same run id, else the one with the same logical date, if any
+    """
+    date = iso("logical_date", logical_date)
+    run = hook.run(hook.client.find_dag_run(dag_id, own.run_id))
+    if run is None and date is not None:
+        run = hook.run(hook.client.find_by_logical_date(dag_id, date))
+    return run
+
+
 def _find(
     hook: AstroHook,
     dag_id: str,
@@ -94,16 +111,14 @@ def _find(
     resent: bool,
     on_existing_run: str,
 ) -> Found | None:
-    """Find the run that keeps a task from creating its own."""
-    date = iso("logical_date", logical_date)
-    run = same = hook.run(hook.client.find_dag_run(dag_id, own.run_id))
-    if run is None and date is not None:
-        run = hook.run(hook.client.find_by_logical_date(dag_id, date))
+    """Find the run that keeps a task from creating its own, and say whose it is."""
+    run = existing_run(hook, dag_id, own, logical_date)
     if run is None:
         return None
+    same_run_id = run["dag_run_id"] == own.run_id
     facts = Existing(
         state=run["state"],
-        same_run_id=same is not None,
+        same_run_id=same_run_id,
         derived=own.derived,
         names_this_task=run["dag_run_id"] in own.before_clear,
         retry=own.retry,
@@ -113,7 +128,7 @@ def _find(
             began=own.began,
             exact=own.exact,
             clock_lead=hook.client.memory.clock_lead,
-            logical_date_is_creation=same is not None and own.derived and date is None,
+            logical_date_is_creation=same_run_id and own.derived and iso("logical_date", logical_date) is None,
         ),
     )
     return Found(run, facts.same_run_id, origin(facts, on_existing_run))

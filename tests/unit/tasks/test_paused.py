@@ -1,0 +1,57 @@
+"""A paused dag in the target: unpaused, refused, or found to have been in time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from astro_provider.hooks.astro import AstroHook
+from astro_provider.tasks.own_run import OwnRun
+from astro_provider.tasks.paused import check_pause
+
+if TYPE_CHECKING:
+    from tests.unit.target_stub import PlayedServer
+
+DATE = "2026-01-31T06:00:00+00:00"
+REFUSED = r"Dag 'd' is paused in Deployment http.*\(connection 'http_conn'\), and if_paused is 'fail': unpause it"
+
+
+def own(*, retry: bool) -> OwnRun:
+    return OwnRun("mine", derived=True, retry=retry, began=None, exact=False, before_clear=frozenset())
+
+
+def check(if_paused: str, *, retry: bool = False, logical_date: str | None = None) -> None:
+    with AstroHook("http_conn") as hook:
+        check_pause(hook, "d", own(retry=retry), logical_date=logical_date, if_paused=if_paused)
+
+
+@pytest.mark.parametrize("is_paused", [True, False])
+def test_unpause(either: PlayedServer, is_paused: bool) -> None:
+    either.dags["d"] = is_paused
+    check("unpause")
+    assert either.dags == {"d": False}
+
+
+def test_trigger_asks_nothing(either: PlayedServer) -> None:
+    either.dags["d"] = True
+    check("trigger")
+    assert either.seen == []
+
+
+@pytest.mark.parametrize("retry", [True, False])
+def test_fail(either: PlayedServer, retry: bool) -> None:
+    check("fail", retry=retry)
+    either.dags["d"] = True
+    with pytest.raises(ValueError, match=REFUSED):
+        check("fail", retry=retry, logical_date=DATE)
+
+
+@pytest.mark.parametrize("run_id", ["mine", "theirs"])
+def test_a_retry_goes_on_with_a_run_that_was_in_time(either: PlayedServer, run_id: str) -> None:
+    """Theirs has the same logical date: an earlier try has reset it, or attached to it."""
+    either.has_run(run_id, "running", logical_date=DATE)
+    either.dags["d"] = True
+    check("fail", retry=True, logical_date=DATE)
+    with pytest.raises(ValueError, match=REFUSED):
+        check("fail", retry=False, logical_date=DATE)
