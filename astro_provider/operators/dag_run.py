@@ -12,7 +12,7 @@ from astro_provider.api.states import DAG_RUN_STATES, checked_states
 from astro_provider.links import XCOM_RUN_ID, XCOM_URL, RemoteDagRunLink
 from astro_provider.task_errors import final_errors, parameter_errors
 from astro_provider.tasks.existing_run import ON_EXISTING_RUN
-from astro_provider.tasks.own_run import own_run
+from astro_provider.tasks.own_run import note_attached, own_run
 from astro_provider.tasks.rendered import as_bool, as_choice, as_text, is_resolved_later, rendered_id
 from astro_provider.tasks.run_conf import check_conf, run_conf
 
@@ -38,7 +38,9 @@ class AstroTriggerDagRunOperator(BaseOperator):
     and those that were skipped because the run was cancelled or timed out; its successes and branches stay. A request
     whose answer is lost is sent again. (Before Airflow 3.3, which keeps a note for the retry, the run id changes if
     ``retries`` is changed between two tries. There, a retry after a clear also cannot tell a finished run with a given
-    run id of before the clear from one of after it, and treats it as ``on_existing_run`` says.)
+    run id of before the clear from one of after it, and treats it as ``on_existing_run`` says. Nor can a retry with a
+    given run id and ``on_existing_run="attach"`` tell whether an earlier try created the run or attached to it, so it
+    clears nothing in it.)
 
     After a clear of this task, a new run is created; but for Airflow, clearing a task that runs on a worker at that
     moment is a retry. With a ``logical_date``, of which a dag can have only one run, the run of before the clear is
@@ -196,6 +198,7 @@ class AstroTriggerDagRunOperator(BaseOperator):
         with final_errors(), AstroHook(self.http_conn_id) as hook:
             check_pause(hook, self.trigger_dag_id, own, logical_date=self.logical_date, if_paused=self.if_paused)
             run = self._trigger(hook, own, conf)
+            note_attached(context, self._attached)
             url = hook.client.run_url(run["dag_id"], run["dag_run_id"])
             self.log.info("Dag run %s of dag %s is %s: %s", run["dag_run_id"], run["dag_id"], run["state"], url)
             context["ti"].xcom_push(key=XCOM_RUN_ID, value=run["dag_run_id"])

@@ -142,7 +142,9 @@ def _settle(
     same = "run id" if found.same_run_id else "logical date"
     url = hook.client.run_url(run["dag_id"], run["dag_run_id"])
     which = f"Dag run {run['dag_run_id']!r} is {run['state']} in {hook.deployment}. See {url}"
-    decided = decision(found.origin, on_existing_run, repair=repair and run["state"] == "failed")
+    # An earlier try may have attached to a run whose id was given: then it is still somebody else's.
+    attached = on_existing_run == "attach" and not own.derived and own.attached is not False
+    decided = decision(found.origin, on_existing_run, repair=repair and run["state"] == "failed" and not attached)
     if decided is Decision.FAIL:
         raise ValueError(
             f"Not triggered: {dag} already has a run with the same {same}, and it was not created by a try of this "
@@ -167,12 +169,12 @@ def _settle(
         else:
             log(f"Resetting the run of {dag} with the same {same}: it runs again as it was created. {which}")
         return hook.clear_dag_run(run["dag_id"], run["dag_run_id"]), False
-    log(f"Going on with the run of {dag} that {found.origin.value} created or reset. {which}")
+    did = "created or attached to" if attached else "created or reset"
+    log(f"Going on with the run of {dag} that {found.origin.value} {did}. {which}")
     if decided is Decision.REPAIR:
         log(f"Repairing the run of {dag}: clearing what failed and what the end of the run cut off")
         run = hook.run(repair_dag_run(hook.client, run))
-    # The try that created or attached to a run whose id was given may have done either.
-    return run, on_existing_run == "attach" and not own.derived
+    return run, attached
 
 
 def _namesake(found: Found, own: OwnRun) -> str:

@@ -31,6 +31,8 @@ class OwnRun:
     :param began: when that first try began, in seconds since the epoch, or a time before; ``None`` if neither is known
     :param exact: whether it began then, and not later
     :param before_clear: the run ids that were derived from this task before it was last cleared
+    :param attached: whether an earlier try has attached to the run, which it did not create; ``None`` if that is not
+        known
     """
 
     run_id: str
@@ -39,6 +41,7 @@ class OwnRun:
     began: float | None
     exact: bool
     before_clear: frozenset[str]
+    attached: bool | None = None
 
 
 def own_run(context: Context, *, given_run_id: str | None, retries: int, warn: Callable[[str], None]) -> OwnRun:
@@ -76,12 +79,13 @@ def own_run(context: Context, *, given_run_id: str | None, retries: int, warn: C
         "task_id": ti.task_id,
         "map_index": -1 if ti.map_index is None else ti.map_index,
     }
-    note = {
+    note: dict[str, Any] = {
         "first_try": first_try,
         "last_try": ti.try_number,
         "max_tries": ti.max_tries,
         "clear_number": clear_number,
         "began": began if exact else None,
+        "attached": noted.get("attached") if same else None,
     }
     _write(context, note)
     given = None if is_empty(given_run_id) else given_run_id
@@ -92,7 +96,19 @@ def own_run(context: Context, *, given_run_id: str | None, retries: int, warn: C
         began=began,
         exact=exact,
         before_clear=frozenset(remote_run_id(**identity, first_try=number) for number in range(1, first_try)),
+        attached=note["attached"],
     )
+
+
+def note_attached(context: Context, attached: bool) -> None:
+    """
+    Note for later tries, where Airflow can (3.3 and up), whether this one attached to a run that it did not create.
+
+    :param context: the task's context
+    :param attached: whether it attached to the run; it created or reset it otherwise
+    """
+    if noted := _noted(context):
+        _write(context, {**noted, "attached": attached})
 
 
 def _first_try(noted: dict[str, Any], ti: Any, retries: int, clear_number: int | None) -> tuple[int, bool]:

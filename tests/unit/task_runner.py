@@ -60,6 +60,19 @@ class TaskInstance:
         return self.first_reschedule_date
 
 
+class Store:
+    """The task state store of one task instance (Airflow 3.3 and up), which holds JSON."""
+
+    def __init__(self) -> None:
+        self.stored: dict[str, Any] = {}
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return self.stored.get(key, default)
+
+    def set(self, key: str, value: Any) -> None:
+        self.stored[key] = json.loads(json.dumps(value))
+
+
 def context(ti: TaskInstance | None = None, **more: Any) -> dict[str, Any]:
     """Make the context of a task; ``logical_date=None`` for a run without one."""
     return {

@@ -9,9 +9,10 @@ import pytest
 
 from astro_provider.airflow_versions import AirflowFailException, AirflowSkipException
 from astro_provider.api.errors import ConflictError, DagRunFailedError
+from astro_provider.tasks.existing_run import ON_EXISTING_RUN
 from tests.unit.operators.trigger import CREATED_BEFORE, RUN_ID, trigger
 from tests.unit.target import says
-from tests.unit.task_runner import NOW, TaskInstance, context
+from tests.unit.task_runner import NOW, Store, TaskInstance, context
 
 if TYPE_CHECKING:
     from tests.unit.target import Answer, Seen
@@ -22,8 +23,9 @@ DATE = "2026-01-31T06:00:00+00:00"
 CHOICES = "'fail' .as now., 'attach' to it, 'reset' it .*, or 'skip' this task"
 
 
-def retry(number: int = 2, **ti: Any) -> dict[str, Any]:
-    return context(TaskInstance(try_number=number, max_tries=2, **ti))
+def retry(number: int = 2, store: Store | None = None, **ti: Any) -> dict[str, Any]:
+    more = {} if store is None else {"task_state_store": store}
+    return context(TaskInstance(try_number=number, max_tries=2, **ti), **more)
 
 
 # A retry goes on with the run of an earlier try, whatever on_existing_run says.
@@ -48,8 +50,10 @@ def test_a_retry_takes_the_success_of_its_run(either: PlayedServer, choice: str)
     assert either.cleared == []
 
 
-@any_choice
-@pytest.mark.parametrize("explicit", [None, "mine"])
+@pytest.mark.parametrize(
+    ("choice", "explicit"),
+    [*((choice, None) for choice in ON_EXISTING_RUN), ("fail", "mine"), ("reset", "mine"), ("skip", "mine")],
+)
 def test_a_retry_clears_what_failed_in_its_run(either: PlayedServer, choice: str, explicit: str | None) -> None:
     run_id = explicit or RUN_ID
     either.has_run(run_id, "failed")
@@ -230,6 +234,34 @@ def test_a_retry_does_not_reset_again(either: PlayedServer) -> None:
     operator = trigger(retries=2, on_existing_run="reset", wait_for_completion=True, logical_date=DATE)
     assert operator.execute(retry())["state"] == "success"
     assert either.cleared == []
+
+
+@pytest.mark.parametrize("has_store", [True, False])
+def test_a_retry_does_not_clear_the_failure_of_the_one_attached_to(either: PlayedServer, has_store: bool) -> None:
+    """It was queued when this task attached to it, so its dates do not tell that somebody else created it."""
+    store = Store() if has_store else None
+    either.has_run("theirs", "queued", "running", "failed", start_date=None)
+    either.has_task("load", "failed", run_id="theirs")
+    operator = trigger(retries=2, on_existing_run="attach", wait_for_completion=True, trigger_run_id="theirs")
+    for number in (1, 2, 3):
+        with pytest.raises(DagRunFailedError):
+            operator.execute(retry(number, store=store))
+    assert either.cleared == []
+    assert operator._cancels is False
+
+
+def test_a_retry_clears_what_failed_in_the_run_that_it_created_with_attach(either: PlayedServer) -> None:
+    """On Airflow 3.3 and up, a note says that an earlier try created the run, and did not attach to it."""
+    either.course = ["running", "failed"]
+    store = Store()
+    operator = trigger(retries=2, on_existing_run="attach", wait_for_completion=True, trigger_run_id="mine")
+    with pytest.raises(DagRunFailedError):
+        operator.execute(retry(1, store=store))
+    either.has_task("load", "failed", run_id="mine")
+    either.course = ["running", "success"]
+    assert operator.execute(retry(2, store=store))["state"] == "success"
+    assert either.cleared == [("mine", True)]
+    assert operator._cancels is True
 
 
 # A task that was cleared.

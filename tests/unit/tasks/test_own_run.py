@@ -8,20 +8,7 @@ from typing import Any
 import pytest
 
 from astro_provider.tasks.own_run import OwnRun, own_run
-from tests.unit.task_runner import NOW, RUN_BEGAN, TaskInstance, context
-
-
-class Store:
-    """The task state store of one task instance, which holds JSON."""
-
-    def __init__(self) -> None:
-        self.stored: dict[str, Any] = {}
-
-    def get(self, key: str, default: Any = None) -> Any:
-        return self.stored.get(key, default)
-
-    def set(self, key: str, value: Any) -> None:
-        self.stored[key] = value
+from tests.unit.task_runner import NOW, RUN_BEGAN, Store, TaskInstance, context
 
 
 class Task:
