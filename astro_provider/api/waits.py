@@ -74,6 +74,7 @@ class Verdict:
     :param run: the dag run that decided it (the last one that was seen), if any
     :param url: where the target's UI shows that run
     :param hint: why there may be no run; said rarely
+    :param state: the state of the run, or the states of the tasks, as the message names them
     """
 
     outcome: Outcome
@@ -81,6 +82,7 @@ class Verdict:
     run: DagRun | None = None
     url: str | None = None
     hint: str = ""
+    state: str | None = None
 
     @property
     def explained(self) -> str:
@@ -301,7 +303,7 @@ class RunWait:
             message += "\n" + (yield from client.describe_failure(run, tasks=tasks))
         elif outcome == "pending" and tasks is not None and run["state"] in FINISHED_DAG_RUN_STATES:
             message += f" (its run is over: {run['state']})"
-        return Verdict(outcome, message, run, client.run_url(run["dag_id"], run["dag_run_id"]))
+        return Verdict(outcome, message, run, client.run_url(run["dag_id"], run["dag_run_id"]), state=state)
 
 
 def _few(dates: Sequence[str]) -> str:

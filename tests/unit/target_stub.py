@@ -217,6 +217,8 @@ class Played(Target):
         for bound in ("gte", "lte"):
             if wanted := seen.query.get(f"run_after_{bound}"):
                 runs = [run for run in runs if _within(run["run_after"], bound, wanted[0])]
+        if states := seen.query.get("state"):
+            runs = [run for run in runs if run["state"] in states]
         if wanted := seen.query.get("end_date_gte"):
             runs = [run for run in runs if run["end_date"] and _within(run["end_date"], "gte", wanted[0])]
             return self._page(seen, "dag_runs", runs)
@@ -229,9 +231,10 @@ class Played(Target):
     def _list_finished_runs(self, seen: Seen) -> Answer:
         due = "execution_date" if self.generation == "v1" else "run_after"
         runs = self._finished(seen.json, seen.json.get("states"), self._runs.values())
-        return self._page_of_body(
-            seen, "dag_runs", [run for run in runs if _within(run[due], "gte", seen.json[f"{due}_gte"])]
-        )
+        for bound in ("gte", "lte"):
+            if limit := seen.json.get(f"{due}_{bound}"):
+                runs = [run for run in runs if _within(run[due], bound, limit)]
+        return self._page_of_body(seen, "dag_runs", runs)
 
     def _list_finished_tasks(self, seen: Seen) -> Answer:
         tasks = [task for tasks in self._tasks.values() for task in tasks]

@@ -9,11 +9,13 @@ was deleted or cleared, a clock that jumped, a list that leaves out what the tok
 * ``registry``      which watcher a connection shares
 * ``watcher``       the coroutines: waiting, checking, polling
 * ``timetable``     when the next poll and the next checks are due (pure)
-* ``feeds``         what has finished, of dag runs and of task instances, and which waits that concerns
+* ``feed``          what has finished, and which waits that concerns; ``feeds`` has dag runs, and task instances
 * ``plan``          what a poll is to list, and what it has brought
-* ``turns``         how many waits are checked in turn (pure)
+* ``turns``         how many checks in turn are due (pure)
+* ``batches``       waits that are checked in turn by lists of what has not finished, a hundred at once (pure)
 * ``subscription``  one wait
 
-What it costs the target: one list request per interval, and the checks in turn, see ``turns``. When lists fail, each
-wait is checked instead, in turn; when nothing is answered, the target gets one request per interval.
+What it costs the target: one list request per interval, and the checks in turn, see ``turns``. While lists of finished
+runs fail, each wait is checked individually, in turn; when nothing is answered, the target gets one request per
+interval.
 """

@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 MAX_UNSEEN_RUN_AGE = timedelta(days=32)
 """How long ago a run that is not there yet may be due when it comes; later ones are found by checks in turn."""
 
-MAX_QUEUED_PAUSES = 64
-"""Intervals between two checks of a run that stays queued, at most; they begin with one and double."""
-
 
 class Subscription:
     """
@@ -60,6 +57,10 @@ class Subscription:
         self.due_after = min([*self.dates, datetime.fromtimestamp(clock(), timezone.utc) - MAX_UNSEEN_RUN_AGE])
         self.run_id = wait.run_id
         """The run, if only one is waited for and it is known which."""
+        self.state: str | None = None
+        """The state, or states, that its last check has found."""
+        self.is_listable = False
+        """Whether a list of unfinished runs, or of task instances, can check it: one run, seen, and not over."""
         self.is_warned_of_outage = False
         self.is_warned_of_lists = False
         self._warn = warn
@@ -67,7 +68,6 @@ class Subscription:
         states = {*wait.wanted.allowed, *wait.wanted.failed, *wait.wanted.skipped}
         finished = FINISHED_TASK_STATES if self.waits_for_tasks else FINISHED_DAG_RUN_STATES
         self._waits_for_unfinished = not states <= set(finished)
-        self._queued_pauses = 1
 
     def is_late(self, now: float) -> bool:
         """Say whether it is time to give up."""
@@ -100,15 +100,16 @@ class Subscription:
         :return: in how many seconds to check again without being woken; ``None`` for in turn with all others
         """
         self.checks += 1
+        self.state = verdict.state
+        self.is_listable = False
         run = verdict.run
         if not self.wait.latest and len(self.dates) < 2:
             self._note(run)
         if self._waits_for_unfinished:
             return self.poke_interval
-        if self.wait.known and run and run["state"] == "queued":
-            pauses, self._queued_pauses = self._queued_pauses, min(2 * self._queued_pauses, MAX_QUEUED_PAUSES)
-            return self.poke_interval * pauses
-        return None
+        # A run that stays queued until then may be one of a paused dag.
+        is_queued = self.wait.known and run and run["state"] == "queued"
+        return self.poke_interval if is_queued and self.checks == 1 else None
 
     def _note(self, run: DagRun | None) -> None:
         self.run_id = self.wait.run_id or (run["dag_run_id"] if run else None)
@@ -118,3 +119,5 @@ class Subscription:
                 self.due_after = parse_date(due)
             except UnexpectedAnswerError:  # the list reaches back further, that is all
                 return
+            is_over = not self.waits_for_tasks and run["state"] in FINISHED_DAG_RUN_STATES
+            self.is_listable = not (self._waits_for_unfinished or self.wait.group_id or is_over)

@@ -1,7 +1,8 @@
-"""How many waits are checked in turn, whatever the lists of finished runs say. Pure."""
+"""How many checks in turn are due, whatever the lists of finished runs say. Pure."""
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -19,31 +20,35 @@ MIN_CHECKS_WITHOUT_LISTS = 10
 
 class Turns:
     """
-    Counts the checks in turn.
+    Counts the checks in turn: of single waits, or of as many at once as a page of a list has rows.
 
-    With ``n`` waits whose interval is ``s`` seconds, each poll is followed by ``n * s / ROUND_SECONDS`` checks, at
-    least by one for every ``POLLS_PER_CHECK`` polls: half a check per poll for up to 60 waits with an interval of 5 s,
-    8 for 1,000 waits, 83 for 10,000.
+    With ``n`` waits whose interval is ``s`` seconds, each poll is followed by ``n * s / ROUND_SECONDS / size`` checks,
+    at least by one for every ``polls`` polls. For 10,000 waits with an interval of 5 s, that is 83 checks of single
+    waits, or 0.83 of a hundred waits at once.
+
+    :param polls: polls for every check, where there are only a few waits
     """
 
-    def __init__(self) -> None:
+    def __init__(self, polls: int = POLLS_PER_CHECK) -> None:
+        self._polls = polls
         self._credit = 0.0
         self._window = 0.0
         self._rates = (0.0, 0.0)
 
-    def due(self, elapsed: float, intervals: Mapping[float, int]) -> int:
+    def due(self, elapsed: float, intervals: Mapping[float, int], size: float = 1) -> int:
         """
         Take the checks that are due.
 
         :param elapsed: seconds since this was last called
         :param intervals: how many waits have which interval
+        :param size: how many waits one request checks
         """
         # Less than one check per interval of each wait, also of the few that are left of many.
         rate = min(self._rate(elapsed, intervals), _per_second(intervals, 0))
-        self._credit += max(elapsed * rate, 1 / POLLS_PER_CHECK)
+        self._credit += max(elapsed * rate / size, 1 / self._polls)
         due = int(self._credit)
         self._credit -= due
-        return min(due, sum(intervals.values()))
+        return min(due, math.ceil(sum(intervals.values()) / size))
 
     def due_without_lists(self, elapsed: float, intervals: Mapping[float, int]) -> int:
         """Say how many checks are due while no list shows what has finished."""

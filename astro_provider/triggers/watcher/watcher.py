@@ -6,12 +6,14 @@ import asyncio
 import contextvars
 import logging
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from astro_provider.api.errors import AstroError
 from astro_provider.api.transient import OUTDATED
 from astro_provider.api.waits import Verdict
-from astro_provider.triggers.watcher.feeds import MAX_DAGS_LISTED_PER_POLL, FinishedRuns, FinishedTasks
+from astro_provider.triggers.watcher.feed import MAX_DAGS_LISTED_PER_POLL
+from astro_provider.triggers.watcher.feeds import FinishedRuns, FinishedTasks
 from astro_provider.triggers.watcher.subscription import Subscription
 from astro_provider.triggers.watcher.timetable import Timetable
 
@@ -22,7 +24,8 @@ if TYPE_CHECKING:
     from astro_provider.api.flow import Flow
     from astro_provider.api.waits import RunWait
     from astro_provider.hooks.astro_async import AsyncAstroHook
-    from astro_provider.triggers.watcher.feeds import Feed
+    from astro_provider.triggers.watcher.batches import Batch
+    from astro_provider.triggers.watcher.feed import Feed
 
 T = TypeVar("T")
 
@@ -65,6 +68,7 @@ class Watcher:
         self._keeping_time: asyncio.Task[None] | None = None
         # Tasks of their own, as nobody who is due must wait for a list that does not come.
         self._polls: dict[Feed[Any], asyncio.Task[None]] = {}
+        self._batches: dict[Feed[Any], asyncio.Task[None]] = {}
         self._reloaded_at = float("-inf")
 
     async def wait(
@@ -122,10 +126,14 @@ class Watcher:
     async def close(self) -> None:
         """End the polls, and close the session."""
         under_way = [*self._polls.values(), *([self._keeping_time] if self._keeping_time else [])]
-        for task in under_way:
+        for task in under_way:  # a poll begins batches
             task.cancel()
         await asyncio.gather(*under_way, return_exceptions=True)
+        for task in self._batches.values():
+            task.cancel()
+        await asyncio.gather(*self._batches.values(), return_exceptions=True)
         self._polls.clear()
+        self._batches.clear()
         self._keeping_time = None
         await self._hook.close()
 
@@ -286,6 +294,25 @@ class Watcher:
                         subscription.is_warned_of_outage = subscription.patience.in_trouble
                 _wake(feed.take_missed(was_failing=was_failing))
         _wake(feed.take_turns(elapsed))
+        under_way = self._batches.get(feed)
+        if (under_way is None or under_way.done()) and (batches := feed.take_batches(elapsed)):
+            self._batches[feed] = asyncio.create_task(self._check_batches(feed, batches))
+
+    async def _check_batches(self, feed: Feed[Any], batches: Iterable[Batch]) -> None:
+        """Check many waits by lists; one that is not as it was is checked individually, as its turn comes."""
+        for batch in batches:
+            await self._check_batch(feed, batch)
+
+    async def _check_batch(self, feed: Feed[Any], batch: Batch) -> None:
+        try:
+            rows = await self._run(partial(feed.unfinished, batch=batch))
+        except AstroError as error:
+            feed.batch_failed(batch, error)
+        except Exception as error:  # a defect of ours; the checks of the waits go on without the list
+            log.exception("A list of unfinished %s failed", feed.rows_named)
+            feed.batch_failed(batch, error)
+        else:
+            feed.batch_listed(batch, rows)
 
     async def _list(self, feed: Feed[T], now: float) -> None:  # type: ignore[type-var]
         """List what has finished, and wake whom it concerns."""

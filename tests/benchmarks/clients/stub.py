@@ -12,8 +12,11 @@ import asyncio
 import json
 import resource
 import sys
+from datetime import datetime, timedelta, timezone
 
 from aiohttp import web
+
+from tests.benchmarks.seeding import running_run
 
 A_RUN: dict[str, object] = {
     "logical_date": None,
@@ -23,7 +26,6 @@ A_RUN: dict[str, object] = {
     "duration": None,
     "data_interval_start": None,
     "data_interval_end": None,
-    "run_after": "2026-01-01T00:00:00Z",
     "last_scheduling_decision": None,
     "run_type": "manual",
     "state": "running",
@@ -37,6 +39,8 @@ A_RUN: dict[str, object] = {
     "partition_date": None,
 }
 
+FIRST_DUE = datetime(2026, 1, 1, tzinfo=timezone.utc)
+
 counted = 0
 
 
@@ -44,13 +48,28 @@ async def version(_: web.Request) -> web.Response:
     return _counted({"version": "3.3.2", "git_version": None})
 
 
-async def nothing_finished(_: web.Request) -> web.Response:
-    return _counted({"dag_runs": [], "total_entries": 0})
+async def listed(request: web.Request) -> web.Response:
+    body = await request.json()
+    if "end_date_gte" in body:
+        return _counted({"dag_runs": [], "total_entries": 0})
+    first, last = (_number_due(body[f"run_after_{bound}"]) for bound in ("gte", "lte"))
+    names = [running_run(number) for number in range(first, last + 1)]
+    runs = [_run(dag_id, run_id) for dag_id, run_id in names if dag_id in body["dag_ids"]]
+    offset, limit = body["page_offset"], body["page_limit"]
+    return _counted({"dag_runs": runs[offset : offset + limit], "total_entries": len(runs)})
 
 
 async def running(request: web.Request) -> web.Response:
-    dag_id, run_id = request.match_info["dag_id"], request.match_info["run_id"]
-    return _counted({**A_RUN, "dag_id": dag_id, "dag_display_name": dag_id, "dag_run_id": run_id})
+    return _counted(_run(request.match_info["dag_id"], request.match_info["run_id"]))
+
+
+def _run(dag_id: str, run_id: str) -> dict[str, object]:
+    due = FIRST_DUE + timedelta(seconds=int(run_id.rpartition("_")[2]))  # no two are due at the same time
+    return {**A_RUN, "dag_id": dag_id, "dag_display_name": dag_id, "dag_run_id": run_id, "run_after": due.isoformat()}
+
+
+def _number_due(at: str) -> int:
+    return int((datetime.fromisoformat(at) - FIRST_DUE).total_seconds())
 
 
 async def tell(_: web.Request) -> web.Response:
@@ -68,7 +87,7 @@ async def main() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     app = web.Application()
     app.router.add_get("/api/v2/version", version)
-    app.router.add_post("/api/v2/dags/~/dagRuns/list", nothing_finished)
+    app.router.add_post("/api/v2/dags/~/dagRuns/list", listed)
     app.router.add_get("/api/v2/dags/{dag_id}/dagRuns/{run_id}", running)
     app.router.add_get("/counted", tell)
     runner = web.AppRunner(app, access_log=None)

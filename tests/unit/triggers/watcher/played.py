@@ -14,6 +14,7 @@ from astro_provider.api.waits import RunWait, Wanted
 from astro_provider.triggers.watcher.registry import watching
 from tests.unit.target import TOKEN, says
 from tests.unit.target_stub import Played
+from tests.unit.task_runner import NOW
 
 if TYPE_CHECKING:
     from astro_provider.api.flow import Request
@@ -39,6 +40,8 @@ class Target(Played):
         self.refused = 0
         self.hanging: set[str] = set()
         """Paths whose requests get no answer."""
+        self.hanging_batches = False
+        """Whether lists of what has not finished get no answer."""
         self.in_vain: list[str] = []
         """URLs of the requests that got none."""
         self.down = False
@@ -63,6 +66,15 @@ class Target(Played):
             response.status, {**response.headers, "date": format_datetime(date, usegmt=True)}, response.body
         )
 
+    def has_running(self, number: int, dag_id: str = "d", state: str = "running") -> list[str]:
+        """Put runs there that were due a minute after another, as no two are due at the same time; return their ids."""
+        names = [f"run-{each}" for each in range(number)]
+        for each, name in enumerate(names):
+            due = (NOW - timedelta(minutes=each)).isoformat()
+            dates = {"logical_date": due} if self.generation == "v1" else {"logical_date": due, "run_after": due}
+            self.has_run(name, state, dag_id=dag_id, end_date=None, **dates)
+        return names
+
     def forget(self) -> None:
         """Begin to count anew what it is asked."""
         self.seen.clear()
@@ -74,10 +86,18 @@ class Target(Played):
             (seen.method, seen.path) == ("POST", self.api(path)) and "end_date_gte" in seen.json for seen in self.seen
         )
 
+    def batches(self, path: str = RUNS) -> int:
+        """How many times it was asked, for many waits at once, what has not finished."""
+        return sum(
+            (seen.method, seen.path) == ("POST", self.api(path)) and "end_date_gte" not in seen.json
+            for seen in self.seen
+        )
+
     def looks(self, run_id: str | None = None) -> int:
         """How many times it was asked for this run alone, or for any."""
-        runs = [run_id] if run_id else list(self.runs)
-        return sum(self.asked.count(f"GET {self.api(f'dags/d/dagRuns/{run}')}") for run in runs)
+        runs = [run_id] if run_id else self.runs
+        asked = {f"GET {self.api(f'dags/d/dagRuns/{run}')}" for run in runs}
+        return sum(each in asked for each in self.asked)
 
 
 class Carrier:
@@ -94,7 +114,10 @@ class Carrier:
             self._target.connected += 1
             self._target.most_connected = max(self._target.most_connected, self._target.connected)
         await asyncio.sleep(0)
-        if any(request.url.endswith(self._target.api(path)) for path in self._target.hanging):
+        is_batch = request.url.endswith(self._target.api(RUNS)) and b"end_date_gte" not in (request.body or b"")
+        if (is_batch and self._target.hanging_batches) or any(
+            request.url.endswith(self._target.api(path)) for path in self._target.hanging
+        ):
             self._target.in_vain.append(request.url)
             await self._clock.sleep_async(READ_TIMEOUT)
             raise TransportError("did not answer")

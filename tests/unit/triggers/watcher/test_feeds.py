@@ -12,7 +12,7 @@ from astro_provider.api.errors import AccessDeniedError
 from astro_provider.api.memory import Memory
 from astro_provider.api.rest_api import API_VERSIONS
 from astro_provider.api.waits import RunWait, Wanted
-from astro_provider.triggers.watcher import feeds
+from astro_provider.triggers.watcher import feed, feeds
 from astro_provider.triggers.watcher.feeds import FinishedRuns, FinishedTasks
 from astro_provider.triggers.watcher.subscription import Subscription
 from tests.unit.target import says
@@ -177,7 +177,7 @@ def test_where_filters_are_refused_all_tasks_of_the_dags_are_listed(tasks: Polle
     assert (tasks.poll(), len(tasks.target.seen)) == ({waiting}, 2)
     tasks.poll()
     assert len(tasks.target.seen) == 1
-    tasks.now += feeds.LIST_BY_DAG_SECONDS
+    tasks.now += feed.LIST_BY_DAG_SECONDS
     tasks.poll()
     assert len(tasks.target.seen) == 2
 
@@ -193,13 +193,13 @@ def test_many_dags_take_turns_where_the_token_may_not_list_across_them(runs: Pol
         waiting.append(runs.join(dag_id, run_id="theirs"))
     runs.refuses_lists()
     assert runs.poll() == set()
-    assert len(runs.target.seen) == 1 + feeds.MAX_DAGS_LISTED_PER_POLL
+    assert len(runs.target.seen) == 1 + feed.MAX_DAGS_LISTED_PER_POLL
     for dag_id in dag_ids:
         runs.ended("theirs", dag_id)
     woken: set[Subscription] = set()
     for _ in range(30):
         woken |= runs.poll()
-        assert len(runs.target.seen) == feeds.MAX_DAGS_LISTED_PER_POLL
+        assert len(runs.target.seen) == feed.MAX_DAGS_LISTED_PER_POLL
     assert woken == set(waiting)
 
 
@@ -216,7 +216,7 @@ def test_listing_across_dags_is_tried_again_ever_more_seldom(runs: Polled) -> No
     # Allowed again, it brings what ended since each dag was listed last.
     runs.target._said.clear()
     runs.ended("theirs")
-    runs.now += feeds.MAX_LIST_BY_DAG_SECONDS
+    runs.now += feed.MAX_LIST_BY_DAG_SECONDS
     assert len(runs.poll()) == 1
     assert [seen.method for seen in runs.target.seen] == ["POST"]
     assert not runs.feed.lists_by_dag
@@ -269,4 +269,4 @@ def test_a_dag_that_joins_is_not_listed_back_to_when_others_began(runs: Polled) 
     runs.poll()
     query = next(seen for seen in runs.target.seen if "/late/" in seen.path).query
     ended_after = datetime.fromisoformat(query["end_date_gte"][0]).timestamp()
-    assert timedelta(seconds=runs.now - ended_after) <= timedelta(seconds=feeds.OVERLAP_SECONDS + INTERVAL)
+    assert timedelta(seconds=runs.now - ended_after) <= timedelta(seconds=feed.OVERLAP_SECONDS + INTERVAL)

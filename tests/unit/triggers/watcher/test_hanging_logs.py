@@ -8,7 +8,7 @@ from astro_provider.api.failures import NO_LOGS_SECONDS
 from tests.unit.triggers.watcher.played import INTERVAL, READ_TIMEOUT, Target, Waits
 
 if TYPE_CHECKING:
-    from tests.unit.tasks import Clock
+    from tests.unit.task_runner import Clock
 
 HANGING = "dags/d/dagRuns/{}/taskInstances/{}/logs/1?full_content=true&map_index=-1"
 LOG = {"content": [{"event": "Task failed", "error_detail": [{"exc_type": "ValueError", "exc_value": "no"}]}]}

@@ -12,7 +12,7 @@ from astro_provider.api.errors import AccessDeniedError, NotFoundError, Transpor
 from astro_provider.api.transient import MAX_REFUSED_SECONDS as PATIENCE
 from astro_provider.api.waits import Wanted
 from astro_provider.triggers.watcher import registry
-from astro_provider.triggers.watcher.feeds import OVERLAP_SECONDS
+from astro_provider.triggers.watcher.feed import OVERLAP_SECONDS
 from astro_provider.triggers.watcher.turns import POLLS_PER_CHECK, ROUND_SECONDS
 from astro_provider.triggers.watcher.watcher import MAX_CHECKS_AT_ONCE, MAX_OVERTIME_SECONDS
 from tests.unit.target import page, says
