@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from astro_provider.airflow_versions import AIRFLOW_VERSION, BaseSensorOperator, was_rescheduled
 from astro_provider.airflow_versions import conf as airflow_conf
@@ -14,7 +14,7 @@ from astro_provider.api.states import DAG_RUN_STATES, checked_states
 from astro_provider.links import XCOM_URL, RemoteDagRunLink
 from astro_provider.sensors import fields
 from astro_provider.sensors.start import BACKSTOP, OfTask, needs_worker, start_trigger_args, starts_in_triggerer
-from astro_provider.task_errors import final_errors
+from astro_provider.task_errors import fail_or_skip, final_errors
 from astro_provider.tasks.rendered import rendered_id
 
 if TYPE_CHECKING:
@@ -177,7 +177,7 @@ class AstroDagRunSensor(BaseSensorOperator):
             elif not self.poke(context):  # it may be over already: then nothing needs to be deferred
                 self._defer(context)
         except AirflowFailException as error:  # the look before deferring is none of Airflow's own loop
-            self._give_up(error)
+            fail_or_skip(self, error)
         finally:
             if self._opened is not None:
                 self._opened.close()
@@ -309,7 +309,7 @@ class AstroDagRunSensor(BaseSensorOperator):
         try:
             ended = read_event(event)
         except ValueError as error:
-            self._give_up(AirflowFailException(str(error)))
+            fail_or_skip(self, AirflowFailException(str(error)))
         self.log.info("%s", ended.message)
         if ended.outcome == "changed":
             self.execute(context)
@@ -321,13 +321,13 @@ class AstroDagRunSensor(BaseSensorOperator):
 
         if ended.outcome == "timeout" and self.execution_timeout and self._execution_timeout_is_shorter:
             seconds = self.execution_timeout.total_seconds()
-            self._give_up(AirflowTaskTimeout(fields.timed_out(seconds, "execution_timeout", ended.message)))
+            fail_or_skip(self, AirflowTaskTimeout(fields.timed_out(seconds, "execution_timeout", ended.message)))
         if ended.outcome == "timeout":
-            self._give_up(AirflowSensorTimeout(fields.timed_out(self.timeout, "timeout", ended.message)))
+            fail_or_skip(self, AirflowSensorTimeout(fields.timed_out(self.timeout, "timeout", ended.message)))
         if ended.error is not None and ended.error.retryable and not getattr(self, "never_fail", False):
             raise ended.error  # as on a worker: soft_fail is for an outcome, and this is none
         if ended.error is not None:
-            self._give_up(AirflowFailException(ended.message))
+            fail_or_skip(self, AirflowFailException(ended.message))
         if ended.url:
             context["ti"].xcom_push(key=XCOM_URL, value=ended.url)
         self._conclude(ended.outcome, ended.message)
@@ -339,20 +339,9 @@ class AstroDagRunSensor(BaseSensorOperator):
     def _conclude(self, outcome: str, message: str) -> bool:
         """Do what an outcome means for this task."""
         if outcome == "failed":
-            self._give_up(DagRunFailedError(message))
+            fail_or_skip(self, DagRunFailedError(message))
         if outcome == "skipped":
             from astro_provider.airflow_versions import AirflowSkipException
 
             raise AirflowSkipException(message)
         return outcome == "success"
-
-    def _give_up(self, error: BaseException) -> NoReturn:
-        """Fail, or skip with ``soft_fail`` (or ``never_fail``), the same in every mode and every Airflow."""
-        from astro_provider.airflow_versions import AirflowFailException, AirflowSkipException
-
-        for option in ("soft_fail", "never_fail"):
-            if getattr(self, option, False):
-                raise AirflowSkipException(fields.skipped_instead(option, str(error))) from error
-        if getattr(self, "silent_fail", False):  # is for looks that fail, and would take this for one
-            raise AirflowFailException(str(error)) from error
-        raise error

@@ -121,8 +121,3 @@ def tasks(parameter: str, value: object) -> tuple[list[str], str | None]:
 def timed_out(seconds: float, option: str, last_seen: str) -> str:
     """Say that a wait was given up, which option of the sensor ended it, and what was seen last."""
     return f"Not over after {seconds:g} seconds ({option}). Last seen: {last_seen}"
-
-
-def skipped_instead(option: str, message: str) -> str:
-    """Say why a task that would have failed is skipped."""
-    return f"Skipped, as {option} is set: {message}"

@@ -15,6 +15,7 @@ from astro_provider.api.durations import poke_interval_seconds
 from astro_provider.api.waits import RunWait, Wanted
 from astro_provider.links import XCOM_URL
 from astro_provider.sensors import fields
+from astro_provider.task_errors import skipped_instead
 from astro_provider.tasks.rendered import rendered_id
 from astro_provider.triggers.dag_run import serialized, waited
 from astro_provider.triggers.events import error_event
@@ -229,6 +230,6 @@ class AstroSensorTrigger(BaseTrigger):
         if outcome == "timeout":
             message = fields.timed_out(self.timeout, "timeout", message)
         if end == "skipped" and outcome != "skipped":
-            message = fields.skipped_instead("soft_fail", message)
+            message = skipped_instead("soft_fail", message)
         self.log.log(_LEVELS[end], "%s", message)
         return _ENDS[end]()
