@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from astro_provider.api.flow import Flow
     from astro_provider.api.types import DagRun, TaskInstance
 
+MAX_BELIEVED_SECONDS = 600.0
+"""How long it is believed that a target filters by groups, or does not: it can be upgraded meanwhile."""
+
 _NO_GROUP = "no-group-has-this-id"
 
 
@@ -55,7 +58,7 @@ def _filters(client: Client, run: DagRun) -> Flow[bool]:
     """Say whether the target filters by groups, which it does if it finds nothing for a group that nobody has."""
     if not client.lists_groups():
         return False
-    if client.memory.filters_groups is None:
+    if client.memory.filters_groups is None or client.clock() >= client.memory.filters_groups_until:
         try:
             found, _ = yield from client.ask(
                 lambda api: calls.list_task_instances(
@@ -67,4 +70,5 @@ def _filters(client: Client, run: DagRun) -> Flow[bool]:
                 return False
             found = []
         client.memory.filters_groups = not found
+        client.memory.filters_groups_until = client.clock() + MAX_BELIEVED_SECONDS
     return client.memory.filters_groups

@@ -23,6 +23,7 @@ class Memory:
     :ivar fetches: which flow fetches a token now
     :ivar clock_lead: seconds by which the target's clock is ahead of ours, according to the Date of its last answer
     :ivar filters_groups: whether it can list the task instances of one task group only, ``None`` until it is known
+    :ivar filters_groups_until: until when that is believed, in seconds since the epoch: the target may be upgraded
     :ivar log_began: since when a flow has been reading the log of a failed task, in seconds since the epoch
     :ivar no_logs_until: until when no such log is requested, in seconds since the epoch
     """
@@ -33,6 +34,7 @@ class Memory:
     fetches: Fetches = field(default_factory=Fetches, repr=False)
     clock_lead: float = 0.0
     filters_groups: bool | None = None
+    filters_groups_until: float = 0.0
     log_began: float | None = None
     no_logs_until: float = 0.0
 

@@ -19,6 +19,9 @@ T = TypeVar("T")
 MAX_READINGS = 5
 """How many times a list is read from its beginning, before it is an error that it was never whole."""
 
+MAX_ROWS = 1_000_000
+"""A list is read up to so many rows: a target that never comes to its end would fill the memory."""
+
 DAG_KEYS = ("dag_id",)
 POOL_KEYS = ("name",)
 RUN_KEYS = ("dag_id", "dag_run_id")
@@ -76,6 +79,8 @@ def _read_once(
         page, total = yield from ask_page({"limit": size, "offset": len(rows)})
         rows += page
         pages += 1
+        if len(rows) > MAX_ROWS:
+            raise UnexpectedAnswerError(f"A list has more than {MAX_ROWS} rows: the target counts {total}.")
         if not page or len(rows) >= total:
             break
     return rows, total, pages

@@ -152,12 +152,16 @@ class RunWait:
         if self.task_ids or self.group_id:
             return (yield from self._judge_tasks(client, runs))
         outcome = self.wanted.outcome((run["state"] for run in runs), self._expected)
-        if self.known and outcome == "pending" and runs[-1]["state"] in FINISHED_DAG_RUN_STATES:
-            outcome = "failed"  # it is over, in a state that nobody listed: waiting on would be for ever
+        is_unlisted = self.known and outcome == "pending" and runs[-1]["state"] in FINISHED_DAG_RUN_STATES
+        if is_unlisted:
+            outcome = "failed"  # the run is over, so that its state does not change any more
         ended = [run for run in runs if run["state"] in (*self.wanted.failed, *self.wanted.skipped)]
         waiting = [run for run in runs if run["state"] not in self.wanted.allowed]
         run = next((run for run in ended if run["state"] in self.wanted.failed), (ended or waiting or runs)[-1])
-        return (yield from self._verdict(client, outcome, run, self._state(runs, run), None))
+        state = self._state(runs, run)
+        if is_unlisted:
+            state += f", which is none of allowed_states ({', '.join(self.wanted.allowed)})"
+        return (yield from self._verdict(client, outcome, run, state, None))
 
     def _state(self, runs: list[DagRun], run: DagRun) -> str:
         """Say how the runs stand; of several, first the one that decides."""

@@ -168,6 +168,7 @@ class AstroTriggerDagRunOperator(BaseOperator):
             setattr(self, name, rendered_id(name, getattr(self, name)))
         for name in ("trigger_run_id", "note", "partition_key"):
             setattr(self, name, as_text(getattr(self, name)))
+        self.partition_key = self.partition_key or None
 
     def execute(self, context: Context) -> DagRun | None:
         """

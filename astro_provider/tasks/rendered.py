@@ -42,9 +42,9 @@ def as_text(value: object) -> str | None:
     Read as text what may also be left out.
 
     :param value: what was rendered
-    :return: the text; ``None`` stays ``None``
+    :return: the text; ``None`` for ``None``, and for ``"None"``, which a template makes of it
     """
-    return None if value is None else str(value)
+    return None if value is None or str(value).strip() == "None" else str(value)
 
 
 def as_bool(parameter: str, value: object) -> bool:

@@ -16,7 +16,7 @@ from astro_provider.triggers.watcher.plan import Listed, Plan, Row
 from astro_provider.triggers.watcher.turns import POLLS_PER_CHECK, Turns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable, Sequence
+    from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
 
     from astro_provider.api.client import Client
     from astro_provider.api.errors import AstroError
@@ -77,7 +77,7 @@ class Feed(ABC, Generic[Row]):
         self._by_dag_seconds = LIST_BY_DAG_SECONDS
 
     @property
-    def subscriptions(self) -> Iterable[Subscription]:
+    def subscriptions(self) -> Collection[Subscription]:
         """All of them, those first that were not checked for the longest time."""
         return self._line
 

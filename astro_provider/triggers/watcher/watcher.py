@@ -316,6 +316,8 @@ class Watcher:
 
     async def _list(self, feed: Feed[T], now: float) -> None:  # type: ignore[type-var]
         """List what has finished, and wake whom it concerns."""
+        if not feed.subscriptions:
+            return  # the last wait has left since the poll began
         plan = feed.plan(now)
         listed = await self._run(lambda client: feed.finished(client, plan))
         _wake(feed.listed(listed, plan, now))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from astro_provider.api.errors import NotFoundError, RequestNotPossible
+from astro_provider.api.groups import MAX_BELIEVED_SECONDS
 from astro_provider.api.waits import RunWait, Verdict, Wanted
 from tests.unit.target import Target, says
 
@@ -81,6 +82,17 @@ def test_whether_a_target_filters_is_asked_once(target: Target) -> None:
     for _ in range(3):
         assert check(target, wait("g"), client).outcome == "pending"
     assert len(lists(target)) == 4
+
+
+def test_whether_a_target_filters_is_asked_again_as_it_may_be_upgraded(target: Target) -> None:
+    has(target, filters=True, groups={"g": ["plain"]}, plain="running")
+    client = target.client(api_version="v2")
+    check(target, wait("g"), client)
+    has(target, filters=False, plain="success")
+    later = client.clock() + MAX_BELIEVED_SECONDS
+    client.clock = lambda: later
+    with pytest.raises(RequestNotPossible):
+        check(target, wait("g"), client)
 
 
 @pytest.mark.parametrize("states", [{"plain": "success"}, {"plain": "success", "gg__a": "success"}])

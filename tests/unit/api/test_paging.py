@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from astro_provider.api import paging
 from astro_provider.api.errors import UnexpectedAnswerError
 from astro_provider.api.paging import MAX_READINGS
 from astro_provider.api.waits import RunWait, Wanted
@@ -132,3 +133,17 @@ def test_what_is_read_is_whole_or_refused_in_whatever_order_it_comes(orders: lis
     except UnexpectedAnswerError:
         return
     assert {pool["name"] for pool in found} == {pool["name"] for pool in rows}
+
+
+def test_a_list_that_never_ends_is_given_up(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(paging, "MAX_ROWS", 300)
+
+    def page(seen: Seen) -> Answer:
+        offset = int(seen.query["offset"][0])
+        rows = [target.answers.task_instance(f"t{offset + number}", "success") for number in range(100)]
+        return says(target.answers.collection("task_instances", *rows, total=10**12))
+
+    target.on("GET", TASKS, page)
+    with pytest.raises(UnexpectedAnswerError, match="more than 300 rows: the target counts 1000000000000"):
+        target.run(client_of(target).list_task_instances("d", "r"))
+    assert len(target.seen) == 4

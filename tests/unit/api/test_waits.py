@@ -138,6 +138,13 @@ def test_a_run_that_was_there_and_is_no_more_ends_the_wait(either: Target) -> No
         check(either, RunWait("d", WANTED, run_id="r", known=True))
 
 
+def test_a_run_that_ended_in_a_state_that_is_not_allowed_says_so(either: Target) -> None:
+    either.on("GET", RUN, says(either.answers.dag_run("r", "success")))
+    verdict = check(either, RunWait("d", Wanted(["failed"]), run_id="r", known=True))
+    assert verdict.outcome == "failed"
+    assert verdict.message.endswith(": success, which is none of allowed_states (failed)")
+
+
 @pytest.mark.parametrize(("generation", "name"), [("v1", "execution_date"), ("v2", "logical_date")])
 def test_runs_by_their_logical_dates(generation: str, name: str) -> None:
     target = Target(generation)

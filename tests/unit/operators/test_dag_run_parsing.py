@@ -160,6 +160,13 @@ def test_ids_that_look_like_numbers_are_text(remote: PlayedServer, connect: Call
     assert remote.triggered() == [{"logical_date": None, "dag_run_id": "42", "note": "1.5", "partition_key": "2026"}]
 
 
+@pytest.mark.parametrize("nothing", ["None", ""])
+def test_a_partition_key_that_renders_to_nothing_is_none(remote: PlayedServer, nothing: str) -> None:
+    trigger(partition_key=nothing, note="None").execute(context())
+    assert "partition_key" not in remote.triggered()[0]
+    assert "note" not in remote.triggered()[0]
+
+
 @pytest.mark.parametrize("nothing", ["None", "''"])
 @pytest.mark.parametrize("parameter", ["trigger_dag_id", "http_conn_id"])
 def test_an_id_that_renders_to_nothing_fails_for_good(remote: PlayedServer, parameter: str, nothing: str) -> None:

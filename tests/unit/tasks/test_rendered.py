@@ -27,7 +27,7 @@ def test_an_id_is_a_single_value(several: Any) -> None:
 
 
 def test_what_may_be_left_out_is_text_or_none() -> None:
-    assert [as_text(value) for value in (7, "", None)] == ["7", "", None]
+    assert [as_text(value) for value in (7, "", None, "None")] == ["7", "", None, None]
 
 
 @pytest.mark.parametrize(("value", "later"), [("{{ x }}", True), ("{% if x %}", True), ("x", False), (None, False)])
