@@ -134,6 +134,8 @@ def _airflow_2(home: Path, database: str, ports: Ports, keys: Keys) -> Settings:
         ("webserver", "web_server_host"): "localhost",
         ("webserver", "web_server_port"): str(ports.api),
         ("webserver", "workers"): "1",
+        # The monitor of the webserver can lose count of its workers, and then ends a webserver that answers (2.11.2).
+        ("webserver", "web_server_master_timeout"): "0",
         ("webserver", "secret_key"): keys.secret_key,
         ("webserver", "expose_config"): "False",
         ("scheduler", "dag_dir_list_interval"): "1",
