@@ -32,7 +32,7 @@ five seconds after (measured on 3.3.2, where three of ten do).
 """
 
 UNREADABLE_PAUSE_SECONDS = 10.0
-"""How long, at least, to wait before a connection that could not be read is read again."""
+"""How long to wait before a connection that could not be read is read again, whatever the ``poke_interval``."""
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -170,13 +170,13 @@ async def waited(
     has_worked: bool = False,
 ) -> dict[str, Any]:
     """
-    Wait, and tell what came of it.
+    Wait, and return the outcome as the payload of an event.
 
     :param wait: what is waited for
     :param http_conn_id: id of an Airflow connection of type ``astro`` or ``http``
-    :param poke_interval: seconds between two looks
+    :param poke_interval: seconds between two checks
     :param deadline: when to give up, in seconds since the epoch; ``None`` never
-    :param tell: told of every change before it is over
+    :param tell: called with each verdict that differs from the one before, until the wait is over
     :param warn: called with a message when the wait begins to tolerate errors
     :param settle: seconds before the first check, for a wait that a worker has just checked
     :param has_worked: whether the target is known to have answered this task before
@@ -202,7 +202,7 @@ async def waited(
                 return error_event(str(error), retryable=True, kind=type(error).__name__)
         except AstroError as error:
             return error_event(str(error), retryable=error.retryable, kind=type(error).__name__)
-        await asyncio.sleep(max(poke_interval, UNREADABLE_PAUSE_SECONDS))
+        await asyncio.sleep(UNREADABLE_PAUSE_SECONDS)
 
 
 def serialized(trigger: AstroDagRunTrigger | AstroSensorTrigger) -> tuple[str, dict[str, Any]]:

@@ -183,8 +183,9 @@ async def test_a_restarted_triggerer_tolerates_a_refusal_as_one_that_was_answere
     assert limit <= (datetime.now(timezone.utc) - NOW).total_seconds() < limit + 30
 
 
+@pytest.mark.parametrize("poke_interval", [1, 900])
 async def test_a_connection_that_cannot_be_read_yet_is_read_again(
-    remote: PlayedServer, clock: Clock, monkeypatch: pytest.MonkeyPatch, lines: list[str]
+    remote: PlayedServer, clock: Clock, monkeypatch: pytest.MonkeyPatch, lines: list[str], poke_interval: float
 ) -> None:
     remote.has_run("theirs", "success")
     reads: list[int] = []
@@ -197,7 +198,7 @@ async def test_a_connection_that_cannot_be_read_yet_is_read_again(
         return await read(conn_id)
 
     monkeypatch.setattr(astro_async, "get_async_connection", unreadable_at_first)
-    assert await ended(trigger(**THEIRS, timeout=3600)) == ("success", None)
+    assert await ended(trigger(**THEIRS, timeout=3600, poke_interval=poke_interval)) == ("success", None)
     assert sum(line.startswith("Still waiting: ") for line in lines) == 1
 
 
