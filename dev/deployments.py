@@ -24,7 +24,7 @@ from typing import IO, Any
 import requests
 
 from dev import database, environments, settings
-from dev.processes import LeashedProcess, free_ports, reserve_port
+from dev.processes import SupervisedProcess, free_ports, reserve_port
 from dev.rest_api import POLL_INTERVAL, DeploymentError, RestApi
 
 __all__ = ["TARGET", "TARGET_V1", "TRIGGERING", "Deployment", "DeploymentError", "running"]
@@ -74,7 +74,7 @@ class Deployment(RestApi):
     _keys: settings.Keys = field(default_factory=settings.Keys, init=False, repr=False)
     _reservation: IO[str] | None = field(default=None, init=False, repr=False)
     _log_ports: list[int] = field(default_factory=list, init=False, repr=False)
-    _processes: dict[str, LeashedProcess] = field(default_factory=dict, init=False, repr=False)
+    _processes: dict[str, SupervisedProcess] = field(default_factory=dict, init=False, repr=False)
     _has_tables: bool = field(default=False, init=False, repr=False)
     _tokens: dict[str, str] = field(default_factory=dict, init=False, repr=False)
 
@@ -244,9 +244,9 @@ class Deployment(RestApi):
             yield name
         del self._processes[name]
 
-    def _run(self, name: str, environment: str, *arguments: str) -> LeashedProcess:
+    def _run(self, name: str, environment: str, *arguments: str) -> SupervisedProcess:
         assert self._reservation, "it has not been started"
-        process = LeashedProcess(
+        process = SupervisedProcess(
             [environments.python(environment), *arguments], self._environ(), self.log(name), self._reservation
         )
         self._processes[name] = process

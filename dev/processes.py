@@ -18,13 +18,13 @@ from dev import environments
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-LEASH = Path(__file__).resolve().parent / "leash.py"
+SUPERVISE = Path(__file__).resolve().parent / "supervise.py"
 GRACE = 5.0  # seconds that a process gets to end by itself
 
 
-class LeashedProcess:
+class SupervisedProcess:
     """
-    A command that runs on a leash: it and all that it starts end with this program, however that ends.
+    A command that ends, with everything that it has started, when this program ends for any reason.
 
     :param log: where its output goes, after what is there
     :param reservation: a lock that is held for as long as the command or anything that it started is alive
@@ -34,8 +34,8 @@ class LeashedProcess:
         self.log = log
         self.started = datetime.now(timezone.utc)
         with log.open("ab") as output:
-            self._leash = subprocess.Popen(
-                [environments.python("triggering"), LEASH, str(GRACE), *command],
+            self._process = subprocess.Popen(
+                [environments.python("triggering"), SUPERVISE, str(GRACE), *command],
                 env=env,
                 cwd=log.parent,
                 stdin=subprocess.PIPE,
@@ -49,27 +49,27 @@ class LeashedProcess:
     @property
     def exit_code(self) -> int | None:
         """None while it runs."""
-        return self._leash.poll()
+        return self._process.poll()
 
     def let_go(self) -> None:
         """Tell it to end, without waiting for that."""
-        assert self._leash.stdin
+        assert self._process.stdin
         with suppress(BrokenPipeError):
-            self._leash.stdin.close()
+            self._process.stdin.close()
 
     def wait(self) -> None:
         """Wait until it and everything that it started have ended."""
-        self._leash.wait(GRACE + 10)
+        self._process.wait(GRACE + 10)
 
     def pids(self) -> list[int]:
         """It and what it started, the first of them at the front."""
-        return [process.pid for process in psutil.Process(self._leash.pid).children(recursive=True)]
+        return [process.pid for process in psutil.Process(self._process.pid).children(recursive=True)]
 
     def cpu_seconds(self) -> float:
         """The processor time used so far, by everything that it started, also by what has ended."""
-        leash = psutil.Process(self._leash.pid)
+        supervisor = psutil.Process(self._process.pid)
         total = 0.0
-        for process in [leash, *leash.children(recursive=True)]:
+        for process in [supervisor, *supervisor.children(recursive=True)]:
             with suppress(psutil.NoSuchProcess):
                 used = process.cpu_times()
                 total += used.user + used.system + used.children_user + used.children_system
@@ -80,7 +80,7 @@ class LeashedProcess:
             return "".join(file.readlines()[-count:])
 
 
-def reserve_port(wanted: int, folder: Path) -> tuple[int, IO[str]]:
+def reserve_port(end_states: int, folder: Path) -> tuple[int, IO[str]]:
     """
     The port `wanted` or the next one that is free, and the lock which keeps it ours.
 
@@ -88,7 +88,7 @@ def reserve_port(wanted: int, folder: Path) -> tuple[int, IO[str]]:
     another one from choosing the same port meanwhile.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for port in range(wanted, wanted + 100):
+    for port in range(end_states, end_states + 100):
         lock = (folder / f"{port}.lock").open("w")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -98,7 +98,7 @@ def reserve_port(wanted: int, folder: Path) -> tuple[int, IO[str]]:
         if _is_free(port):
             return port, lock
         lock.close()
-    raise OSError(f"No free port from {wanted} to {wanted + 99}")
+    raise OSError(f"No free port from {end_states} to {end_states + 99}")
 
 
 def free_ports(count: int) -> list[int]:

@@ -61,7 +61,7 @@ class Client(Exchange):
     ) -> Flow[JSON]:
         """Ask any endpoint; the parsed answer."""
         call = any_endpoint(method, endpoint, params=params, body=body, headers=headers)
-        return self.ask(lambda api: call)
+        return self.call(lambda api: call)
 
     def all_pages(
         self, endpoint: str, *, params: Mapping[str, JSON] | None = None, headers: Mapping[str, str] | None = None
@@ -83,8 +83,8 @@ class Client(Exchange):
 
     def test(self) -> Flow[str]:
         """Ask which Airflow answers, then with the credentials for a dag; say so in a sentence."""
-        version = yield from self.ask(calls.version)
-        yield from self.ask(calls.list_dags, {"limit": 1})
+        version = yield from self.call(calls.version)
+        yield from self.call(calls.list_dags, {"limit": 1})
         return (
             f"Airflow {version} (REST API {self._assumed().NAME}) answers at {self.deployment.url}, "
             "and accepts the credentials."
@@ -92,11 +92,11 @@ class Client(Exchange):
 
     def get_dag(self, dag_id: str) -> Flow[Dag]:
         """Ask for a dag."""
-        return self.ask(calls.get_dag, dag_id)
+        return self.call(calls.get_dag, dag_id)
 
     def set_paused(self, dag_id: str, *, paused: bool) -> Flow[Dag]:
         """Pause or unpause a dag."""
-        return self.ask(calls.set_paused, dag_id, paused=paused)
+        return self.call(calls.set_paused, dag_id, paused=paused)
 
     def trigger_dag_run(
         self,
@@ -133,20 +133,20 @@ class Client(Exchange):
             "note": note,
             "partition_key": partition_key,
         }
-        return self.ask(calls.trigger_dag_run, dag_id, fields, idempotent=idempotent)
+        return self.call(calls.trigger_dag_run, dag_id, fields, idempotent=idempotent)
 
     def get_dag_run(self, dag_id: str, run_id: str) -> Flow[DagRun]:
         """Ask for a dag run."""
-        return self.ask(calls.get_dag_run, dag_id, run_id)
+        return self.call(calls.get_dag_run, dag_id, run_id)
 
     def clear_dag_run(self, dag_id: str, run_id: str, *, only_failed: bool) -> Flow[DagRun]:
         """Clear a dag run, then ask for it."""
-        yield from self.ask(calls.clear_dag_run, dag_id, run_id, only_failed=only_failed)
+        yield from self.call(calls.clear_dag_run, dag_id, run_id, only_failed=only_failed)
         return (yield from self.get_dag_run(dag_id, run_id))
 
     def cancel_dag_run(self, dag_id: str, run_id: str) -> Flow[DagRun]:
         """Mark a dag run failed, which ends what it runs."""
-        return self.ask(calls.set_run_state, dag_id, run_id, "failed")
+        return self.call(calls.set_run_state, dag_id, run_id, "failed")
 
     def list_dags(self, **filters: JSON) -> Flow[list[Dag]]:
         """Ask for all dags that the filters let through."""
@@ -201,7 +201,7 @@ class Client(Exchange):
         keys: Sequence[str] = (),
         limit: JSON = None,
     ) -> Flow[list[T]]:
-        return read_list(lambda page: self.ask(question, page), keys, limit)
+        return read_list(lambda page: self.call(question, page), keys, limit)
 
     def at_target(self, at: float) -> str:
         """Write a time of our clock (seconds since the epoch) as the target's clock has it."""
@@ -274,16 +274,16 @@ class Client(Exchange):
     ) -> Flow[list[LogEntry]]:
         """Ask for the log of a task instance, by default of its newest try."""
         if try_number is None:
-            instance = yield from self.ask(calls.get_task_instance, dag_id, run_id, task_id, map_index)
+            instance = yield from self.call(calls.get_task_instance, dag_id, run_id, task_id, map_index)
             try_number = instance["try_number"]
         number = try_number
-        return (yield from self.ask(calls.get_task_log, dag_id, run_id, task_id, number, map_index))
+        return (yield from self.call(calls.get_task_log, dag_id, run_id, task_id, number, map_index))
 
     def get_xcom(
         self, dag_id: str, run_id: str, task_id: str, *, key: str = "return_value", map_index: int | None = None
     ) -> Flow[JSON]:
         """Ask for the value of an XCom."""
-        return self.ask(calls.get_xcom, dag_id, run_id, task_id, key, map_index)
+        return self.call(calls.get_xcom, dag_id, run_id, task_id, key, map_index)
 
     def lists_groups(self) -> bool:
         """Say whether the target's lists of task instances can be told a task group."""

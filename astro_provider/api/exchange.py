@@ -62,7 +62,7 @@ class _Attempt(Generic[T]):
 class Exchange(Sender):
     """Asks one Deployment; see ``Sender`` for the parameters."""
 
-    def ask(self, endpoint: Callable[Concatenate[RestApi, P], Call[T]], *args: P.args, **kwargs: P.kwargs) -> Flow[T]:
+    def call(self, endpoint: Callable[Concatenate[RestApi, P], Call[T]], *args: P.args, **kwargs: P.kwargs) -> Flow[T]:
         """
         Call an endpoint.
 
@@ -76,7 +76,7 @@ class Exchange(Sender):
             return endpoint(api, *args, **kwargs)
 
         try:
-            return (yield from self._ask(question))
+            return (yield from self._call(question))
         except NotFoundError as error:
             call = question(self._assumed())
             if call.dag_id is None:
@@ -88,14 +88,14 @@ class Exchange(Sender):
     ) -> Flow[T | None]:
         """Call an endpoint; ``None`` if there is no such thing."""
         try:
-            return (yield from self._ask(lambda api: endpoint(api, *args, **kwargs)))
+            return (yield from self._call(lambda api: endpoint(api, *args, **kwargs)))
         except NotFoundError:
             return None
 
     def api_version(self) -> Flow[RestApi]:
         """Find out the API version, asking the target only if it is not known yet."""
         if self.deployment.api_version is None and self.memory.api_version is None:
-            yield from self._ask(calls.version)
+            yield from self._call(calls.version)
         return self._assumed()
 
     def _assumed(self) -> RestApi:
@@ -103,7 +103,7 @@ class Exchange(Sender):
             return API_VERSIONS[self.deployment.api_version]
         return self.memory.api_version or API_VERSIONS["v2"]
 
-    def _ask(self, question: Callable[[RestApi], Call[T]]) -> Flow[T]:
+    def _call(self, question: Callable[[RestApi], Call[T]]) -> Flow[T]:
         """Ask the assumed API version, and the other one where the reply shows that the assumption was wrong."""
         api = self._assumed()
         attempt = yield from self._attempt(question(api), api)
@@ -171,12 +171,12 @@ class Exchange(Sender):
     def _with_similar_dags(self, error: NotFoundError, dag_id: str) -> Flow[NotFoundError]:
         """Name the dags with similar ids, where the 404 is about the dag; finding none never hides the error."""
         try:
-            matches, _ = yield from self._ask(
+            matches, _ = yield from self._call(
                 lambda api: calls.list_dags(api, {"limit": calls.PAGE_SIZE, "dag_id_pattern": dag_id})
             )
             if any(dag["dag_id"] == dag_id for dag in matches):
                 return error
-            dags, _ = yield from self._ask(lambda api: calls.list_dags(api, {"limit": calls.PAGE_SIZE}))
+            dags, _ = yield from self._call(lambda api: calls.list_dags(api, {"limit": calls.PAGE_SIZE}))
         except AstroError:
             return error
         similar = similar_ids(dag_id, [dag["dag_id"] for dag in (*matches, *dags)])

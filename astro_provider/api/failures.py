@@ -88,7 +88,7 @@ def _reason(client: Client, instance: TaskInstance) -> Flow[str]:
         return "(its log was not requested, as the last request for a log took too long)"
     memory.log_began = began
     try:
-        log = yield from client.ask(
+        log = yield from client.call(
             calls.get_end_of_task_log,
             instance["dag_id"],
             instance["dag_run_id"],

@@ -45,7 +45,7 @@ def members(client: Client, run: DagRun, group_id: str, *, must_exist: bool) -> 
     if must_exist and (listed or (yield from client.list_task_instances(dag_id, run_id))):
         raise NotFoundError(f"{client.deployment} has no task group {group_id!r} in dag {dag_id!r}.", status=404)
     if listed and client.lists_groups():
-        version = yield from client.ask(calls.version)
+        version = yield from client.call(calls.version)
         raise RequestNotPossible(
             f"Airflow {version} of {client.deployment} cannot list the tasks of a task group, and no task of dag "
             f"{dag_id!r} has an id that begins with '{group_id}.': there is no such group, or it has "
@@ -60,7 +60,7 @@ def _filters(client: Client, run: DagRun) -> Flow[bool]:
         return False
     if client.memory.filters_groups is None or client.clock() >= client.memory.filters_groups_until:
         try:
-            found, _ = yield from client.ask(
+            found, _ = yield from client.call(
                 lambda api: calls.list_task_instances(
                     api, run["dag_id"], run["dag_run_id"], {**api.group_filter(_NO_GROUP), "limit": 1}
                 )

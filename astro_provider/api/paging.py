@@ -46,21 +46,21 @@ def read_list(
     :return: the rows
     :raise UnexpectedAnswerError: the list was not whole in ``MAX_READINGS`` readings
     """
-    wanted = None if limit is None else int(str(limit))
+    end_states = None if limit is None else int(str(limit))
     union: dict[str, T] = {}
     rows: list[T] = []
     total = 0
     for _ in range(MAX_READINGS):
-        rows, total, pages = yield from _read_once(ask_page, wanted)
+        rows, total, pages = yield from _read_once(ask_page, end_states)
         if pages <= 1 and (rows or not total):
             return rows
         distinct = {_identity(row, keys): row for row in rows}
-        if len(distinct) >= (total if wanted is None else min(total, wanted)):
+        if len(distinct) >= (total if end_states is None else min(total, end_states)):
             return rows
         union.update(distinct)
     if not keys:  # rows of a kind that nothing is known of may be equal
         return rows
-    if wanted is None and len(union) >= total:
+    if end_states is None and len(union) >= total:
         return list(union.values())
     raise UnexpectedAnswerError(
         f"A list of {total} rows was not whole in {MAX_READINGS} readings: the last one had "
@@ -69,13 +69,13 @@ def read_list(
 
 
 def _read_once(
-    ask_page: Callable[[dict[str, JSON]], Flow[tuple[list[T], int]]], wanted: int | None
+    ask_page: Callable[[dict[str, JSON]], Flow[tuple[list[T], int]]], end_states: int | None
 ) -> Flow[tuple[list[T], int, int]]:
     """Read from the beginning to the end, by what came: a target may send shorter pages than it was asked for."""
     rows: list[T] = []
     total = pages = 0
-    while wanted is None or len(rows) < wanted:
-        size = PAGE_SIZE if wanted is None else min(PAGE_SIZE, wanted - len(rows))
+    while end_states is None or len(rows) < end_states:
+        size = PAGE_SIZE if end_states is None else min(PAGE_SIZE, end_states - len(rows))
         page, total = yield from ask_page({"limit": size, "offset": len(rows)})
         rows += page
         pages += 1

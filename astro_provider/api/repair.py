@@ -40,7 +40,7 @@ def repair_dag_run(client: Client, run: DagRun) -> Flow[DagRun]:
     if cut:
         # First, and without starting the run again: should the second request be lost, the run is as failed as
         # before, while a run that starts again without these tasks would end in a false success.
-        yield from client.ask(calls.clear_tasks, dag_id, run_id, cut, reset_dag_runs=not failed)
+        yield from client.call(calls.clear_tasks, dag_id, run_id, cut, reset_dag_runs=not failed)
     if failed or not cut:
         return (yield from client.clear_dag_run(dag_id, run_id, only_failed=failed))
     return (yield from client.get_dag_run(dag_id, run_id))

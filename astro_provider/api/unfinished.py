@@ -54,7 +54,7 @@ def unfinished_runs(client: Client, dag_ids: Sequence[str], due_from: str, due_u
             # Sent once: the waits that it does not check are checked individually.
         )
 
-    return read_list(lambda page: client.ask(partial(question, page)), RUN_KEYS, MAX_ROWS)
+    return read_list(lambda page: client.call(partial(question, page)), RUN_KEYS, MAX_ROWS)
 
 
 def unfinished_runs_of_dag(client: Client, dag_id: str, due_from: str, due_until: str) -> Flow[list[DagRun]]:
@@ -78,5 +78,5 @@ def instances_of_tasks(
     def question(page: dict[str, JSON], api: RestApi) -> Call[tuple[list[TaskInstance], int]]:
         return replace(calls.search_task_instances(api, filters, page), idempotent=False)
 
-    rows = yield from read_list(lambda page: client.ask(partial(question, page)), TASK_INSTANCE_KEYS, MAX_ROWS)
+    rows = yield from read_list(lambda page: client.call(partial(question, page)), TASK_INSTANCE_KEYS, MAX_ROWS)
     return rows if len(rows) < MAX_ROWS else []

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from astro_provider import CONNECTION_FORM
 from astro_provider.api.errors import AstroError
-from astro_provider.api.loop import wait_for_dag_run
 from astro_provider.hooks.base import DeploymentHook
+from astro_provider.waits.loop import wait_for_dag_run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -203,7 +203,7 @@ class AstroHook(DeploymentHook):
                 poke_interval=poke_interval,
                 timeout=timeout,
                 on_change=lambda run: self.log.info("Dag run %s of dag %s is %s", run_id, dag_id, run["state"]),
-                on_trouble=lambda error: self.log.warning("Still waiting: %s", error),
+                on_tolerated_error=lambda error: self.log.warning("Still waiting: %s", error),
             )
         )
 

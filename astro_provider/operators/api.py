@@ -82,7 +82,7 @@ class AstroApiOperator(BaseOperator):
         from astro_provider.airflow_versions import AirflowException, determine_kwargs
 
         with final_errors():
-            answer = self._ask()
+            answer = self._request()
         if self.log_response:
             self.log.info("%s", json.dumps(answer, indent=2))
         if self.response_check is not None and not self.response_check(
@@ -93,7 +93,7 @@ class AstroApiOperator(BaseOperator):
             return self.response_filter(answer, **determine_kwargs(self.response_filter, [answer], context))
         return answer
 
-    def _ask(self) -> JSON:
+    def _request(self) -> JSON:
         from astro_provider.hooks.astro import AstroHook
 
         method, endpoint = self.method.upper(), rendered_id("endpoint", self.endpoint)

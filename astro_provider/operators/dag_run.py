@@ -244,7 +244,7 @@ class AstroTriggerDagRunOperator(BaseOperator):
                 external_run_id=run["dag_run_id"],
                 allowed_states=self.allowed_states,
                 failed_states=self.failed_states,
-                known=True,
+                must_exist=True,
                 poke_interval=self.poke_interval,
                 deadline=deadline,
                 cancel_on_kill=self._cancels,
@@ -286,18 +286,18 @@ class AstroTriggerDagRunOperator(BaseOperator):
 
     def _wait(self, hook: AstroHook, run: DagRun) -> DagRun:
         from astro_provider.airflow_versions import AirflowTaskTimeout
-        from astro_provider.api.waits import RunWait, Wanted
         from astro_provider.tasks.execution_timeout import timeout_message
+        from astro_provider.waits.wait import EndStates, RunWait
 
         wait = RunWait(
             dag_id=run["dag_id"],
-            wanted=Wanted(self.allowed_states, self.failed_states),
+            end_states=EndStates(self.allowed_states, self.failed_states),
             run_id=run["dag_run_id"],
-            known=True,
+            must_exist=True,
         )
         last = f"{wait}: {run['state']}"
 
-        def tell(message: str) -> None:
+        def on_change(message: str) -> None:
             nonlocal last
             last = message
             self.log.info("%s", message)
@@ -306,7 +306,11 @@ class AstroTriggerDagRunOperator(BaseOperator):
         try:
             verdict = hook.run(
                 wait.watch(
-                    hook.client, poke_interval=self.poke_interval, deadline=None, tell=tell, warn=self.log.warning
+                    hook.client,
+                    poke_interval=self.poke_interval,
+                    deadline=None,
+                    on_change=on_change,
+                    warn=self.log.warning,
                 )
             )
         except AirflowTaskTimeout:

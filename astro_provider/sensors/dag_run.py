@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from astro_provider.airflow_versions import Context
-    from astro_provider.api.absence import Hints
-    from astro_provider.api.transient import Patience
-    from astro_provider.api.waits import RunWait, Verdict
     from astro_provider.hooks.astro import AstroHook
     from astro_provider.triggers.events import WaitEvent
+    from astro_provider.waits.hints import Hints
+    from astro_provider.waits.transient import Tolerance
+    from astro_provider.waits.wait import RunWait, Verdict
 
 REFUSED_PAUSE_SECONDS = 10.0
 """How long a sensor that waits out a refusal on its worker pauses before it checks again."""
@@ -132,7 +132,7 @@ class AstroDagRunSensor(BaseSensorOperator):
         self._given = {field for field in ("external_run_id", "logical_date") if getattr(self, field) is not None}
         self._check_parameters()
         self.may_start_from_trigger = start_from_trigger
-        self._patience: Patience | None = None
+        self._patience: Tolerance | None = None
         self._last: Verdict | None = None
         self._refused = False
         self._was_rescheduled = False
@@ -163,14 +163,14 @@ class AstroDagRunSensor(BaseSensorOperator):
             and was rendered to nothing
         """
         from astro_provider.airflow_versions import AirflowFailException
-        from astro_provider.api.transient import Patience
+        from astro_provider.waits.transient import Tolerance
 
         if self.deferrable and self.may_start_from_trigger and AIRFLOW_VERSION >= (3, 3):
             is_mapped = context["ti"].map_index not in (None, -1)
             reason = "it is mapped" if is_mapped else needs_worker(self)
             self.log.info("It starts on a worker, not in the triggerer, as %s.", reason or "Airflow chose to")
         self._was_rescheduled = self.reschedule and was_rescheduled(self, context)
-        self._patience = Patience(has_worked=self._was_rescheduled)
+        self._patience = Tolerance(has_answered=self._was_rescheduled)
         try:
             if not self.deferrable:
                 super().execute(context)
@@ -207,23 +207,23 @@ class AstroDagRunSensor(BaseSensorOperator):
 
     def _checked(self, context: Context) -> Verdict | None:
         """Check; ``None`` after an error that is tolerated."""
-        from astro_provider.api.absence import Hints
-        from astro_provider.api.transient import Patience, is_refusal
+        from astro_provider.waits.hints import Hints
+        from astro_provider.waits.transient import Tolerance, is_refusal
 
         if self._hints is None and not self._was_rescheduled:  # a later process does not know of earlier hints
             self._hints = Hints()
-        patience = self._patience = self._patience or Patience()
+        tolerance = self._patience = self._patience or Tolerance()
         try:
             hook = self._hook()
             if self._refused:
                 hook.reload_connection()
             verdict = hook.run(self._wait(context).check(hook.client, first=self._last is None, hints=self._hints))
         except AstroError as error:
-            if not patience.bears(error, lambda error: self.log.warning("Still waiting: %s", error)):
+            if not tolerance.tolerates(error, lambda error: self.log.warning("Still waiting: %s", error)):
                 raise
             self._refused = is_refusal(error)
             return None
-        patience.worked()
+        tolerance.note_answer()
         self._refused = False
         return verdict
 
@@ -236,12 +236,12 @@ class AstroDagRunSensor(BaseSensorOperator):
         return self._opened
 
     def _wait(self, context: Context) -> RunWait:
-        from astro_provider.api.waits import RunWait, Wanted
+        from astro_provider.waits.wait import EndStates, RunWait
 
         run_id = fields.run_id(self.external_run_id, given=self._is_given("external_run_id", context))
         return RunWait(
             dag_id=rendered_id("external_dag_id", self.external_dag_id),
-            wanted=Wanted(self.allowed_states, self.failed_states, self.skipped_states),
+            end_states=EndStates(self.allowed_states, self.failed_states, self.skipped_states),
             run_id=run_id,
             logical_dates=fields.called_with_date(self.execution_date_fn, context)
             if self.execution_date_fn

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from astro_provider.airflow_versions import Context
-    from astro_provider.api.waits import RunWait
+    from astro_provider.waits.wait import RunWait
 
 
 class AstroTaskSensor(AstroDagRunSensor):

@@ -10,21 +10,21 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from astro_provider.api.durations import poke_interval_seconds
 from astro_provider.api.errors import AstroError, ConnectionUnreadableError
-from astro_provider.api.transient import Patience
-from astro_provider.api.waits import RunWait, Wanted
 from astro_provider.tasks.cancel import cancel_in_triggerer, uninterrupted
 from astro_provider.tasks.state import deferral_ended
 from astro_provider.triggers.events import error_event, event_of
 from astro_provider.triggers.watcher.registry import watching
+from astro_provider.waits.transient import Tolerance
+from astro_provider.waits.wait import EndStates, RunWait
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
-    from astro_provider.api.waits import Verdict
     from astro_provider.triggers.sensor import AstroSensorTrigger
+    from astro_provider.waits.wait import Verdict
 
 
-SETTLING = 10.0
+MIN_DEFERRAL_SECONDS = 10.0
 """
 Seconds before a deferred task may be resumed. Its worker has just looked, so nothing is lost, and Airflow takes a task
 that is resumed before the scheduler has heard of its deferral for lost, and fails it; a worker may tell it as late as
@@ -54,7 +54,7 @@ class AstroDagRunTrigger(BaseTrigger):
     :param failed_states: states that fail it
     :param skipped_states: states that skip it
     :param check_existence: whether a dag, task or group that is not there ends the wait
-    :param known: whether the run is known to be there, so that its deletion ends the wait
+    :param must_exist: whether the run is known to be there, so that its deletion ends the wait
     :param poke_interval: seconds between two checks, at least 0.5 (less is raised to that)
     :param deadline: when to give up, in seconds since the epoch; ``None`` never
     :param cancel_on_kill: whether a user who marks, clears or kills the waiting task, or the ``deadline``, cancels the
@@ -72,7 +72,7 @@ class AstroDagRunTrigger(BaseTrigger):
     failed_states: Sequence[str] = ("failed",)
     skipped_states: Sequence[str] = ()
     check_existence: bool = False
-    known: bool = False
+    must_exist: bool = False
     poke_interval: float = 5
     deadline: float | None = None
     cancel_on_kill: bool = False
@@ -94,14 +94,14 @@ class AstroDagRunTrigger(BaseTrigger):
         """What is waited for."""
         return RunWait(
             dag_id=self.external_dag_id,
-            wanted=Wanted(self.allowed_states, self.failed_states, self.skipped_states),
+            end_states=EndStates(self.allowed_states, self.failed_states, self.skipped_states),
             run_id=self.external_run_id,
             logical_dates=self.logical_dates,
             latest=self.latest,
             task_ids=self.external_task_ids,
             group_id=self.external_task_group_id,
             check_existence=self.check_existence,
-            known=self.known,
+            must_exist=self.must_exist,
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
@@ -116,8 +116,8 @@ class AstroDagRunTrigger(BaseTrigger):
                 self.http_conn_id,
                 poke_interval=self.poke_interval,
                 deadline=self.deadline,
-                settle=max(SETTLING, self.poke_interval),
-                tell=lambda verdict: self.log.info("%s", verdict.explained),
+                first_check_after=max(MIN_DEFERRAL_SECONDS, self.poke_interval),
+                on_change=lambda verdict: self.log.info("%s", verdict.explained),
                 warn=self.log.warning,
             )
         except asyncio.CancelledError:
@@ -164,10 +164,10 @@ async def waited(
     *,
     poke_interval: float,
     deadline: float | None,
-    tell: Callable[[Verdict], None],
+    on_change: Callable[[Verdict], None],
     warn: Callable[[str], None],
-    settle: float = 0,
-    has_worked: bool = False,
+    first_check_after: float = 0,
+    has_answered: bool = False,
 ) -> dict[str, Any]:
     """
     Wait, and return the outcome as the payload of an event.
@@ -176,14 +176,14 @@ async def waited(
     :param http_conn_id: id of an Airflow connection of type ``astro`` or ``http``
     :param poke_interval: seconds between two checks
     :param deadline: when to give up, in seconds since the epoch; ``None`` never
-    :param tell: called with each verdict that differs from the one before, until the wait is over
+    :param on_change: called with each verdict that differs from the one before, until the wait is over
     :param warn: called with a message when the wait begins to tolerate errors
-    :param settle: seconds before the first check, for a wait that a worker has just checked
-    :param has_worked: whether the target is known to have answered this task before
-    :return: see :func:`~astro_provider.triggers.events.read_event`; an error that is not tolerated (see ``Patience``)
+    :param first_check_after: seconds before the first check, for a wait that a worker has just checked
+    :param has_answered: whether the target is known to have answered this task before
+    :return: see :func:`~astro_provider.triggers.events.read_event`; an error that is not tolerated (see ``Tolerance``)
         is an ``error``
     """
-    patience = Patience(has_worked=has_worked or wait.known or settle > 0)
+    tolerance = Tolerance(has_answered=has_answered or wait.must_exist or first_check_after > 0)
     while True:
         try:
             async with watching(http_conn_id) as watcher:
@@ -191,14 +191,14 @@ async def waited(
                     wait,
                     poke_interval=poke_interval,
                     deadline=deadline,
-                    tell=tell,
+                    on_change=on_change,
                     warn=warn,
-                    settle=settle,
-                    has_worked=has_worked,
+                    first_check_after=first_check_after,
+                    has_answered=has_answered,
                 )
             return event_of(verdict)
         except ConnectionUnreadableError as error:  # there is no connection yet that could be kept
-            if not patience.bears(error, lambda error: warn(f"Still waiting: {error}")):
+            if not tolerance.tolerates(error, lambda error: warn(f"Still waiting: {error}")):
                 return error_event(str(error), retryable=True, kind=type(error).__name__)
         except AstroError as error:
             return error_event(str(error), retryable=error.retryable, kind=type(error).__name__)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from astro_provider.api.types import DagRun
-    from astro_provider.api.waits import Verdict
+    from astro_provider.waits.wait import Verdict
 
 EventOutcome: TypeAlias = Literal["success", "failed", "skipped", "timeout", "error", "changed"]
 

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, cast
 from airflow.triggers.base import BaseTrigger, TaskFailedEvent, TaskSkippedEvent, TaskSuccessEvent, TriggerEvent
 
 from astro_provider.api.durations import poke_interval_seconds
-from astro_provider.api.waits import RunWait, Wanted
 from astro_provider.links import XCOM_URL
 from astro_provider.sensors import fields
 from astro_provider.task_errors import skipped_instead
 from astro_provider.tasks.rendered import rendered_id
 from astro_provider.triggers.dag_run import serialized, waited
 from astro_provider.triggers.events import error_event
+from astro_provider.waits.wait import EndStates, RunWait
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
     from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
-    from astro_provider.api.waits import Verdict
+    from astro_provider.waits.wait import Verdict
 
 RESTARTED = 60.0
 """Seconds after its start when a wait that begins is taken for one that a restarted triggerer goes on with."""
@@ -150,7 +150,7 @@ class AstroSensorTrigger(BaseTrigger):
             task_ids, group_id = fields.tasks(self._tasks_given_by, getattr(self, self._tasks_given_by))
         return RunWait(
             dag_id=rendered_id("external_dag_id", self.external_dag_id),
-            wanted=Wanted(self.allowed_states, self.failed_states, self.skipped_states),
+            end_states=EndStates(self.allowed_states, self.failed_states, self.skipped_states),
             run_id=run_id,
             logical_dates=dates,
             latest=self.latest,
@@ -186,10 +186,10 @@ class AstroSensorTrigger(BaseTrigger):
             conn_id,
             poke_interval=self.poke_interval,
             deadline=self._started + self.timeout,
-            tell=self._tell,
+            on_change=self._tell,
             warn=self.log.warning,
             # A wait that a restarted triggerer goes on with has most likely been answered before.
-            has_worked=time.time() - self._started > RESTARTED,
+            has_answered=time.time() - self._started > RESTARTED,
         )
 
     @property

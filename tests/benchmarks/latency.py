@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 TITLE = "From the end of a remote run to the end of the waiting task"
 DEFERRABLE, RESUMED, HTTP = "AstroDagRunSensor", "AstroDagRunSensor, resumed on a worker", "HttpSensor"
 DAGS = {DEFERRABLE: "latency_deferrable", RESUMED: "latency_resumed", HTTP: "latency_http"}
-SETTLING = 20.0  # seconds; a wait in the triggerer looks at its run for the first time after ten
+MIN_DEFERRAL_SECONDS = 20.0  # seconds; a wait in the triggerer looks at its run for the first time after ten
 
 HOW = f"""
 As many runs in the target as there are sensors end evenly spread, each by a PATCH of its state. From the `end_date` of
@@ -60,7 +60,7 @@ def measure(sizes: Sizes, say: Callable[[str], None], deployments: Deployments) 
         say(f"{count} waits, {way}")
         dag.make_remote_runs()
         dag.begin(on_workers=way == HTTP)
-        time.sleep(SETTLING)
+        time.sleep(MIN_DEFERRAL_SECONDS)
         say(f"  all wait; their runs end over {sizes.ending_seconds} s")
         rows.append(Row(way, latencies(dag, sizes.ending_seconds), sizes.ending_seconds))
         say(f"  median {rows[-1].median:.1f} s")

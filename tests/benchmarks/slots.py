@@ -22,17 +22,17 @@ if TYPE_CHECKING:
 TITLE = "Worker time"
 OURS, UNCHECKED, CHECKED = "AstroDagRunSensor", "HttpSensor", "HttpSensor with response_check"
 DAGS = {OURS: "slots_deferrable", UNCHECKED: "slots_http_unchecked", CHECKED: "slots_http"}
-SETTLING = 20.0  # seconds that all wait before their runs end
+MIN_DEFERRAL_SECONDS = 20.0  # seconds that all wait before their runs end
 
 HOW = f"""
 One dag of sensors after the other in the same deployment (LocalExecutor, {SLOTS} slots), all `deferrable=True`;
-{SETTLING:g} s after all wait, their runs end together. A task process tells the API server of the triggering deployment
-that its task runs (`PATCH .../run`) when it starts, and in which state it leaves it when it ends: the first are
-counted, between the two the slot is held. CPU is that of all of the triggering deployment but its database (scheduler
-and workers, DAG processor, triggerer, API server), above what it uses when idle. `HttpSensor` defers only without a
-`response_check`, and then waits for no state: here until the run is there (404 before). With one, which a wait for a
-state needs, it stays on its worker. A task that ends in the triggerer has Airflow's DAG processor parse its file once
-more, whether there is a callback or not; that is part of the CPU.
+{MIN_DEFERRAL_SECONDS:g} s after all wait, their runs end together. A task process tells the API server of the
+triggering deployment that its task runs (`PATCH .../run`) when it starts, and in which state it leaves it when it ends:
+the first are counted, between the two the slot is held. CPU is that of all of the triggering deployment but its
+database (scheduler and workers, DAG processor, triggerer, API server), above what it uses when idle. `HttpSensor`
+defers only without a `response_check`, and then waits for no state: here until the run is there (404 before). With
+one, which a wait for a state needs, it stays on its worker. A task that ends in the triggerer has Airflow's DAG
+processor parse its file once more, whether there is a callback or not; that is part of the CPU.
 """
 NOT_SHOWN = """
 Executors that start a pod or a container for each task process, where a start costs seconds rather than this.
@@ -78,7 +78,7 @@ def of_sensors(dag: WaitingDag, way: str, idle: float) -> Row:
         dag.make_remote_runs()
     log, cpu, began = AccessLog(triggering), cpu_seconds(triggering), time.monotonic()
     dag.begin(on_workers=way == CHECKED)
-    time.sleep(SETTLING)
+    time.sleep(MIN_DEFERRAL_SECONDS)
     if way == UNCHECKED:
         dag.make_remote_runs()
     for run_id in dag.run_ids:

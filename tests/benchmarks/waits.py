@@ -263,11 +263,11 @@ def table(rows: Sequence[Row]) -> Table:
                 "looks failed", "client CPU", "server CPU", "database CPU", "client memory, MiB")  # fmt: skip
     lines = []
     for row in rows:
-        wanted = "" if row.way in (OURS, IDLE) else f"{row.waits:,}"
+        end_states = "" if row.way in (OURS, IDLE) else f"{row.waits:,}"
         cpu = [f"{_per_minute(row, part):.2f}" for part in ("client", "server", "database")]
         if row.target == STUB:
             cpu[1:] = ["", ""]
-        lines.append([row.target, f"{row.waits:,}", row.way, f"{row.window:.0f}", f"{row.joining:,}", wanted,
+        lines.append([row.target, f"{row.waits:,}", row.way, f"{row.window:.0f}", f"{row.joining:,}", end_states,
                       f"{row.per_interval:,.1f}", f"{row.troubles}", *cpu, f"{row.memory:.0f}"])  # fmt: skip
     return Table(headings, lines)
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from astro_provider.api.flow import Request
-    from tests.unit.target import Answer
+    from tests.unit.scripted_target import ScriptedResponse
 
 FILES = {
     "v1": ("target-v1", "airflow/api_connexion/openapi/v1.yaml"),
@@ -64,7 +64,7 @@ class Description:
         except ValidationError as error:
             raise NotAsDescribed(f"{request.method} {request.url}: {error}: {_reasons(error)}") from error
 
-    def check_answer(self, request: Request, answer: Answer) -> None:
+    def check_answer(self, request: Request, answer: ScriptedResponse) -> None:
         """:raise NotAsDescribed: the request has no such answer"""
         described = self._operation(request)["responses"]
         what = f"{answer.status} to {request.method} {request.url}"
@@ -83,17 +83,17 @@ class Description:
 
     def _operation(self, request: Request) -> dict[str, Any]:
         """Find the described operation; of several paths that fit, the one with the fewest variables."""
-        asked = urlsplit(request.url).path
+        calls_received = urlsplit(request.url).path
         fitting = [
             path
             for path in self._raw["paths"]
-            if re.fullmatch(re.sub(r"\\{.*?\\}", "[^/]+", re.escape(self._base + path)), asked)
+            if re.fullmatch(re.sub(r"\\{.*?\\}", "[^/]+", re.escape(self._base + path)), calls_received)
         ]
         if not fitting:
-            raise NotAsDescribed(f"{asked}: no such path is described")
+            raise NotAsDescribed(f"{calls_received}: no such path is described")
         item = self._raw["paths"][min(fitting, key=lambda path: path.count("{"))]
         if request.method.lower() not in item:
-            raise NotAsDescribed(f"{asked} is not described for {request.method}")
+            raise NotAsDescribed(f"{calls_received} is not described for {request.method}")
         operation = item[request.method.lower()]
         return {**operation, "parameters": [*item.get("parameters", []), *operation.get("parameters", [])]}
 

@@ -10,8 +10,8 @@ import pytest
 
 from astro_provider.api.flow import Request
 from tests.contract.description import NotAsDescribed, description
-from tests.unit import answers
-from tests.unit.target import Answer, says
+from tests.unit import payloads
+from tests.unit.scripted_target import ScriptedResponse, json_response
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.filterwarnings("ignore:Unsupported scheme type")
 
 RUN = "dags/d/dagRuns/r"
-CASES: dict[str, tuple[str, Callable[[Any], answers.JSON]]] = {
+CASES: dict[str, tuple[str, Callable[[Any], payloads.JSON]]] = {
     "version": ("GET version", lambda made: made.version()),
     "dag": ("GET dags/d", lambda made: made.dag()),
     "dag_run": (f"GET {RUN}", lambda made: made.dag_run()),
@@ -37,11 +37,11 @@ COLLECTIONS = {
     "pools": ("GET pools", "pool"),
 }
 
-both = pytest.mark.parametrize("made", [answers.v1, answers.v2], ids=["v1", "v2"])
+both = pytest.mark.parametrize("made", [payloads.v1, payloads.v2], ids=["v1", "v2"])
 
 
-def check(made: Any, asked: str, said: Answer, body: bytes | None = None) -> None:
-    method, path = asked.split()
+def check(made: Any, calls_received: str, said: ScriptedResponse, body: bytes | None = None) -> None:
+    method, path = calls_received.split()
     url = f"https://target.example.com/api/{made.name}/{path}"
     description(made.name).check_answer(Request(method, url, {}, body), said)
 
@@ -49,21 +49,21 @@ def check(made: Any, asked: str, said: Answer, body: bytes | None = None) -> Non
 @both
 @pytest.mark.parametrize("name", CASES)
 def test_an_answer_is_described(made: Any, name: str) -> None:
-    asked, make = CASES[name]
-    check(made, asked, says(make(made), 404 if name == "error" else 200))
+    calls_received, make = CASES[name]
+    check(made, calls_received, json_response(make(made), 404 if name == "error" else 200))
 
 
 @both
 @pytest.mark.parametrize("key", COLLECTIONS)
 def test_a_collection_is_described(made: Any, key: str) -> None:
-    asked, item = COLLECTIONS[key]
-    check(made, asked, says(made.collection(key, getattr(made, item)())))
+    calls_received, item = COLLECTIONS[key]
+    check(made, calls_received, json_response(made.collection(key, getattr(made, item)())))
 
 
 @both
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409])
 def test_an_error_is_described(made: Any, status: int) -> None:
-    check(made, "POST dags/d/dagRuns", says(made.error(status, "because"), status))
+    check(made, "POST dags/d/dagRuns", json_response(made.error(status, "because"), status))
 
 
 @both
@@ -80,16 +80,16 @@ def test_every_answer_has_such_a_test(made: Any) -> None:
 )
 def test_these_tests_notice(made: Any, change: dict[str, Any]) -> None:
     with pytest.raises(NotAsDescribed):
-        check(made, f"GET {RUN}", says({**made.dag_run(), **change}))
+        check(made, f"GET {RUN}", json_response({**made.dag_run(), **change}))
 
 
 def test_these_tests_notice_what_is_missing() -> None:
-    run = answers.v2.dag_run()
+    run = payloads.v2.dag_run()
     del run["run_after"]
     with pytest.raises(NotAsDescribed, match="run_after"):
-        check(answers.v2, f"GET {RUN}", says(run))
+        check(payloads.v2, f"GET {RUN}", json_response(run))
 
 
 def test_these_tests_notice_an_error_that_is_not_described() -> None:
     with pytest.raises(NotAsDescribed, match="418"):
-        check(answers.v2, f"GET {RUN}", Answer(418, json.dumps({"detail": "teapot"}).encode()))
+        check(payloads.v2, f"GET {RUN}", ScriptedResponse(418, json.dumps({"detail": "teapot"}).encode()))

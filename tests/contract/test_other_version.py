@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dev.environments import site_packages
-from tests.unit.target import Seen, Target
+from tests.unit.scripted_target import ReceivedRequest, ScriptedTarget
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,7 +54,7 @@ print("ANSWERS", json.dumps(answers), sep="")
 @pytest.mark.parametrize(("own", "other"), [("v1", "v2"), ("v2", "v1")])
 def test_the_stub_answers_to_the_other_version_as_airflow_does(own: str, other: str, tmp_path: Path) -> None:
     requests = [(method, path.format(own=own, other=other)) for method, path in REQUESTS]
-    target = Target(own)
+    target = ScriptedTarget(own)
     for (method, path), (status, kind, text) in zip(requests, _real(own, requests, tmp_path), strict=True):
         if f"/{own}/" in path:
             assert (status, kind.partition(";")[0], "title" in json.loads(text)) == {
@@ -62,7 +62,7 @@ def test_the_stub_answers_to_the_other_version_as_airflow_does(own: str, other: 
                 "v2": (405, "application/json", False),
             }[own]
             continue
-        answer = target.answer(Seen(method, path, {}, b""))
+        answer = target.answer(ReceivedRequest(method, path, {}, b""))
         assert (answer.status, answer.headers["Content-Type"].partition(";")[0]) == (status, kind.partition(";")[0])
         if "json" in kind:
             assert json.loads(answer.body) == json.loads(text)
@@ -90,5 +90,5 @@ def _real(version: str, requests: list[tuple[str, str]], home: Path) -> list[tup
         check=True,
     )
     (line,) = [line for line in run.stdout.splitlines() if line.startswith("ANSWERS")]
-    answers: list[Any] = json.loads(line.removeprefix("ANSWERS"))
-    return [(status, kind, text) for status, kind, text in answers]
+    payloads: list[Any] = json.loads(line.removeprefix("ANSWERS"))
+    return [(status, kind, text) for status, kind, text in payloads]

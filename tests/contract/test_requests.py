@@ -17,20 +17,20 @@ from astro_provider.api.credentials import Login
 from astro_provider.api.errors import AstroError, ConflictError, InvalidRequestError, NotFoundError, RequestNotPossible
 from astro_provider.api.exchange import Exchange
 from astro_provider.api.flow import Request
-from astro_provider.api.loop import wait_for_dag_run
 from astro_provider.api.memory import Memory
 from astro_provider.api.repair import repair_dag_run
 from astro_provider.api.rest_api import API_VERSIONS
 from astro_provider.api.sender import Sender
-from astro_provider.api.waits import RunWait, Wanted
+from astro_provider.waits.loop import wait_for_dag_run
+from astro_provider.waits.wait import EndStates, RunWait
 from tests.contract.description import Description, NotAsDescribed, description
-from tests.unit.target_stub import Played
+from tests.unit.fake_airflow import FakeAirflow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from astro_provider.api.flow import Flow, Step
-    from tests.unit.target import Answer, Seen
+    from tests.unit.scripted_target import ReceivedRequest, ScriptedResponse
 
 # Kerberos, one of v1's ways to log in, is unknown to the validator.
 pytestmark = pytest.mark.filterwarnings("ignore:Unsupported scheme type")
@@ -41,22 +41,22 @@ RUN = {"v1": "ręczny bieg/1 50%+~.:2026-01-31T06:00:00+00:00", "v2": "A-run_~.:
 
 KEY = "klucz/ż ?&#+%"
 DATE = "2026-01-31T06:00:00+00:00"
-WANTED = Wanted(("success",), ("failed",), ("skipped",))
+END_STATES = EndStates(("success",), ("failed",), ("skipped",))
 
 
-class Target(Played):
+class DescribedAirflow(FakeAirflow):
     """A played Airflow that checks every request, and every answer of its own."""
 
-    def __init__(self, generation: str) -> None:
-        super().__init__(generation)
+    def __init__(self, api_version: str) -> None:
+        super().__init__(api_version)
         self.requests: list[Request] = []
-        self.run_id = RUN[generation]
+        self.run_id = RUN[api_version]
         self.dags = {DAG: False, "zażółć": False, "paused": True}
         self.groups = {"group": ["group.inside"]}
         self.page_limit = 2
         self.has_run(self.run_id, "running", "failed", dag_id=DAG, end_date=None)
         self.has_run("queued", "queued", dag_id="paused", end_date=None)
-        log = self.answers.log()
+        log = self.payloads.log()
         self.has_task("extract", "failed", run_id=self.run_id, dag_id=DAG, log=log)
         self.has_task("load.ż", "failed", run_id=self.run_id, dag_id=DAG, log=log, map_index=3, try_number=2)
         self.has_task("group.inside", "success", run_id=self.run_id, dag_id=DAG)
@@ -66,7 +66,7 @@ class Target(Played):
 
     def client(self, *credentials: Any, **options: Any) -> Client:
         # What the description of each generation asks for; v2's login has a test of its own.
-        if not credentials and self.generation == "v1":
+        if not credentials and self.api_version == "v1":
             credentials = (Login("user", "pass word"),)
         return Recording(super().client(*credentials, **options))
 
@@ -77,9 +77,9 @@ class Target(Played):
             self._described.check_request(request)
         return super()._carry(step)
 
-    def answer(self, seen: Seen) -> Answer:
-        answer = super().answer(seen)
-        if self._asked_generation == self.generation:
+    def answer(self, received: ReceivedRequest) -> ScriptedResponse:
+        answer = super().answer(received)
+        if self._asked_generation == self.api_version:
             self._described.check_answer(self.requests[-1], answer)
         return answer
 
@@ -113,7 +113,7 @@ def _at_target(client: Client, run: str) -> Flow[Any]:
 
 FLOWS: dict[str, Callable[[Client, str], Flow[Any]]] = {
     "test": lambda client, run: client.test(),
-    "generation": lambda client, run: client.api_version(),
+    "api version": lambda client, run: client.api_version(),
     "any endpoint": lambda client, run: client.request("get", "/pools", params={"limit": 1, "offset": None}),
     "any endpoint with a body": lambda client, run: client.request("PATCH", "dags/paused", body={"is_paused": True}),
     "any endpoint with text": lambda client, run: client.request("PATCH", "dags/paused", body='{"is_paused": true}'),
@@ -171,13 +171,13 @@ FLOWS: dict[str, Callable[[Client, str], Flow[Any]]] = {
     "xcom": lambda client, run: client.get_xcom(DAG, run, "extract", key=KEY),
     "xcom of a mapped task": lambda client, run: client.get_xcom(DAG, run, "load.ż", key=KEY, map_index=3),
     "wait": lambda client, run: wait_for_dag_run(
-        client, DAG, run, poke_interval=5, timeout=60, on_change=print, on_trouble=print
+        client, DAG, run, poke_interval=5, timeout=60, on_change=print, on_tolerated_error=print
     ),
     "describe a failure": lambda client, run: client.describe_failure(
         {"dag_id": DAG, "dag_run_id": run}  # type: ignore[typeddict-item]
     ),
-    "wait for a run": lambda client, run: _watched(client, run_id=run, known=True),
-    "wait for a run that is paused": lambda client, run: _watched(client, "paused", run_id="queued", known=True),
+    "wait for a run": lambda client, run: _watched(client, run_id=run, must_exist=True),
+    "wait for a run that is paused": lambda client, run: _watched(client, "paused", run_id="queued", must_exist=True),
     "wait for a logical date": lambda client, run: _watched(client, logical_dates=[DATE, "2020-01-01T00:00:00+00:00"]),
     "wait for the newest run": lambda client, run: _watched(client, latest=True),
     "wait for tasks": lambda client, run: _watched(
@@ -216,33 +216,35 @@ def _ended(run_id: str) -> Any:
 
 def _watched(client: Client, dag_id: str = DAG, **what: Any) -> Flow[Any]:
     deadline = client.clock() + 12
-    return RunWait(dag_id, WANTED, **what).watch(client, poke_interval=5, deadline=deadline, tell=print, warn=print)
+    return RunWait(dag_id, END_STATES, **what).watch(
+        client, poke_interval=5, deadline=deadline, on_change=print, warn=print
+    )
 
 
-def flows(generation: str) -> dict[str, Callable[[Client, str], Flow[Any]]]:
-    return FLOWS | (ONLY_V2 if generation == "v2" else {})
+def flows(api_version: str) -> dict[str, Callable[[Client, str], Flow[Any]]]:
+    return FLOWS | (ONLY_V2 if api_version == "v2" else {})
 
 
 @pytest.fixture(params=["v1", "v2"])
-def target(request: pytest.FixtureRequest) -> Target:
-    return Target(request.param)
+def target(request: pytest.FixtureRequest) -> DescribedAirflow:
+    return DescribedAirflow(request.param)
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["known", "new"])
 @pytest.mark.parametrize(
-    ("generation", "name"), [(generation, name) for generation in ("v1", "v2") for name in flows(generation)]
+    ("api_version", "name"), [(api_version, name) for api_version in ("v1", "v2") for name in flows(api_version)]
 )
-def test_a_request_is_described(generation: str, name: str, known: bool) -> None:
-    target = Target(generation)
-    client = target.client(memory=Memory(API_VERSIONS[generation] if known else None))
-    target.run(flows(generation)[name](client, target.run_id))
-    assert name == "generation" or [request for request in target.requests if f"/api/{generation}/" in request.url]
+def test_a_request_is_described(api_version: str, name: str, known: bool) -> None:
+    target = DescribedAirflow(api_version)
+    client = target.client(memory=Memory(API_VERSIONS[api_version] if known else None))
+    target.run(flows(api_version)[name](client, target.run_id))
+    assert name == "api version" or [request for request in target.requests if f"/api/{api_version}/" in request.url]
 
 
 @pytest.mark.parametrize("name", TROUBLES)
-def test_a_request_that_is_in_vain_is_described(target: Target, name: str) -> None:
+def test_a_request_that_is_in_vain_is_described(target: DescribedAirflow, name: str) -> None:
     error, flow = TROUBLES[name]
-    client = target.client(memory=Memory(API_VERSIONS[target.generation]))
+    client = target.client(memory=Memory(API_VERSIONS[target.api_version]))
     with pytest.raises(error):
         target.run(flow(client, target.run_id))
     assert target.requests
@@ -250,7 +252,7 @@ def test_a_request_that_is_in_vain_is_described(target: Target, name: str) -> No
 
 def test_what_the_target_does_not_take_is_answered_as_described() -> None:
     with pytest.raises(InvalidRequestError, match="does not match the pattern"):
-        (v2 := Target("v2")).run(v2.client().trigger_dag_run(DAG, run_id="no space"))
+        (v2 := DescribedAirflow("v2")).run(v2.client().trigger_dag_run(DAG, run_id="no space"))
 
 
 FINISHED: dict[str, tuple[Callable[[Client], Flow[Any]], Callable[[Client, str], Flow[Any]]]] = {
@@ -266,12 +268,12 @@ FINISHED: dict[str, tuple[Callable[[Client], Flow[Any]], Callable[[Client, str],
 
 
 @pytest.mark.parametrize("what", FINISHED)
-def test_a_list_across_dags_and_a_list_of_each_bring_the_same(target: Target, what: str) -> None:
+def test_a_list_across_dags_and_a_list_of_each_bring_the_same(target: DescribedAirflow, what: str) -> None:
     """As both are described, more than a page each."""
     for task_id in ("second", "third", "fourth"):
         target.has_task(task_id, "skipped", run_id=target.run_id, dag_id=DAG)
         target.has_run(f"done-{task_id}", "success", dag_id=DAG)
-    client = target.client(memory=Memory(API_VERSIONS[target.generation]))
+    client = target.client(memory=Memory(API_VERSIONS[target.api_version]))
     across, of_dag = FINISHED[what]
     at_once = target.run(across(client))
     assert len(at_once) > target.page_limit
@@ -282,7 +284,7 @@ def test_a_list_across_dags_and_a_list_of_each_bring_the_same(target: Target, wh
 
 @pytest.mark.parametrize("field", ["run_after", "partition_key"])
 def test_what_v1_does_not_describe_is_not_sent(field: str) -> None:
-    target = Target("v1")
+    target = DescribedAirflow("v1")
     client = target.client(memory=Memory(API_VERSIONS["v1"]))
     with pytest.raises(RequestNotPossible):
         target.run(client.trigger_dag_run(DAG, **{field: "2030-01-01T00:00:00Z"}))  # type: ignore[arg-type]
@@ -290,7 +292,7 @@ def test_what_v1_does_not_describe_is_not_sent(field: str) -> None:
 
 
 def test_the_request_for_a_token_is_described() -> None:
-    target = Target("v2")
+    target = DescribedAirflow("v2")
     target.run(target.client(Login("user", 'p"a:ss ż')).get_dag(DAG))
     assert urlsplit(target.requests[0].url).path == "/auth/token"
     assert target.requests[1].headers["Authorization"] == "Bearer token-of-a-login"
@@ -298,11 +300,11 @@ def test_the_request_for_a_token_is_described() -> None:
 
 def test_every_call_has_such_a_test(monkeypatch: pytest.MonkeyPatch) -> None:
     """A call that is added without one is named here."""
-    asked: set[str] = set()
+    calls_received: set[str] = set()
 
     def noting(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         def noted(*arguments: Any, **options: Any) -> Any:
-            asked.add(name)
+            calls_received.add(name)
             return function(*arguments, **options)
 
         return noted
@@ -310,17 +312,17 @@ def test_every_call_has_such_a_test(monkeypatch: pytest.MonkeyPatch) -> None:
     ours = {name: function for name, function in vars(calls).items() if _is_ours(function, calls)}
     for name, function in ours.items():
         monkeypatch.setattr(calls, name, noting(name, function))
-    for generation in ("v1", "v2"):
-        for flow in flows(generation).values():
-            target = Target(generation)
+    for api_version in ("v1", "v2"):
+        for flow in flows(api_version).values():
+            target = DescribedAirflow(api_version)
             target.run(flow(target.client(), target.run_id))
-    assert set(ours) - asked == set()
+    assert set(ours) - calls_received == set()
 
 
 def test_every_flow_of_the_client_has_such_a_test() -> None:
     Recording.called.clear()
     for flow in flows("v2").values():
-        target = Target("v2")
+        target = DescribedAirflow("v2")
         target.run(flow(target.client(), target.run_id))
     offered = {
         name
@@ -350,19 +352,19 @@ def _requests_that_are_wrong() -> Iterator[Any]:
         "a conf that is no object": ("POST", "/api/{v}/dags/d/dagRuns", b'{"logical_date": null, "conf": []}'),
         "an unknown state": ("PATCH", "/api/{v}/dags/d/dagRuns/r", b'{"state": "cancelled"}'),
     }
-    for generation in ("v1", "v2"):
+    for api_version in ("v1", "v2"):
         for name, (method, path, body) in wrong.items():
-            yield pytest.param(generation, method, path.format(v=generation), body, id=f"{generation}-{name}")
+            yield pytest.param(api_version, method, path.format(v=api_version), body, id=f"{api_version}-{name}")
     yield pytest.param("v2", "POST", "/api/v2/dags/d/dagRuns", b"{}", id="v2-no logical date")
     yield pytest.param("v1", "POST", "/api/v1/dags/d/dagRuns", b'{"run_after": "2030-01-01T00:00:00Z"}', id="v1-later")
 
 
-@pytest.mark.parametrize(("generation", "method", "path", "body"), list(_requests_that_are_wrong()))
-def test_these_tests_notice(generation: str, method: str, path: str, body: bytes | None) -> None:
+@pytest.mark.parametrize(("api_version", "method", "path", "body"), list(_requests_that_are_wrong()))
+def test_these_tests_notice(api_version: str, method: str, path: str, body: bytes | None) -> None:
     """A validator that lets all of this pass would prove nothing."""
     headers = {"Content-Type": "application/json", "Authorization": "Basic dXNlcjpwYXNz"}
-    if generation == "v2":
+    if api_version == "v2":
         headers["Authorization"] = "Bearer token"
     request = Request(method, f"https://target.example.com{path}", headers, body)
     with pytest.raises(NotAsDescribed):
-        description(generation).check_request(request)
+        description(api_version).check_request(request)

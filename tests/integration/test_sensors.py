@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 
 from tests.integration.conftest import Batch, both_targets
-from tests.integration.passage import Passage
+from tests.integration.recording_proxy import RecordingProxy
 from tests.integration.runs import start
 
 MODES = ("sync", "deferred", "worker")
@@ -151,11 +151,11 @@ async def test_a_target_that_is_down_at_the_first_check_is_waited_for(world, beg
         await asyncio.to_thread(waits)
         assert await asyncio.to_thread(run.says, mode, "Still waiting")
 
-    async with Passage(target, port) as passage:
+    async with RecordingProxy(target, port) as proxy:
         await asyncio.to_thread(run.wait)
 
     assert run.states() == {"sync": "success", "deferred": "success"}
-    assert passage.asked
+    assert proxy.asked
     for mode in ("sync", "deferred"):
         assert run.says(mode, f"(connection '{late}'): success")
         assert run.log(mode).count("Still waiting") == 1

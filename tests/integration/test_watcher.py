@@ -26,14 +26,14 @@ if "AIRFLOW_HOME" not in os.environ:
     atexit.register(shutil.rmtree, os.environ["AIRFLOW_HOME"], ignore_errors=True)
 
 from astro_provider.api.errors import NotFoundError
-from astro_provider.api.waits import RunWait, Verdict, Wanted
 from astro_provider.triggers.watcher.batches import POLLS_PER_LIST
 from astro_provider.triggers.watcher.registry import watching
 from astro_provider.triggers.watcher.turns import POLLS_PER_CHECK
+from astro_provider.waits.wait import EndStates, RunWait, Verdict
 from dev.deployments import Deployment
 from dev.settings import PASSWORDS_FILE
 from tests.integration.conftest import NARROW, both_targets
-from tests.integration.passage import Passage
+from tests.integration.recording_proxy import RecordingProxy
 from tests.integration.runs import Run, start
 
 INTERVAL = 0.5
@@ -78,10 +78,14 @@ class Waits:
     begun: list[Waiting] = field(default_factory=list)
 
     def __call__(
-        self, run: Run, *, known: bool = False, failed: Iterable[str] = ("failed",), tasks: Iterable[str] = ()
+        self, run: Run, *, must_exist: bool = False, failed: Iterable[str] = ("failed",), tasks: Iterable[str] = ()
     ) -> Waiting:
         wait = RunWait(
-            run.dag_id, Wanted(("success",), tuple(failed)), run_id=run.run_id, known=known, task_ids=tuple(tasks)
+            run.dag_id,
+            EndStates(("success",), tuple(failed)),
+            run_id=run.run_id,
+            must_exist=must_exist,
+            task_ids=tuple(tasks),
         )
         told: list[str] = []
         warned: list[str] = []
@@ -92,7 +96,7 @@ class Waits:
                     wait,
                     poke_interval=INTERVAL,
                     deadline=None,
-                    tell=lambda verdict: told.append(verdict.message),
+                    on_change=lambda verdict: told.append(verdict.message),
                     warn=warned.append,
                 )
 
@@ -110,25 +114,25 @@ class Waits:
 
 @pytest.fixture
 def connect(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    def connect(connection: dict[str, object], passage: Passage) -> None:
-        monkeypatch.setenv("AIRFLOW_CONN_WATCHED", json.dumps({**connection, "host": passage.url}))
+    def connect(connection: dict[str, object], proxy: RecordingProxy) -> None:
+        monkeypatch.setenv("AIRFLOW_CONN_WATCHED", json.dumps({**connection, "host": proxy.url}))
 
     return connect
 
 
 @pytest.fixture
-async def passage(target: Deployment, connect: Callable[..., None]) -> AsyncIterator[Passage]:
-    async with Passage(target) as passage:
-        connect(target.connection("astro" if target.generation == 3 else "login"), passage)
-        yield passage
+async def proxy(target: Deployment, connect: Callable[..., None]) -> AsyncIterator[RecordingProxy]:
+    async with RecordingProxy(target) as proxy:
+        connect(target.connection("astro" if target.generation == 3 else "login"), proxy)
+        yield proxy
 
 
 @pytest.fixture
-async def waits(passage: Passage) -> AsyncIterator[Waits]:
+async def waits(proxy: RecordingProxy) -> AsyncIterator[Waits]:
     waits = Waits()
     yield waits
     await waits.end(waits.begun)
-    await until(lambda: passage.connections == 0, "the session is closed")
+    await until(lambda: proxy.connections == 0, "the session is closed")
 
 
 async def make(target: Deployment, number: int) -> list[Run]:
@@ -159,24 +163,24 @@ async def all_over(waits: Iterable[Waiting]) -> None:
 
 
 @both_targets
-async def test_many_waits_cost_little_more_than_one_list_per_interval(target, passage, waits):
+async def test_many_waits_cost_little_more_than_one_list_per_interval(target, proxy, waits):
     runs = await make(target, 6)
     began = time.monotonic()
     waiting = [waits(run) for run in runs * 5]
     await waits.have_looked()
-    await until(lambda: passage.count(RUNS) >= 8, "some polls")
-    lists, looks, elapsed = passage.count(RUNS), passage.count(LOOKS), time.monotonic() - began
+    await until(lambda: proxy.count(RUNS) >= 8, "some polls")
+    lists, looks, elapsed = proxy.count(RUNS), proxy.count(LOOKS), time.monotonic() - began
     # One list of what has finished per poll, and one of what has not per POLLS_PER_LIST polls.
     assert lists <= elapsed / INTERVAL * (1 + 1 / POLLS_PER_LIST) + 1
     assert len(waiting) <= looks <= len(waiting) + lists / POLLS_PER_CHECK
     # Which generation it is, at first.
-    assert len(passage.asked) - passage.count("POST /auth/token") == lists + looks
+    assert len(proxy.asked) - proxy.count("POST /auth/token") == lists + looks
 
     await ends(runs[0])
-    lists = passage.count(RUNS)
+    lists = proxy.count(RUNS)
     await all_over(waiting[:: len(runs)])
     # Looks in turn would come to the last of them after 48.
-    assert passage.count(RUNS) - lists < 24
+    assert proxy.count(RUNS) - lists < 24
 
     await ends(*runs[1:4])
     await ends(*runs[4:], state="failed")
@@ -186,13 +190,13 @@ async def test_many_waits_cost_little_more_than_one_list_per_interval(target, pa
 
 
 @both_targets
-async def test_tasks_have_a_list_of_their_own(target, passage, waits):
+async def test_tasks_have_a_list_of_their_own(target, proxy, waits):
     (run,) = await make(target, 1)
     of_run, of_task, of_other = waits(run), waits(run, tasks=["load"]), waits(run, tasks=["check"])
     await waits.have_looked()
-    passage.asked.clear()
-    await until(lambda: passage.count(TASKS) > 3, "some polls")
-    assert abs(passage.count(RUNS) - passage.count(TASKS)) <= 1
+    proxy.asked.clear()
+    await until(lambda: proxy.count(TASKS) > 3, "some polls")
+    assert abs(proxy.count(RUNS) - proxy.count(TASKS)) <= 1
 
     await task_ends(run, "load")
     await all_over([of_task])
@@ -200,35 +204,35 @@ async def test_tasks_have_a_list_of_their_own(target, passage, waits):
     assert (await asyncio.to_thread(run.states))["load"] == "success"
 
     await waits.end([of_other])
-    passage.asked.clear()
-    await until(lambda: passage.count(RUNS) > 2, "some polls")
-    assert passage.count(TASKS) <= 1, "of the poll that was under way, at most"
+    proxy.asked.clear()
+    await until(lambda: proxy.count(RUNS) > 2, "some polls")
+    assert proxy.count(TASKS) <= 1, "of the poll that was under way, at most"
     await ends(run)
     await all_over([of_run])
     assert of_run.outcome == "success"
 
 
 @both_targets
-async def test_who_is_cancelled_costs_nothing_more(target, passage, waits, caplog):
+async def test_who_is_cancelled_costs_nothing_more(target, proxy, waits, caplog):
     before = asyncio.all_tasks()
     runs = await make(target, 4)
     waiting = [waits(run) for run in runs]
     await waits.have_looked()
     await waits.end(waiting[1:])
     await ends(*runs[1:])
-    passage.asked.clear()
-    await until(lambda: passage.count(RUNS) > 3, "some polls")
-    assert set(passage.asked) <= {RUNS, f"GET {runs[0].path}"}
+    proxy.asked.clear()
+    await until(lambda: proxy.count(RUNS) > 3, "some polls")
+    assert set(proxy.asked) <= {RUNS, f"GET {runs[0].path}"}
 
     await waits.end(waiting[:1])
-    await until(lambda: passage.connections == 0, "the session is closed")
+    await until(lambda: proxy.connections == 0, "the session is closed")
     await until(lambda: asyncio.all_tasks() <= before, "nothing is left that could ask")
     gc.collect()
     assert "Unclosed" not in caplog.text, "the session is closed, not only forgotten"
 
 
 @both_targets
-async def test_none_is_lost_and_none_wrong_while_waits_come_and_go(target, passage, waits):
+async def test_none_is_lost_and_none_wrong_while_waits_come_and_go(target, proxy, waits):
     dice = random.Random(20260201)
     runs = await make(target, 6)
     left: set[Waiting] = set()
@@ -250,9 +254,9 @@ async def test_none_is_lost_and_none_wrong_while_waits_come_and_go(target, passa
 
 
 @both_targets
-async def test_a_deleted_run_fails_its_own_wait_only(target, passage, waits):
+async def test_a_deleted_run_fails_its_own_wait_only(target, proxy, waits):
     runs = await make(target, 3)
-    waiting = [waits(run, known=True) for run in runs]
+    waiting = [waits(run, must_exist=True) for run in runs]
     await waits.have_looked()
     await asyncio.to_thread(target.request, "DELETE", runs[1].path)
     await all_over(waiting[1:2])
@@ -265,7 +269,7 @@ async def test_a_deleted_run_fails_its_own_wait_only(target, passage, waits):
 
 
 @both_targets
-async def test_a_run_that_is_cleared_and_ends_again(target, passage, waits):
+async def test_a_run_that_is_cleared_and_ends_again(target, proxy, waits):
     run, other = await make(target, 2)
     for _ in range(20):
         waits(other)  # these take the looks in turn
@@ -279,26 +283,26 @@ async def test_a_run_that_is_cleared_and_ends_again(target, passage, waits):
     await asyncio.to_thread(target.request, "POST", f"{run.path}/clear", json={"dry_run": False})
     assert await states_of([run]) == {run.run_id: "queued"}
     await ends(run)
-    passage.asked.clear()
+    proxy.asked.clear()
     await all_over([patient])
     assert patient.outcome == "success"
-    assert passage.count(RUNS) < 20
+    assert proxy.count(RUNS) < 20
 
 
 @both_targets
-async def test_a_target_that_goes_away_and_comes_back(target, passage, waits):
+async def test_a_target_that_goes_away_and_comes_back(target, proxy, waits):
     runs = await make(target, 4)
-    waiting = [waits(run, known=True) for run in runs[:3]]
+    waiting = [waits(run, must_exist=True) for run in runs[:3]]
     await waits.have_looked()
 
-    passage.cut = True
+    proxy.cut = True
     await until(lambda: all(each.troubles for each in waiting), "everybody is told")
-    waiting.append(waits(runs[3], known=True))
+    waiting.append(waits(runs[3], must_exist=True))
     await ends(*runs[1:])
-    passage.asked.clear()
-    await until(lambda: passage.count(RUNS) > 4 and bool(waiting[3].troubles), "some polls fail")
+    proxy.asked.clear()
+    await until(lambda: proxy.count(RUNS) > 4 and bool(waiting[3].troubles), "some polls fail")
     assert [each.outcome for each in waiting] == [None] * 4
-    passage.cut = False
+    proxy.cut = False
     await all_over(waiting[1:])
     assert [each.outcome for each in waiting] == [None, "success", "success", "success"]
 
@@ -323,19 +327,19 @@ def narrow(target: Deployment) -> dict[str, object]:
 
 
 @both_targets
-async def test_each_dag_is_asked_for_where_lists_across_dags_are_refused(target, passage, waits, connect, narrow):
-    connect(narrow, passage)
+async def test_each_dag_is_asked_for_where_lists_across_dags_are_refused(target, proxy, waits, connect, narrow):
+    connect(narrow, proxy)
     runs = await make(target, 2)
     first = waits(runs[0])
-    await until(lambda: bool(passage.count(RUNS)), "a poll")
+    await until(lambda: bool(proxy.count(RUNS)), "a poll")
     late = waits(runs[1])
     await waits.have_looked()
     await ends(*runs)
     await all_over([first, late])
     assert [each.outcome for each in (first, late)] == ["success"] * 2
-    assert passage.refused == [RUNS]
-    assert passage.count(RUNS) == 1
-    assert passage.count(f"GET dags/{DAG}/dagRuns") >= 1
+    assert proxy.refused == [RUNS]
+    assert proxy.count(RUNS) == 1
+    assert proxy.count(f"GET dags/{DAG}/dagRuns") >= 1
     for each in (first, late):
         (warned,) = each.warned
         assert "may not list across dags" in warned

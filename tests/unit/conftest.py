@@ -6,9 +6,14 @@ from __future__ import annotations
 import asyncio
 import atexit
 import json
+import logging
 import os
 import shutil
+import sys
 import tempfile
+import time
+from datetime import datetime
+from functools import partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -22,10 +27,13 @@ os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 
 import hypothesis
 import pytest
+import time_machine
 
 from astro_provider.api import memory
-from tests.unit.server import Server
-from tests.unit.target import TOKEN, Target
+from tests.unit.fake_airflow import FakeAirflowServer
+from tests.unit.scripted_server import ScriptedServer
+from tests.unit.scripted_target import TOKEN, ScriptedTarget
+from tests.unit.task_runner import NOW, FakeClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -48,29 +56,35 @@ def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def target() -> Target:
+def target() -> ScriptedTarget:
     """An Airflow 3 in memory."""
-    return Target("v2")
+    return ScriptedTarget("v2")
 
 
 @pytest.fixture
-def target_v1() -> Target:
+def target_v1() -> ScriptedTarget:
     """An Airflow 2 in memory."""
-    return Target("v1")
+    return ScriptedTarget("v1")
+
+
+@pytest.fixture(params=["v1", "v2"])
+def any_target(request: pytest.FixtureRequest) -> ScriptedTarget:
+    """An Airflow 2, then an Airflow 3, in memory."""
+    return ScriptedTarget(request.param)
 
 
 @pytest.fixture
-def server(connect: Callable[..., None]) -> Iterator[Server]:
+def server(connect: Callable[..., None]) -> Iterator[ScriptedServer]:
     """An Airflow 3 that the connection leads to."""
-    with Server("v2") as running:
+    with ScriptedServer("v2") as running:
         connect(running.url, password=TOKEN)
         yield running
 
 
 @pytest.fixture
-def server_v1(connect: Callable[..., None]) -> Iterator[Server]:
+def server_v1(connect: Callable[..., None]) -> Iterator[ScriptedServer]:
     """An Airflow 2 that the connection leads to."""
-    with Server("v1") as running:
+    with ScriptedServer("v1") as running:
         connect(running.url, password=TOKEN)
         yield running
 
@@ -100,3 +114,108 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     monkeypatch.setattr(base, "time", SimpleNamespace(sleep=made.append))
     monkeypatch.setattr(astro_async, "asyncio", SimpleNamespace(**{**vars(asyncio), "sleep": sleep}))
     return made
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeClock]:
+    """A clock that stands still but for the sleeps of hooks and sensors, which take no time."""
+    from astro_provider.hooks import astro_async, base
+    from astro_provider.sensors import dag_run as dag_run_sensor
+    from astro_provider.sensors.dag_run import BaseSensorOperator
+    from astro_provider.triggers import dag_run as dag_run_trigger
+    from astro_provider.triggers.watcher import registry
+
+    with time_machine.travel(NOW, tick=False) as traveller:
+        clock = FakeClock(traveller)
+        monkeypatch.setattr(base, "time", SimpleNamespace(sleep=clock.sleep))
+        monkeypatch.setattr(astro_async, "asyncio", SimpleNamespace(**{**vars(asyncio), "sleep": clock.sleep_async}))
+        monkeypatch.setattr(registry, "Watcher", partial(registry.Watcher, sleep=clock.sleep_async))
+        monkeypatch.setattr(astro_async.AsyncCarrier, "send", clock.holding(astro_async.AsyncCarrier.send))
+        for method in ("_open", "reload_connection"):
+            held = clock.holding(getattr(astro_async.AsyncAstroHook, method))
+            monkeypatch.setattr(astro_async.AsyncAstroHook, method, held)
+        of_sensors = SimpleNamespace(sleep=clock.sleep, monotonic=lambda: datetime.now().timestamp())
+        monkeypatch.setattr(sys.modules[BaseSensorOperator.__module__], "time", of_sensors)
+        monkeypatch.setattr(dag_run_sensor, "time", SimpleNamespace(sleep=clock.sleep, time=time.time))
+        in_triggers = SimpleNamespace(**{**vars(asyncio), "sleep": clock.sleep_async})
+        monkeypatch.setattr(dag_run_trigger, "asyncio", in_triggers)
+        yield clock
+
+
+def _remote(api_version: str, connect: Callable[..., None]) -> Iterator[FakeAirflowServer]:
+    with FakeAirflowServer(api_version) as running:
+        connect(running.url, password=TOKEN)
+        yield running
+
+
+@pytest.fixture
+def fake_airflow(clock: FakeClock, connect: Callable[..., None]) -> Iterator[FakeAirflowServer]:
+    """A played Airflow 3 that the connection leads to."""
+    yield from _remote("v2", connect)
+
+
+@pytest.fixture
+def fake_airflow_v1(clock: FakeClock, connect: Callable[..., None]) -> Iterator[FakeAirflowServer]:
+    """A played Airflow 2 that the connection leads to."""
+    yield from _remote("v1", connect)
+
+
+@pytest.fixture(params=["v1", "v2"])
+def any_airflow(
+    request: pytest.FixtureRequest, clock: FakeClock, connect: Callable[..., None]
+) -> Iterator[FakeAirflowServer]:
+    """A played Airflow 2, then a played Airflow 3, that the connection leads to."""
+    yield from _remote(request.param, connect)
+
+
+@pytest.fixture
+def log_lines() -> Iterator[list[str]]:
+    """What tasks, hooks and triggers log, whichever way this Airflow logs."""
+    logged: list[str] = []
+
+    class Collecting(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            logged.append(record.getMessage())
+
+    handler = Collecting(logging.INFO)
+    loggers = [logging.getLogger(name) for name in ("airflow.task", "astro_provider", "airflow.triggers")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
+    with _structlog_into(logged):
+        yield logged
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+
+
+class _structlog_into:  # noqa: N801  a context manager
+    """Collect what goes through structlog, which Airflow 3 logs with (Airflow 2 has none)."""
+
+    def __init__(self, logged: list[str]) -> None:
+        self._logged = logged
+
+    def __enter__(self) -> None:
+        try:
+            import structlog
+        except ImportError:
+            return
+
+        def collect(logger: Any, method: str, event: Any) -> Any:
+            self._logged.append(event["event"])
+            raise structlog.DropEvent
+
+        self._before = structlog.get_config()
+        structlog.configure(
+            processors=[collect],
+            wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+            logger_factory=lambda *arguments: None,
+            cache_logger_on_first_use=False,
+        )
+
+    def __exit__(self, *_: object) -> None:
+        if before := getattr(self, "_before", None):
+            import structlog
+
+            structlog.configure(**before)

@@ -1,31 +1,21 @@
-"""What Airflow gives to a task that runs: a task instance, a context, a clock, a log; fixtures for tests of tasks."""
+"""What Airflow gives to a task that runs: a task instance, a context, a clock, a log; for tests of tasks."""
 
 from __future__ import annotations
 
 import asyncio
 import heapq
 import json
-import logging
 import math
-import sys
-import time
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
-from functools import partial
 from itertools import count
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-import pytest
 import time_machine
 
-from tests.unit.target import TOKEN
-from tests.unit.target_stub import PlayedServer
-
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-__all__ = ["clock", "either", "lines", "remote", "remote_v1"]
+    from collections.abc import Callable
 
 NOW = datetime(2026, 2, 1, 12, tzinfo=timezone.utc)
 LOGICAL_DATE = datetime(2026, 2, 1, 6, tzinfo=timezone.utc)
@@ -85,7 +75,7 @@ def context(ti: TaskInstance | None = None, **more: Any) -> dict[str, Any]:
     }
 
 
-class Clock:
+class FakeClock:
     """The time of day, which moves when somebody sleeps."""
 
     def __init__(self, traveller: time_machine.Traveller) -> None:
@@ -140,109 +130,6 @@ class Clock:
 
     def shift(self, seconds: float) -> None:
         self._traveller.shift(timedelta(seconds=seconds))
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
-    """A clock that stands still but for the sleeps of hooks and sensors, which take no time."""
-    from astro_provider.hooks import astro_async, base
-    from astro_provider.sensors import dag_run as dag_run_sensor
-    from astro_provider.sensors.dag_run import BaseSensorOperator
-    from astro_provider.triggers import dag_run as dag_run_trigger
-    from astro_provider.triggers.watcher import registry
-
-    with time_machine.travel(NOW, tick=False) as traveller:
-        clock = Clock(traveller)
-        monkeypatch.setattr(base, "time", SimpleNamespace(sleep=clock.sleep))
-        monkeypatch.setattr(astro_async, "asyncio", SimpleNamespace(**{**vars(asyncio), "sleep": clock.sleep_async}))
-        monkeypatch.setattr(registry, "Watcher", partial(registry.Watcher, sleep=clock.sleep_async))
-        monkeypatch.setattr(astro_async.AsyncCarrier, "send", clock.holding(astro_async.AsyncCarrier.send))
-        for method in ("_open", "reload_connection"):
-            held = clock.holding(getattr(astro_async.AsyncAstroHook, method))
-            monkeypatch.setattr(astro_async.AsyncAstroHook, method, held)
-        of_sensors = SimpleNamespace(sleep=clock.sleep, monotonic=lambda: datetime.now().timestamp())
-        monkeypatch.setattr(sys.modules[BaseSensorOperator.__module__], "time", of_sensors)
-        monkeypatch.setattr(dag_run_sensor, "time", SimpleNamespace(sleep=clock.sleep, time=time.time))
-        in_triggers = SimpleNamespace(**{**vars(asyncio), "sleep": clock.sleep_async})
-        monkeypatch.setattr(dag_run_trigger, "asyncio", in_triggers)
-        yield clock
-
-
-def _remote(generation: str, connect: Callable[..., None]) -> Iterator[PlayedServer]:
-    with PlayedServer(generation) as running:
-        connect(running.url, password=TOKEN)
-        yield running
-
-
-@pytest.fixture
-def remote(clock: Clock, connect: Callable[..., None]) -> Iterator[PlayedServer]:
-    """A played Airflow 3 that the connection leads to."""
-    yield from _remote("v2", connect)
-
-
-@pytest.fixture
-def remote_v1(clock: Clock, connect: Callable[..., None]) -> Iterator[PlayedServer]:
-    """A played Airflow 2 that the connection leads to."""
-    yield from _remote("v1", connect)
-
-
-@pytest.fixture(params=["v1", "v2"])
-def either(request: pytest.FixtureRequest, clock: Clock, connect: Callable[..., None]) -> Iterator[PlayedServer]:
-    """A played Airflow 2, then a played Airflow 3, that the connection leads to."""
-    yield from _remote(request.param, connect)
-
-
-@pytest.fixture
-def lines() -> Iterator[list[str]]:
-    """What tasks, hooks and triggers log, whichever way this Airflow logs."""
-    logged: list[str] = []
-
-    class Collecting(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            logged.append(record.getMessage())
-
-    handler = Collecting(logging.INFO)
-    loggers = [logging.getLogger(name) for name in ("airflow.task", "astro_provider", "airflow.triggers")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.addHandler(handler)
-        logger.setLevel(logging.INFO)
-    with _structlog_into(logged):
-        yield logged
-    for logger, level in zip(loggers, levels, strict=True):
-        logger.removeHandler(handler)
-        logger.setLevel(level)
-
-
-class _structlog_into:  # noqa: N801  a context manager
-    """Collect what goes through structlog, which Airflow 3 logs with (Airflow 2 has none)."""
-
-    def __init__(self, logged: list[str]) -> None:
-        self._logged = logged
-
-    def __enter__(self) -> None:
-        try:
-            import structlog
-        except ImportError:
-            return
-
-        def collect(logger: Any, method: str, event: Any) -> Any:
-            self._logged.append(event["event"])
-            raise structlog.DropEvent
-
-        self._before = structlog.get_config()
-        structlog.configure(
-            processors=[collect],
-            wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-            logger_factory=lambda *arguments: None,
-            cache_logger_on_first_use=False,
-        )
-
-    def __exit__(self, *_: object) -> None:
-        if before := getattr(self, "_before", None):
-            import structlog
-
-            structlog.configure(**before)
 
 
 def round_trip(dag: Any) -> Any:

@@ -30,7 +30,7 @@ from airflow.models import BaseOperator, BaseOperatorLink
 from airflow.sensors.base import BaseSensorOperator
 """
 HEAVY = ("requests", "aiohttp", "httpx", "airflow.providers.http", "airflow.triggers", "openapi_core")
-OURS_WHEN_RUNNING = ("hooks", "triggers", "connection", "api.client", "api.exchange", "api.calls", "api.waits")
+OURS_WHEN_RUNNING = ("hooks", "triggers", "connection", "api.client", "api.exchange", "api.calls", "waits")
 
 
 def loaded(code: str) -> set[str]:

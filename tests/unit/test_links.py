@@ -24,16 +24,16 @@ def test_airflow_3_reads_the_xcom() -> None:
     ("pushed", "url"), [("https://target.example.com/r", "https://target.example.com/r"), (None, "")]
 )
 def test_airflow_2_asks_for_the_link(monkeypatch: pytest.MonkeyPatch, pushed: str | None, url: str) -> None:
-    asked: list[Any] = []
+    calls_received: list[Any] = []
 
     def get_value(*, ti_key: Any, key: str) -> str | None:
-        asked.append((ti_key, key))
+        calls_received.append((ti_key, key))
         return pushed
 
     monkeypatch.setattr(XCom, "get_value", get_value, raising=False)
     operator = AstroTriggerDagRunOperator(task_id="t", trigger_dag_id="d")
     assert RemoteDagRunLink().get_link(operator, ti_key=KEY) == url
-    assert asked == [(KEY, "remote_dag_run_url")]
+    assert calls_received == [(KEY, "remote_dag_run_url")]
 
 
 @pytest.mark.parametrize("kind", [AstroTriggerDagRunOperator, AstroDagRunSensor, AstroTaskSensor])

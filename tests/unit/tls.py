@@ -11,9 +11,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from tests.unit import answers
-from tests.unit.server import Server
-from tests.unit.target import TOKEN, says
+from tests.unit import payloads
+from tests.unit.scripted_server import ScriptedServer
+from tests.unit.scripted_target import TOKEN, json_response
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -47,12 +47,12 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def tls_server(certificate: Path, connect: Callable[..., None]) -> Iterator[Server]:
+def tls_server(certificate: Path, connect: Callable[..., None]) -> Iterator[ScriptedServer]:
     """A target with this certificate that the connection leads to."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificate)
-    with Server(tls=context) as running:
-        running.on("GET", "dags/d", says(answers.v2.dag()))
+    with ScriptedServer(tls=context) as running:
+        running.on("GET", "dags/d", json_response(payloads.v2.dag()))
         running.url = f"https://localhost:{running.port}"
         connect(running.url, password=TOKEN)
         yield running

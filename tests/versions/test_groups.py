@@ -18,8 +18,8 @@ if "AIRFLOW_HOME" not in os.environ:
     atexit.register(shutil.rmtree, os.environ["AIRFLOW_HOME"], ignore_errors=True)
 
 from astro_provider.api.errors import NotFoundError, RequestNotPossible
-from astro_provider.api.waits import RunWait, Verdict, Wanted
 from astro_provider.hooks.astro import AstroHook
+from astro_provider.waits.wait import EndStates, RunWait, Verdict
 from dev.deployments import TARGET, running
 from dev.environments import ENVIRONMENTS
 from tests.integration.runs import Run, start
@@ -42,7 +42,7 @@ def ended() -> Iterator[Run]:
 def check(run: Run, group_id: str, *, must_exist: bool = False) -> Verdict:
     wait = RunWait(
         run.dag_id,
-        Wanted(("success",), ("failed", "upstream_failed")),
+        EndStates(("success",), ("failed", "upstream_failed")),
         run_id=run.run_id,
         group_id=group_id,
         check_existence=must_exist,

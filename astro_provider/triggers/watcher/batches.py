@@ -159,7 +159,7 @@ def _unchanged(subscription: Subscription, states: Sequence[str | None]) -> bool
         return states == [subscription.state]
     # One that has finished without ending the wait may fail it as soon as its run is over.
     finished = [state for state in states if state in FINISHED_TASK_STATES]
-    pending = len(finished) < len(states) and set(finished) <= set(subscription.wait.wanted.allowed)
+    pending = len(finished) < len(states) and set(finished) <= set(subscription.wait.end_states.allowed)
     return pending and ", ".join(sorted({state or "none" for state in states})) == subscription.state
 
 

@@ -9,11 +9,11 @@ from itertools import islice
 from typing import TYPE_CHECKING, ClassVar, Generic
 
 from astro_provider.api.errors import AccessDeniedError, InvalidRequestError, NotFoundError
-from astro_provider.api.transient import Patience
 from astro_provider.triggers.watcher.batches import Batch, Batches, in_doubt
 from astro_provider.triggers.watcher.index import SubscriptionIndex
 from astro_provider.triggers.watcher.plan import Listed, Plan, Row
 from astro_provider.triggers.watcher.turns import POLLS_PER_CHECK, Turns
+from astro_provider.waits.transient import Tolerance
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
@@ -60,8 +60,8 @@ class Feed(ABC, Generic[Row]):
         """While lists fail: the error is tolerated no more; the check of each wait decides now."""
         self.missed: OrderedDict[Subscription, None] = OrderedDict()
         """Subscriptions to check as soon as the target answers."""
-        self._patience = Patience(clock)
-        self._has_worked = False
+        self._patience = Tolerance(clock)
+        self._has_answered = False
         self._clock = clock
         self._line: OrderedDict[Subscription, None] = OrderedDict()
         self._intervals: Counter[float] = Counter()
@@ -103,8 +103,8 @@ class Feed(ABC, Generic[Row]):
         self._intervals[subscription.poke_interval] += 1
         self._number_of_dag[dag_id] += 1
         self._since.setdefault(dag_id, self._clock())  # its own first check sees what was before
-        if subscription.has_worked and not self._has_worked:
-            self._worked()
+        if subscription.has_answered and not self._has_answered:
+            self._note_answer()
         self._index.add(subscription)
 
     def leave(self, subscription: Subscription) -> None:
@@ -133,7 +133,7 @@ class Feed(ABC, Generic[Row]):
         """Note that the check of a subscription was answered."""
         self.checks_answered = True
         self.is_given_up = False
-        self._worked()
+        self._note_answer()
         self.missed.pop(subscription, None)
         if subscription in self._line:
             self._line.move_to_end(subscription)
@@ -145,13 +145,13 @@ class Feed(ABC, Generic[Row]):
         """
         Say whether to spare the target after an error of a list or a check: nobody was answered since the first one.
 
-        A refusal is tolerated for some time only (see ``Patience``). A 404 is about one wait.
+        A refusal is tolerated for some time only (see ``Tolerance``). A 404 is about one wait.
         """
-        return isinstance(error, NotFoundError) or self._patience.bears(error, lambda _: None)
+        return isinstance(error, NotFoundError) or self._patience.tolerates(error, lambda _: None)
 
-    def _worked(self) -> None:
-        self._has_worked = True
-        self._patience.worked()
+    def _note_answer(self) -> None:
+        self._has_answered = True
+        self._patience.note_answer()
 
     def begin_poll(self) -> bool:
         """Begin a poll; say whether it is to list, which it does every other time while lists fail."""
@@ -264,7 +264,7 @@ class Feed(ABC, Generic[Row]):
         :return: the subscriptions that it concerns
         """
         self.failing = self.is_given_up = False
-        self._worked()
+        self._note_answer()
         for dag_id in listed.dag_ids:
             if dag_id in self._since:
                 self._since[dag_id] = now

@@ -7,17 +7,17 @@ import contextvars
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
-from astro_provider.api.absence import Hints
 from astro_provider.api.dates import parse_date
 from astro_provider.api.errors import UnexpectedAnswerError
 from astro_provider.api.states import FINISHED_DAG_RUN_STATES, FINISHED_TASK_STATES
-from astro_provider.api.transient import Patience
+from astro_provider.waits.hints import Hints
+from astro_provider.waits.transient import Tolerance
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from astro_provider.api.types import DagRun
-    from astro_provider.api.waits import RunWait, Verdict
+    from astro_provider.waits.wait import RunWait, Verdict
 
 MAX_UNSEEN_RUN_AGE = timedelta(days=32)
 """How long ago a run that is not there yet may be due when it comes; later ones are found by checks in turn."""
@@ -46,8 +46,8 @@ class Subscription:
         self.wait = wait
         self.poke_interval = poke_interval
         self.deadline = deadline
-        self.has_worked = wait.known
-        self.patience = Patience(clock, has_worked=wait.known)
+        self.has_answered = wait.must_exist
+        self.tolerance = Tolerance(clock, has_answered=wait.must_exist)
         self.hints = Hints(clock)
         self.wake = asyncio.Event()
         self.checks = 0
@@ -65,7 +65,7 @@ class Subscription:
         self.is_warned_of_lists = False
         self._warn = warn
         self._context = contextvars.copy_context()
-        states = {*wait.wanted.allowed, *wait.wanted.failed, *wait.wanted.skipped}
+        states = {*wait.end_states.allowed, *wait.end_states.failed, *wait.end_states.skipped}
         finished = FINISHED_TASK_STATES if self.waits_for_tasks else FINISHED_DAG_RUN_STATES
         self._waits_for_unfinished = not states <= set(finished)
 
@@ -77,10 +77,10 @@ class Subscription:
         """Say whether the check that it was promised is still to come."""
         return self.check_at is not None and now < self.check_at and not self.is_late(now)
 
-    def worked(self) -> None:
+    def note_answer(self) -> None:
         """Note that the target has answered."""
-        self.has_worked = True
-        self.patience.worked()
+        self.has_answered = True
+        self.tolerance.note_answer()
 
     def warn(self, message: str) -> None:
         """Warn in the log of the task that waits, whoever calls this."""
@@ -108,7 +108,7 @@ class Subscription:
         if self._waits_for_unfinished:
             return self.poke_interval
         # A run that stays queued until then may be one of a paused dag.
-        is_queued = self.wait.known and run and run["state"] == "queued"
+        is_queued = self.wait.must_exist and run and run["state"] == "queued"
         return self.poke_interval if is_queued and self.checks == 1 else None
 
     def _note(self, run: DagRun | None) -> None:

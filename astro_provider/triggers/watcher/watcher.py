@@ -10,22 +10,22 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from astro_provider.api.errors import AstroError
-from astro_provider.api.transient import OUTDATED
-from astro_provider.api.waits import Verdict
 from astro_provider.triggers.watcher.feed import MAX_DAGS_LISTED_PER_POLL
 from astro_provider.triggers.watcher.feeds import FinishedRuns, FinishedTasks
 from astro_provider.triggers.watcher.subscription import Subscription
 from astro_provider.triggers.watcher.timetable import Timetable
+from astro_provider.waits.transient import OUTDATED
+from astro_provider.waits.wait import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
 
     from astro_provider.api.client import Client
     from astro_provider.api.flow import Flow
-    from astro_provider.api.waits import RunWait
     from astro_provider.hooks.astro_async import AsyncAstroHook
     from astro_provider.triggers.watcher.batches import Batch
     from astro_provider.triggers.watcher.feed import Feed
+    from astro_provider.waits.wait import RunWait
 
 T = TypeVar("T")
 
@@ -77,10 +77,10 @@ class Watcher:
         *,
         poke_interval: float,
         deadline: float | None,
-        tell: Callable[[Verdict], None],
+        on_change: Callable[[Verdict], None],
         warn: Callable[[str], None],
-        settle: float = 0,
-        has_worked: bool = False,
+        first_check_after: float = 0,
+        has_answered: bool = False,
     ) -> Verdict:
         """
         Wait until the target says that it is over; what ``RunWait.watch`` does for one wait alone.
@@ -88,23 +88,23 @@ class Watcher:
         :param wait: what is waited for
         :param poke_interval: seconds within which to learn that it is over
         :param deadline: when to give up, in seconds since the epoch; ``None`` never
-        :param tell: called with every change that is seen before it is over
-        :param warn: called when an outage begins that is tolerated (see ``Patience``), and with what keeps a run
+        :param on_change: called with every change that is seen before it is over
+        :param warn: called when an outage begins that is tolerated (see ``Tolerance``), and with what keeps a run
             queued; in the context variables of whoever called this
-        :param settle: seconds before the first check, whatever is heard by then; 0 checks at once, as it may be over
+        :param first_check_after: seconds before the first check; 0 checks at once, because the wait may be over
             already
-        :param has_worked: whether the target is known to have answered this wait before (see ``Patience``)
+        :param has_answered: whether the target is known to have answered this wait before (see ``Tolerance``)
         :return: the verdict; ``pending`` where ``deadline`` came first
         :raise AstroError: the check of this wait failed with an error that is not tolerated
         """
         subscription = Subscription(wait, poke_interval=poke_interval, deadline=deadline, clock=self._clock, warn=warn)
-        if settle or has_worked:
-            subscription.worked()
+        if first_check_after or has_answered:
+            subscription.note_answer()
         feed = self._join(subscription)
         last: Verdict | None = None
         try:
-            if settle:
-                await self._settle(subscription, settle)
+            if first_check_after:
+                await self._settle(subscription, first_check_after)
             while True:
                 subscription.wake.clear()
                 # A target that answers nothing would only keep a wait beyond its deadline.
@@ -114,7 +114,7 @@ class Watcher:
                     if verdict.outcome != "pending":
                         return verdict
                     if last is None or verdict.hint or verdict.message != last.message:
-                        tell(verdict)
+                        on_change(verdict)
                     last = verdict
                 if subscription.is_late(self._clock()):
                     return last or Verdict("pending", f"{wait}: never seen")
@@ -159,11 +159,11 @@ class Watcher:
     async def _check(self, feed: Feed[Any], subscription: Subscription, *, first: bool) -> Verdict | None:
         """Check; ``None`` where that failed, is tolerated, and will be done again."""
         try:
-            verdict = await self._in_time(subscription, self._ask(feed, subscription, first=first))
+            verdict = await self._in_time(subscription, self._check_target(feed, subscription, first=first))
         except AstroError as error:
             feed.checks_answered = False
             # Nobody was answered for so long: that may be known before this wait has been checked often enough.
-            tolerated = subscription.patience.bears(error, subscription.warn_of_outage) and feed.tolerates(error)
+            tolerated = subscription.tolerance.tolerates(error, subscription.warn_of_outage) and feed.tolerates(error)
             if not tolerated:
                 raise
             await self._reload_if_outdated(error)
@@ -172,20 +172,20 @@ class Watcher:
             feed.missed[subscription] = None
             return None
         feed.checked(subscription)
-        subscription.worked()
+        subscription.note_answer()
         if not feed.failing:
             subscription.is_warned_of_outage = False
         return verdict
 
-    async def _ask(self, feed: Feed[Any], subscription: Subscription, *, first: bool) -> Verdict | None:
+    async def _check_target(self, feed: Feed[Any], subscription: Subscription, *, first: bool) -> Verdict | None:
         wait = subscription.wait
         queued = self._checks.locked()
         async with self._checks:
-            if queued and subscription.has_worked and feed.answers_nothing:
+            if queued and subscription.has_answered and feed.answers_nothing:
                 return None  # an outage that has begun while it queued
             verdict = await self._run(lambda client: wait.check(client, first=first, hints=subscription.hints))
         self._check_again(subscription, subscription.checked(verdict))
-        if subscription.checks == 2 and wait.known and verdict.run and verdict.run["state"] == "queued":
+        if subscription.checks == 2 and wait.must_exist and verdict.run and verdict.run["state"] == "queued":
             await self._run(lambda client: wait.warn_if_paused(client, subscription.warn))
         return verdict
 
@@ -243,7 +243,7 @@ class Watcher:
         for subscription in due.checks:
             feed = self._tasks if subscription.waits_for_tasks else self._runs
             # One that has joined meanwhile is checked once, to warn of the outage.
-            if subscription.patience.in_trouble or (feed.answers_nothing and subscription.is_warned_of_outage):
+            if subscription.tolerance.is_tolerating or (feed.answers_nothing and subscription.is_warned_of_outage):
                 feed.missed[subscription] = None
             else:
                 _wake([subscription])
@@ -291,7 +291,7 @@ class Watcher:
             else:
                 if was_failing:
                     for subscription in feed.subscriptions:
-                        subscription.is_warned_of_outage = subscription.patience.in_trouble
+                        subscription.is_warned_of_outage = subscription.tolerance.is_tolerating
                 _wake(feed.take_missed(was_failing=was_failing))
         _wake(feed.take_turns(elapsed))
         under_way = self._batches.get(feed)

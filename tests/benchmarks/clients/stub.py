@@ -72,7 +72,7 @@ def _number_due(at: str) -> int:
     return int((datetime.fromisoformat(at) - FIRST_DUE).total_seconds())
 
 
-async def tell(_: web.Request) -> web.Response:
+async def on_change(_: web.Request) -> web.Response:
     return web.json_response(counted)
 
 
@@ -89,7 +89,7 @@ async def main() -> None:
     app.router.add_get("/api/v2/version", version)
     app.router.add_post("/api/v2/dags/~/dagRuns/list", listed)
     app.router.add_get("/api/v2/dags/{dag_id}/dagRuns/{run_id}", running)
-    app.router.add_get("/counted", tell)
+    app.router.add_get("/counted", on_change)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     site = web.TCPSite(runner, "localhost", 0, backlog=4096)

@@ -54,10 +54,10 @@ def test_an_id_that_would_be_a_direction_is_refused(name: str) -> None:
         calls.get_dag(v2, name)
 
 
-@pytest.mark.parametrize("generation", [v1, v2])
-def test_a_trigger_sends_what_is_set(generation: Any) -> None:
-    call = calls.trigger_dag_run(generation, "d", {"dag_run_id": "r", "conf": {"a": 1}, "note": None})
-    none = {} if generation is v1 else {"logical_date": None}
+@pytest.mark.parametrize("api_version", [v1, v2])
+def test_a_trigger_sends_what_is_set(api_version: Any) -> None:
+    call = calls.trigger_dag_run(api_version, "d", {"dag_run_id": "r", "conf": {"a": 1}, "note": None})
+    none = {} if api_version is v1 else {"logical_date": None}
     assert (call.method, call.body) == ("POST", {"dag_run_id": "r", "conf": {"a": 1}, **none})
 
 

@@ -14,12 +14,12 @@ from astro_provider.sensors.dag_run import AstroDagRunSensor
 from astro_provider.sensors.task import AstroTaskSensor
 from astro_provider.triggers.dag_run import AstroDagRunTrigger
 from astro_provider.triggers.sensor import AstroSensorTrigger
-from tests.unit.target import says
+from tests.unit.scripted_target import json_response
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.unit.server import Server
+    from tests.unit.scripted_server import ScriptedServer
 
 OF_SENSOR_TRIGGER: dict[str, Any] = {
     "allowed_states": ["success"],
@@ -70,8 +70,8 @@ def test_no_class_checks_without_a_pause(name: str, seconds: Any) -> None:
     assert CLASSES[name](seconds).poke_interval == MIN_POKE_INTERVAL_SECONDS
 
 
-def test_nor_does_the_hook(server: Server, pauses: list[float]) -> None:
-    runs = [says(server.answers.dag_run("r", state)) for state in ("running", "running", "success")]
+def test_nor_does_the_hook(server: ScriptedServer, pauses: list[float]) -> None:
+    runs = [json_response(server.payloads.dag_run("r", state)) for state in ("running", "running", "success")]
     server.on("GET", "dags/d/dagRuns/r", *runs)
     AstroHook().wait_for_dag_run("d", "r", poke_interval=0)
     assert pauses == [MIN_POKE_INTERVAL_SECONDS] * 2
@@ -79,7 +79,7 @@ def test_nor_does_the_hook(server: Server, pauses: list[float]) -> None:
 
 @pytest.mark.parametrize("parameter", ["poke_interval", "timeout"])
 @pytest.mark.parametrize("seconds", [-1, True, float("nan"), float("inf")], ids=str)
-def test_the_hook_refuses_them(server: Server, parameter: str, seconds: Any) -> None:
+def test_the_hook_refuses_them(server: ScriptedServer, parameter: str, seconds: Any) -> None:
     with pytest.raises(ValueError, match=f"{parameter} must be a number of seconds"):
         AstroHook().wait_for_dag_run("d", "r", **{parameter: seconds})
-    assert server.seen == []
+    assert server.received == []

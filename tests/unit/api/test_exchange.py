@@ -20,9 +20,9 @@ from astro_provider.api.errors import (
 from astro_provider.api.flow import Request
 from astro_provider.api.memory import Memory
 from astro_provider.api.rest_api import API_VERSIONS
-from tests.unit import answers
-from tests.unit.target import Answer, Target, page, says
-from tests.unit.target_stub import Played
+from tests.unit import payloads
+from tests.unit.fake_airflow import FakeAirflow
+from tests.unit.scripted_target import ScriptedResponse, ScriptedTarget, html_response, json_response
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,35 +31,35 @@ if TYPE_CHECKING:
     from astro_provider.api.flow import Flow
 
 
-@pytest.mark.parametrize(("generation", "asked_first"), [("v2", []), ("v1", ["GET /api/v2/dags/d"])])
-def test_the_first_answer_tells_the_generation(generation: str, asked_first: list[str]) -> None:
-    target = Target(generation)
-    target.on("GET", "dags/d", says(target.answers.dag()))
+@pytest.mark.parametrize(("api_version", "asked_first"), [("v2", []), ("v1", ["GET /api/v2/dags/d"])])
+def test_the_first_answer_tells_the_generation(api_version: str, asked_first: list[str]) -> None:
+    target = ScriptedTarget(api_version)
+    target.on("GET", "dags/d", json_response(target.payloads.dag()))
     client = target.client()
     for _ in range(2):
         assert target.run(client.get_dag("d"))["dag_id"] == "d"
-    assert target.asked == [*asked_first, *[f"GET /api/{generation}/dags/d"] * 2]
+    assert target.calls_received == [*asked_first, *[f"GET /api/{api_version}/dags/d"] * 2]
 
 
-def test_triggering_on_airflow_3_takes_one_request(target: Target) -> None:
-    target.on("POST", "dags/d/dagRuns", says(answers.v2.dag_run("r")))
+def test_triggering_on_airflow_3_takes_one_request(target: ScriptedTarget) -> None:
+    target.on("POST", "dags/d/dagRuns", json_response(payloads.v2.dag_run("r")))
     assert target.run(target.client().trigger_dag_run("d", run_id="r"))["dag_run_id"] == "r"
-    assert target.asked == ["POST /api/v2/dags/d/dagRuns"]
+    assert target.calls_received == ["POST /api/v2/dags/d/dagRuns"]
 
 
 @pytest.mark.parametrize(("before", "after"), [("v1", "v2"), ("v2", "v1")])
 def test_a_target_that_changed_its_generation_is_found_again(before: str, after: str) -> None:
-    target = Target(after)
-    target.on("GET", "dags/d", says(target.answers.dag()))
+    target = ScriptedTarget(after)
+    target.on("GET", "dags/d", json_response(target.payloads.dag()))
     memory = Memory(api_version=API_VERSIONS[before])
     assert target.run(target.client(memory=memory).get_dag("d"))["dag_id"] == "d"
-    assert target.asked == [f"GET /api/{before}/dags/d", f"GET /api/{after}/dags/d"]
+    assert target.calls_received == [f"GET /api/{before}/dags/d", f"GET /api/{after}/dags/d"]
     assert memory.api_version is API_VERSIONS[after]
 
 
 CHANGES: dict[str, Callable[[Client], Flow[Any]]] = {
     "POST dags/d/dagRuns": lambda client: client.trigger_dag_run("d", run_id="r"),
-    "POST dags/~/dagRuns/list": lambda client: client.finished_runs(["d"], answers.DATE, answers.DATE),
+    "POST dags/~/dagRuns/list": lambda client: client.finished_runs(["d"], payloads.DATE, payloads.DATE),
     "PATCH dags/d": lambda client: client.set_paused("d", paused=True),
     "DELETE pools/p": lambda client: client.request("DELETE", "pools/p"),
 }
@@ -71,102 +71,104 @@ def test_a_target_that_changed_its_generation_is_found_again_by_any_method(
     before: str, after: str, request_line: str
 ) -> None:
     """Airflow 3 answers 405 to the paths of Airflow 2, but for GET."""
-    target = Played(after)
+    target = FakeAirflow(after)
     method, path = request_line.split()
-    target.on("DELETE", "pools/p", Answer(204))
+    target.on("DELETE", "pools/p", ScriptedResponse(204))
     memory = Memory(api_version=API_VERSIONS[before])
     target.run(CHANGES[request_line](target.client(memory=memory)))
     asked_version = ["GET /api/v2/version"] if after == "v2" else []
-    assert target.asked == [f"{method} /api/{before}/{path}", *asked_version, f"{method} /api/{after}/{path}"]
+    assert target.calls_received == [f"{method} /api/{before}/{path}", *asked_version, f"{method} /api/{after}/{path}"]
     assert memory.api_version is API_VERSIONS[after]
 
 
-def test_a_405_of_airflow_2_is_no_reason_to_ask_for_another_version(target_v1: Target) -> None:
-    target_v1.on("PUT", "pools", says(target_v1.answers.error(405, "The method is not allowed"), 405))
+def test_a_405_of_airflow_2_is_no_reason_to_ask_for_another_version(target_v1: ScriptedTarget) -> None:
+    target_v1.on("PUT", "pools", json_response(target_v1.payloads.error(405, "The method is not allowed"), 405))
     memory = Memory(api_version=API_VERSIONS["v1"])
     with pytest.raises(TargetError, match="no such endpoint"):
         target_v1.run(target_v1.client(memory=memory).request("PUT", "pools"))
-    assert target_v1.asked == ["PUT /api/v1/pools"]
+    assert target_v1.calls_received == ["PUT /api/v1/pools"]
 
 
 @pytest.mark.parametrize(
     ("version", "error"),
     [
-        (page("404 Not Found", 404), TargetError),
-        (says({}, 404), TargetError),
-        (says({}, 503), TargetUnavailableError),
-        (says({}, 401), AccessDeniedError),
+        (html_response("404 Not Found", 404), TargetError),
+        (json_response({}, 404), TargetError),
+        (json_response({}, 503), TargetUnavailableError),
+        (json_response({}, 401), AccessDeniedError),
         (TransportError("broken off"), TransportError),
     ],
 )
 def test_a_405_that_is_not_of_airflow_3_changes_nothing(
-    target_v1: Target, version: Answer | TransportError, error: type[AstroError]
+    target_v1: ScriptedTarget, version: ScriptedResponse | TransportError, error: type[AstroError]
 ) -> None:
-    target_v1.on("POST", "dags/d/dagRuns", says(answers.METHOD_NOT_ALLOWED, 405))
+    target_v1.on("POST", "dags/d/dagRuns", json_response(payloads.METHOD_NOT_ALLOWED, 405))
     target_v1.on("GET", "/api/v2/version", version)
     memory = Memory(api_version=API_VERSIONS["v1"])
     with pytest.raises(error):
         target_v1.run(target_v1.client(memory=memory).trigger_dag_run("d", run_id="r"))
-    assert len([line for line in target_v1.asked if line.startswith("POST")]) == 1
+    assert len([line for line in target_v1.calls_received if line.startswith("POST")]) == 1
     assert memory.api_version is API_VERSIONS["v1"]
 
 
-def test_a_target_that_has_neither_version_is_not_asked_for_more(target: Target) -> None:
+def test_a_target_that_has_neither_version_is_not_asked_for_more(target: ScriptedTarget) -> None:
     """A proxy says of every path that it does not exist, and the wrong version, asked next, that it has no POST."""
-    target.on("POST", "dags/d/dagRuns", page("404 Not Found", 404))
+    target.on("POST", "dags/d/dagRuns", html_response("404 Not Found", 404))
     with pytest.raises(NotAirflowError):
         target.run(target.client().trigger_dag_run("d", run_id="r"))
-    assert target.asked == ["POST /api/v2/dags/d/dagRuns", "POST /api/v1/dags/d/dagRuns"]
+    assert target.calls_received == ["POST /api/v2/dags/d/dagRuns", "POST /api/v1/dags/d/dagRuns"]
 
 
-def test_a_404_of_the_right_generation_is_no_reason_to_ask_the_other(target: Target) -> None:
+def test_a_404_of_the_right_generation_is_no_reason_to_ask_the_other(target: ScriptedTarget) -> None:
     with pytest.raises(NotFoundError):
         target.run(target.client().request("GET", "pools/none"))
-    assert target.asked == ["GET /api/v2/pools/none"]
+    assert target.calls_received == ["GET /api/v2/pools/none"]
 
 
-def test_what_is_no_airflow_at_all_is_said_of_the_first_path_asked(target: Target) -> None:
-    for generation in ("v1", "v2"):
-        target.on("GET", f"/api/{generation}/pools", page("It works!", 404))
+def test_what_is_no_airflow_at_all_is_said_of_the_first_path_asked(target: ScriptedTarget) -> None:
+    for api_version in ("v1", "v2"):
+        target.on("GET", f"/api/{api_version}/pools", html_response("It works!", 404))
     memory = Memory()
     with pytest.raises(NotAirflowError, match=r"/api/v2/pools is no Airflow REST API.*titled 'It works!'"):
         target.run(target.client(memory=memory).request("GET", "pools"))
     assert memory.api_version is None
 
 
-def test_an_error_is_an_answer_of_neither_generation(target: Target) -> None:
+def test_an_error_is_an_answer_of_neither_generation(target: ScriptedTarget) -> None:
     """A v1 target whose first v1 answer is an error is not known to be v1 yet, but is asked as such."""
-    target_v1 = Target("v1")
+    target_v1 = ScriptedTarget("v1")
     memory = Memory()
     with pytest.raises(NotFoundError):
         target_v1.run(target_v1.client(memory=memory).request("GET", "pools/none"))
-    assert target_v1.asked == ["GET /api/v2/pools/none", "GET /api/v1/pools/none"]
+    assert target_v1.calls_received == ["GET /api/v2/pools/none", "GET /api/v1/pools/none"]
 
 
-def test_the_generation_is_asked_for_only_where_it_is_not_known(target: Target, target_v1: Target) -> None:
-    target_v1.on("GET", "version", says(answers.v1.version()))
+def test_the_generation_is_asked_for_only_where_it_is_not_known(
+    target: ScriptedTarget, target_v1: ScriptedTarget
+) -> None:
+    target_v1.on("GET", "version", json_response(payloads.v1.version()))
     client = target_v1.client()
     assert [target_v1.run(client.api_version()).NAME for _ in range(2)] == ["v1", "v1"]
-    assert target_v1.asked == ["GET /api/v2/version", "GET /api/v1/version"]
+    assert target_v1.calls_received == ["GET /api/v2/version", "GET /api/v1/version"]
     assert target.run(target.client(api_version="v1").api_version()).NAME == "v1"
-    assert target.asked == []
+    assert target.calls_received == []
 
 
-def test_looking_for_what_is_not_there_finds_nothing(target: Target) -> None:
+def test_looking_for_what_is_not_there_finds_nothing(target: ScriptedTarget) -> None:
     assert target.run(target.client().find(lambda api: calls.get_dag(api, "d"))) is None
-    assert target.asked == ["GET /api/v2/dags/d"]
+    assert target.calls_received == ["GET /api/v2/dags/d"]
 
 
-def test_what_a_generation_cannot_do_is_said_before_anything_is_asked(target_v1: Target) -> None:
+def test_what_a_generation_cannot_do_is_said_before_anything_is_asked(target_v1: ScriptedTarget) -> None:
     client = target_v1.client(api_version="v1")
     with pytest.raises(RequestNotPossible, match="run_after needs Airflow 3"):
         target_v1.run(client.trigger_dag_run("d", run_after="2026-01-01"))
-    assert target_v1.asked == []
+    assert target_v1.calls_received == []
 
 
-def test_a_request_is_whole(target: Target) -> None:
+def test_a_request_is_whole(target: ScriptedTarget) -> None:
     """URL, query, body and headers; what a call sets wins over the connection's headers."""
-    target.on("POST", "dags/d", says({}))
+    target.on("POST", "dags/d", json_response({}))
     client = target.client(headers={"X-Team": "red", "content-type": "text/odd", "X-Own": "no"})
     flow = client.request(
         "post",
@@ -176,10 +178,10 @@ def test_a_request_is_whole(target: Target) -> None:
         headers={"X-Own": "yes"},
     )
     assert target.run(flow) == {}
-    [seen] = target.seen
-    assert seen.target == "/api/v2/dags/d?b=true&many=x&many=y&i=1"
-    assert seen.json == {"ż": 1}
-    assert {name: seen.headers[name] for name in ("x-team", "x-own", "content-type", "accept")} == {
+    [received] = target.received
+    assert received.target == "/api/v2/dags/d?b=true&many=x&many=y&i=1"
+    assert received.json == {"ż": 1}
+    assert {name: received.headers[name] for name in ("x-team", "x-own", "content-type", "accept")} == {
         "x-team": "red",
         "x-own": "yes",
         "content-type": "application/json",
@@ -187,12 +189,12 @@ def test_a_request_is_whole(target: Target) -> None:
     }
 
 
-def test_a_body_of_text_is_sent_as_it_is_and_none_without_a_content_type(target: Target) -> None:
-    target.on("POST", "x", says({}))
+def test_a_body_of_text_is_sent_as_it_is_and_none_without_a_content_type(target: ScriptedTarget) -> None:
+    target.on("POST", "x", json_response({}))
     client = target.client(headers={"Content-Type": "application/json"})
     target.run(client.request("POST", "x", body='{"a":  1}'))
     target.run(client.request("POST", "x"))
-    assert [(seen.body, seen.headers.get("content-type")) for seen in target.seen] == [
+    assert [(received.body, received.headers.get("content-type")) for received in target.received] == [
         (b'{"a":  1}', "application/json"),
         (b"", None),
     ]
@@ -201,13 +203,15 @@ def test_a_body_of_text_is_sent_as_it_is_and_none_without_a_content_type(target:
 @pytest.mark.parametrize(
     ("method", "answer", "read"),
     [
-        ("DELETE", Answer(200), None),
-        ("DELETE", Answer(204), None),
-        ("PATCH", Answer(204), None),
-        ("DELETE", says([1]), [1]),
+        ("DELETE", ScriptedResponse(200), None),
+        ("DELETE", ScriptedResponse(204), None),
+        ("PATCH", ScriptedResponse(204), None),
+        ("DELETE", json_response([1]), [1]),
     ],
 )
-def test_an_empty_answer_where_it_is_meant_so(target: Target, method: str, answer: Answer, read: object) -> None:
+def test_an_empty_answer_where_it_is_meant_so(
+    target: ScriptedTarget, method: str, answer: ScriptedResponse, read: object
+) -> None:
     target.on(method, "pools/p", answer)
     assert target.run(target.client().request(method, "pools/p")) == read
 

@@ -10,18 +10,18 @@ from astro_provider.api.credentials import Login
 from astro_provider.api.errors import ConnectionConfigError, NotAirflowError, TargetUnavailableError
 from astro_provider.api.memory import Memory
 from astro_provider.api.rest_api import API_VERSIONS
-from astro_provider.api.waits import RunWait, Wanted
-from tests.unit import answers
-from tests.unit.target import Target, page, says
+from astro_provider.waits.wait import EndStates, RunWait
+from tests.unit import payloads
+from tests.unit.scripted_target import ScriptedTarget, html_response, json_response
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from astro_provider.api.client import Client
-    from tests.unit.target import Answer
+    from tests.unit.scripted_target import ScriptedResponse
 
 LOGIN = Login("admin", "pass-word-1")
-WAIT = RunWait(dag_id="d", run_id="r", wanted=Wanted(("success",), ("failed",)))
+WAIT = RunWait(dag_id="d", run_id="r", end_states=EndStates(("success",), ("failed",)))
 
 every_call = pytest.mark.parametrize(
     "call",
@@ -46,8 +46,8 @@ every_call = pytest.mark.parametrize(
 def test_an_api_version_that_the_target_does_not_have(
     call: Callable[[Client], Any], pinned: str, runs: str, version: str
 ) -> None:
-    target = Target(runs)
-    target.on("GET", "version", says({"version": version, "git_version": None}))
+    target = ScriptedTarget(runs)
+    target.on("GET", "version", json_response({"version": version, "git_version": None}))
     with pytest.raises(ConnectionConfigError) as caught:
         target.run(call(target.client(api_version=pinned)))
     assert str(caught.value) == (
@@ -56,27 +56,29 @@ def test_an_api_version_that_the_target_does_not_have(
     )
 
 
-def test_a_page_that_is_no_airflow_is_not_blamed_on_the_api_version(target: Target) -> None:
-    target.on("GET", "dags/d", page("It works!", 404))
+def test_a_page_that_is_no_airflow_is_not_blamed_on_the_api_version(target: ScriptedTarget) -> None:
+    target.on("GET", "dags/d", html_response("It works!", 404))
     with pytest.raises(NotAirflowError, match="titled 'It works!'"):
         target.run(target.client(api_version="v2").get_dag("d"))
 
 
-def test_a_target_that_goes_down_while_its_version_is_checked(target_v1: Target) -> None:
-    target_v1.on("GET", "version", says({}, 503))
+def test_a_target_that_goes_down_while_its_version_is_checked(target_v1: ScriptedTarget) -> None:
+    target_v1.on("GET", "version", json_response({}, 503))
     with pytest.raises(TargetUnavailableError):
         target_v1.run(target_v1.client(api_version="v2").get_dag("d"))
 
 
 @every_call
-@pytest.mark.parametrize("answer", [says({"detail": "Not Found"}, 404), says(answers.METHOD_NOT_ALLOWED, 405)])
+@pytest.mark.parametrize(
+    "answer", [json_response({"detail": "Not Found"}, 404), json_response(payloads.METHOD_NOT_ALLOWED, 405)]
+)
 @pytest.mark.parametrize("known", ["nothing", "v1", "v2", "pinned"])
 def test_a_login_at_an_airflow_3_that_gives_no_tokens(
-    target: Target, call: Callable[[Client], Any], answer: Answer, known: str
+    target: ScriptedTarget, call: Callable[[Client], Any], answer: ScriptedResponse, known: str
 ) -> None:
     """Also where it was an Airflow 2 until now, which took the login as it is."""
     target.on("POST", "/auth/token", answer)
-    target.on("GET", "version", says({"version": "3.1.0"}))
+    target.on("GET", "version", json_response({"version": "3.1.0"}))
     memory = Memory({"v1": API_VERSIONS["v1"], "v2": API_VERSIONS["v2"]}.get(known))
     client = target.client(LOGIN, memory, api_version="v2" if known == "pinned" else None)
     with pytest.raises(ConnectionConfigError, match=r"'http_conn', field Login: .*/auth/token answers 40") as caught:
@@ -84,8 +86,12 @@ def test_a_login_at_an_airflow_3_that_gives_no_tokens(
     assert "put an API token into Password" in str(caught.value)
 
 
-@pytest.mark.parametrize("answer", [says({"message": "no Route matched"}, 404), page("Not found", 404)])
-def test_a_proxy_without_a_target_is_no_reason_to_give_up_the_login(target: Target, answer: Answer) -> None:
+@pytest.mark.parametrize(
+    "answer", [json_response({"message": "no Route matched"}, 404), html_response("Not found", 404)]
+)
+def test_a_proxy_without_a_target_is_no_reason_to_give_up_the_login(
+    target: ScriptedTarget, answer: ScriptedResponse
+) -> None:
     """A wait tolerates this for a while: a Deployment that is redeployed is behind a proxy that says so."""
     target.on("POST", "/auth/token", answer)
     with pytest.raises(NotAirflowError):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from astro_provider.api.credentials import AuthorizationHeader
 from astro_provider.api.explain import access_denied, beginning, page_title, reasons, similar_ids
-from tests.unit import answers
+from tests.unit import payloads
 
 
 @pytest.mark.parametrize(
@@ -63,8 +63,8 @@ PYDANTIC = [
 @pytest.mark.parametrize(
     ("raw", "text"),
     [
-        (answers.v2.error(400, "Dag has import errors"), "Dag has import errors"),
-        (answers.v1.error(400, "'x' is not a date"), "'x' is not a date"),
+        (payloads.v2.error(400, "Dag has import errors"), "Dag has import errors"),
+        (payloads.v1.error(400, "'x' is not a date"), "'x' is not a date"),
         ({"title": "Bad Request", "detail": None}, "Bad Request"),
         ({"title": "Bad Request", "detail": ""}, "Bad Request"),
         ({"error": "gone"}, "gone"),
@@ -114,7 +114,7 @@ def test_who_has_no_credentials_is_told_so() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "there", "similar"),
+    ("end_states", "there", "similar"),
     [
         ("sales", ["sales_daily", "hr", "Sales", "sale"], ["Sales", "sale", "sales_daily"]),
         ("sales", ["sales"], []),
@@ -123,8 +123,8 @@ def test_who_has_no_credentials_is_told_so() -> None:
         ("d", [f"d{i}" for i in range(9)], 5),
     ],
 )
-def test_similar_ids(wanted: str, there: list[str], similar: list[str] | int) -> None:
-    found = similar_ids(wanted, iter(there))
+def test_similar_ids(end_states: str, there: list[str], similar: list[str] | int) -> None:
+    found = similar_ids(end_states, iter(there))
     assert (found if isinstance(similar, list) else len(found)) == similar
 
 

@@ -15,113 +15,113 @@ from astro_provider.api.errors import TransportError
 from astro_provider.api.failures import last_error
 from astro_provider.api.flow import MAX_END_BYTES
 from astro_provider.api.rest_api import API_VERSIONS
-from tests.unit import answers
-from tests.unit.target import Answer, Target, page, says
+from tests.unit import payloads
+from tests.unit.scripted_target import ScriptedResponse, ScriptedTarget, html_response, json_response
 
 TASKS = "dags/d/dagRuns/r/taskInstances"
 
 
-def client_of(target: Target) -> Any:
-    return target.client(api_version=target.generation)
+def client_of(target: ScriptedTarget) -> Any:
+    return target.client(api_version=target.api_version)
 
 
-def describe(target: Target, *tasks: dict[str, Any] | Answer, **fields: Any) -> list[str]:
-    if tasks and isinstance(tasks[0], Answer):
+def describe(target: ScriptedTarget, *tasks: dict[str, Any] | ScriptedResponse, **fields: Any) -> list[str]:
+    if tasks and isinstance(tasks[0], ScriptedResponse):
         target.on("GET", TASKS, tasks[0])
     else:
-        target.on("GET", TASKS, says(target.answers.collection("task_instances", *tasks)))
-    client = target.client(api_version=target.generation, **fields)
-    text = target.run(client.describe_failure(target.answers.dag_run("r", "failed")))
+        target.on("GET", TASKS, json_response(target.payloads.collection("task_instances", *tasks)))
+    client = target.client(api_version=target.api_version, **fields)
+    text = target.run(client.describe_failure(target.payloads.dag_run("r", "failed")))
     assert text.endswith(f"\nSee {client.run_url('d', 'r')}")
     return text.splitlines()[:-1]
 
 
-def test_the_failed_tasks_are_named_with_their_last_error(either: Target) -> None:
+def test_the_failed_tasks_are_named_with_their_last_error(any_target: ScriptedTarget) -> None:
     for task_id, number in (("a", 2), ("b", 1)):
-        either.on("GET", f"{TASKS}/{task_id}/logs/{number}", says(either.answers.log()))
+        any_target.on("GET", f"{TASKS}/{task_id}/logs/{number}", json_response(any_target.payloads.log()))
     failed = [
-        either.answers.task_instance("b", "failed", map_index=3, end_date="2026-01-31T07:00:00Z"),
-        either.answers.task_instance("a", "failed", try_number=2),
-        either.answers.task_instance("c", "success"),
+        any_target.payloads.task_instance("b", "failed", map_index=3, end_date="2026-01-31T07:00:00Z"),
+        any_target.payloads.task_instance("a", "failed", try_number=2),
+        any_target.payloads.task_instance("c", "success"),
     ]
-    assert describe(either, *failed) == [
+    assert describe(any_target, *failed) == [
         "Failed tasks:",
         "  a (try 2): ValueError: no rows",
         "  b[3] (try 1): ValueError: no rows",
     ]
-    assert either.seen[0].query["state"] == ["failed"]
-    assert [seen.query["map_index"] for seen in either.seen[1:]] == [["-1"], ["3"]]
+    assert any_target.received[0].query["state"] == ["failed"]
+    assert [received.query["map_index"] for received in any_target.received[1:]] == [["-1"], ["3"]]
 
 
 @pytest.mark.parametrize(
     ("log", "reason"),
     [
-        (says({}, 403), "(its log could not be read: AccessDeniedError)"),
-        (says({}, 500), "(its log could not be read: TargetUnavailableError)"),
+        (json_response({}, 403), "(its log could not be read: AccessDeniedError)"),
+        (json_response({}, 500), "(its log could not be read: TargetUnavailableError)"),
         (TransportError("x"), "(its log could not be read: TransportError)"),
-        (page("Sign in"), "(its log could not be read: NotAirflowError)"),
-        (says({"content": 7}), "(its log could not be read: UnexpectedAnswerError)"),
-        (says({"content": [{"event": "hello"}]}), "(its log names no error)"),
+        (html_response("Sign in"), "(its log could not be read: NotAirflowError)"),
+        (json_response({"content": 7}), "(its log could not be read: UnexpectedAnswerError)"),
+        (json_response({"content": [{"event": "hello"}]}), "(its log names no error)"),
     ],
 )
-def test_a_log_that_cannot_be_read_never_hides_the_failure(target: Target, log: Any, reason: str) -> None:
+def test_a_log_that_cannot_be_read_never_hides_the_failure(target: ScriptedTarget, log: Any, reason: str) -> None:
     target.on("GET", f"{TASKS}/a/logs/1", log)
-    assert describe(target, answers.v2.task_instance("a", "failed"))[1:] == [f"  a (try 1): {reason}"]
+    assert describe(target, payloads.v2.task_instance("a", "failed"))[1:] == [f"  a (try 1): {reason}"]
 
 
-def test_tasks_that_cannot_be_read_never_hide_the_failure(either: Target) -> None:
-    [line] = describe(either, says({}, 403))
+def test_tasks_that_cannot_be_read_never_hide_the_failure(any_target: ScriptedTarget) -> None:
+    [line] = describe(any_target, json_response({}, 403))
     assert line.startswith("Its failed tasks could not be read: Deployment https://target.example.com/dz3uu847 (conn")
 
 
-def test_a_run_that_failed_without_a_failed_task(either: Target) -> None:
+def test_a_run_that_failed_without_a_failed_task(any_target: ScriptedTarget) -> None:
     reason = "None of its tasks failed: it was marked so, or ran into its dagrun_timeout."
-    assert describe(either) == [reason]
+    assert describe(any_target) == [reason]
 
 
-def test_many_failed_tasks_are_a_handful_and_a_number(target: Target) -> None:
-    failed = [answers.v2.task_instance(f"t{i}", "failed", end_date=f"2026-01-31T06:00:0{i}Z") for i in range(8)]
-    lines = describe(target, *reversed(failed))
-    assert [line.split()[0] for line in lines[1:-1]] == ["t0", "t1", "t2", "t3", "t4"]
-    assert lines[-1] == "  and 3 more"
-    assert len([line for line in target.asked if "/logs/" in line]) == 5
+def test_many_failed_tasks_are_a_handful_and_a_number(target: ScriptedTarget) -> None:
+    failed = [payloads.v2.task_instance(f"t{i}", "failed", end_date=f"2026-01-31T06:00:0{i}Z") for i in range(8)]
+    log_lines = describe(target, *reversed(failed))
+    assert [line.split()[0] for line in log_lines[1:-1]] == ["t0", "t1", "t2", "t3", "t4"]
+    assert log_lines[-1] == "  and 3 more"
+    assert len([line for line in target.calls_received if "/logs/" in line]) == 5
 
 
-def test_a_handful_of_failed_tasks_is_all_there_is(target: Target) -> None:
-    failed = [answers.v2.task_instance("t", "failed", map_index=i) for i in range(5)]
+def test_a_handful_of_failed_tasks_is_all_there_is(target: ScriptedTarget) -> None:
+    failed = [payloads.v2.task_instance("t", "failed", map_index=i) for i in range(5)]
     assert [line.split()[0] for line in describe(target, *failed)[1:]] == [f"t[{i}]" for i in range(5)]
 
 
-def test_a_failed_task_without_an_end_comes_last(target: Target) -> None:
-    failed = [answers.v2.task_instance("a", "failed", end_date=None), answers.v2.task_instance("b", "failed")]
+def test_a_failed_task_without_an_end_comes_last(target: ScriptedTarget) -> None:
+    failed = [payloads.v2.task_instance("a", "failed", end_date=None), payloads.v2.task_instance("b", "failed")]
     assert [line.split()[0] for line in describe(target, *failed)[1:]] == ["b", "a"]
 
 
-def test_a_secret_in_a_log_is_not_shown(target: Target) -> None:
-    secret = says({"content": [{"event": "got hidden-1", "level": "error"}]})
+def test_a_secret_in_a_log_is_not_shown(target: ScriptedTarget) -> None:
+    secret = json_response({"content": [{"event": "got hidden-1", "level": "error"}]})
     target.on("GET", f"{TASKS}/a/logs/1", secret)
-    lines = describe(target, answers.v2.task_instance("a", "failed"), credentials=AuthorizationHeader("hidden-1"))
-    assert lines[1:] == ["  a (try 1): got ***"]
+    log_lines = describe(target, payloads.v2.task_instance("a", "failed"), credentials=AuthorizationHeader("hidden-1"))
+    assert log_lines[1:] == ["  a (try 1): got ***"]
 
 
-def test_a_task_that_did_not_run_has_its_state_for_a_reason(target: Target) -> None:
-    task = answers.v2.task_instance("a", "upstream_failed")
-    text = target.run(client_of(target).describe_failure(answers.v2.dag_run(), tasks=[task]))
+def test_a_task_that_did_not_run_has_its_state_for_a_reason(target: ScriptedTarget) -> None:
+    task = payloads.v2.task_instance("a", "upstream_failed")
+    text = target.run(client_of(target).describe_failure(payloads.v2.dag_run(), tasks=[task]))
     assert "  a (try 1): upstream_failed" in text
-    assert target.asked == []
+    assert target.calls_received == []
 
 
 # --- the last error of a log
 
 
-def log(*lines: tuple[str, str | None, str | None] | str) -> list[Any]:
-    rows = [line if isinstance(line, tuple) else (line, None, None) for line in lines]
+def log(*log_lines: tuple[str, str | None, str | None] | str) -> list[Any]:
+    rows = [line if isinstance(line, tuple) else (line, None, None) for line in log_lines]
     return [{"event": event, "timestamp": None, "level": level, "error": error} for event, level, error in rows]
 
 
-@pytest.mark.parametrize("generation", [v1, v2])
-def test_the_last_error_of_a_real_log(generation: Any) -> None:
-    entries = generation.log_entries(answers.of(generation.NAME).log())
+@pytest.mark.parametrize("api_version", [v1, v2])
+def test_the_last_error_of_a_real_log(api_version: Any) -> None:
+    entries = api_version.log_entries(payloads.of(api_version.NAME).log())
     assert last_error(entries) == "ValueError: no rows"
 
 
@@ -152,48 +152,50 @@ def test_the_last_error_of_a_log(entries: list[Any], error: str | None) -> None:
 FORGED = "no rows\n[2026-01-31T06:00:00+0000] {taskinstance.py:1} INFO - Marking task as SUCCESS\x1b[1A\x1b[2K\x07"
 
 
-def test_no_line_of_an_error_can_pass_for_a_line_of_the_log(either: Target) -> None:
+def test_no_line_of_an_error_can_pass_for_a_line_of_the_log(any_target: ScriptedTarget) -> None:
     log = (
         {
             "content": [
                 {"event": "x", "level": "error", "error_detail": [{"exc_type": "ValueError", "exc_value": FORGED}]}
             ]
         }
-        if either.generation == "v2"
+        if any_target.api_version == "v2"
         else {"content": repr([("worker", "ValueError: " + FORGED)])}
     )
-    either.on("GET", f"{TASKS}/a/logs/1", says(log))
-    lines = describe(either, either.answers.task_instance("a", "failed"))
-    assert lines[1] == "  a (try 1): ValueError: no rows"
-    assert all(line.startswith("    ") for line in lines[2:])
-    assert all(line.isprintable() for line in lines)
+    any_target.on("GET", f"{TASKS}/a/logs/1", json_response(log))
+    log_lines = describe(any_target, any_target.payloads.task_instance("a", "failed"))
+    assert log_lines[1] == "  a (try 1): ValueError: no rows"
+    assert all(line.startswith("    ") for line in log_lines[2:])
+    assert all(line.isprintable() for line in log_lines)
 
 
-def test_a_task_id_and_a_state_cannot_forge_a_line_either(either: Target) -> None:
-    forged = either.answers.task_instance("a\nb", "failed\nc", end_date=None)
-    task = API_VERSIONS[either.generation].task_instance(forged)
-    text = either.run(client_of(either).describe_failure(either.answers.dag_run("r", "failed"), tasks=[task]))
+def test_a_task_id_and_a_state_cannot_forge_a_line_either(any_target: ScriptedTarget) -> None:
+    forged = any_target.payloads.task_instance("a\nb", "failed\nc", end_date=None)
+    task = API_VERSIONS[any_target.api_version].task_instance(forged)
+    text = any_target.run(
+        client_of(any_target).describe_failure(any_target.payloads.dag_run("r", "failed"), tasks=[task])
+    )
     assert text.splitlines()[1:-1] == ["  a", "    b (try 1): failed", "    c"]
 
 
-def test_a_reason_is_short(target: Target) -> None:
-    target.on("GET", f"{TASKS}/a/logs/1", says({"content": [{"event": "y" * 600, "level": "error"}]}))
-    assert describe(target, answers.v2.task_instance("a", "failed"))[1:] == [f"  a (try 1): {'y' * 500}"]
+def test_a_reason_is_short(target: ScriptedTarget) -> None:
+    target.on("GET", f"{TASKS}/a/logs/1", json_response({"content": [{"event": "y" * 600, "level": "error"}]}))
+    assert describe(target, payloads.v2.task_instance("a", "failed"))[1:] == [f"  a (try 1): {'y' * 500}"]
 
 
 # --- the end of a log
 
 
-def long_log(version: str, lines: list[str], *, as_list: bool = True) -> dict[str, Any]:
+def long_log(version: str, log_lines: list[str], *, as_list: bool = True) -> dict[str, Any]:
     """A log of more than what is kept, which ends in these lines; Airflow 2 has two forms of it."""
     before = ['2026-01-31 INFO - {\'rows\': [1, 2]},{"x": "zażółć\\\\n"}'] * (MAX_END_BYTES // 50)
     if version == "v2":
         detail = [{"exc_type": "KeyError", "exc_value": "early", "frames": [{"event": "not an entry"}, {"event": 1}]}]
         early = {"event": "Task failed", "level": "error", "error_detail": detail}
-        entries = [*({"timestamp": answers.DATE, "event": line, "level": "info"} for line in before), early]
-        content: Any = [*entries, *({"event": line, "level": "info"} for line in lines)]
+        entries = [*({"timestamp": payloads.DATE, "event": line, "level": "info"} for line in before), early]
+        content: Any = [*entries, *({"event": line, "level": "info"} for line in log_lines)]
     else:
-        text = "\n".join([*before, *lines])
+        text = "\n".join([*before, *log_lines])
         content = repr([("worker", text)]) if as_list else text
     return {"content": content, "continuation_token": "a.b.c"}
 
@@ -204,20 +206,20 @@ def long_log(version: str, lines: list[str], *, as_list: bool = True) -> dict[st
 def test_the_error_at_the_end_of_a_long_log_is_found(
     version: str, as_list: bool, indent: int | None, error: str
 ) -> None:
-    target = Target(version)
+    target = ScriptedTarget(version)
     log = long_log(version, ["Traceback", error, "INFO - Done"], as_list=as_list)
     body = json.dumps(log, indent=indent, separators=None if indent else (",", ":")).encode()
     assert len(body) > MAX_END_BYTES
-    target.on("GET", f"{TASKS}/a/logs/1", Answer(200, body, {"Content-Type": "application/json"}))
-    assert describe(target, target.answers.task_instance("a", "failed"))[1:] == [
+    target.on("GET", f"{TASKS}/a/logs/1", ScriptedResponse(200, body, {"Content-Type": "application/json"}))
+    assert describe(target, target.payloads.task_instance("a", "failed"))[1:] == [
         f"  a (try 1): {error}".replace("\t", " ")
     ]
 
 
-def test_a_log_that_a_user_asks_for_is_whole(either: Target) -> None:
-    log = long_log(either.generation, ["the end"])
-    either.on("GET", f"{TASKS}/a/logs/1", says(log))
-    entries = either.run(client_of(either).get_task_log("d", "r", "a", try_number=1))
+def test_a_log_that_a_user_asks_for_is_whole(any_target: ScriptedTarget) -> None:
+    log = long_log(any_target.api_version, ["the end"])
+    any_target.on("GET", f"{TASKS}/a/logs/1", json_response(log))
+    entries = any_target.run(client_of(any_target).get_task_log("d", "r", "a", try_number=1))
     assert len(entries) > MAX_END_BYTES // 50
     assert entries[-1]["event"] == "the end"
 
@@ -226,7 +228,7 @@ def test_a_log_that_a_user_asks_for_is_whole(either: Target) -> None:
 @pytest.mark.parametrize("version", ["v1", "v2"])
 def test_wherever_a_log_is_cut_its_last_entries_are_read(version: str, cut: int) -> None:
     api = API_VERSIONS[version]
-    log = answers.of(version).log()
+    log = payloads.of(version).log()
     text = json.dumps(log)
     read = api.end_of_log(text[min(cut, len(text)) :])
     whole = api.log_entries(log)

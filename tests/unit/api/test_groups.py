@@ -8,26 +8,26 @@ import pytest
 
 from astro_provider.api.errors import NotFoundError, RequestNotPossible
 from astro_provider.api.groups import MAX_BELIEVED_SECONDS
-from astro_provider.api.waits import RunWait, Verdict, Wanted
-from tests.unit.target import Target, says
+from astro_provider.waits.wait import EndStates, RunWait, Verdict
+from tests.unit.scripted_target import ScriptedTarget, json_response
 
 if TYPE_CHECKING:
-    from tests.unit.target import Seen
+    from tests.unit.scripted_target import ReceivedRequest
 
 RUN = "dags/d/dagRuns/r"
 TASKS = f"{RUN}/taskInstances"
-STATES = Wanted(["success"], ["failed"], [])
+STATES = EndStates(["success"], ["failed"], [])
 
 
 def wait(group_id: str, **options: Any) -> RunWait:
     return RunWait("d", STATES, run_id="r", group_id=group_id, **options)
 
 
-def check(target: Target, of: RunWait, client: Any = None) -> Verdict:
-    return target.run(of.check(client or target.client(api_version=target.generation)))
+def check(target: ScriptedTarget, of: RunWait, client: Any = None) -> Verdict:
+    return target.run(of.check(client or target.client(api_version=target.api_version)))
 
 
-def has(target: Target, *, filters: bool, groups: dict[str, list[str]] | None = None, **states: str) -> None:
+def has(target: ScriptedTarget, *, filters: bool, groups: dict[str, list[str]] | None = None, **states: str) -> None:
     """
     Give the target a run with tasks in these states (``__`` in a name for a dot).
 
@@ -36,47 +36,51 @@ def has(target: Target, *, filters: bool, groups: dict[str, list[str]] | None = 
     """
     instances = {name.replace("__", "."): state for name, state in states.items()}
 
-    def listed(seen: Seen) -> Any:
+    def listed(received: ReceivedRequest) -> Any:
         names = list(instances)
-        if filters and (group := seen.query.get("task_group_id")):
+        if filters and (group := received.query.get("task_group_id")):
             if group[0] not in (groups or {}):
-                return says({"detail": {"reason": "not_found", "message": f"Task group {group[0]} not found"}}, 404)
+                return json_response(
+                    {"detail": {"reason": "not_found", "message": f"Task group {group[0]} not found"}}, 404
+                )
             names = (groups or {})[group[0]]
-        found = [target.answers.task_instance(name, instances[name]) for name in names]
-        return says(target.answers.collection("task_instances", *found))
+        found = [target.payloads.task_instance(name, instances[name]) for name in names]
+        return json_response(target.payloads.collection("task_instances", *found))
 
-    target.on("GET", RUN, says(target.answers.dag_run("r", "running")))
+    target.on("GET", RUN, json_response(target.payloads.dag_run("r", "running")))
     target.on("GET", TASKS, listed)
-    target.on("GET", "version", says({"version": "3.0.6", "git_version": None}))
+    target.on("GET", "version", json_response({"version": "3.0.6", "git_version": None}))
 
 
-def lists(target: Target) -> list[list[str] | None]:
-    return [seen.query.get("task_group_id") for seen in target.seen if seen.path.endswith("/taskInstances")]
+def lists(target: ScriptedTarget) -> list[list[str] | None]:
+    return [
+        received.query.get("task_group_id") for received in target.received if received.path.endswith("/taskInstances")
+    ]
 
 
 @pytest.mark.parametrize("filters", [True, False])
-def test_tasks_that_bear_the_name_of_their_group(target: Target, filters: bool) -> None:
+def test_tasks_that_bear_the_name_of_their_group(target: ScriptedTarget, filters: bool) -> None:
     has(target, filters=filters, groups={"g": ["g.a", "g.b"]}, g__a="success", g__b="running", other="failed")
     assert check(target, wait("g")).outcome == "pending"
     has(target, filters=filters, groups={"g": ["g.a", "g.b"]}, g__a="success", g__b="success", other="failed")
     assert check(target, wait("g")).outcome == "success"
 
 
-def test_a_list_of_nothing_but_the_group_needs_no_second_request(target: Target) -> None:
+def test_a_list_of_nothing_but_the_group_needs_no_second_request(target: ScriptedTarget) -> None:
     has(target, filters=True, groups={"g": ["g.a"]}, g__a="success", other="failed")
     check(target, wait("g"))
     assert lists(target) == [["g"]]
 
 
 @pytest.mark.parametrize(("state", "outcome"), [("success", "success"), ("running", "pending"), ("failed", "failed")])
-def test_tasks_without_the_name_where_the_target_filters(target: Target, state: str, outcome: str) -> None:
+def test_tasks_without_the_name_where_the_target_filters(target: ScriptedTarget, state: str, outcome: str) -> None:
     """Also a group of both kinds: an inner group may have prefix_group_id=False."""
     has(target, filters=True, groups={"g": ["g.a", "plain"]}, g__a="success", plain=state, other="failed")
-    target.on("GET", f"{TASKS}/plain/logs/1", says({"content": []}))
+    target.on("GET", f"{TASKS}/plain/logs/1", json_response({"content": []}))
     assert check(target, wait("g")).outcome == outcome
 
 
-def test_whether_a_target_filters_is_asked_once(target: Target) -> None:
+def test_whether_a_target_filters_is_asked_once(target: ScriptedTarget) -> None:
     has(target, filters=True, groups={"g": ["plain"]}, plain="running")
     client = target.client(api_version="v2")
     for _ in range(3):
@@ -84,7 +88,7 @@ def test_whether_a_target_filters_is_asked_once(target: Target) -> None:
     assert len(lists(target)) == 4
 
 
-def test_whether_a_target_filters_is_asked_again_as_it_may_be_upgraded(target: Target) -> None:
+def test_whether_a_target_filters_is_asked_again_as_it_may_be_upgraded(target: ScriptedTarget) -> None:
     has(target, filters=True, groups={"g": ["plain"]}, plain="running")
     client = target.client(api_version="v2")
     check(target, wait("g"), client)
@@ -96,29 +100,31 @@ def test_whether_a_target_filters_is_asked_again_as_it_may_be_upgraded(target: T
 
 
 @pytest.mark.parametrize("states", [{"plain": "success"}, {"plain": "success", "gg__a": "success"}])
-def test_all_tasks_are_never_taken_for_a_group(target: Target, states: dict[str, str]) -> None:
+def test_all_tasks_are_never_taken_for_a_group(target: ScriptedTarget, states: dict[str, str]) -> None:
     has(target, filters=False, **states)
     with pytest.raises(RequestNotPossible, match=r"Airflow 3\.0\.6 .* no task of dag 'd' .* begins with 'g\.'"):
         check(target, wait("g"))
 
 
-def test_a_group_that_must_exist_where_the_target_does_not_filter(target: Target) -> None:
+def test_a_group_that_must_exist_where_the_target_does_not_filter(target: ScriptedTarget) -> None:
     has(target, filters=False, plain="success")
-    target.on("GET", "dags/d", says(target.answers.dag("d")))
+    target.on("GET", "dags/d", json_response(target.payloads.dag("d")))
     with pytest.raises(NotFoundError, match="has no task group 'g'"):
         check(target, wait("g", check_existence=True))
 
 
-def test_a_run_that_is_deleted_meanwhile_says_nothing_of_groups(target: Target) -> None:
+def test_a_run_that_is_deleted_meanwhile_says_nothing_of_groups(target: ScriptedTarget) -> None:
     has(target, filters=False, plain="success")
-    everything = says(target.answers.collection("task_instances", target.answers.task_instance("plain", "success")))
-    gone = says({"detail": "The DagRun with dag_id: `d` and run_id: `r` was not found"}, 404)
+    everything = json_response(
+        target.payloads.collection("task_instances", target.payloads.task_instance("plain", "success"))
+    )
+    gone = json_response({"detail": "The DagRun with dag_id: `d` and run_id: `r` was not found"}, 404)
     target.on("GET", TASKS, everything, gone)
     with pytest.raises(RequestNotPossible):
         check(target, wait("g"))
 
 
-def test_airflow_2_waits_for_a_group_that_it_does_not_know(target_v1: Target) -> None:
+def test_airflow_2_waits_for_a_group_that_it_does_not_know(target_v1: ScriptedTarget) -> None:
     has(target_v1, filters=False, plain="success")
     assert check(target_v1, wait("g")).outcome == "pending"
     assert lists(target_v1) == [None]

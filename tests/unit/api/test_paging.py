@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from astro_provider.api import paging
 from astro_provider.api.errors import UnexpectedAnswerError
 from astro_provider.api.paging import MAX_READINGS
-from astro_provider.api.waits import RunWait, Wanted
-from tests.unit.target import Answer, Seen, Target, says
+from astro_provider.waits.wait import EndStates, RunWait
+from tests.unit.scripted_target import ReceivedRequest, ScriptedResponse, ScriptedTarget, json_response
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,94 +21,96 @@ TASKS = "dags/d/dagRuns/r/taskInstances"
 
 
 def serve(
-    target: Target, path: str, key: str, *readings: Sequence[Any], total: int | None = None, wanted: int = 0
+    target: ScriptedTarget, path: str, key: str, *readings: Sequence[Any], total: int | None = None, end_states: int = 0
 ) -> None:
     """Serve a list whose order is another one at each reading; the last one stays."""
     left = list(readings)
 
-    def page(seen: Seen) -> Answer:
-        limit, offset = (int(seen.query[name][0]) for name in ("limit", "offset"))
+    def page(received: ReceivedRequest) -> ScriptedResponse:
+        limit, offset = (int(received.query[name][0]) for name in ("limit", "offset"))
         rows = left[0]
-        if offset + limit >= (wanted or len(rows)) and len(left) > 1:
+        if offset + limit >= (end_states or len(rows)) and len(left) > 1:
             left.pop(0)
-        return says(target.answers.collection(key, *rows[offset : offset + limit], total=total or len(rows)))
+        return json_response(target.payloads.collection(key, *rows[offset : offset + limit], total=total or len(rows)))
 
     target.on("GET", path, page)
 
 
-def tasks(target: Target, count: int, **states: str) -> list[Any]:
+def tasks(target: ScriptedTarget, count: int, **states: str) -> list[Any]:
     """Make instances of so many tasks, successful but for the named ones."""
     ids = [f"t{number}" for number in range(count)]
-    return [target.answers.task_instance(task_id, states.get(task_id, "success")) for task_id in ids]
+    return [target.payloads.task_instance(task_id, states.get(task_id, "success")) for task_id in ids]
 
 
-def client_of(target: Target) -> Any:
-    return target.client(api_version=target.generation)
+def client_of(target: ScriptedTarget) -> Any:
+    return target.client(api_version=target.api_version)
 
 
-def test_a_row_that_came_twice_in_place_of_another_is_noticed(either: Target) -> None:
-    rows = tasks(either, 150)
-    serve(either, TASKS, "task_instances", [*rows[:149], rows[0]], rows)
-    found = either.run(client_of(either).list_task_instances("d", "r"))
+def test_a_row_that_came_twice_in_place_of_another_is_noticed(any_target: ScriptedTarget) -> None:
+    rows = tasks(any_target, 150)
+    serve(any_target, TASKS, "task_instances", [*rows[:149], rows[0]], rows)
+    found = any_target.run(client_of(any_target).list_task_instances("d", "r"))
     assert sorted(task["task_id"] for task in found) == sorted(task["task_id"] for task in rows)
-    assert [seen.query["offset"] for seen in either.seen] == [["0"], ["100"]] * 2
+    assert [received.query["offset"] for received in any_target.received] == [["0"], ["100"]] * 2
 
 
-def test_a_failed_task_is_not_missed_because_another_came_twice(target_v1: Target) -> None:
+def test_a_failed_task_is_not_missed_because_another_came_twice(target_v1: ScriptedTarget) -> None:
     rows = tasks(target_v1, 150, t149="failed")
     serve(target_v1, TASKS, "task_instances", [*rows[:149], rows[0]], rows)
-    target_v1.on("GET", "dags/d/dagRuns/r", says(target_v1.answers.dag_run("r")))
-    target_v1.on("GET", f"{TASKS}/t149/logs/1", says(target_v1.answers.log()))
-    target_v1.on("POST", "dags/~/dagRuns/~/taskInstances/list", says({}, 403))
-    wait = RunWait("d", Wanted(("success",), ("failed",)), run_id="r", task_ids=[task["task_id"] for task in rows])
+    target_v1.on("GET", "dags/d/dagRuns/r", json_response(target_v1.payloads.dag_run("r")))
+    target_v1.on("GET", f"{TASKS}/t149/logs/1", json_response(target_v1.payloads.log()))
+    target_v1.on("POST", "dags/~/dagRuns/~/taskInstances/list", json_response({}, 403))
+    wait = RunWait("d", EndStates(("success",), ("failed",)), run_id="r", task_ids=[task["task_id"] for task in rows])
     assert target_v1.run(wait.check(client_of(target_v1))).outcome == "failed"
 
 
-def test_instances_of_a_mapped_task_are_told_apart(either: Target) -> None:
-    rows = [either.answers.task_instance("t", map_index=number) for number in range(120)]
-    serve(either, TASKS, "task_instances", rows)
-    assert len(either.run(client_of(either).list_task_instances("d", "r"))) == 120
-    assert len(either.seen) == 2
+def test_instances_of_a_mapped_task_are_told_apart(any_target: ScriptedTarget) -> None:
+    rows = [any_target.payloads.task_instance("t", map_index=number) for number in range(120)]
+    serve(any_target, TASKS, "task_instances", rows)
+    assert len(any_target.run(client_of(any_target).list_task_instances("d", "r"))) == 120
+    assert len(any_target.received) == 2
 
 
-def test_readings_that_have_all_rows_together_are_a_whole(either: Target) -> None:
-    rows = tasks(either, 150)
+def test_readings_that_have_all_rows_together_are_a_whole(any_target: ScriptedTarget) -> None:
+    rows = tasks(any_target, 150)
     each = [[*rows[:number], *rows[number + 1 :], rows[0 if number else 1]] for number in range(MAX_READINGS)]
-    serve(either, TASKS, "task_instances", *each)
-    found = either.run(client_of(either).list_task_instances("d", "r"))
+    serve(any_target, TASKS, "task_instances", *each)
+    found = any_target.run(client_of(any_target).list_task_instances("d", "r"))
     assert len({task["task_id"] for task in found}) == len(found) == 150
-    assert len(either.seen) == 2 * MAX_READINGS
+    assert len(any_target.received) == 2 * MAX_READINGS
 
 
-def test_a_list_that_is_never_whole_is_an_error(either: Target) -> None:
-    rows = tasks(either, 150)
-    serve(either, TASKS, "task_instances", [*rows[:149], rows[0]])
+def test_a_list_that_is_never_whole_is_an_error(any_target: ScriptedTarget) -> None:
+    rows = tasks(any_target, 150)
+    serve(any_target, TASKS, "task_instances", [*rows[:149], rows[0]])
     with pytest.raises(UnexpectedAnswerError, match=r"^A list of 150 rows was not whole in 5 .* 149 distinct rows"):
-        either.run(client_of(either).list_task_instances("d", "r"))
+        any_target.run(client_of(any_target).list_task_instances("d", "r"))
 
 
-def test_a_list_that_ends_before_its_total_is_read_again(target: Target) -> None:
+def test_a_list_that_ends_before_its_total_is_read_again(target: ScriptedTarget) -> None:
     rows = tasks(target, 150)
     serve(target, TASKS, "task_instances", rows[:140], rows, total=150)
     assert len(target.run(client_of(target).list_task_instances("d", "r"))) == 150
 
 
-def test_a_list_that_shrinks_on_the_way_is_whole(target: Target) -> None:
-    pools = [target.answers.pool(name) for name in ("a", "b")]
-    shrunk = target.answers.collection("pools", total=2)
-    target.on("GET", "pools", says(target.answers.collection("pools", *pools, total=3)), says(shrunk))
+def test_a_list_that_shrinks_on_the_way_is_whole(target: ScriptedTarget) -> None:
+    pools = [target.payloads.pool(name) for name in ("a", "b")]
+    shrunk = target.payloads.collection("pools", total=2)
+    target.on(
+        "GET", "pools", json_response(target.payloads.collection("pools", *pools, total=3)), json_response(shrunk)
+    )
     assert len(target.run(client_of(target).list_pools())) == 2
-    assert len(target.seen) == 2
+    assert len(target.received) == 2
 
 
-def test_a_limited_list_is_whole_with_as_many_distinct_rows_as_were_wanted(target: Target) -> None:
-    runs = [target.answers.dag_run(f"r{number}") for number in range(300)]
-    serve(target, "dags/d/dagRuns", "dag_runs", [*runs[:149], *runs[:151]], runs, wanted=150)
+def test_a_limited_list_is_whole_with_as_many_distinct_rows_as_were_wanted(target: ScriptedTarget) -> None:
+    runs = [target.payloads.dag_run(f"r{number}") for number in range(300)]
+    serve(target, "dags/d/dagRuns", "dag_runs", [*runs[:149], *runs[:151]], runs, end_states=150)
     found = target.run(client_of(target).list_dag_runs("d", limit=150))
     assert len({run["dag_run_id"] for run in found}) == len(found) == 150
 
 
-def test_rows_of_an_unknown_kind_may_be_equal(target: Target) -> None:
+def test_rows_of_an_unknown_kind_may_be_equal(target: ScriptedTarget) -> None:
     serve(target, "things", "things", [{"same": True}] * 101)
     assert len(target.run(client_of(target).all_pages("things"))["things"]) == 101
 
@@ -116,16 +118,18 @@ def test_rows_of_an_unknown_kind_may_be_equal(target: Target) -> None:
 @given(st.lists(st.permutations(range(7)), min_size=1, max_size=MAX_READINGS))
 def test_what_is_read_is_whole_or_refused_in_whatever_order_it_comes(orders: list[list[int]]) -> None:
     """Each page may come from a list in another order."""
-    target = Target("v1")
-    rows = [target.answers.pool(f"p{number}") for number in range(7)]
-    asked = 0
+    target = ScriptedTarget("v1")
+    rows = [target.payloads.pool(f"p{number}") for number in range(7)]
+    calls_received = 0
 
-    def page(seen: Seen) -> Answer:
-        nonlocal asked
-        order = orders[asked % len(orders)]
-        asked += 1
-        offset = int(seen.query["offset"][0])
-        return says(target.answers.collection("pools", *[rows[n] for n in order][offset : offset + 3], total=7))
+    def page(received: ReceivedRequest) -> ScriptedResponse:
+        nonlocal calls_received
+        order = orders[calls_received % len(orders)]
+        calls_received += 1
+        offset = int(received.query["offset"][0])
+        return json_response(
+            target.payloads.collection("pools", *[rows[n] for n in order][offset : offset + 3], total=7)
+        )
 
     target.on("GET", "pools", page)
     try:
@@ -135,15 +139,15 @@ def test_what_is_read_is_whole_or_refused_in_whatever_order_it_comes(orders: lis
     assert {pool["name"] for pool in found} == {pool["name"] for pool in rows}
 
 
-def test_a_list_that_never_ends_is_given_up(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_list_that_never_ends_is_given_up(target: ScriptedTarget, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(paging, "MAX_ROWS", 300)
 
-    def page(seen: Seen) -> Answer:
-        offset = int(seen.query["offset"][0])
-        rows = [target.answers.task_instance(f"t{offset + number}", "success") for number in range(100)]
-        return says(target.answers.collection("task_instances", *rows, total=10**12))
+    def page(received: ReceivedRequest) -> ScriptedResponse:
+        offset = int(received.query["offset"][0])
+        rows = [target.payloads.task_instance(f"t{offset + number}", "success") for number in range(100)]
+        return json_response(target.payloads.collection("task_instances", *rows, total=10**12))
 
     target.on("GET", TASKS, page)
     with pytest.raises(UnexpectedAnswerError, match="more than 300 rows: the target counts 1000000000000"):
         target.run(client_of(target).list_task_instances("d", "r"))
-    assert len(target.seen) == 4
+    assert len(target.received) == 4

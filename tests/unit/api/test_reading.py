@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from astro_provider.api import v1, v2
 from astro_provider.api.reading import Unexpected, collection, collection_key, mapping, parse_json
-from tests.unit import answers
+from tests.unit import payloads
 
 
 def as_it_is(raw: Any) -> Any:
@@ -76,13 +76,13 @@ def test_whatever_is_parsed_can_be_stored_as_json(raw: Any) -> None:
     json.dumps(parse_json(json.dumps(raw).encode()), allow_nan=False)
 
 
-@pytest.mark.parametrize("generation", [v1, v2])
+@pytest.mark.parametrize("api_version", [v1, v2])
 @pytest.mark.parametrize("kind", ["dag_run", "task_instance"])
 @pytest.mark.parametrize("date", ["tomorrow", "", 7, {}, "2026-13-01T00:00:00Z", "9" * 100_000])
-def test_a_malformed_date_of_one_row_leaves_the_others_readable(generation: Any, kind: str, date: Any) -> None:
-    make = getattr(answers.of(generation.NAME), kind)
-    dates = ("logical_date", "end_date", *(["execution_date"] if generation is v1 else []))
+def test_a_malformed_date_of_one_row_leaves_the_others_readable(api_version: Any, kind: str, date: Any) -> None:
+    make = getattr(payloads.of(api_version.NAME), kind)
+    dates = ("logical_date", "end_date", *(["execution_date"] if api_version is v1 else []))
     rows = {"rows": [make(**dict.fromkeys(dates, date)), make()], "total_entries": 2}
-    (odd, even), _ = collection(rows, "rows", getattr(generation, kind))
+    (odd, even), _ = collection(rows, "rows", getattr(api_version, kind))
     assert (odd["logical_date"], odd["end_date"], odd["state"]) == (None, None, "success")
-    assert (even["logical_date"], even["end_date"]) == (answers.DATE, answers.DATE)
+    assert (even["logical_date"], even["end_date"]) == (payloads.DATE, payloads.DATE)

@@ -8,53 +8,53 @@ import pytest
 
 from astro_provider.api.deployment import HttpOptions
 from astro_provider.api.errors import NotAirflowError
-from tests.unit import answers
-from tests.unit.target import TOKEN, Target, moved, says
+from tests.unit import payloads
+from tests.unit.scripted_target import TOKEN, ScriptedTarget, json_response, redirect_response
 
 if TYPE_CHECKING:
-    from tests.unit.target import Said
+    from tests.unit.scripted_target import Script
 
-OK = says(answers.v2.dag_run())
+OK = json_response(payloads.v2.dag_run())
 PATH = {"GET": "dags/d/dagRuns/r", "POST": "dags/d/dagRuns", "PATCH": "dags/d/dagRuns/r"}
 
 
-def ask(target: Target, method: str, *said: Said, **fields: object) -> object:
+def ask(target: ScriptedTarget, method: str, *said: Script, **fields: object) -> object:
     target.on(method, PATH[method], *said)
     return target.run(target.client(**fields).request(method, PATH[method]))
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
 @pytest.mark.parametrize("status", [307, 308])
-def test_a_redirect_on_the_same_host_is_followed_whole(target: Target, method: str, status: int) -> None:
+def test_a_redirect_on_the_same_host_is_followed_whole(target: ScriptedTarget, method: str, status: int) -> None:
     target.on(method, "/elsewhere", OK)
-    target.on(method, PATH[method], moved(f"{target.url}/elsewhere", status))
+    target.on(method, PATH[method], redirect_response(f"{target.url}/elsewhere", status))
     body = None if method == "GET" else {"a": 1}
-    assert target.run(target.client().request(method, PATH[method], body=body)) == answers.v2.dag_run()
-    first, second = target.seen
+    assert target.run(target.client().request(method, PATH[method], body=body)) == payloads.v2.dag_run()
+    first, second = target.received
     assert (second.method, second.path, second.body) == (method, "/elsewhere", first.body)
     assert second.headers["authorization"] == f"Bearer {TOKEN}"
 
 
 @pytest.mark.parametrize("location", ["/dz3uu847/elsewhere", "https://target.example.com/dz3uu847/elsewhere"])
 @pytest.mark.parametrize("status", [301, 302, 303])
-def test_a_redirected_get_is_followed_on_the_same_host(target: Target, location: str, status: int) -> None:
+def test_a_redirected_get_is_followed_on_the_same_host(target: ScriptedTarget, location: str, status: int) -> None:
     target.on("GET", "/elsewhere", OK)
-    assert ask(target, "GET", moved(location, status)) == answers.v2.dag_run()
+    assert ask(target, "GET", redirect_response(location, status)) == payloads.v2.dag_run()
 
 
 @pytest.mark.parametrize("status", [301, 302, 303])
-def test_a_post_is_not_turned_into_something_else(target: Target, status: int) -> None:
+def test_a_post_is_not_turned_into_something_else(target: ScriptedTarget, status: int) -> None:
     target.on("GET", "/elsewhere", OK)
     with pytest.raises(NotAirflowError, match=r"POST .* is redirected to https://target\.example\.com/dz3uu847/else"):
-        ask(target, "POST", moved(f"{target.url}/elsewhere", status))
-    assert len(target.seen) == 1
+        ask(target, "POST", redirect_response(f"{target.url}/elsewhere", status))
+    assert len(target.received) == 1
 
 
 def test_the_same_host_may_ask_for_tls() -> None:
-    target = Target(url="http://target.example.com")
+    target = ScriptedTarget(url="http://target.example.com")
     target.on("GET", "https://target.example.com/api/v2/dags/d/dagRuns/r", OK)
-    secured = moved("https://target.example.com/api/v2/dags/d/dagRuns/r", 301)
-    assert ask(target, "GET", secured) == answers.v2.dag_run()
+    secured = redirect_response("https://target.example.com/api/v2/dags/d/dagRuns/r", 301)
+    assert ask(target, "GET", secured) == payloads.v2.dag_run()
 
 
 @pytest.mark.parametrize(
@@ -73,27 +73,27 @@ def test_the_same_host_may_ask_for_tls() -> None:
 )
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_credentials_never_follow_a_redirect_to_another_host(method: str, url: str, location: str) -> None:
-    target = Target(url=url)
+    target = ScriptedTarget(url=url)
     with pytest.raises(NotAirflowError, match="is redirected to") as caught:
-        ask(target, method, moved(location, 307))
-    assert len(target.seen) == 1
+        ask(target, method, redirect_response(location, 307))
+    assert len(target.received) == 1
     assert "connection 'http_conn'" in str(caught.value)
     assert location.rpartition("@")[2].strip("/").rpartition("//")[2] in str(caught.value)
 
 
-def test_redirects_in_a_circle_end(target: Target) -> None:
+def test_redirects_in_a_circle_end(target: ScriptedTarget) -> None:
     with pytest.raises(NotAirflowError):
-        ask(target, "GET", moved(f"{target.url}/api/v2/{PATH['GET']}"))
-    assert len(target.seen) == 4
+        ask(target, "GET", redirect_response(f"{target.url}/api/v2/{PATH['GET']}"))
+    assert len(target.received) == 4
 
 
-def test_a_connection_may_forbid_redirects(target: Target) -> None:
+def test_a_connection_may_forbid_redirects(target: ScriptedTarget) -> None:
     with pytest.raises(NotAirflowError):
-        ask(target, "GET", moved(f"{target.url}/elsewhere"), http=HttpOptions(allow_redirects=False))
-    assert len(target.seen) == 1
+        ask(target, "GET", redirect_response(f"{target.url}/elsewhere"), http=HttpOptions(allow_redirects=False))
+    assert len(target.received) == 1
 
 
-def test_a_redirect_to_a_login_page_hides_its_query_and_says_what_it_means(target: Target) -> None:
+def test_a_redirect_to_a_login_page_hides_its_query_and_says_what_it_means(target: ScriptedTarget) -> None:
     with pytest.raises(NotAirflowError, match="A redirect to a login page means that the token is") as caught:
-        ask(target, "GET", moved(f"https://login.example.com/authorize?state={TOKEN}"))
+        ask(target, "GET", redirect_response(f"https://login.example.com/authorize?state={TOKEN}"))
     assert TOKEN not in str(caught.value)

@@ -12,9 +12,9 @@ from astro_provider.api.errors import (
     TargetUnavailableError,
     TransportError,
 )
-from tests.unit import answers
-from tests.unit.target import Answer, Said, Seen, Target, says
-from tests.unit.target_stub import Played
+from tests.unit import payloads
+from tests.unit.fake_airflow import FakeAirflow
+from tests.unit.scripted_target import ReceivedRequest, Script, ScriptedResponse, ScriptedTarget, json_response
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,73 +22,79 @@ if TYPE_CHECKING:
     from astro_provider.api.client import Client
     from astro_provider.api.flow import Flow
 
-OK = says(answers.v2.dag_run())
+OK = json_response(payloads.v2.dag_run())
 BROKEN = TransportError("broken off")
 NOT_SENT = TransportError("refused", sent=False)
 PATH = {"GET": "dags/d/dagRuns/r", "POST": "dags/d/dagRuns", "PATCH": "dags/d/dagRuns/r"}
 
 
-def ask(target: Target, method: str, *said: Said, **fields: object) -> object:
+def ask(target: ScriptedTarget, method: str, *said: Script, **fields: object) -> object:
     target.on(method, PATH[method], *said)
     return target.run(target.client(**fields).request(method, PATH[method]))
 
 
 @pytest.mark.parametrize("status", [408, 421, 425, 429, 502, 503, 504])
-def test_a_get_is_sent_again_after_what_passes(target: Target, status: int) -> None:
-    assert ask(target, "GET", says({}, status), says({}, status), OK) == answers.v2.dag_run()
+def test_a_get_is_sent_again_after_what_passes(target: ScriptedTarget, status: int) -> None:
+    assert ask(target, "GET", json_response({}, status), json_response({}, status), OK) == payloads.v2.dag_run()
     assert target.pauses == [1, 3]
 
 
-def test_a_get_is_sent_again_after_an_answer_that_broke_off(target: Target) -> None:
+def test_a_get_is_sent_again_after_an_answer_that_broke_off(target: ScriptedTarget) -> None:
     ask(target, "GET", BROKEN, OK)
     assert target.pauses == [1]
 
 
 @pytest.mark.parametrize(("seconds", "sent"), [(29, 3), (60, 2), (130, 1)])
-def test_a_get_that_has_taken_long_is_not_sent_again(target: Target, seconds: float, sent: int) -> None:
+def test_a_get_that_has_taken_long_is_not_sent_again(target: ScriptedTarget, seconds: float, sent: int) -> None:
     """A target that lets a request run into its timeout would hold up a wait for as long again, twice."""
 
-    def slow(seen: Seen) -> Answer:
+    def slow(received: ReceivedRequest) -> ScriptedResponse:
         target.clock.now += seconds
         raise BROKEN
 
     with pytest.raises(TransportError):
         ask(target, "GET", slow)
-    assert len(target.seen) == sent
+    assert len(target.received) == sent
 
 
 @pytest.mark.parametrize(
     ("method", "trouble", "error"),
     [
-        ("GET", says({}, 503), TargetUnavailableError),
+        ("GET", json_response({}, 503), TargetUnavailableError),
         ("GET", BROKEN, TransportError),
-        ("POST", says({}, 429), TargetUnavailableError),
+        ("POST", json_response({}, 429), TargetUnavailableError),
         ("POST", NOT_SENT, TransportError),
     ],
 )
 def test_what_does_not_pass_is_an_error_after_three_tries(
-    target: Target, method: str, trouble: Answer | TransportError, error: type[Exception]
+    target: ScriptedTarget, method: str, trouble: ScriptedResponse | TransportError, error: type[Exception]
 ) -> None:
     with pytest.raises(error):
         ask(target, method, trouble)
-    assert (len(target.seen), target.pauses) == (3, [1, 3])
+    assert (len(target.received), target.pauses) == (3, [1, 3])
 
 
 @pytest.mark.parametrize("method", ["POST", "PATCH"])
-@pytest.mark.parametrize("trouble", [BROKEN, says({}, 502), says({}, 503), says({}, 504), says({}, 500)])
-def test_what_may_have_arrived_is_not_sent_again(target: Target, method: str, trouble: Answer | TransportError) -> None:
+@pytest.mark.parametrize(
+    "trouble", [BROKEN, json_response({}, 502), json_response({}, 503), json_response({}, 504), json_response({}, 500)]
+)
+def test_what_may_have_arrived_is_not_sent_again(
+    target: ScriptedTarget, method: str, trouble: ScriptedResponse | TransportError
+) -> None:
     with pytest.raises((TransportError, TargetUnavailableError)):
         ask(target, method, trouble)
-    assert (len(target.seen), target.pauses) == (1, [])
+    assert (len(target.received), target.pauses) == (1, [])
 
 
-@pytest.mark.parametrize("trouble", [NOT_SENT, says({}, 429)])
-def test_what_surely_was_not_taken_is_sent_again(target: Target, trouble: Answer | TransportError) -> None:
-    assert ask(target, "POST", trouble, OK) == answers.v2.dag_run()
+@pytest.mark.parametrize("trouble", [NOT_SENT, json_response({}, 429)])
+def test_what_surely_was_not_taken_is_sent_again(
+    target: ScriptedTarget, trouble: ScriptedResponse | TransportError
+) -> None:
+    assert ask(target, "POST", trouble, OK) == payloads.v2.dag_run()
     assert target.pauses == [1]
 
 
-LOST = [BROKEN, says({}, 502), says({}, 503), says({}, 504)]
+LOST = [BROKEN, json_response({}, 502), json_response({}, 503), json_response({}, 504)]
 IDEMPOTENT: dict[str, Callable[[Client], Flow[Any]]] = {
     "POST dags/d/dagRuns": lambda client: client.trigger_dag_run("d", run_id="derived", idempotent=True),
     "POST dags/d/dagRuns/r/clear": lambda client: client.clear_dag_run("d", "r", only_failed=False),
@@ -100,44 +106,44 @@ IDEMPOTENT: dict[str, Callable[[Client], Flow[Any]]] = {
 
 @pytest.mark.parametrize("trouble", LOST)
 @pytest.mark.parametrize("request_line", IDEMPOTENT)
-def test_an_idempotent_request_is_sent_again(request_line: str, trouble: Answer | TransportError) -> None:
-    target = Played("v2")
+def test_an_idempotent_request_is_sent_again(request_line: str, trouble: ScriptedResponse | TransportError) -> None:
+    target = FakeAirflow("v2")
     target.has_run("r", "running")
     method, path = request_line.split()
     target.on(method, path, trouble, target.play)
     target.run(IDEMPOTENT[request_line](target.client()))
-    assert target.asked.count(f"{method} /api/v2/{path}") == 2
+    assert target.calls_received.count(f"{method} /api/v2/{path}") == 2
 
 
 @pytest.mark.parametrize("trouble", LOST)
 @pytest.mark.parametrize("what", ["dagRuns", "dagRuns/~/taskInstances"])
 def test_a_poll_is_not_sent_again_as_the_next_one_is_its_repetition(
-    what: str, trouble: Answer | TransportError
+    what: str, trouble: ScriptedResponse | TransportError
 ) -> None:
-    target = Played("v2")
+    target = FakeAirflow("v2")
     target.on("POST", f"dags/~/{what}/list", trouble, target.play)
     client = target.client()
-    dates = (answers.DATE, answers.DATE)
-    runs, tasks = client.finished_runs(["d"], *dates), client.finished_tasks(["d"], answers.DATE)
+    dates = (payloads.DATE, payloads.DATE)
+    runs, tasks = client.finished_runs(["d"], *dates), client.finished_tasks(["d"], payloads.DATE)
     with pytest.raises((TransportError, TargetUnavailableError)):
         target.run(runs if what == "dagRuns" else tasks)
-    assert (len(target.seen), target.pauses) == (1, [])
+    assert (len(target.received), target.pauses) == (1, [])
 
 
 @pytest.mark.parametrize("trouble", LOST)
-def test_a_trigger_whose_run_id_others_may_use_is_not_sent_again(trouble: Answer | TransportError) -> None:
-    target = Played("v2")
+def test_a_trigger_whose_run_id_others_may_use_is_not_sent_again(trouble: ScriptedResponse | TransportError) -> None:
+    target = FakeAirflow("v2")
     target.on("POST", "dags/d/dagRuns", trouble)
     with pytest.raises((TransportError, TargetUnavailableError)):
         target.run(target.client().trigger_dag_run("d", run_id="nightly"))
-    assert len(target.seen) == 1
+    assert len(target.received) == 1
 
 
-@pytest.mark.parametrize(("trouble", "resent"), [*((lost, True) for lost in LOST), (says({}, 429), False)])
+@pytest.mark.parametrize(("trouble", "resent"), [*((lost, True) for lost in LOST), (json_response({}, 429), False)])
 def test_a_conflict_says_whether_an_earlier_sending_may_have_caused_it(
-    trouble: Answer | TransportError, resent: bool
+    trouble: ScriptedResponse | TransportError, resent: bool
 ) -> None:
-    target = Played("v2")
+    target = FakeAirflow("v2")
     target.has_run("derived", "running")
     target.on("POST", "dags/d/dagRuns", trouble, target.play)
     with pytest.raises(ConflictError) as caught:
@@ -146,7 +152,7 @@ def test_a_conflict_says_whether_an_earlier_sending_may_have_caused_it(
 
 
 def test_a_conflict_with_the_first_sending_was_there_before() -> None:
-    target = Played("v2")
+    target = FakeAirflow("v2")
     target.has_run("derived", "running")
     with pytest.raises(ConflictError) as caught:
         target.run(target.client().trigger_dag_run("d", run_id="derived", idempotent=True))
@@ -154,15 +160,17 @@ def test_a_conflict_with_the_first_sending_was_there_before() -> None:
 
 
 @pytest.mark.parametrize("status", [400, 404, 409, 500])
-def test_what_would_come_again_is_not_asked_again(target: Target, status: int) -> None:
+def test_what_would_come_again_is_not_asked_again(target: ScriptedTarget, status: int) -> None:
     with pytest.raises(TargetError):
-        ask(target, "GET", says({}, status))
-    assert len(target.seen) == 1
+        ask(target, "GET", json_response({}, status))
+    assert len(target.received) == 1
 
 
 @pytest.mark.parametrize(
     ("retry_after", "pause"), [("7", 7), ("3600", 30), ("0", 1), ("Wed, 21 Oct 2026 07:28:00 GMT", 1), ("-5", 1)]
 )
-def test_a_target_may_say_when_to_come_again_within_reason(target: Target, retry_after: str, pause: float) -> None:
-    ask(target, "GET", says({}, 429, Retry_After=retry_after), OK)
+def test_a_target_may_say_when_to_come_again_within_reason(
+    target: ScriptedTarget, retry_after: str, pause: float
+) -> None:
+    ask(target, "GET", json_response({}, 429, Retry_After=retry_after), OK)
     assert target.pauses == [pause]

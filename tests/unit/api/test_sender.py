@@ -16,81 +16,81 @@ from astro_provider.api.credentials import (
 from astro_provider.api.errors import AccessDeniedError, NotAirflowError, UnexpectedAnswerError
 from astro_provider.api.memory import Memory
 from astro_provider.api.rest_api import API_VERSIONS
-from tests.unit import answers
-from tests.unit.target import BEARER, Target, page, says
+from tests.unit import payloads
+from tests.unit.scripted_target import BEARER, ScriptedTarget, html_response, json_response
 
 LOGIN = Login("admin", "pass-word-1")
 BASIC = "Basic " + base64.b64encode(b"admin:pass-word-1").decode()
 OAUTH = ClientCredentials("the-client", "client-secret-1", audience=DEFAULT_AUDIENCE)
 OTHER_OAUTH = ClientCredentials("the-client", "client-secret-1", token_url="https://id.example.com/token")
-EXPIRED = says({"detail": "Signature has expired"}, 401)
-OF_ANOTHER_KEY = says({"detail": "Invalid JWT token"}, 403)
-FORBIDDEN = says({"detail": "Forbidden"}, 403)
+EXPIRED = json_response({"detail": "Signature has expired"}, 401)
+OF_ANOTHER_KEY = json_response({"detail": "Invalid JWT token"}, 403)
+FORBIDDEN = json_response({"detail": "Forbidden"}, 403)
 
 
-def token(value: str, **other: object) -> answers.JSON:
+def token(value: str, **other: object) -> payloads.JSON:
     return {"access_token": value, "token_type": "Bearer", **other}
 
 
-def sent(target: Target, path: str = "dags/d") -> list[str | None]:
+def sent(target: ScriptedTarget, path: str = "dags/d") -> list[str | None]:
     """The Authorization headers that came with requests for this path."""
-    return [seen.headers.get("authorization") for seen in target.seen if seen.path.endswith(path)]
+    return [received.headers.get("authorization") for received in target.received if received.path.endswith(path)]
 
 
 @pytest.fixture
-def dag(target: Target) -> Target:
-    target.on("GET", "dags/d", says(answers.v2.dag()))
+def dag(target: ScriptedTarget) -> ScriptedTarget:
+    target.on("GET", "dags/d", json_response(payloads.v2.dag()))
     return target
 
 
 @pytest.mark.parametrize(("credentials", "header"), [(AuthorizationHeader("Any thing"), "Any thing"), (None, None)])
 def test_a_header_is_sent_as_it_is_and_nothing_where_there_is_none(
-    dag: Target, credentials: AuthorizationHeader | None, header: str | None
+    dag: ScriptedTarget, credentials: AuthorizationHeader | None, header: str | None
 ) -> None:
     dag.run(dag.client(credentials).get_dag("d"))
     assert sent(dag) == [header]
 
 
-def test_a_login_gets_a_token_from_airflow_3_and_keeps_it(dag: Target) -> None:
-    dag.on("POST", "/auth/token", says(token("fetched-1"), 201))
+def test_a_login_gets_a_token_from_airflow_3_and_keeps_it(dag: ScriptedTarget) -> None:
+    dag.on("POST", "/auth/token", json_response(token("fetched-1"), 201))
     client = dag.client(LOGIN, headers={"X-Team": "red"})
     for _ in range(2):
         dag.clock.now += 80_000
         dag.run(client.get_dag("d"))
-    assert dag.asked == ["POST /auth/token", *["GET /api/v2/dags/d"] * 2]
+    assert dag.calls_received == ["POST /auth/token", *["GET /api/v2/dags/d"] * 2]
     assert sent(dag) == ["Bearer fetched-1"] * 2
-    assert dag.seen[0].json == {"username": "admin", "password": "pass-word-1"}
-    assert "authorization" not in dag.seen[0].headers
-    assert dag.seen[0].headers["x-team"] == "red"
+    assert dag.received[0].json == {"username": "admin", "password": "pass-word-1"}
+    assert "authorization" not in dag.received[0].headers
+    assert dag.received[0].headers["x-team"] == "red"
 
 
-def test_a_login_is_basic_on_airflow_2(target_v1: Target) -> None:
-    target_v1.on("GET", "dags/d", says(answers.v1.dag()))
+def test_a_login_is_basic_on_airflow_2(target_v1: ScriptedTarget) -> None:
+    target_v1.on("GET", "dags/d", json_response(payloads.v1.dag()))
     client = target_v1.client(LOGIN)
     for _ in range(2):
         target_v1.run(client.get_dag("d"))
-    assert target_v1.asked == ["POST /auth/token", "GET /api/v1/dags/d", "GET /api/v1/dags/d"]
+    assert target_v1.calls_received == ["POST /auth/token", "GET /api/v1/dags/d", "GET /api/v1/dags/d"]
     assert sent(target_v1) == [BASIC, BASIC]
 
 
 @pytest.mark.parametrize("status", [404, 405])
-def test_a_login_without_a_token_endpoint_on_a_pinned_v2_is_told_so(target: Target, status: int) -> None:
-    target.on("POST", "/auth/token", page("Not here", status))
+def test_a_login_without_a_token_endpoint_on_a_pinned_v2_is_told_so(target: ScriptedTarget, status: int) -> None:
+    target.on("POST", "/auth/token", html_response("Not here", status))
     with pytest.raises(NotAirflowError, match=r"/auth/token is no Airflow REST API.*titled 'Not here'"):
         target.run(target.client(LOGIN, api_version="v2").get_dag("d"))
 
 
-def test_a_login_for_a_former_airflow_2_gets_a_token(dag: Target) -> None:
-    dag.on("POST", "/auth/token", says(token("fetched-1"), 201))
+def test_a_login_for_a_former_airflow_2_gets_a_token(dag: ScriptedTarget) -> None:
+    dag.on("POST", "/auth/token", json_response(token("fetched-1"), 201))
     dag.run(dag.client(LOGIN, Memory(api_version=API_VERSIONS["v1"])).get_dag("d"))
-    assert dag.asked == ["GET /api/v1/dags/d", "POST /auth/token", "GET /api/v2/dags/d"]
+    assert dag.calls_received == ["GET /api/v1/dags/d", "POST /auth/token", "GET /api/v2/dags/d"]
 
 
-def test_a_login_for_a_former_airflow_3_becomes_basic(target_v1: Target) -> None:
-    target_v1.on("GET", "dags/d", says(answers.v1.dag()))
+def test_a_login_for_a_former_airflow_3_becomes_basic(target_v1: ScriptedTarget) -> None:
+    target_v1.on("GET", "dags/d", json_response(payloads.v1.dag()))
     memory = Memory(API_VERSIONS["v2"], "an-old-token")
     target_v1.run(target_v1.client(LOGIN, memory).get_dag("d"))
-    assert target_v1.asked == ["GET /api/v2/dags/d", "GET /api/v1/dags/d"]
+    assert target_v1.calls_received == ["GET /api/v2/dags/d", "GET /api/v1/dags/d"]
     assert sent(target_v1)[-1] == BASIC
 
 
@@ -99,22 +99,22 @@ def test_a_login_for_a_former_airflow_3_becomes_basic(target_v1: Target) -> None
     [(OAUTH, DEFAULT_TOKEN_URL, DEFAULT_AUDIENCE), (OTHER_OAUTH, "https://id.example.com/token", None)],
 )
 def test_client_credentials_are_a_form_for_the_token_url_alone(
-    dag: Target, credentials: ClientCredentials, url: str, audience: str | None
+    dag: ScriptedTarget, credentials: ClientCredentials, url: str, audience: str | None
 ) -> None:
-    dag.on("POST", url, says(token("fetched-1", expires_in=3600)))
+    dag.on("POST", url, json_response(token("fetched-1", expires_in=3600)))
     dag.run(dag.client(credentials, headers={"X-Team": "red"}).get_dag("d"))
-    [asked, _] = dag.seen
-    assert asked.target == url
-    assert asked.headers == {"content-type": "application/x-www-form-urlencoded", "accept": "application/json"}
-    form = dict(pair.split("=") for pair in asked.body.decode().split("&"))
+    [calls_received, _] = dag.received
+    assert calls_received.target == url
+    assert calls_received.headers == {"content-type": "application/x-www-form-urlencoded", "accept": "application/json"}
+    form = dict(pair.split("=") for pair in calls_received.body.decode().split("&"))
     assert form.pop("audience", None) == audience
     assert form == {"grant_type": "client_credentials", "client_id": "the-client", "client_secret": "client-secret-1"}
     assert sent(dag) == ["Bearer fetched-1"]
 
 
 @pytest.mark.parametrize(("seconds", "fetched"), [(3539, 1), (3540, 2)])
-def test_a_token_is_kept_until_a_minute_before_it_expires(dag: Target, seconds: int, fetched: int) -> None:
-    dag.on("POST", DEFAULT_TOKEN_URL, *(says(token(f"fetched-{i}", expires_in=3600)) for i in (1, 2)))
+def test_a_token_is_kept_until_a_minute_before_it_expires(dag: ScriptedTarget, seconds: int, fetched: int) -> None:
+    dag.on("POST", DEFAULT_TOKEN_URL, *(json_response(token(f"fetched-{i}", expires_in=3600)) for i in (1, 2)))
     client = dag.client(OAUTH)
     dag.run(client.get_dag("d"))
     dag.clock.now += seconds
@@ -125,18 +125,18 @@ def test_a_token_is_kept_until_a_minute_before_it_expires(dag: Target, seconds: 
 @pytest.mark.parametrize("refusal", [EXPIRED, OF_ANOTHER_KEY])
 @pytest.mark.parametrize(("credentials", "url"), [(LOGIN, "/auth/token"), (OAUTH, DEFAULT_TOKEN_URL)])
 def test_a_fetched_token_that_is_refused_is_fetched_anew_and_the_request_sent_again(
-    target: Target, credentials: Login | ClientCredentials, url: str, refusal: object
+    target: ScriptedTarget, credentials: Login | ClientCredentials, url: str, refusal: object
 ) -> None:
-    target.on("POST", url, says(token("fetched-1")), says(token("fetched-2")))
-    target.on("POST", "dags/d/dagRuns", refusal, says(answers.v2.dag_run()))
+    target.on("POST", url, json_response(token("fetched-1")), json_response(token("fetched-2")))
+    target.on("POST", "dags/d/dagRuns", refusal, json_response(payloads.v2.dag_run()))
     target.run(target.client(credentials).trigger_dag_run("d", conf={"a": 1}))
     assert sent(target, "dagRuns") == ["Bearer fetched-1", "Bearer fetched-2"]
-    first, second = [seen.body for seen in target.seen if seen.path.endswith("dagRuns")]
+    first, second = [received.body for received in target.received if received.path.endswith("dagRuns")]
     assert first == second
 
 
-def test_a_fetched_token_is_renewed_once_only(target: Target) -> None:
-    target.on("POST", "/auth/token", says(token("fetched-1")), says(token("fetched-2")))
+def test_a_fetched_token_is_renewed_once_only(target: ScriptedTarget) -> None:
+    target.on("POST", "/auth/token", json_response(token("fetched-1")), json_response(token("fetched-2")))
     target.on("GET", "dags/d", EXPIRED)
     with pytest.raises(AccessDeniedError):
         target.run(target.client(LOGIN).get_dag("d"))
@@ -147,9 +147,9 @@ def test_a_fetched_token_is_renewed_once_only(target: Target) -> None:
     ("credentials", "refusal"), [(BEARER, EXPIRED), (BEARER, OF_ANOTHER_KEY), (LOGIN, FORBIDDEN), (None, EXPIRED)]
 )
 def test_what_a_new_token_cannot_help_is_not_tried_again(
-    target: Target, credentials: AuthorizationHeader | Login | None, refusal: object
+    target: ScriptedTarget, credentials: AuthorizationHeader | Login | None, refusal: object
 ) -> None:
-    target.on("POST", "/auth/token", says(token("fetched-1")))
+    target.on("POST", "/auth/token", json_response(token("fetched-1")))
     target.on("GET", "dags/d", refusal)
     with pytest.raises(AccessDeniedError):
         target.run(target.client(credentials).get_dag("d"))
@@ -160,13 +160,13 @@ def test_what_a_new_token_cannot_help_is_not_tried_again(
 @pytest.mark.parametrize(
     ("answer", "error", "message"),
     [
-        (says({"detail": "Invalid credentials"}, 401), AccessDeniedError, "401.*Invalid credentials"),
-        (says({"token": "x"}), UnexpectedAnswerError, "an object with access_token"),
-        (page("Sign in"), NotAirflowError, "HTML page titled 'Sign in'"),
+        (json_response({"detail": "Invalid credentials"}, 401), AccessDeniedError, "401.*Invalid credentials"),
+        (json_response({"token": "x"}), UnexpectedAnswerError, "an object with access_token"),
+        (html_response("Sign in"), NotAirflowError, "HTML page titled 'Sign in'"),
     ],
 )
 def test_no_token_no_request(
-    target: Target, credentials: Login | ClientCredentials, url: str, answer: object, error: type, message: str
+    target: ScriptedTarget, credentials: Login | ClientCredentials, url: str, answer: object, error: type, message: str
 ) -> None:
     target.on("POST", url, answer)
     with pytest.raises(error, match=message) as caught:
@@ -175,9 +175,9 @@ def test_no_token_no_request(
     assert sent(target) == []
 
 
-def test_tests_of_the_same_deployment_share_what_was_learned(dag: Target) -> None:
-    dag.on("POST", "/auth/token", says(token("fetched-1")))
+def test_tests_of_the_same_deployment_share_what_was_learned(dag: ScriptedTarget) -> None:
+    dag.on("POST", "/auth/token", json_response(token("fetched-1")))
     memory = Memory()
     for _ in range(2):
         dag.run(dag.client(LOGIN, memory).get_dag("d"))
-    assert dag.asked.count("POST /auth/token") == 1
+    assert dag.calls_received.count("POST /auth/token") == 1

@@ -9,21 +9,21 @@ import pytest
 from astro_provider.api.errors import AccessDeniedError, TargetUnavailableError
 from astro_provider.api.memory import Memory
 from astro_provider.api.rest_api import API_VERSIONS
-from astro_provider.api.waits import RunWait, Wanted
-from tests.unit.target import page, says
-from tests.unit.target_stub import Played
+from astro_provider.waits.wait import EndStates, RunWait
+from tests.unit.fake_airflow import FakeAirflow
+from tests.unit.scripted_target import html_response, json_response
 
 if TYPE_CHECKING:
     from astro_provider.api.client import Client
 
 SEARCH = "dags/~/dagRuns/~/taskInstances/list"
-WAIT = RunWait("d", Wanted(["success"], ["failed"]), run_id="theirs", task_ids=["small"])
+WAIT = RunWait("d", EndStates(["success"], ["failed"]), run_id="theirs", task_ids=["small"])
 
 
 @pytest.fixture(params=["v1", "v2"])
-def large(request: pytest.FixtureRequest) -> Played:
+def large(request: pytest.FixtureRequest) -> FakeAirflow:
     """A target with a run of which most task instances are of a mapped task that nobody waits for."""
-    target = Played(request.param)
+    target = FakeAirflow(request.param)
     for run_id in ("theirs", "other"):
         target.has_run(run_id, "running", end_date=None)
         target.has_task("small", "success", run_id=run_id)
@@ -34,30 +34,30 @@ def large(request: pytest.FixtureRequest) -> Played:
     return target
 
 
-def client_of(target: Played) -> Client:
-    return target.client(memory=Memory(API_VERSIONS[target.generation]))
+def client_of(target: FakeAirflow) -> Client:
+    return target.client(memory=Memory(API_VERSIONS[target.api_version]))
 
 
-def test_a_check_of_one_task_costs_two_requests_however_large_the_run_is(large: Played) -> None:
+def test_a_check_of_one_task_costs_two_requests_however_large_the_run_is(large: FakeAirflow) -> None:
     verdict = large.run(WAIT.check(client_of(large)))
     assert verdict.outcome == "success"
-    assert large.asked == [f"GET {large.api('dags/d/dagRuns/theirs')}", f"POST {large.api(SEARCH)}"]
-    body = large.seen[1].json
+    assert large.calls_received == [f"GET {large.api('dags/d/dagRuns/theirs')}", f"POST {large.api(SEARCH)}"]
+    body = large.received[1].json
     assert (body["dag_ids"], body["dag_run_ids"], body["task_ids"]) == (["d"], ["theirs"], ["small"])
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 405])
-def test_where_that_is_refused_the_whole_run_is_listed(large: Played, status: int) -> None:
-    large.on("POST", SEARCH, says(large.answers.error(status, "no"), status))
+def test_where_that_is_refused_the_whole_run_is_listed(large: FakeAirflow, status: int) -> None:
+    large.on("POST", SEARCH, json_response(large.payloads.error(status, "no"), status))
     assert large.run(WAIT.check(client_of(large))).outcome == "success"
-    assert large.asked.count(f"GET {large.api('dags/d/dagRuns/theirs/taskInstances')}") == 11
+    assert large.calls_received.count(f"GET {large.api('dags/d/dagRuns/theirs/taskInstances')}") == 11
 
 
 @pytest.mark.parametrize(("status", "error"), [(401, AccessDeniedError), (500, TargetUnavailableError)])
 def test_a_target_that_refuses_the_token_or_is_down_is_not_asked_for_more(
-    large: Played, status: int, error: type[Exception]
+    large: FakeAirflow, status: int, error: type[Exception]
 ) -> None:
-    large.on("POST", SEARCH, page("Error", status))
+    large.on("POST", SEARCH, html_response("Error", status))
     with pytest.raises(error):
         large.run(WAIT.check(client_of(large)))
-    assert large.asked[1:] == [f"POST {large.api(SEARCH)}"]
+    assert large.calls_received[1:] == [f"POST {large.api(SEARCH)}"]

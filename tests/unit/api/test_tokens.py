@@ -21,22 +21,22 @@ from astro_provider.api.errors import (
 from astro_provider.api.flow import Pause, Response
 from astro_provider.api.memory import Memory
 from astro_provider.api.tokens import FETCH_CHECK_SECONDS, MAX_FETCH_SECONDS, expiry
-from tests.unit import answers
-from tests.unit.target import Target, page, says
+from tests.unit import payloads
+from tests.unit.scripted_target import ScriptedTarget, html_response, json_response
 
 if TYPE_CHECKING:
     from astro_provider.api.flow import Flow
-    from tests.unit.target import Said
+    from tests.unit.scripted_target import Script
 
 URL = "https://id.example.com/token"
 OAUTH = ClientCredentials("the-client", "client-secret-1", token_url=URL)
 DEFAULT = ClientCredentials("the-client", "client-secret-1")
 LOGIN = Login("admin", "pass-word-1")
-EXPIRED = says({"detail": "Signature has expired"}, 401)
+EXPIRED = json_response({"detail": "Signature has expired"}, 401)
 
 
-def token(value: str, **other: object) -> Said:
-    return says({"access_token": value, **other})
+def token(value: str, **other: object) -> Script:
+    return json_response({"access_token": value, **other})
 
 
 def jwt(payload: Any) -> str:
@@ -46,8 +46,8 @@ def jwt(payload: Any) -> str:
 
 
 @pytest.fixture
-def dag(target: Target) -> Target:
-    target.on("GET", "dags/d", says(answers.v2.dag()))
+def dag(target: ScriptedTarget) -> ScriptedTarget:
+    target.on("GET", "dags/d", json_response(payloads.v2.dag()))
     return target
 
 
@@ -59,29 +59,29 @@ def dag(target: Target) -> Target:
     [(3600, 3539, 1), (3600, 3540, 2), (60, 29, 1), (60, 30, 2), (10, 4, 1), (10, 5, 2), (120, 59, 1), (120, 60, 2)],
 )
 def test_a_token_is_used_until_a_minute_before_it_expires_or_half_its_lifetime(
-    dag: Target, life: int, seconds: int, fetches: int
+    dag: ScriptedTarget, life: int, seconds: int, fetches: int
 ) -> None:
     dag.on("POST", URL, *(token(f"fetched-{i}", expires_in=life) for i in (1, 2)))
     client = dag.client(OAUTH)
     dag.run(client.get_dag("d"))
     dag.clock.now += seconds
     dag.run(client.get_dag("d"))
-    assert dag.asked.count(f"POST {URL}") == fetches
+    assert dag.calls_received.count(f"POST {URL}") == fetches
 
 
 @pytest.mark.parametrize("life", [0, -5])
-def test_a_token_that_has_expired_already_is_used_once(dag: Target, life: int) -> None:
+def test_a_token_that_has_expired_already_is_used_once(dag: ScriptedTarget, life: int) -> None:
     dag.on("POST", URL, token("fetched-1", expires_in=life))
     dag.run(dag.client(OAUTH).get_dag("d"))
-    assert dag.asked == [f"POST {URL}", "GET /api/v2/dags/d"]
+    assert dag.calls_received == [f"POST {URL}", "GET /api/v2/dags/d"]
 
 
 @pytest.mark.parametrize("value", ["two\nlines", "nön-ascii"])
-def test_a_token_that_no_header_can_hold(dag: Target, value: str) -> None:
+def test_a_token_that_no_header_can_hold(dag: ScriptedTarget, value: str) -> None:
     dag.on("POST", URL, token(value))
     with pytest.raises(UnexpectedAnswerError, match="expected a token") as caught:
         dag.run(dag.client(OAUTH).get_dag("d"))
-    assert dag.asked == [f"POST {URL}"]
+    assert dag.calls_received == [f"POST {URL}"]
     assert "id.example.com" in str(caught.value)
 
 
@@ -91,7 +91,7 @@ def test_a_token_that_no_header_can_hold(dag: Target, value: str) -> None:
 class Waiter:
     """A flow that is driven by hand, up to where it waits for somebody else's fetch."""
 
-    def __init__(self, target: Target, flow: Flow[Any]) -> None:
+    def __init__(self, target: ScriptedTarget, flow: Flow[Any]) -> None:
         self._target = target
         self._flow = flow
         self._step = next(flow)
@@ -114,12 +114,12 @@ class Waiter:
                 return end.value
 
 
-def waiters(target: Target, count: int) -> list[Waiter]:
+def waiters(target: ScriptedTarget, count: int) -> list[Waiter]:
     memory = Memory()
     return [Waiter(target, target.client(OAUTH, memory).get_dag("d")) for _ in range(count)]
 
 
-def test_others_wait_for_the_token_that_is_being_fetched(dag: Target) -> None:
+def test_others_wait_for_the_token_that_is_being_fetched(dag: ScriptedTarget) -> None:
     dag.on("POST", URL, token("fetched-1"))
     first, *others = waiters(dag, 50)
     assert not first.waits
@@ -127,27 +127,27 @@ def test_others_wait_for_the_token_that_is_being_fetched(dag: Target) -> None:
     first.finish()
     for other in others:
         assert other.finish()["dag_id"] == "d"
-    assert dag.asked == [f"POST {URL}", *["GET /api/v2/dags/d"] * 50]
-    assert {seen.headers.get("authorization") for seen in dag.seen[1:]} == {"Bearer fetched-1"}
+    assert dag.calls_received == [f"POST {URL}", *["GET /api/v2/dags/d"] * 50]
+    assert {received.headers.get("authorization") for received in dag.received[1:]} == {"Bearer fetched-1"}
 
 
-def test_others_share_a_failure_too(dag: Target) -> None:
-    dag.on("POST", URL, says({"error": "invalid_client"}, 401))
+def test_others_share_a_failure_too(dag: ScriptedTarget) -> None:
+    dag.on("POST", URL, json_response({"error": "invalid_client"}, 401))
     for waiter in waiters(dag, 50):
         with pytest.raises(AccessDeniedError, match="invalid_client"):
             waiter.finish()
-    assert dag.asked == [f"POST {URL}"]
+    assert dag.calls_received == [f"POST {URL}"]
 
 
-def test_a_fetch_that_failed_is_not_the_last(dag: Target) -> None:
-    dag.on("POST", URL, says({}, 400), token("fetched-1"))
+def test_a_fetch_that_failed_is_not_the_last(dag: ScriptedTarget) -> None:
+    dag.on("POST", URL, json_response({}, 400), token("fetched-1"))
     client = dag.client(OAUTH)
     with pytest.raises(AccessDeniedError):
         dag.run(client.get_dag("d"))
     assert dag.run(client.get_dag("d"))["dag_id"] == "d"
 
 
-def test_a_fetch_that_is_given_up_is_made_by_the_next_one(dag: Target) -> None:
+def test_a_fetch_that_is_given_up_is_made_by_the_next_one(dag: ScriptedTarget) -> None:
     dag.on("POST", URL, token("fetched-1"))
     first, second, third = waiters(dag, 3)
     first._flow.close()  # as when its task is cancelled
@@ -158,7 +158,7 @@ def test_a_fetch_that_is_given_up_is_made_by_the_next_one(dag: Target) -> None:
     assert second.finish()["dag_id"] == third.finish()["dag_id"] == "d"
 
 
-def test_nobody_waits_for_ever_for_a_fetch_that_hangs(dag: Target) -> None:
+def test_nobody_waits_for_ever_for_a_fetch_that_hangs(dag: ScriptedTarget) -> None:
     dag.on("POST", URL, token("fetched-1"))
     _hanging, second, third = waiters(dag, 3)
     dag.clock.now += MAX_FETCH_SECONDS - 1
@@ -170,10 +170,10 @@ def test_nobody_waits_for_ever_for_a_fetch_that_hangs(dag: Target) -> None:
     third.check()
     assert third.waits, "for the second one, now"
     assert second.finish()["dag_id"] == third.finish()["dag_id"] == "d"
-    assert dag.asked.count(f"POST {URL}") == 1
+    assert dag.calls_received.count(f"POST {URL}") == 1
 
 
-def test_a_clock_that_is_set_back_keeps_nobody_waiting(dag: Target) -> None:
+def test_a_clock_that_is_set_back_keeps_nobody_waiting(dag: ScriptedTarget) -> None:
     dag.on("POST", URL, token("fetched-1"))
     _hanging, second = waiters(dag, 2)
     dag.clock.now -= 3600
@@ -181,7 +181,7 @@ def test_a_clock_that_is_set_back_keeps_nobody_waiting(dag: Target) -> None:
     assert not second.waits
 
 
-def test_many_whose_token_is_refused_fetch_one_other(target: Target) -> None:
+def test_many_whose_token_is_refused_fetch_one_other(target: ScriptedTarget) -> None:
     target.on("POST", URL, token("fetched-2"))
     target.on("GET", "dags/d", EXPIRED)
     memory = Memory(token="fetched-1")
@@ -189,10 +189,10 @@ def test_many_whose_token_is_refused_fetch_one_other(target: Target) -> None:
     refused = Response(401, {"content-type": "application/json"}, EXPIRED.body)
     for waiter in flows:
         waiter._step = waiter._flow.send(refused)
-    target.on("GET", "dags/d", says(answers.v2.dag()))
+    target.on("GET", "dags/d", json_response(payloads.v2.dag()))
     for waiter in flows:
         assert waiter.finish()["dag_id"] == "d"
-    assert target.asked.count(f"POST {URL}") == 1
+    assert target.calls_received.count(f"POST {URL}") == 1
 
 
 # --- What is said
@@ -201,10 +201,14 @@ def test_many_whose_token_is_refused_fetch_one_other(target: Target) -> None:
 @pytest.mark.parametrize(
     ("said", "error", "message"),
     [
-        (says({"error_description": "no such client"}, 401), AccessDeniedError, "gives no token: it answers 401."),
-        (page("Sign in"), NotAirflowError, "HTML page titled 'Sign in'"),
-        (says({"token": "x"}), UnexpectedAnswerError, "an object with access_token"),
-        (says({}, 503), TargetUnavailableError, "got 503"),
+        (
+            json_response({"error_description": "no such client"}, 401),
+            AccessDeniedError,
+            "gives no token: it answers 401.",
+        ),
+        (html_response("Sign in"), NotAirflowError, "HTML page titled 'Sign in'"),
+        (json_response({"token": "x"}), UnexpectedAnswerError, "an object with access_token"),
+        (json_response({}, 503), TargetUnavailableError, "got 503"),
         (TransportError("id.example.com refused the connection", sent=False), TransportError, "refused the conn"),
     ],
 )
@@ -213,8 +217,8 @@ def test_many_whose_token_is_refused_fetch_one_other(target: Target) -> None:
     [(OAUTH, URL, "the token_url of connection"), (DEFAULT, DEFAULT_TOKEN_URL, "the default token_url of connection")],
 )
 def test_the_field_is_named_whatever_the_token_url_answers(
-    target: Target,
-    said: Said,
+    target: ScriptedTarget,
+    said: Script,
     error: type[AstroError],
     message: str,
     credentials: ClientCredentials,
@@ -230,13 +234,13 @@ def test_the_field_is_named_whatever_the_token_url_answers(
     assert "Host" not in text
 
 
-def test_an_error_of_the_login_names_the_field(target: Target) -> None:
-    target.on("POST", "/auth/token", says({"detail": "Invalid credentials"}, 401))
+def test_an_error_of_the_login_names_the_field(target: ScriptedTarget) -> None:
+    target.on("POST", "/auth/token", json_response({"detail": "Invalid credentials"}, 401))
     with pytest.raises(AccessDeniedError, match="/auth/token for the Login of connection 'http_conn'"):
         target.run(target.client(LOGIN).get_dag("d"))
 
 
-def test_a_refused_token_says_when_it_expired(target: Target) -> None:
+def test_a_refused_token_says_when_it_expired(target: ScriptedTarget) -> None:
     target.on("GET", "dags/d", EXPIRED)
     expired = datetime(2026, 11, 1, 12, 30, tzinfo=timezone.utc)
     value = jwt({"sub": "me", "exp": expired.timestamp()})
@@ -247,7 +251,7 @@ def test_a_refused_token_says_when_it_expired(target: Target) -> None:
 
 
 @pytest.mark.parametrize("left", [None, 3600])
-def test_a_refused_token_that_has_not_expired_says_nothing_of_it(target: Target, left: int | None) -> None:
+def test_a_refused_token_that_has_not_expired_says_nothing_of_it(target: ScriptedTarget, left: int | None) -> None:
     target.on("GET", "dags/d", EXPIRED)
     value = jwt({"sub": "me"} if left is None else {"exp": target.clock.now + left})
     with pytest.raises(AccessDeniedError, match="is wrong, expired, or of another Workspace"):

@@ -8,28 +8,28 @@ from astro_provider.api import v1
 from astro_provider.api.errors import RequestNotPossible
 from astro_provider.api.reading import Unexpected
 from astro_provider.api.types import DagRun
-from tests.unit import answers
+from tests.unit import payloads
 
 
 def test_a_run_has_the_names_of_v2() -> None:
-    run = v1.dag_run(answers.v1.dag_run("r", conf={"a": 1}, note="n"))
+    run = v1.dag_run(payloads.v1.dag_run("r", conf={"a": 1}, note="n"))
     assert set(DagRun.__annotations__) <= set(run)
     assert "execution_date" not in run
     assert "external_trigger" not in run
-    assert (run["logical_date"], run["conf"], run["note"], run["run_after"]) == (answers.DATE, {"a": 1}, "n", None)
+    assert (run["logical_date"], run["conf"], run["note"], run["run_after"]) == (payloads.DATE, {"a": 1}, "n", None)
 
 
 def test_a_run_of_an_older_airflow_2_has_its_logical_date_too() -> None:
-    raw = answers.v1.dag_run("r")
+    raw = payloads.v1.dag_run("r")
     del raw["logical_date"]
-    assert v1.dag_run(raw)["logical_date"] == answers.DATE
+    assert v1.dag_run(raw)["logical_date"] == payloads.DATE
     assert "execution_date" in raw
 
 
 def test_a_task_instance_has_the_names_of_v2() -> None:
-    task = v1.task_instance(answers.v1.task_instance("t"))
+    task = v1.task_instance(payloads.v1.task_instance("t"))
     assert "execution_date" not in task
-    assert task["logical_date"] == answers.DATE  # type: ignore[typeddict-item]
+    assert task["logical_date"] == payloads.DATE  # type: ignore[typeddict-item]
 
 
 @pytest.mark.parametrize("name", ["run_after", "partition_key"])
@@ -60,7 +60,7 @@ def test_filters_get_their_names_of_v1(filters: dict[str, Any], sent: dict[str, 
 
 
 @pytest.mark.parametrize(
-    ("content", "lines"),
+    ("content", "log_lines"),
     [
         (repr([("worker", "a\nb"), ("other", "c")]), ["a", "b", "c"]),
         ("plain text\nof two lines", ["plain text", "of two lines"]),
@@ -73,8 +73,8 @@ def test_filters_get_their_names_of_v1(filters: dict[str, Any], sent: dict[str, 
         ("(" * 5000, ["(" * 5000]),
     ],
 )
-def test_a_log_is_text_or_the_written_form_of_pairs(content: str, lines: list[str]) -> None:
-    assert [entry["event"] for entry in v1.log_entries({"content": content})] == lines
+def test_a_log_is_text_or_the_written_form_of_pairs(content: str, log_lines: list[str]) -> None:
+    assert [entry["event"] for entry in v1.log_entries({"content": content})] == log_lines
 
 
 @pytest.mark.parametrize("read", [v1.dag_run, v1.task_instance, v1.log_entries])

@@ -7,17 +7,17 @@ import pytest
 from astro_provider.api import v2
 from astro_provider.api.reading import Unexpected
 from astro_provider.api.types import DagRun
-from tests.unit import answers
+from tests.unit import payloads
 
 
 def test_a_run_is_as_it_came() -> None:
-    raw = answers.v2.dag_run("r", conf={"a": 1})
+    raw = payloads.v2.dag_run("r", conf={"a": 1})
     assert v2.dag_run(raw) == raw
     assert set(DagRun.__annotations__) <= set(raw)
 
 
 def test_a_run_of_an_older_airflow_3_has_all_keys() -> None:
-    raw = answers.v2.dag_run("r")
+    raw = payloads.v2.dag_run("r")
     del raw["partition_key"], raw["duration"]
     run = v2.dag_run(raw)
     assert (run["partition_key"], run["duration"]) == (None, None)

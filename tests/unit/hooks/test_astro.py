@@ -17,14 +17,14 @@ from astro_provider.api.errors import (
     WaitTimeoutError,
 )
 from astro_provider.hooks.astro import AstroHook
-from tests.unit import answers
-from tests.unit.server import Server
-from tests.unit.target import TOKEN, page, says
+from tests.unit import payloads
+from tests.unit.scripted_server import ScriptedServer
+from tests.unit.scripted_target import TOKEN, html_response, json_response
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tests.unit.task_runner import Clock
+    from tests.unit.task_runner import FakeClock
 
 RUN = "dags/d/dagRuns/r"
 RUNS = "dags/d/dagRuns"
@@ -32,9 +32,9 @@ TASK = f"{RUN}/taskInstances/t"
 
 
 @pytest.fixture(params=["v1", "v2"])
-def either(request: pytest.FixtureRequest, connect: Callable[..., None]) -> Iterator[Server]:
+def any_server(request: pytest.FixtureRequest, connect: Callable[..., None]) -> Iterator[ScriptedServer]:
     """A server of either generation, that the connection pins."""
-    with Server(request.param) as running:
+    with ScriptedServer(request.param) as running:
         connect(running.url, password=TOKEN, extra={"api_version": request.param})
         yield running
 
@@ -45,148 +45,156 @@ def hook() -> Iterator[AstroHook]:
         yield made
 
 
-def asked(server: Server) -> list[str]:
+def calls_received(server: ScriptedServer) -> list[str]:
     """What was asked of the API, without its prefix."""
-    return [line.replace(f"/api/{server.generation}/", "") for line in server.asked]
+    return [line.replace(f"/api/{server.api_version}/", "") for line in server.calls_received]
 
 
 # --- each method
 
 
-def test_request(either: Server, hook: AstroHook) -> None:
-    either.on("POST", "variables", says({"key": "k"}))
+def test_request(any_server: ScriptedServer, hook: AstroHook) -> None:
+    any_server.on("POST", "variables", json_response({"key": "k"}))
     assert hook.request("POST", "variables", params={"a": 1}, json={"key": "k"}) == {"key": "k"}
-    [seen] = either.seen
-    assert (seen.query, seen.json) == ({"a": ["1"]}, {"key": "k"})
+    [received] = any_server.received
+    assert (received.query, received.json) == ({"a": ["1"]}, {"key": "k"})
 
 
-def test_list_dags(either: Server, hook: AstroHook) -> None:
-    first, second = either.answers.dag("a"), either.answers.dag("b")
-    either.on(
+def test_list_dags(any_server: ScriptedServer, hook: AstroHook) -> None:
+    first, second = any_server.payloads.dag("a"), any_server.payloads.dag("b")
+    any_server.on(
         "GET",
         "dags",
-        says(either.answers.collection("dags", first, total=2)),
-        says(either.answers.collection("dags", second, total=2)),
+        json_response(any_server.payloads.collection("dags", first, total=2)),
+        json_response(any_server.payloads.collection("dags", second, total=2)),
     )
     assert [dag["dag_id"] for dag in hook.list_dags(tags=["x"])] == ["a", "b"]
-    assert [(seen.query["tags"], seen.query["offset"]) for seen in either.seen] == [(["x"], ["0"]), (["x"], ["1"])]
+    assert [(received.query["tags"], received.query["offset"]) for received in any_server.received] == [
+        (["x"], ["0"]),
+        (["x"], ["1"]),
+    ]
 
 
-def test_get_dag(either: Server, hook: AstroHook) -> None:
-    either.on("GET", "dags/d", says(either.answers.dag()))
-    assert hook.get_dag("d") == either.answers.dag()
+def test_get_dag(any_server: ScriptedServer, hook: AstroHook) -> None:
+    any_server.on("GET", "dags/d", json_response(any_server.payloads.dag()))
+    assert hook.get_dag("d") == any_server.payloads.dag()
 
 
 @pytest.mark.parametrize("paused", [True, False])
-def test_pause_dag_and_unpause_dag(either: Server, hook: AstroHook, paused: bool) -> None:
-    either.on("PATCH", "dags/d", says(either.answers.dag(is_paused=paused)))
+def test_pause_dag_and_unpause_dag(any_server: ScriptedServer, hook: AstroHook, paused: bool) -> None:
+    any_server.on("PATCH", "dags/d", json_response(any_server.payloads.dag(is_paused=paused)))
     dag = (hook.pause_dag if paused else hook.unpause_dag)("d")
     assert dag["is_paused"] is paused
-    assert either.seen[0].json == {"is_paused": paused}
+    assert any_server.received[0].json == {"is_paused": paused}
 
 
-def test_trigger_dag_run(either: Server, hook: AstroHook) -> None:
-    either.on("POST", RUNS, says(either.answers.dag_run("r", "queued")))
-    run = hook.trigger_dag_run("d", run_id="r", logical_date=answers.DATE, conf={"a": 1}, note="n")
-    assert (run["dag_run_id"], run["state"], run["logical_date"]) == ("r", "queued", answers.DATE)
+def test_trigger_dag_run(any_server: ScriptedServer, hook: AstroHook) -> None:
+    any_server.on("POST", RUNS, json_response(any_server.payloads.dag_run("r", "queued")))
+    run = hook.trigger_dag_run("d", run_id="r", logical_date=payloads.DATE, conf={"a": 1}, note="n")
+    assert (run["dag_run_id"], run["state"], run["logical_date"]) == ("r", "queued", payloads.DATE)
     assert "execution_date" not in run
     written = {"dag_run_id": "r", "logical_date": "2026-01-31T06:00:00+00:00", "conf": {"a": 1}, "note": "n"}
-    assert either.seen[0].json == written
+    assert any_server.received[0].json == written
 
 
-def test_get_dag_run(either: Server, hook: AstroHook) -> None:
-    either.on("GET", RUN, says(either.answers.dag_run("r")))
+def test_get_dag_run(any_server: ScriptedServer, hook: AstroHook) -> None:
+    any_server.on("GET", RUN, json_response(any_server.payloads.dag_run("r")))
     run = hook.get_dag_run("d", "r")
-    assert (run["logical_date"], "execution_date" in run) == (answers.DATE, False)
+    assert (run["logical_date"], "execution_date" in run) == (payloads.DATE, False)
 
 
-def test_list_dag_runs(either: Server, hook: AstroHook) -> None:
-    many = [either.answers.dag_run(f"r{i}") for i in range(3)]
-    either.on("GET", RUNS, says(either.answers.collection("dag_runs", *many, total=9)))
-    runs = hook.list_dag_runs("d", logical_date_gte=answers.DATE, order_by="-logical_date", limit=3)
-    assert [run["logical_date"] for run in runs] == [answers.DATE] * 3
-    name = "execution_date" if either.generation == "v1" else "logical_date"
-    [seen] = either.seen
-    assert seen.query == {f"{name}_gte": [answers.DATE], "order_by": [f"-{name}"], "limit": ["3"], "offset": ["0"]}
+def test_list_dag_runs(any_server: ScriptedServer, hook: AstroHook) -> None:
+    many = [any_server.payloads.dag_run(f"r{i}") for i in range(3)]
+    any_server.on("GET", RUNS, json_response(any_server.payloads.collection("dag_runs", *many, total=9)))
+    runs = hook.list_dag_runs("d", logical_date_gte=payloads.DATE, order_by="-logical_date", limit=3)
+    assert [run["logical_date"] for run in runs] == [payloads.DATE] * 3
+    name = "execution_date" if any_server.api_version == "v1" else "logical_date"
+    [received] = any_server.received
+    assert received.query == {f"{name}_gte": [payloads.DATE], "order_by": [f"-{name}"], "limit": ["3"], "offset": ["0"]}
 
 
 @pytest.mark.parametrize("only_failed", [True, False])
-def test_clear_dag_run(either: Server, hook: AstroHook, only_failed: bool) -> None:
-    tasks = says(either.answers.collection("task_instances"))
+def test_clear_dag_run(any_server: ScriptedServer, hook: AstroHook, only_failed: bool) -> None:
+    tasks = json_response(any_server.payloads.collection("task_instances"))
     for path in (f"{RUN}/clear", "dags/d/clearTaskInstances"):
-        either.on("POST", path, tasks)
-    either.on("GET", RUN, says(either.answers.dag_run("r", "queued")))
+        any_server.on("POST", path, tasks)
+    any_server.on("GET", RUN, json_response(any_server.payloads.dag_run("r", "queued")))
     assert hook.clear_dag_run("d", "r", only_failed=only_failed)["state"] == "queued"
-    of_tasks = either.generation == "v1" and only_failed
-    assert asked(either) == [f"POST {'dags/d/clearTaskInstances' if of_tasks else f'{RUN}/clear'}", f"GET {RUN}"]
+    of_tasks = any_server.api_version == "v1" and only_failed
+    assert calls_received(any_server) == [
+        f"POST {'dags/d/clearTaskInstances' if of_tasks else f'{RUN}/clear'}",
+        f"GET {RUN}",
+    ]
 
 
-def test_cancel_dag_run(either: Server, hook: AstroHook) -> None:
-    either.on("PATCH", RUN, says(either.answers.dag_run("r", "failed")))
+def test_cancel_dag_run(any_server: ScriptedServer, hook: AstroHook) -> None:
+    any_server.on("PATCH", RUN, json_response(any_server.payloads.dag_run("r", "failed")))
     assert hook.cancel_dag_run("d", "r")["state"] == "failed"
-    assert either.seen[0].json == {"state": "failed"}
+    assert any_server.received[0].json == {"state": "failed"}
 
 
-def test_list_task_instances(either: Server, hook: AstroHook) -> None:
-    task = either.answers.task_instance("t")
-    either.on("GET", f"{RUN}/taskInstances", says(either.answers.collection("task_instances", task)))
+def test_list_task_instances(any_server: ScriptedServer, hook: AstroHook) -> None:
+    task = any_server.payloads.task_instance("t")
+    any_server.on("GET", f"{RUN}/taskInstances", json_response(any_server.payloads.collection("task_instances", task)))
     [found] = hook.list_task_instances("d", "r")
     assert (found["task_id"], found["state"], "execution_date" in found) == ("t", "success", False)
 
 
-def test_get_task_log(either: Server, hook: AstroHook) -> None:
-    either.on("GET", TASK, says(either.answers.task_instance(try_number=2)))
-    either.on("GET", f"{TASK}/logs/2", says(either.answers.log()))
+def test_get_task_log(any_server: ScriptedServer, hook: AstroHook) -> None:
+    any_server.on("GET", TASK, json_response(any_server.payloads.task_instance(try_number=2)))
+    any_server.on("GET", f"{TASK}/logs/2", json_response(any_server.payloads.log()))
     log = hook.get_task_log("d", "r", "t")
     assert any("no rows" in f"{entry['event']} {entry['error']}" for entry in log)
-    assert either.seen[1].headers["accept"] == "application/json"
+    assert any_server.received[1].headers["accept"] == "application/json"
 
 
 @pytest.mark.parametrize("value", [{"a": [1, None]}, "text", 7, None])
-def test_get_xcom(either: Server, hook: AstroHook, value: Any) -> None:
-    either.on("GET", f"{TASK}/xcomEntries/return_value", says(either.answers.xcom(value)))
+def test_get_xcom(any_server: ScriptedServer, hook: AstroHook, value: Any) -> None:
+    any_server.on("GET", f"{TASK}/xcomEntries/return_value", json_response(any_server.payloads.xcom(value)))
     assert hook.get_xcom("d", "r", "t") == value
-    assert either.seen[0].query == ({"stringify": ["false"]} if either.generation == "v1" else {})
+    assert any_server.received[0].query == ({"stringify": ["false"]} if any_server.api_version == "v1" else {})
 
 
-def test_get_xcom_of_a_mapped_task(either: Server, hook: AstroHook) -> None:
-    either.on("GET", f"{TASK}/xcomEntries/k", says(either.answers.xcom(1)))
+def test_get_xcom_of_a_mapped_task(any_server: ScriptedServer, hook: AstroHook) -> None:
+    any_server.on("GET", f"{TASK}/xcomEntries/k", json_response(any_server.payloads.xcom(1)))
     hook.get_xcom("d", "r", "t", key="k", map_index=3)
-    assert either.seen[0].query["map_index"] == ["3"]
+    assert any_server.received[0].query["map_index"] == ["3"]
 
 
-def test_list_pools(either: Server, hook: AstroHook) -> None:
-    pools = [either.answers.pool("a"), either.answers.pool("b")]
-    either.on("GET", "pools", *(says(either.answers.collection("pools", pool, total=2)) for pool in pools))
+def test_list_pools(any_server: ScriptedServer, hook: AstroHook) -> None:
+    pools = [any_server.payloads.pool("a"), any_server.payloads.pool("b")]
+    any_server.on(
+        "GET", "pools", *(json_response(any_server.payloads.collection("pools", pool, total=2)) for pool in pools)
+    )
     assert hook.list_pools() == pools
 
 
 # --- waiting
 
 
-def test_wait_for_dag_run(either: Server, hook: AstroHook, clock: Clock, lines: list[str]) -> None:
+def test_wait_for_dag_run(any_server: ScriptedServer, hook: AstroHook, clock: FakeClock, log_lines: list[str]) -> None:
     states = ("queued", "running", "running", "failed")
-    either.on("GET", RUN, *(says(either.answers.dag_run("r", state)) for state in states))
+    any_server.on("GET", RUN, *(json_response(any_server.payloads.dag_run("r", state)) for state in states))
     run = hook.wait_for_dag_run("d", "r", poke_interval=60)
     assert (run["state"], clock.sleeps) == ("failed", [60, 60, 60])
-    told = [line for line in lines if "Dag run" in line]
+    told = [line for line in log_lines if "Dag run" in line]
     assert told == [f"Dag run r of dag d is {state}" for state in ("queued", "running", "failed")]
 
 
-def test_wait_for_dag_run_gives_up_in_time(server: Server, hook: AstroHook, clock: Clock) -> None:
-    server.on("GET", RUN, says(answers.v2.dag_run("r", "running")))
+def test_wait_for_dag_run_gives_up_in_time(server: ScriptedServer, hook: AstroHook, clock: FakeClock) -> None:
+    server.on("GET", RUN, json_response(payloads.v2.dag_run("r", "running")))
     with pytest.raises(WaitTimeoutError, match="is running after 12 seconds of waiting"):
         hook.wait_for_dag_run("d", "r", timeout=12)
     assert clock.sleeps == [5, 5, 2]
 
 
 def test_wait_for_dag_run_survives_trouble_and_warns_once(
-    server: Server, hook: AstroHook, clock: Clock, lines: list[str]
+    server: ScriptedServer, hook: AstroHook, clock: FakeClock, log_lines: list[str]
 ) -> None:
-    running, done = (says(answers.v2.dag_run("r", state)) for state in ("running", "success"))
-    server.on("GET", RUN, running, *[says({}, 503)] * 5, *[page("Being deployed")] * 2, done)
+    running, done = (json_response(payloads.v2.dag_run("r", state)) for state in ("running", "success"))
+    server.on("GET", RUN, running, *[json_response({}, 503)] * 5, *[html_response("Being deployed")] * 2, done)
     assert hook.wait_for_dag_run("d", "r")["state"] == "success"
-    [warning] = [line for line in lines if "Still waiting" in line]
+    [warning] = [line for line in log_lines if "Still waiting" in line]
     assert warning.startswith(f"Still waiting: Deployment {server.url} (connection 'http_conn') cannot answer now")
 
 
@@ -217,8 +225,8 @@ def test_a_connection_that_cannot_be_used(connect: Callable[..., None], fields: 
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_a_refusal_says_which_deployment_and_what_about_the_token(server: Server, status: int) -> None:
-    server.on("GET", "dags/d", says({"detail": "Nope"}, status))
+def test_a_refusal_says_which_deployment_and_what_about_the_token(server: ScriptedServer, status: int) -> None:
+    server.on("GET", "dags/d", json_response({"detail": "Nope"}, status))
     with pytest.raises(AccessDeniedError) as caught:
         AstroHook().get_dag("d")
     for part in (
@@ -231,51 +239,54 @@ def test_a_refusal_says_which_deployment_and_what_about_the_token(server: Server
     assert not caught.value.retryable
 
 
-def test_a_dag_that_is_not_there_is_told_with_those_like_it(either: Server, hook: AstroHook) -> None:
-    either.on("GET", "dags", says(either.answers.collection("dags", either.answers.dag("sales_daily"))))
+def test_a_dag_that_is_not_there_is_told_with_those_like_it(any_server: ScriptedServer, hook: AstroHook) -> None:
+    any_server.on(
+        "GET", "dags", json_response(any_server.payloads.collection("dags", any_server.payloads.dag("sales_daily")))
+    )
     with pytest.raises(NotFoundError) as caught:
         hook.trigger_dag_run("sales_dialy")
-    assert f"Deployment {either.url} (connection 'http_conn') has no dag 'sales_dialy'" in str(caught.value)
+    assert f"Deployment {any_server.url} (connection 'http_conn') has no dag 'sales_dialy'" in str(caught.value)
     assert "It has 'sales_daily'." in str(caught.value)
 
 
-def test_the_targets_reasons_field_by_field(server: Server) -> None:
+def test_the_targets_reasons_field_by_field(server: ScriptedServer) -> None:
     reason = [{"loc": ["body", "dag_run_id"], "msg": "does not match"}, {"loc": ["body", "conf"], "msg": "no dict"}]
-    server.on("POST", RUNS, says({"detail": reason}, 422))
+    server.on("POST", RUNS, json_response({"detail": reason}, 422))
     with pytest.raises(
         InvalidRequestError, match="does not accept a run of dag 'd': dag_run_id: does not match; conf: no dict"
     ):
         AstroHook().trigger_dag_run("d", run_id="a b")
 
 
-def test_a_run_that_is_there_already(either: Server, hook: AstroHook) -> None:
-    either.on("POST", RUNS, says(either.answers.error(409, "Unique constraint violation"), 409))
+def test_a_run_that_is_there_already(any_server: ScriptedServer, hook: AstroHook) -> None:
+    any_server.on("POST", RUNS, json_response(any_server.payloads.error(409, "Unique constraint violation"), 409))
     with pytest.raises(ConflictError, match=r"a run of dag 'd'\. It says: Unique constraint violation"):
         hook.trigger_dag_run("d", run_id="r")
 
 
-def test_what_airflow_2_cannot_do(server_v1: Server) -> None:
+def test_what_airflow_2_cannot_do(server_v1: ScriptedServer) -> None:
     with pytest.raises(RequestNotPossible, match="partition_key needs Airflow 3 in the target"):
         AstroHook().trigger_dag_run("d", partition_key="p")
-    assert [seen.method for seen in server_v1.seen if seen.path.startswith("/api/v1")] == []
+    assert [received.method for received in server_v1.received if received.path.startswith("/api/v1")] == []
 
 
 # --- the connection page
 
 
-def test_the_test_of_a_connection(either: Server, hook: AstroHook) -> None:
-    either.on("GET", "version", says(either.answers.version()))
-    either.on("GET", "dags", says(either.answers.collection("dags")))
-    version = {"v1": "2.11.2", "v2": "3.3.2"}[either.generation]
-    words = f"Airflow {version} (REST API {either.generation}) answers at {either.url}, and accepts the credentials."
+def test_the_test_of_a_connection(any_server: ScriptedServer, hook: AstroHook) -> None:
+    any_server.on("GET", "version", json_response(any_server.payloads.version()))
+    any_server.on("GET", "dags", json_response(any_server.payloads.collection("dags")))
+    version = {"v1": "2.11.2", "v2": "3.3.2"}[any_server.api_version]
+    api = f"REST API {any_server.api_version}"
+    words = f"Airflow {version} ({api}) answers at {any_server.url}, and accepts the credentials."
     assert hook.test_connection() == (True, words)
-    assert either.seen[-1].query == {"limit": ["1"]}
-    assert either.seen[-1].headers["authorization"] == f"Bearer {TOKEN}"
+    assert any_server.received[-1].query == {"limit": ["1"]}
+    assert any_server.received[-1].headers["authorization"] == f"Bearer {TOKEN}"
 
 
-def test_the_test_of_a_connection_with_a_wrong_token(server: Server, hook: AstroHook) -> None:
-    server.on("GET", "version", says(answers.v2.version()))
-    server.on("GET", "dags", says({"detail": "Invalid JWT token"}, 401))
+def test_the_test_of_a_connection_with_a_wrong_token(server: ScriptedServer, hook: AstroHook) -> None:
+    server.on("GET", "version", json_response(payloads.v2.version()))
+    server.on("GET", "dags", json_response({"detail": "Invalid JWT token"}, 401))
     works, words = hook.test_connection()
     assert not works
     assert "refused" in words
@@ -297,7 +308,7 @@ def test_the_form_of_the_connection() -> None:
 # --- the hook itself
 
 
-def test_nothing_is_asked_until_a_method_is_called(server: Server) -> None:
+def test_nothing_is_asked_until_a_method_is_called(server: ScriptedServer) -> None:
     hook = AstroHook()
     assert hook.http_conn_id == "http_conn"
     assert hook.deployment.url == server.url
@@ -305,8 +316,8 @@ def test_nothing_is_asked_until_a_method_is_called(server: Server) -> None:
     assert server.connections == 0
 
 
-def test_a_hook_that_was_closed_opens_another_connection(server: Server) -> None:
-    server.on("GET", "dags/d", says(answers.v2.dag()))
+def test_a_hook_that_was_closed_opens_another_connection(server: ScriptedServer) -> None:
+    server.on("GET", "dags/d", json_response(payloads.v2.dag()))
     hook = AstroHook()
     hook.close()
     for connections in (1, 2):
@@ -317,38 +328,42 @@ def test_a_hook_that_was_closed_opens_another_connection(server: Server) -> None
         hook.close()
 
 
-def test_the_api_version(either: Server, server: Server, hook: AstroHook, connect: Callable[..., None]) -> None:
-    connect(either.url, password=TOKEN)
-    either.on("GET", "version", says(either.answers.version()))
-    assert [hook.api_version, hook.api_version] == [either.generation] * 2
-    assert asked(either).count("GET version") == 1
+def test_the_api_version(
+    any_server: ScriptedServer, server: ScriptedServer, hook: AstroHook, connect: Callable[..., None]
+) -> None:
+    connect(any_server.url, password=TOKEN)
+    any_server.on("GET", "version", json_response(any_server.payloads.version()))
+    assert [hook.api_version, hook.api_version] == [any_server.api_version] * 2
+    assert calls_received(any_server).count("GET version") == 1
 
 
-def test_hooks_of_the_same_deployment_share_their_token(server: Server, connect: Callable[..., None]) -> None:
-    server.on("POST", "/auth/token", says({"access_token": "fetched-1"}, 201))
-    server.on("GET", "dags/d", says(answers.v2.dag()))
+def test_hooks_of_the_same_deployment_share_their_token(server: ScriptedServer, connect: Callable[..., None]) -> None:
+    server.on("POST", "/auth/token", json_response({"access_token": "fetched-1"}, 201))
+    server.on("GET", "dags/d", json_response(payloads.v2.dag()))
     for conn_id in ("http_conn", "other_conn"):
         connect(server.url, login="admin", password="admin", conn_id=conn_id)
         AstroHook(conn_id).get_dag("d")
-    assert server.asked == ["POST /auth/token", "GET /api/v2/dags/d", "GET /api/v2/dags/d"]
+    assert server.calls_received == ["POST /auth/token", "GET /api/v2/dags/d", "GET /api/v2/dags/d"]
 
 
-def test_a_connection_of_type_http_as_the_documentation_has_it(server: Server, connect: Callable[..., None]) -> None:
+def test_a_connection_of_type_http_as_the_documentation_has_it(
+    server: ScriptedServer, connect: Callable[..., None]
+) -> None:
     extra = {"Content-Type": "application/json", "Authorization": f"Bearer {TOKEN}"}
     connect(server.host, conn_type="http", schema="http", extra=extra)
-    server.on("GET", "dags/d", says(answers.v2.dag()))
+    server.on("GET", "dags/d", json_response(payloads.v2.dag()))
     AstroHook().get_dag("d")
-    [seen] = server.seen
-    assert seen.headers["authorization"] == f"Bearer {TOKEN}"
+    [received] = server.received
+    assert received.headers["authorization"] == f"Bearer {TOKEN}"
 
 
-def test_no_option_of_the_connection_is_sent_as_a_header(server: Server, connect: Callable[..., None]) -> None:
+def test_no_option_of_the_connection_is_sent_as_a_header(server: ScriptedServer, connect: Callable[..., None]) -> None:
     options = {"api_version": "v2", "timeout": 5, "verify": False, "proxies": {}, "trust_env": True, "stream": True}
     oauth = {"client_id": "i", "client_secret": "s-e-c-r-e-t", "token_url": f"{server.url}/token", "audience": "a"}
     connect(server.url, extra={**options, **oauth, "X-Team": "red"})
-    server.on("POST", "/token", says({"access_token": "fetched-1"}))
-    server.on("GET", "dags/d", says(answers.v2.dag()))
+    server.on("POST", "/token", json_response({"access_token": "fetched-1"}))
+    server.on("GET", "dags/d", json_response(payloads.v2.dag()))
     AstroHook().get_dag("d")
-    [_, seen] = server.seen
+    [_, received] = server.received
     usual = {"host", "user-agent", "accept", "accept-encoding", "connection", "authorization"}
-    assert set(seen.headers) == {*usual, "x-team"}
+    assert set(received.headers) == {*usual, "x-team"}

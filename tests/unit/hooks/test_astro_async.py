@@ -12,24 +12,30 @@ from astro_provider.api.errors import AstroError, ConnectionConfigError, Connect
 from astro_provider.hooks import astro_async
 from astro_provider.hooks.astro import AstroHook
 from astro_provider.hooks.astro_async import AsyncAstroHook
-from tests.unit import answers
-from tests.unit.target import says
+from tests.unit import payloads
+from tests.unit.scripted_target import json_response
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.unit.server import Server
+    from tests.unit.scripted_server import ScriptedServer
 
 
-async def test_a_flow_is_carried_with_its_pauses(server: Server, pauses: list[float]) -> None:
-    server.on("GET", "dags/d", says({}, 503), says({}, 429, Retry_After="7"), says(answers.v2.dag()))
+async def test_a_flow_is_carried_with_its_pauses(server: ScriptedServer, pauses: list[float]) -> None:
+    server.on(
+        "GET",
+        "dags/d",
+        json_response({}, 503),
+        json_response({}, 429, Retry_After="7"),
+        json_response(payloads.v2.dag()),
+    )
     async with AsyncAstroHook() as hook:
         client = await hook.client()
         dag = await hook.run(client.get_dag("d"))
     assert (dag["dag_id"], pauses) == ("d", [1, 7])
 
 
-async def test_a_pause_lets_others_work(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_pause_lets_others_work(server: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> None:
     begun, enough = asyncio.Event(), asyncio.Event()
 
     async def sleep(seconds: float) -> None:
@@ -37,7 +43,7 @@ async def test_a_pause_lets_others_work(server: Server, monkeypatch: pytest.Monk
         await enough.wait()
 
     monkeypatch.setattr(astro_async, "asyncio", SimpleNamespace(**{**vars(asyncio), "sleep": sleep}))
-    server.on("GET", "dags/d", says({}, 503), says(answers.v2.dag()))
+    server.on("GET", "dags/d", json_response({}, 503), json_response(payloads.v2.dag()))
     async with AsyncAstroHook() as hook:
         client = await hook.client()
         asking = asyncio.create_task(hook.run(client.get_dag("d")))
@@ -61,9 +67,9 @@ async def test_a_connection_that_cannot_be_used(connect: Callable[..., None]) ->
 
 
 async def test_one_client_until_the_hook_is_closed_then_the_connection_is_read_anew(
-    server: Server, connect: Callable[..., None]
+    server: ScriptedServer, connect: Callable[..., None]
 ) -> None:
-    server.on("GET", "dags/d", says(answers.v2.dag()))
+    server.on("GET", "dags/d", json_response(payloads.v2.dag()))
     hook = AsyncAstroHook()
     client = await hook.client()
     assert await hook.client() is client
@@ -73,28 +79,28 @@ async def test_one_client_until_the_hook_is_closed_then_the_connection_is_read_a
     await hook.close()
     await hook.run((await hook.client()).get_dag("d"))
     await hook.close()
-    sent = [seen.headers["authorization"] for seen in server.seen]
+    sent = [received.headers["authorization"] for received in server.received]
     assert (sent[0] == sent[1], sent[2]) == (True, "Bearer another-token")
     assert server.connections == 2
 
 
-async def test_both_hooks_share_what_was_learned(server: Server, connect: Callable[..., None]) -> None:
+async def test_both_hooks_share_what_was_learned(server: ScriptedServer, connect: Callable[..., None]) -> None:
     connect(server.url, login="admin", password="admin")
-    server.on("POST", "/auth/token", says({"access_token": "fetched-1"}, 201))
-    server.on("GET", "dags/d", says(answers.v2.dag()))
+    server.on("POST", "/auth/token", json_response({"access_token": "fetched-1"}, 201))
+    server.on("GET", "dags/d", json_response(payloads.v2.dag()))
     async with AsyncAstroHook() as hook:
         await hook.run((await hook.client()).get_dag("d"))
     await asyncio.to_thread(AstroHook().get_dag, "d")
-    assert server.asked.count("POST /auth/token") == 1
+    assert server.calls_received.count("POST /auth/token") == 1
 
 
-async def test_one_hook_asks_many_things_at_once(server: Server) -> None:
-    server.on("GET", "dags/d", says(answers.v2.dag()))
+async def test_one_hook_asks_many_things_at_once(server: ScriptedServer) -> None:
+    server.on("GET", "dags/d", json_response(payloads.v2.dag()))
     async with AsyncAstroHook() as hook:
         client = await hook.client()
         dags = await asyncio.gather(*(hook.run(client.get_dag("d")) for _ in range(20)))
     assert [dag["dag_id"] for dag in dags] == ["d"] * 20
-    assert len(server.seen) == 20
+    assert len(server.received) == 20
 
 
 @pytest.mark.parametrize(
@@ -116,19 +122,24 @@ async def test_one_hook_asks_many_things_at_once(server: Server) -> None:
         ("request", ("GET", "dags")),
     ],
 )
-async def test_it_asks_what_the_blocking_hook_asks(server: Server, method: str, arguments: tuple[str, ...]) -> None:
+async def test_it_asks_what_the_blocking_hook_asks(
+    server: ScriptedServer, method: str, arguments: tuple[str, ...]
+) -> None:
     """Both are refused; what they sent by then is the same."""
     with AstroHook() as blocking, pytest.raises(AstroError):
         getattr(blocking, method)(*arguments)
-    asked, server.seen[:] = [(seen.method, seen.path, seen.body) for seen in server.seen], []
+    calls_received, server.received[:] = (
+        [(received.method, received.path, received.body) for received in server.received],
+        [],
+    )
     async with AsyncAstroHook() as hook:
         with pytest.raises(AstroError):
             await getattr(hook, method)(*arguments)
-    assert asked
-    assert [(seen.method, seen.path, seen.body) for seen in server.seen] == asked
+    assert calls_received
+    assert [(received.method, received.path, received.body) for received in server.received] == calls_received
 
 
-async def test_a_large_answer_is_read_whole(server: Server) -> None:
-    server.on("GET", "dags/d", says({**answers.v2.dag(), "description": "x" * 1_000_000}))
+async def test_a_large_answer_is_read_whole(server: ScriptedServer) -> None:
+    server.on("GET", "dags/d", json_response({**payloads.v2.dag(), "description": "x" * 1_000_000}))
     async with AsyncAstroHook() as hook:
         assert len((await hook.get_dag("d"))["description"]) == 1_000_000  # type: ignore[typeddict-item]

@@ -15,10 +15,17 @@ from astro_provider.api.errors import (
     TransportError,
     UnexpectedAnswerError,
 )
-from tests.unit import answers
-from tests.unit.hooks.asking import BOTH, Ask, ask_blocking, error_of, get_dag, trigger, trouble_of
-from tests.unit.server import HANGUP, SILENCE, Server
-from tests.unit.target import TOKEN, Answer, Seen, moved, page, says
+from tests.unit import payloads
+from tests.unit.hooks.both_hooks import BOTH, Ask, ask_blocking, error_of, get_dag, trigger, trouble_of
+from tests.unit.scripted_server import HANGUP, SILENCE, ScriptedServer
+from tests.unit.scripted_target import (
+    TOKEN,
+    ReceivedRequest,
+    ScriptedResponse,
+    html_response,
+    json_response,
+    redirect_response,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,7 +33,7 @@ if TYPE_CHECKING:
 
     from astro_provider.api.flow import Flow
 
-OK = says(answers.v2.dag())
+OK = json_response(payloads.v2.dag())
 
 
 @pytest.fixture(autouse=True)
@@ -35,35 +42,35 @@ def _quick(pauses: list[float]) -> None:
 
 
 @BOTH
-def test_one_connection_serves_all_requests_of_a_hook(ask: Ask[Any], server: Server) -> None:
+def test_one_connection_serves_all_requests_of_a_hook(ask: Ask[Any], server: ScriptedServer) -> None:
     server.on("GET", "dags/d", OK)
     ask(get_dag, get_dag, get_dag)
-    assert (len(server.seen), server.connections) == (3, 1)
+    assert (len(server.received), server.connections) == (3, 1)
 
 
 @BOTH
-def test_a_hook_that_is_left_closes_its_connection(ask: Ask[Any], server: Server) -> None:
+def test_a_hook_that_is_left_closes_its_connection(ask: Ask[Any], server: ScriptedServer) -> None:
     server.on("GET", "dags/d", OK)
     ask(get_dag)
     assert server.closed.acquire(timeout=5)
 
 
 @BOTH
-def test_requests_say_who_sends_them(ask: Ask[Any], server: Server) -> None:
-    server.on("POST", "dags/d/dagRuns", says(answers.v2.dag_run("r")))
+def test_requests_say_who_sends_them(ask: Ask[Any], server: ScriptedServer) -> None:
+    server.on("POST", "dags/d/dagRuns", json_response(payloads.v2.dag_run("r")))
     ask(trigger)
-    [seen] = server.seen
-    assert seen.headers["user-agent"] == f"airflow-provider-astro/{__version__}"
-    assert seen.headers["authorization"] == f"Bearer {TOKEN}"
-    assert seen.headers["content-type"] == "application/json"
-    assert seen.json == {"logical_date": None, "dag_run_id": "r"}
+    [received] = server.received
+    assert received.headers["user-agent"] == f"airflow-provider-astro/{__version__}"
+    assert received.headers["authorization"] == f"Bearer {TOKEN}"
+    assert received.headers["content-type"] == "application/json"
+    assert received.json == {"logical_date": None, "dag_run_id": "r"}
 
 
 @BOTH
-def test_cookies_are_not_kept(ask: Ask[Any], server: Server) -> None:
-    server.on("GET", "dags/d", says(answers.v2.dag(), Set_Cookie="session=1; Path=/"))
+def test_cookies_are_not_kept(ask: Ask[Any], server: ScriptedServer) -> None:
+    server.on("GET", "dags/d", json_response(payloads.v2.dag(), Set_Cookie="session=1; Path=/"))
     ask(get_dag, get_dag)
-    assert ["cookie" in seen.headers for seen in server.seen] == [False, False]
+    assert ["cookie" in received.headers for received in server.received] == [False, False]
 
 
 @BOTH
@@ -71,7 +78,7 @@ def test_cookies_are_not_kept(ask: Ask[Any], server: Server) -> None:
 def test_a_netrc_is_nobodys_credentials(
     ask: Ask[Any],
     token: str | None,
-    server: Server,
+    server: ScriptedServer,
     connect: Callable[..., None],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -82,44 +89,44 @@ def test_a_netrc_is_nobodys_credentials(
     connect(server.url, password=token)
     server.on("GET", "dags/d", OK)
     ask(get_dag)
-    assert server.seen[0].headers.get("authorization") == (f"Bearer {token}" if token else None)
+    assert server.received[0].headers.get("authorization") == (f"Bearer {token}" if token else None)
 
 
 @BOTH
-def test_ids_arrive_as_they_are(ask: Ask[Any], server: Server) -> None:
+def test_ids_arrive_as_they_are(ask: Ask[Any], server: ScriptedServer) -> None:
     ids = "żółw/~?#% .+"
     encoded = "%C5%BC%C3%B3%C5%82w%2F~%3F%23%25%20.%2B"
-    server.on("GET", f"dags/{encoded}/dagRuns/{encoded}", says(answers.v2.dag_run()))
+    server.on("GET", f"dags/{encoded}/dagRuns/{encoded}", json_response(payloads.v2.dag_run()))
     ask(lambda client: client.get_dag_run(ids, ids))
-    assert server.seen[0].target == f"/api/v2/dags/{encoded}/dagRuns/{encoded}"
+    assert server.received[0].target == f"/api/v2/dags/{encoded}/dagRuns/{encoded}"
 
 
 @BOTH
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 @pytest.mark.parametrize("question", [get_dag, trigger])
 def test_a_redirect_to_another_host_gets_no_request(
-    ask: Ask[Any], status: int, question: Callable[[Client], Flow[Any]], server: Server
+    ask: Ask[Any], status: int, question: Callable[[Client], Flow[Any]], server: ScriptedServer
 ) -> None:
-    with Server() as other:
+    with ScriptedServer() as other:
         for method, path in (("GET", "dags/d"), ("POST", "dags/d/dagRuns")):
-            server.on(method, path, moved(f"{other.url}/login", status))
+            server.on(method, path, redirect_response(f"{other.url}/login", status))
         error = error_of(ask, question)
         assert isinstance(error, NotAirflowError)
         assert f"is redirected to {other.url}/login" in str(error)
-        assert (len(server.seen), other.connections) == (1, 0)
+        assert (len(server.received), other.connections) == (1, 0)
 
 
 @BOTH
-def test_a_redirect_on_the_same_host_is_followed(ask: Ask[Any], server: Server) -> None:
-    server.on("GET", "dags/d", moved("/api/v2/moved"))
+def test_a_redirect_on_the_same_host_is_followed(ask: Ask[Any], server: ScriptedServer) -> None:
+    server.on("GET", "dags/d", redirect_response("/api/v2/moved"))
     server.on("GET", "moved", OK)
     assert ask(get_dag)["dag_id"] == "d"
-    assert server.seen[1].headers["authorization"] == f"Bearer {TOKEN}"
+    assert server.received[1].headers["authorization"] == f"Bearer {TOKEN}"
 
 
 @BOTH
-@pytest.mark.parametrize("answer", [page("Sign in to Astro"), page("Sign in to Astro", 404)])
-def test_a_page_where_an_api_should_be(ask: Ask[Any], answer: Answer, server: Server) -> None:
+@pytest.mark.parametrize("answer", [html_response("Sign in to Astro"), html_response("Sign in to Astro", 404)])
+def test_a_page_where_an_api_should_be(ask: Ask[Any], answer: ScriptedResponse, server: ScriptedServer) -> None:
     for path in ("/api/v1/dags/d", "/api/v2/dags/d"):
         server.on("GET", path, answer)
     error = error_of(ask)
@@ -132,14 +139,19 @@ def test_a_page_where_an_api_should_be(ask: Ask[Any], answer: Answer, server: Se
 @pytest.mark.parametrize(
     ("answer", "expected"),
     [
-        (says({"dags": "none"}), """expected a dag with dag_id, is_paused, but got '{"dags": "none"}'"""),
-        (Answer(200), "expected JSON, but got an empty answer"),
-        (Answer(204), "expected a dag with dag_id, is_paused, but got an empty answer"),
-        (Answer(200, b'{"dag_id": "d"'), """expected JSON, but got '{"dag_id": "d"'"""),
-        (Answer(200, b"\x1f\x8b\x08 no gzip", {"Content-Type": "application/json"}), "expected JSON, but got '"),
+        (json_response({"dags": "none"}), """expected a dag with dag_id, is_paused, but got '{"dags": "none"}'"""),
+        (ScriptedResponse(200), "expected JSON, but got an empty answer"),
+        (ScriptedResponse(204), "expected a dag with dag_id, is_paused, but got an empty answer"),
+        (ScriptedResponse(200, b'{"dag_id": "d"'), """expected JSON, but got '{"dag_id": "d"'"""),
+        (
+            ScriptedResponse(200, b"\x1f\x8b\x08 no gzip", {"Content-Type": "application/json"}),
+            "expected JSON, but got '",
+        ),
     ],
 )
-def test_an_answer_that_the_api_does_not_describe(ask: Ask[Any], answer: Answer, expected: str, server: Server) -> None:
+def test_an_answer_that_the_api_does_not_describe(
+    ask: Ask[Any], answer: ScriptedResponse, expected: str, server: ScriptedServer
+) -> None:
     server.on("GET", "dags/d", answer)
     error = error_of(ask)
     assert isinstance(error, UnexpectedAnswerError)
@@ -148,7 +160,7 @@ def test_an_answer_that_the_api_does_not_describe(ask: Ask[Any], answer: Answer,
 
 
 @BOTH
-def test_50_mb_are_not_read(ask: Ask[Any], server: Server) -> None:
+def test_50_mb_are_not_read(ask: Ask[Any], server: ScriptedServer) -> None:
     sent = []
 
     def body() -> Iterator[bytes]:
@@ -157,7 +169,7 @@ def test_50_mb_are_not_read(ask: Ask[Any], server: Server) -> None:
             sent.append(1)
             yield b"x" * 1024 * 1024
 
-    server.on("GET", "dags/d", lambda seen: Answer(200, chunks=body(), promised=50 * 1024 * 1024 + 12))
+    server.on("GET", "dags/d", lambda received: ScriptedResponse(200, chunks=body(), promised=50 * 1024 * 1024 + 12))
     error = error_of(ask)
     assert isinstance(error, UnexpectedAnswerError)
     assert """expected at most 32 MiB of JSON, but got '{"dag_id": "xxx""" in str(error)
@@ -166,8 +178,8 @@ def test_50_mb_are_not_read(ask: Ask[Any], server: Server) -> None:
 
 
 @BOTH
-def test_a_truncated_answer_is_asked_for_again_then_told(ask: Ask[Any], server: Server) -> None:
-    cut = Answer(200, b'{"dag_id": "d", ', promised=1000)
+def test_a_truncated_answer_is_asked_for_again_then_told(ask: Ask[Any], server: ScriptedServer) -> None:
+    cut = ScriptedResponse(200, b'{"dag_id": "d", ', promised=1000)
     server.on("GET", "dags/d", cut, OK)
     assert ask(get_dag)["dag_id"] == "d"
     server.on("GET", "dags/d", cut)
@@ -176,44 +188,44 @@ def test_a_truncated_answer_is_asked_for_again_then_told(ask: Ask[Any], server: 
 
 
 @BOTH
-def test_a_trigger_whose_answer_broke_off_is_not_sent_again(ask: Ask[Any], server: Server) -> None:
-    server.on("POST", "dags/d/dagRuns", Answer(200, b'{"dag_run_id": ', promised=1000))
+def test_a_trigger_whose_answer_broke_off_is_not_sent_again(ask: Ask[Any], server: ScriptedServer) -> None:
+    server.on("POST", "dags/d/dagRuns", ScriptedResponse(200, b'{"dag_run_id": ', promised=1000))
     error = trouble_of(ask, trigger, sent=True)
     assert f"The answer of {server.host} to POST broke off" in str(error)
-    assert len(server.seen) == 1
+    assert len(server.received) == 1
 
 
 @BOTH
 @pytest.mark.parametrize("question", [get_dag, trigger])
 def test_a_connection_that_is_closed_without_an_answer(
-    ask: Ask[Any], question: Callable[[Client], Flow[Any]], server: Server
+    ask: Ask[Any], question: Callable[[Client], Flow[Any]], server: ScriptedServer
 ) -> None:
     for method, path in (("GET", "dags/d"), ("POST", "dags/d/dagRuns")):
         server.on(method, path, HANGUP)
     error = trouble_of(ask, question, sent=True)
     assert f"The connection to {server.host} failed" in str(error)
     # aiohttp sends a GET again by itself.
-    assert len(server.seen) in ((3, 6) if question is get_dag else (1,))
+    assert len(server.received) in ((3, 6) if question is get_dag else (1,))
 
 
 @BOTH
-def test_a_target_that_never_answers(ask: Ask[Any], server: Server, connect: Callable[..., None]) -> None:
+def test_a_target_that_never_answers(ask: Ask[Any], server: ScriptedServer, connect: Callable[..., None]) -> None:
     connect(server.url, password=TOKEN, extra={"timeout": [5, 0.05]})
     server.on("POST", "dags/d/dagRuns", SILENCE)
     error = trouble_of(ask, trigger, sent=True)
     assert str(error) == f"{server.host} did not answer POST within 0.05 seconds."
-    assert len(server.seen) == 1
+    assert len(server.received) == 1
 
 
 @BOTH
-def test_a_target_that_stops_in_the_middle(ask: Ask[Any], server: Server, connect: Callable[..., None]) -> None:
+def test_a_target_that_stops_in_the_middle(ask: Ask[Any], server: ScriptedServer, connect: Callable[..., None]) -> None:
     connect(server.url, password=TOKEN, extra={"timeout": [5, 0.05]})
 
     def body() -> Iterator[bytes]:
         yield b'{"dag_id": '
         server.wait_for_the_end()
 
-    server.on("POST", "dags/d/dagRuns", lambda seen: Answer(200, chunks=body(), promised=1000))
+    server.on("POST", "dags/d/dagRuns", lambda received: ScriptedResponse(200, chunks=body(), promised=1000))
     error = trouble_of(ask, trigger, sent=True)
     assert str(error) == f"{server.host} did not answer POST within 0.05 seconds."
 
@@ -258,14 +270,14 @@ def test_a_port_that_nobody_listens_to(ask: Ask[Any], connect: Callable[..., Non
     assert str(error) == f"{host} refused the connection: nothing listens there, or it is down."
 
 
-def test_what_the_caller_was_handling_is_not_what_went_wrong(server: Server) -> None:
+def test_what_the_caller_was_handling_is_not_what_went_wrong(server: ScriptedServer) -> None:
     """A refused connection would mean that the request was not sent, and may be sent again."""
     server.on("POST", "dags/d/dagRuns", HANGUP)
     try:
         raise ConnectionRefusedError
     except ConnectionRefusedError:
         assert "failed" in str(trouble_of(ask_blocking, trigger, sent=True))
-    assert len(server.seen) == 1
+    assert len(server.received) == 1
 
 
 @BOTH
@@ -305,9 +317,9 @@ def test_a_port_that_speaks_something_else(ask: Ask[Any], noise: bytes, connect:
 
 
 @pytest.fixture
-def proxy() -> Iterator[Server]:
+def proxy() -> Iterator[ScriptedServer]:
     """A server that is asked for other hosts' URLs, and answers all by itself."""
-    with Server() as running:
+    with ScriptedServer() as running:
         running.on("GET", "http://airflow.example.com/api/v2/dags/d", OK)
         yield running
 
@@ -315,7 +327,7 @@ def proxy() -> Iterator[Server]:
 @BOTH
 @pytest.mark.parametrize("extra", ["{url}", "{host}", {"http": "{url}"}])
 def test_a_proxy_of_the_connection(
-    ask: Ask[Any], extra: Any, proxy: Server, connect: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+    ask: Ask[Any], extra: Any, proxy: ScriptedServer, connect: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     as_written = (
@@ -330,7 +342,7 @@ def test_a_proxy_of_the_connection(
 @BOTH
 @pytest.mark.parametrize("written", ["http://{}", "{}"])
 def test_a_proxy_of_the_environment(
-    ask: Ask[Any], written: str, proxy: Server, connect: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+    ask: Ask[Any], written: str, proxy: ScriptedServer, connect: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("http_proxy", written.format(proxy.host))
     connect("http://airflow.example.com")
@@ -343,8 +355,8 @@ def test_a_proxy_of_the_environment_that_is_not_for_this_target(
     ask: Ask[Any],
     no_proxy: str,
     extra: dict[str, Any],
-    server: Server,
-    proxy: Server,
+    server: ScriptedServer,
+    proxy: ScriptedServer,
     connect: Callable[..., None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -353,7 +365,7 @@ def test_a_proxy_of_the_environment_that_is_not_for_this_target(
     connect(server.url, extra=extra)
     server.on("GET", "dags/d", OK)
     ask(get_dag)
-    assert (len(server.seen), proxy.connections) == (1, 0)
+    assert (len(server.received), proxy.connections) == (1, 0)
 
 
 @BOTH
@@ -366,7 +378,7 @@ def test_a_proxy_that_cannot_be_reached(ask: Ask[Any], scheme: str, connect: Cal
 
 
 @BOTH
-def test_a_proxy_that_refuses(ask: Ask[Any], proxy: Server, connect: Callable[..., None]) -> None:
+def test_a_proxy_that_refuses(ask: Ask[Any], proxy: ScriptedServer, connect: Callable[..., None]) -> None:
     connect("https://airflow.example.com", extra={"proxies": proxy.url})
     error = trouble_of(ask, sent=False)
     assert "The proxy for airflow.example.com cannot be reached or refuses" in str(error)
@@ -382,8 +394,10 @@ def test_a_proxy_of_a_kind_that_is_not_there(ask: Ask[Any], scheme: str, connect
 
 
 @BOTH
-def test_a_token_url_is_asked_with_the_same_care(ask: Ask[Any], server: Server, connect: Callable[..., None]) -> None:
-    with Server() as tokens:
+def test_a_token_url_is_asked_with_the_same_care(
+    ask: Ask[Any], server: ScriptedServer, connect: Callable[..., None]
+) -> None:
+    with ScriptedServer() as tokens:
         extra = {
             "client_id": "me",
             "client_secret": "hidden-1",
@@ -391,24 +405,24 @@ def test_a_token_url_is_asked_with_the_same_care(ask: Ask[Any], server: Server, 
             "X-Key": "hidden-2",
         }
         connect(server.url, extra=extra)
-        tokens.on("POST", "/token", moved(f"{server.url}/token", 307))
+        tokens.on("POST", "/token", redirect_response(f"{server.url}/token", 307))
         assert isinstance(error_of(ask), NotAirflowError)
         assert server.connections == 0
-        tokens.on("POST", "/token", says({"error": "nobody knows hidden-1"}, 401))
+        tokens.on("POST", "/token", json_response({"error": "nobody knows hidden-1"}, 401))
         error = error_of(ask)
         assert isinstance(error, AccessDeniedError)
         assert "nobody knows ***" in str(error)
-        tokens.on("POST", "/token", says({"access_token": "fetched-1"}))
+        tokens.on("POST", "/token", json_response({"access_token": "fetched-1"}))
         server.on("GET", "dags/d", OK)
         ask(get_dag)
-    assert [seen.headers.get("x-key") for seen in tokens.seen] == [None] * 3
-    assert server.seen[0].headers["authorization"] == "Bearer fetched-1"
+    assert [received.headers.get("x-key") for received in tokens.received] == [None] * 3
+    assert server.received[0].headers["authorization"] == "Bearer fetched-1"
 
 
 @BOTH
-def test_a_secret_that_a_target_writes_into_its_headers_is_not_shown(ask: Ask[Any], server: Server) -> None:
-    def echo(seen: Seen) -> Answer:
-        return moved(f"http://other.example.com/{seen.headers['authorization'].split()[1]}")
+def test_a_secret_that_a_target_writes_into_its_headers_is_not_shown(ask: Ask[Any], server: ScriptedServer) -> None:
+    def echo(received: ReceivedRequest) -> ScriptedResponse:
+        return redirect_response(f"http://other.example.com/{received.headers['authorization'].split()[1]}")
 
     server.on("GET", "dags/d", echo)
     assert "other.example.com/***" in str(error_of(ask))

@@ -16,34 +16,34 @@ from astro_provider.api import failures, retries
 from astro_provider.hooks import http
 from astro_provider.hooks.astro import AstroHook
 from astro_provider.hooks.astro_async import AsyncAstroHook
-from tests.unit import answers
-from tests.unit.hooks.asking import BOTH, Ask
-from tests.unit.server import SILENCE
-from tests.unit.target import Answer, Seen, says
+from tests.unit import payloads
+from tests.unit.hooks.both_hooks import BOTH, Ask
+from tests.unit.scripted_server import SILENCE
+from tests.unit.scripted_target import ReceivedRequest, ScriptedResponse, json_response
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from astro_provider.api.client import Client
     from astro_provider.api.exchange import Flow
-    from tests.unit.server import Server
+    from tests.unit.scripted_server import ScriptedServer
 
 TASKS = "dags/d/dagRuns/r/taskInstances"
 MIB = 1024 * 1024
-FAILED = [answers.v2.task_instance(f"t{number}", "failed") for number in range(5)]
+FAILED = [payloads.v2.task_instance(f"t{number}", "failed") for number in range(5)]
 
 
 def describe(client: Client) -> Flow[str]:
-    return client.describe_failure(answers.v2.dag_run("r", "failed"))
+    return client.describe_failure(payloads.v2.dag_run("r", "failed"))
 
 
 @pytest.fixture(autouse=True)
-def _failed_tasks(server: Server) -> None:
-    server.on("GET", TASKS, says(answers.v2.collection("task_instances", *FAILED)))
+def _failed_tasks(server: ScriptedServer) -> None:
+    server.on("GET", TASKS, json_response(payloads.v2.collection("task_instances", *FAILED)))
 
 
 @BOTH
-def test_a_log_of_31_mib_takes_little_memory(ask: Ask[Any], server: Server) -> None:
+def test_a_log_of_31_mib_takes_little_memory(ask: Ask[Any], server: ScriptedServer) -> None:
     entry = json.dumps({"event": "x" * 100, "level": "info"}).encode() + b","
     chunk = entry * (MIB // len(entry))
     end = json.dumps({"event": "Task failed", "level": "error", "error_detail": [{"exc_type": "E", "exc_value": "x"}]})
@@ -55,9 +55,12 @@ def test_a_log_of_31_mib_takes_little_memory(ask: Ask[Any], server: Server) -> N
         yield end.encode() + b"]}"
 
     size = len(b'{"content":[') + 31 * len(chunk) + len(end) + 2
-    log = lambda seen: Answer(200, headers={"Content-Type": "application/json"}, chunks=body(), promised=size)  # noqa: E731
+
+    def log(received: object) -> ScriptedResponse:
+        return ScriptedResponse(200, headers={"Content-Type": "application/json"}, chunks=body(), promised=size)
+
     server.on("GET", f"{TASKS}/t0/logs/1", log)
-    server.on("GET", TASKS, says(answers.v2.collection("task_instances", FAILED[0])))
+    server.on("GET", TASKS, json_response(payloads.v2.collection("task_instances", FAILED[0])))
     tracemalloc.start()
     try:
         text = ask(describe)
@@ -73,17 +76,17 @@ class Counting:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._now = self.most = self.asked = 0
+        self._now = self.most = self.calls_received = 0
 
-    def __call__(self, seen: Seen) -> Answer:
+    def __call__(self, received: ReceivedRequest) -> ScriptedResponse:
         with self._lock:
-            self.asked += 1
+            self.calls_received += 1
             self._now += 1
             self.most = max(self.most, self._now)
         time.sleep(0.02)
         with self._lock:
             self._now -= 1
-        return says(answers.v2.log())
+        return json_response(payloads.v2.log())
 
 
 async def describe_by_aiohttp() -> None:
@@ -106,17 +109,17 @@ def describe_by_requests() -> None:
 @pytest.mark.parametrize(
     "describe_all", [describe_by_requests, lambda: asyncio.run(describe_by_aiohttp())], ids=["blocking", "async"]
 )
-def test_one_log_is_read_at_a_time(describe_all: Callable[[], None], server: Server) -> None:
+def test_one_log_is_read_at_a_time(describe_all: Callable[[], None], server: ScriptedServer) -> None:
     logs = Counting()
     for task in FAILED:
         server.on("GET", f"{TASKS}/{task['task_id']}/logs/1", logs)
     describe_all()
-    assert (logs.asked, logs.most) == (20, 1)
+    assert (logs.calls_received, logs.most) == (20, 1)
 
 
 @BOTH
 def test_a_log_that_does_not_come_is_given_up_early(
-    ask: Ask[Any], server: Server, monkeypatch: pytest.MonkeyPatch
+    ask: Ask[Any], server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(http, "MAX_LOG_READ_SECONDS", 0.3)
     monkeypatch.setattr(failures, "MAX_LOG_SECONDS", 0.2)

@@ -13,14 +13,14 @@ import pytest
 from astro_provider.api.deployment import HttpOptions
 from astro_provider.api.errors import TransportError
 from astro_provider.hooks.http import total_timeout
-from tests.unit import answers
-from tests.unit.hooks.asking import BOTH, Ask, trigger
-from tests.unit.target import Answer, says
+from tests.unit import payloads
+from tests.unit.hooks.both_hooks import BOTH, Ask, trigger
+from tests.unit.scripted_target import ScriptedResponse, json_response
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tests.unit.server import Server
+    from tests.unit.scripted_server import ScriptedServer
 
 TIMEOUT = [0.3, 0.4]
 """Seconds to connect and to read, which makes 1.1 in all."""
@@ -96,35 +96,37 @@ def test_a_proxy_that_answers_byte_by_byte_is_given_up(ask: Ask[Any], connect: C
 
 @BOTH
 def test_an_answer_that_takes_longer_than_to_read_once_is_read(
-    ask: Ask[Any], server: Server, connect: Callable[..., None]
+    ask: Ask[Any], server: ScriptedServer, connect: Callable[..., None]
 ) -> None:
     """Each wait for the next bytes is short enough, and so is the whole."""
     connect(server.url, extra={"timeout": TIMEOUT})
-    whole = says(answers.v2.dag_run("r"))
+    whole = json_response(payloads.v2.dag_run("r"))
 
     def body() -> Iterator[bytes]:
         for start in range(0, len(whole.body), 100):
             time.sleep(0.08)
             yield whole.body[start : start + 100]
 
-    server.on("POST", "dags/d/dagRuns", lambda seen: Answer(200, whole.body, whole.headers, chunks=body()))
+    server.on(
+        "POST", "dags/d/dagRuns", lambda received: ScriptedResponse(200, whole.body, whole.headers, chunks=body())
+    )
     began = time.monotonic()
     assert ask(trigger)["dag_run_id"] == "r"
     assert time.monotonic() - began > 0.4
 
 
 @BOTH
-def test_each_request_has_its_own_time(ask: Ask[Any], server: Server, connect: Callable[..., None]) -> None:
+def test_each_request_has_its_own_time(ask: Ask[Any], server: ScriptedServer, connect: Callable[..., None]) -> None:
     """Over one connection, which lives longer than any of them may take."""
     connect(server.url, extra={"timeout": TIMEOUT})
 
-    def slow(seen: object) -> Answer:
+    def slow(received: object) -> ScriptedResponse:
         time.sleep(0.2)
-        return says(answers.v2.dag_run("r"))
+        return json_response(payloads.v2.dag_run("r"))
 
     server.on("POST", "dags/d/dagRuns", slow)
     ask(*[trigger] * 7)
-    assert (len(server.seen), server.connections) == (7, 1)
+    assert (len(server.received), server.connections) == (7, 1)
 
 
 def test_the_time_for_a_whole_request() -> None:

@@ -14,16 +14,16 @@ from astro_provider.api.deployment import HttpOptions
 from astro_provider.api.errors import CertificateError, TransportError
 from astro_provider.api.flow import Request
 from astro_provider.hooks.http import transport_error
-from tests.unit import answers
-from tests.unit.hooks.asking import BOTH, Ask, error_of, get_dag, trouble_of
-from tests.unit.server import Server
-from tests.unit.target import TOKEN, says
+from tests.unit import payloads
+from tests.unit.hooks.both_hooks import BOTH, Ask, error_of, get_dag, trouble_of
+from tests.unit.scripted_server import ScriptedServer
+from tests.unit.scripted_target import TOKEN, json_response
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-OK = says(answers.v2.dag())
+OK = json_response(payloads.v2.dag())
 
 
 @pytest.fixture(autouse=True)
@@ -32,17 +32,17 @@ def _quick(pauses: list[float]) -> None:
 
 
 @BOTH
-def test_a_certificate_that_nobody_knows(ask: Ask[Any], tls_server: Server) -> None:
+def test_a_certificate_that_nobody_knows(ask: Ask[Any], tls_server: ScriptedServer) -> None:
     error = trouble_of(ask, sent=False)
     assert isinstance(error, CertificateError)
     assert f"TLS to localhost:{tls_server.port} failed: self-signed certificate" in str(error)
     assert '"verify" may name a CA bundle' in str(error)
-    assert tls_server.seen == []
+    assert tls_server.received == []
 
 
 @BOTH
 def test_a_certificate_of_another_host(
-    ask: Ask[Any], tls_server: Server, connect: Callable[..., None], certificate: Path
+    ask: Ask[Any], tls_server: ScriptedServer, connect: Callable[..., None], certificate: Path
 ) -> None:
     connect(f"https://127.0.0.1:{tls_server.port}", extra={"verify": str(certificate)})
     error = error_of(ask)
@@ -54,7 +54,7 @@ def test_a_certificate_of_another_host(
 def test_verify_says_which_certificates_are_trusted(
     ask: Ask[Any],
     environment: bool,
-    tls_server: Server,
+    tls_server: ScriptedServer,
     connect: Callable[..., None],
     certificate: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -72,7 +72,7 @@ def test_verify_says_which_certificates_are_trusted(
 def test_what_only_the_operating_system_trusts_is_not_trusted(
     ask: Ask[Any],
     verify: bool | str,
-    tls_server: Server,
+    tls_server: ScriptedServer,
     connect: Callable[..., None],
     certificate: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -86,7 +86,11 @@ def test_what_only_the_operating_system_trusts_is_not_trusted(
 
 @BOTH
 def test_the_bundle_of_requests_is_trusted(
-    ask: Ask[Any], tls_server: Server, connect: Callable[..., None], certificate: Path, monkeypatch: pytest.MonkeyPatch
+    ask: Ask[Any],
+    tls_server: ScriptedServer,
+    connect: Callable[..., None],
+    certificate: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It is certifi's, or what a package of the operating system puts in its place."""
     for module in (requests.adapters, requests.utils):
@@ -100,7 +104,7 @@ def test_the_bundle_of_requests_is_trusted(
 
 @BOTH
 def test_a_folder_of_certificates_is_trusted_too(
-    ask: Ask[Any], tls_server: Server, connect: Callable[..., None], certificate: Path, tmp_path: Path
+    ask: Ask[Any], tls_server: ScriptedServer, connect: Callable[..., None], certificate: Path, tmp_path: Path
 ) -> None:
     connect(tls_server.url, extra={"verify": str(tmp_path)})
     assert "self-signed certificate" in str(error_of(ask))
@@ -109,7 +113,7 @@ def test_a_folder_of_certificates_is_trusted_too(
 @BOTH
 def test_verify_false_trusts_everybody_whatever_the_environment_says(
     ask: Ask[Any],
-    tls_server: Server,
+    tls_server: ScriptedServer,
     connect: Callable[..., None],
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
@@ -125,7 +129,7 @@ def test_a_client_certificate_is_shown(ask: Ask[Any], certificate: Path, connect
     context.load_cert_chain(certificate)
     context.verify_mode = ssl.CERT_REQUIRED
     trusted = {"verify": str(certificate)}
-    with Server(tls=context) as picky:
+    with ScriptedServer(tls=context) as picky:
         picky.on("GET", "dags/d", OK)
         for cert in (str(certificate), [str(certificate), str(certificate)]):
             connect(f"https://localhost:{picky.port}", extra={**trusted, "cert": cert})
@@ -159,7 +163,7 @@ def test_a_refused_client_certificate_is_an_error_of_certificates(reason: str, k
     [("verify", "/nowhere/x.pem"), ("cert", "/nowhere/x.pem"), ("cert", ["/dev/null", "/nowhere/x.pem"])],
 )
 def test_a_certificate_file_that_is_not_there_is_named(
-    ask: Ask[Any], option: str, value: Any, tls_server: Server, connect: Callable[..., None]
+    ask: Ask[Any], option: str, value: Any, tls_server: ScriptedServer, connect: Callable[..., None]
 ) -> None:
     connect(tls_server.url, extra={option: value})
     assert str(error_of(ask)) == (
@@ -170,7 +174,7 @@ def test_a_certificate_file_that_is_not_there_is_named(
 @BOTH
 @pytest.mark.parametrize("option", ["verify", "cert"])
 def test_a_certificate_file_that_holds_none(
-    ask: Ask[Any], option: str, tls_server: Server, connect: Callable[..., None], tmp_path: Path
+    ask: Ask[Any], option: str, tls_server: ScriptedServer, connect: Callable[..., None], tmp_path: Path
 ) -> None:
     (tmp_path / "x.pem").write_text("nothing")
     connect(tls_server.url, extra={option: str(tmp_path / "x.pem")})
@@ -179,7 +183,7 @@ def test_a_certificate_file_that_holds_none(
 
 
 @BOTH
-def test_https_to_a_port_that_speaks_http(ask: Ask[Any], server: Server, connect: Callable[..., None]) -> None:
+def test_https_to_a_port_that_speaks_http(ask: Ask[Any], server: ScriptedServer, connect: Callable[..., None]) -> None:
     connect(f"https://{server.host}", password=TOKEN)
     error = trouble_of(ask)
     assert f"TLS to {server.host} failed" in str(error)
@@ -187,7 +191,9 @@ def test_https_to_a_port_that_speaks_http(ask: Ask[Any], server: Server, connect
 
 
 @BOTH
-def test_http_to_a_port_that_speaks_https(ask: Ask[Any], tls_server: Server, connect: Callable[..., None]) -> None:
+def test_http_to_a_port_that_speaks_https(
+    ask: Ask[Any], tls_server: ScriptedServer, connect: Callable[..., None]
+) -> None:
     connect(f"http://localhost:{tls_server.port}", password=TOKEN)
     error = trouble_of(ask)
     assert f"localhost:{tls_server.port}" in str(error)

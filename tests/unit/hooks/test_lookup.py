@@ -18,13 +18,13 @@ from astro_provider.hooks import astro_async
 from astro_provider.hooks.astro import AstroHook
 from astro_provider.hooks.astro_async import AsyncAstroHook
 from astro_provider.hooks.lookup import no_connection, unreadable
-from tests.unit import answers
-from tests.unit.target import TOKEN, says
+from tests.unit import payloads
+from tests.unit.scripted_target import TOKEN, json_response
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.unit.server import Server
+    from tests.unit.scripted_server import ScriptedServer
 
 
 class Vault(BaseSecretsBackend):
@@ -39,12 +39,12 @@ class Vault(BaseSecretsBackend):
 
 
 @pytest.fixture
-def vault(monkeypatch: pytest.MonkeyPatch, server: Server) -> type[Vault]:
+def vault(monkeypatch: pytest.MonkeyPatch, server: ScriptedServer) -> type[Vault]:
     """The connection is in a secrets backend, and nowhere else."""
     monkeypatch.delenv("AIRFLOW_CONN_HTTP_CONN")
     monkeypatch.setenv("AIRFLOW__SECRETS__BACKEND", f"{__name__}.Vault")
     monkeypatch.setattr(Vault, "uri", f"astro://:{TOKEN}@{server.host}/http")
-    server.on("GET", "dags/d", says(answers.v2.dag()))
+    server.on("GET", "dags/d", json_response(payloads.v2.dag()))
     return Vault
 
 
@@ -92,14 +92,14 @@ def test_a_secrets_backend_that_is_down_is_an_error_that_a_retry_may_end(
 @twice
 def test_a_secrets_backend_that_goes_down_leaves_the_last_connection_in_use(
     vault: type[Vault],
-    server: Server,
+    server: ScriptedServer,
     twice: Callable[..., None],
     monkeypatch: pytest.MonkeyPatch,
-    lines: list[str],
+    log_lines: list[str],
 ) -> None:
     twice(lambda: monkeypatch.setattr(vault, "uri", None))
-    assert [seen.headers["authorization"] for seen in server.seen] == [f"Bearer {TOKEN}"] * 2
-    assert "The connection is used as it was read before." in lines[-1]
+    assert [received.headers["authorization"] for received in server.received] == [f"Bearer {TOKEN}"] * 2
+    assert "The connection is used as it was read before." in log_lines[-1]
 
 
 @once
@@ -123,31 +123,31 @@ def test_any_other_failure_of_the_lookup_is_named_without_secrets(
 @once
 @pytest.mark.parametrize(("conn_type", "scheme"), [("http", "http"), ("astro", "https")])
 def test_the_scheme_that_is_assumed_is_logged(
-    connect: Callable[..., None], once: Callable[[], None], lines: list[str], conn_type: str, scheme: str
+    connect: Callable[..., None], once: Callable[[], None], log_lines: list[str], conn_type: str, scheme: str
 ) -> None:
     connect("airflow.example.com", conn_type=conn_type)
     once()
-    assert lines[-1].startswith(f"Deployment {scheme}://airflow.example.com (connection 'http_conn'): ")
-    assert f"so {scheme} is used" in lines[-1]
+    assert log_lines[-1].startswith(f"Deployment {scheme}://airflow.example.com (connection 'http_conn'): ")
+    assert f"so {scheme} is used" in log_lines[-1]
 
 
 @once
 def test_a_scheme_that_is_given_is_not_logged(
-    connect: Callable[..., None], once: Callable[[], None], lines: list[str]
+    connect: Callable[..., None], once: Callable[[], None], log_lines: list[str]
 ) -> None:
     connect("https://airflow.example.com", conn_type="http")
     once()
-    assert lines == []
+    assert log_lines == []
 
 
 @twice
 def test_the_scheme_is_logged_once(
-    server: Server, connect: Callable[..., None], twice: Callable[..., None], lines: list[str]
+    server: ScriptedServer, connect: Callable[..., None], twice: Callable[..., None], log_lines: list[str]
 ) -> None:
-    server.on("GET", "dags/d", says(answers.v2.dag()))
+    server.on("GET", "dags/d", json_response(payloads.v2.dag()))
     connect(server.host, conn_type="http", password=TOKEN)
     twice(lambda: connect(server.host, conn_type="http", password="another-token"))
-    assert len([line for line in lines if "so http is used" in line]) == 1
+    assert len([line for line in log_lines if "so http is used" in line]) == 1
 
 
 def test_a_connection_that_is_not_there() -> None:

@@ -11,17 +11,17 @@ import pytest
 from astro_provider.airflow_versions import BaseHook
 from astro_provider.hooks.astro import AstroHook
 from astro_provider.hooks.astro_async import AsyncAstroHook
-from tests.unit import answers
-from tests.unit.server import Server
-from tests.unit.target import TOKEN, says
+from tests.unit import payloads
+from tests.unit.scripted_server import ScriptedServer
+from tests.unit.scripted_target import TOKEN, json_response
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.unit.target import Answer, Seen
+    from tests.unit.scripted_target import ReceivedRequest, ScriptedResponse
 
 RUN = "dags/d/dagRuns/r"
-REFUSED = says({"detail": "Signature has expired"}, 401)
+REFUSED = json_response({"detail": "Signature has expired"}, 401)
 
 
 class Reloading:
@@ -57,31 +57,33 @@ def ask(request: pytest.FixtureRequest) -> Reloading:
 
 
 @pytest.fixture
-def dag(server: Server) -> Server:
-    server.on("GET", "dags/d", says(answers.v2.dag()))
+def dag(server: ScriptedServer) -> ScriptedServer:
+    server.on("GET", "dags/d", json_response(payloads.v2.dag()))
     return server
 
 
-def tokens(server: Server) -> list[str]:
-    return [seen.headers["authorization"] for seen in server.seen]
+def tokens(server: ScriptedServer) -> list[str]:
+    return [received.headers["authorization"] for received in server.received]
 
 
-def test_the_next_request_is_sent_with_the_new_token(dag: Server, connect: Callable[..., None], ask: Reloading) -> None:
+def test_the_next_request_is_sent_with_the_new_token(
+    dag: ScriptedServer, connect: Callable[..., None], ask: Reloading
+) -> None:
     ask(lambda: connect(dag.url, password="another-token"))
     assert tokens(dag) == [f"Bearer {TOKEN}", "Bearer another-token"]
     assert dag.connections == 1, "the session is kept where only the token has changed"
 
 
 def test_the_next_request_goes_to_the_new_url_with_the_new_options(
-    dag: Server, connect: Callable[..., None], ask: Reloading
+    dag: ScriptedServer, connect: Callable[..., None], ask: Reloading
 ) -> None:
-    with Server() as elsewhere:
-        elsewhere.on("GET", "dags/d", says(answers.v2.dag()))
+    with ScriptedServer() as elsewhere:
+        elsewhere.on("GET", "dags/d", json_response(payloads.v2.dag()))
         ask(lambda: connect(elsewhere.url, password="another-token", extra={"timeout": 7}))
-        assert (len(dag.seen), tokens(elsewhere)) == (1, ["Bearer another-token"])
+        assert (len(dag.received), tokens(elsewhere)) == (1, ["Bearer another-token"])
 
 
-def test_new_options_make_a_new_session(dag: Server, connect: Callable[..., None], ask: Reloading) -> None:
+def test_new_options_make_a_new_session(dag: ScriptedServer, connect: Callable[..., None], ask: Reloading) -> None:
     ask(lambda: connect(dag.url, password=TOKEN, extra={"timeout": 7}))
     assert dag.connections == 2
 
@@ -90,27 +92,27 @@ def test_new_options_make_a_new_session(dag: Server, connect: Callable[..., None
     "broken", [lambda connect: connect("x", extra={"api_version": "v9"}), lambda connect: connect("")]
 )
 def test_a_connection_that_cannot_be_used_any_more_is_used_as_it_was_read_before(
-    dag: Server,
+    dag: ScriptedServer,
     connect: Callable[..., None],
     ask: Reloading,
     broken: Callable[..., None],
-    lines: list[str],
+    log_lines: list[str],
 ) -> None:
     ask(lambda: broken(connect), reloads=3)
     assert tokens(dag) == [f"Bearer {TOKEN}"] * 2
-    [warning] = [line for line in lines if "as it was read before" in line]
+    [warning] = [line for line in log_lines if "as it was read before" in line]
     assert "Connection 'http_conn', field " in warning
 
 
 def test_a_connection_that_is_gone_is_used_as_it_was_read_before(
-    dag: Server, ask: Reloading, monkeypatch: pytest.MonkeyPatch, lines: list[str]
+    dag: ScriptedServer, ask: Reloading, monkeypatch: pytest.MonkeyPatch, log_lines: list[str]
 ) -> None:
     ask(lambda: monkeypatch.delenv("AIRFLOW_CONN_HTTP_CONN"))
     assert tokens(dag) == [f"Bearer {TOKEN}"] * 2
-    assert "There is no such connection" in lines[-1]
+    assert "There is no such connection" in log_lines[-1]
 
 
-async def test_reloads_at_the_same_time_share_one_read(dag: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_reloads_at_the_same_time_share_one_read(dag: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> None:
     reads = 0
     async with AsyncAstroHook() as hook:
         await hook.client()
@@ -127,13 +129,13 @@ async def test_reloads_at_the_same_time_share_one_read(dag: Server, monkeypatch:
     assert reads == 1
 
 
-async def test_requests_under_way_survive_a_reload(server: Server, connect: Callable[..., None]) -> None:
+async def test_requests_under_way_survive_a_reload(server: ScriptedServer, connect: Callable[..., None]) -> None:
     arrived, reloaded = threading.Event(), threading.Event()
 
-    def answer(_: Seen) -> Answer:
+    def answer(_: ReceivedRequest) -> ScriptedResponse:
         arrived.set()
         reloaded.wait(10)
-        return says(answers.v2.dag())
+        return json_response(payloads.v2.dag())
 
     server.on("GET", "dags/d", answer)
     async with AsyncAstroHook() as hook:
@@ -146,14 +148,16 @@ async def test_requests_under_way_survive_a_reload(server: Server, connect: Call
 
 
 def test_a_blocking_wait_goes_on_with_the_rotated_token(
-    server: Server, connect: Callable[..., None], pauses: list[float]
+    server: ScriptedServer, connect: Callable[..., None], pauses: list[float]
 ) -> None:
-    def rotate(_: Seen) -> Answer:
+    def rotate(_: ReceivedRequest) -> ScriptedResponse:
         connect(server.url, password="another-token")
         return REFUSED
 
-    run = answers.v2.dag_run()
-    server.on("GET", RUN, says({**run, "state": "running"}), rotate, says({**run, "state": "success"}))
+    run = payloads.v2.dag_run()
+    server.on(
+        "GET", RUN, json_response({**run, "state": "running"}), rotate, json_response({**run, "state": "success"})
+    )
     with AstroHook() as hook:
         assert hook.wait_for_dag_run("d", "r")["state"] == "success"
     assert tokens(server) == [f"Bearer {TOKEN}"] * 2 + ["Bearer another-token"]

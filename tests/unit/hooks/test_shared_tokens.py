@@ -11,29 +11,29 @@ import pytest
 
 from astro_provider.hooks.astro import AstroHook
 from astro_provider.hooks.astro_async import AsyncAstroHook
-from tests.unit import answers
-from tests.unit.target import says
+from tests.unit import payloads
+from tests.unit.scripted_target import json_response
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.unit.server import Server
-    from tests.unit.target import Answer, Seen
+    from tests.unit.scripted_server import ScriptedServer
+    from tests.unit.scripted_target import ReceivedRequest, ScriptedResponse
 
 MANY = 20
 
 
 @pytest.fixture
-def slow(server: Server, connect: Callable[..., None]) -> Server:
+def slow(server: ScriptedServer, connect: Callable[..., None]) -> ScriptedServer:
     """A target whose tokens take a moment to make."""
 
-    def make_token(_: Seen) -> Answer:
+    def make_token(_: ReceivedRequest) -> ScriptedResponse:
         time.sleep(0.3)
-        return says({"access_token": "fetched-1", "expires_in": 3600})
+        return json_response({"access_token": "fetched-1", "expires_in": 3600})
 
     connect(server.url, extra={"client_id": "a", "client_secret": "hidden-1", "token_url": f"{server.url}/token"})
     server.on("POST", "/token", make_token)
-    server.on("GET", "dags/d", says(answers.v2.dag()))
+    server.on("GET", "dags/d", json_response(payloads.v2.dag()))
     return server
 
 
@@ -47,16 +47,18 @@ def ask_blocking(_: int) -> str:
         return hook.get_dag("d")["dag_id"]
 
 
-def test_threads_and_an_event_loop_share_one_fetch(slow: Server) -> None:
+def test_threads_and_an_event_loop_share_one_fetch(slow: ScriptedServer) -> None:
     with ThreadPoolExecutor(MANY + 1) as threads:
         on_a_loop = threads.submit(lambda: asyncio.run(ask_async()))
         on_threads = list(threads.map(ask_blocking, range(MANY)))
     assert on_threads + on_a_loop.result() == ["d"] * 2 * MANY
-    assert slow.asked.count("POST /token") == 1
-    assert {seen.headers["authorization"] for seen in slow.seen if seen.method == "GET"} == {"Bearer fetched-1"}
+    assert slow.calls_received.count("POST /token") == 1
+    assert {received.headers["authorization"] for received in slow.received if received.method == "GET"} == {
+        "Bearer fetched-1"
+    }
 
 
-async def test_a_task_that_is_cancelled_while_it_fetches_leaves_it_to_the_next(slow: Server) -> None:
+async def test_a_task_that_is_cancelled_while_it_fetches_leaves_it_to_the_next(slow: ScriptedServer) -> None:
     async with AsyncAstroHook() as hook:
         first = asyncio.create_task(hook.get_dag("d"))
         await asyncio.sleep(0.1)

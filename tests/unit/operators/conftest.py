@@ -3,7 +3,6 @@ from __future__ import annotations
 import pytest
 
 from astro_provider.airflow_versions import AIRFLOW_VERSION
-from tests.unit.task_runner import *  # noqa: F403  its fixtures
 
 
 @pytest.fixture(autouse=True)

@@ -12,44 +12,48 @@ from astro_provider.airflow_versions import AirflowFailException
 from astro_provider.api.errors import NotFoundError
 from astro_provider.operators.dag import AstroPauseDagOperator, AstroUnpauseDagOperator
 from tests.airflow_names import DAG
-from tests.unit.target import TOKEN, says
+from tests.unit.scripted_target import TOKEN, json_response
 from tests.unit.task_runner import context, round_trip
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.unit.target_stub import PlayedServer
+    from tests.unit.fake_airflow import FakeAirflowServer
 
 both = pytest.mark.parametrize(("kind", "paused"), [(AstroPauseDagOperator, True), (AstroUnpauseDagOperator, False)])
 
 
 @both
 @pytest.mark.parametrize("before", [True, False])
-def test_the_dag_is_set(either: PlayedServer, lines: list[str], kind: type, paused: bool, before: bool) -> None:
-    either.dags = {"ż.~d": before, "other": before}
+def test_the_dag_is_set(
+    any_airflow: FakeAirflowServer, log_lines: list[str], kind: type, paused: bool, before: bool
+) -> None:
+    any_airflow.dags = {"ż.~d": before, "other": before}
     dag = kind(task_id="t", external_dag_id="ż.~d").execute(context())
     assert (dag["dag_id"], dag["is_paused"]) == ("ż.~d", paused)
-    assert either.dags == {"ż.~d": paused, "other": before}
+    assert any_airflow.dags == {"ż.~d": paused, "other": before}
     assert json.dumps(dag)
-    assert f"Dag ż.~d is {'paused' if paused else 'not paused'} in Deployment {either.url}" in "\n".join(lines)
+    assert f"Dag ż.~d is {'paused' if paused else 'not paused'} in Deployment {any_airflow.url}" in "\n".join(log_lines)
 
 
 @both
-def test_one_request_is_enough(remote: PlayedServer, kind: type, paused: bool) -> None:
+def test_one_request_is_enough(fake_airflow: FakeAirflowServer, kind: type, paused: bool) -> None:
     kind(task_id="t", external_dag_id="d").execute(context())
-    assert remote.asked == ["PATCH /api/v2/dags/d"]
+    assert fake_airflow.calls_received == ["PATCH /api/v2/dags/d"]
 
 
 @both
-def test_a_dag_that_is_not_there_is_named_with_its_likes(either: PlayedServer, kind: type, paused: bool) -> None:
-    either.dags = {"sales_report": False}
+def test_a_dag_that_is_not_there_is_named_with_its_likes(
+    any_airflow: FakeAirflowServer, kind: type, paused: bool
+) -> None:
+    any_airflow.dags = {"sales_report": False}
     with pytest.raises(NotFoundError, match=r"has no dag 'sales_raport'.*'sales_report'"):
         kind(task_id="t", external_dag_id="sales_raport").execute(context())
 
 
 @both
-def test_being_refused_fails_for_good(remote: PlayedServer, kind: type, paused: bool) -> None:
-    remote.on("PATCH", "dags/d", says({"detail": "no"}, 403))
+def test_being_refused_fails_for_good(fake_airflow: FakeAirflowServer, kind: type, paused: bool) -> None:
+    fake_airflow.on("PATCH", "dags/d", json_response({"detail": "no"}, 403))
     with pytest.raises(AirflowFailException, match="refused PATCH"):
         kind(task_id="t", external_dag_id="d").execute(context())
 
@@ -71,26 +75,26 @@ def test_each_says_what_it_does() -> None:
 
 @both
 def test_ids_that_look_like_numbers_are_text(
-    remote: PlayedServer, connect: Callable[..., None], kind: type, paused: bool
+    fake_airflow: FakeAirflowServer, connect: Callable[..., None], kind: type, paused: bool
 ) -> None:
-    connect(remote.url, password=TOKEN, conn_id="7")
-    remote.dags = {"123": not paused}
+    connect(fake_airflow.url, password=TOKEN, conn_id="7")
+    fake_airflow.dags = {"123": not paused}
     with DAG("local", start_date=datetime(2026, 1, 1), schedule=None, render_template_as_native_obj=True):
         operator = kind(task_id="t", external_dag_id="{{ 123 }}", http_conn_id="{{ 7 }}")
     operator.render_template_fields(context())
     assert (operator.external_dag_id, operator.http_conn_id) == (123, 7)
     assert operator.execute(context())["dag_id"] == "123"
-    assert remote.dags == {"123": paused}
+    assert fake_airflow.dags == {"123": paused}
 
 
 @both
 @pytest.mark.parametrize("parameter", ["external_dag_id", "http_conn_id"])
 @pytest.mark.parametrize("nothing", [None, "", "None"])
 def test_an_id_that_renders_to_nothing_fails_for_good(
-    remote: PlayedServer, kind: type, paused: bool, parameter: str, nothing: str | None
+    fake_airflow: FakeAirflowServer, kind: type, paused: bool, parameter: str, nothing: str | None
 ) -> None:
     operator = kind(**{"task_id": "t", "external_dag_id": "d", parameter: "placeholder"})
     setattr(operator, parameter, nothing)  # what rendering makes of the result of a task that returned nothing
     with pytest.raises(AirflowFailException, match=f"{parameter} was rendered to {nothing!r}: it names nothing"):
         operator.execute(context())
-    assert remote.seen == []
+    assert fake_airflow.received == []

@@ -15,37 +15,37 @@ from astro_provider.api.errors import (
     TransportError,
 )
 from tests.unit.operators.trigger import CREATED_BEFORE, RUN_ID, trigger
-from tests.unit.server import HANGUP
-from tests.unit.target import TOKEN, page, says
+from tests.unit.scripted_server import HANGUP
+from tests.unit.scripted_target import TOKEN, html_response, json_response
 from tests.unit.task_runner import TaskInstance, context
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.unit.target_stub import PlayedServer
+    from tests.unit.fake_airflow import FakeAirflowServer
 
 
-def test_one_request_triggers_a_run_on_v2(remote: PlayedServer) -> None:
+def test_one_request_triggers_a_run_on_v2(fake_airflow: FakeAirflowServer) -> None:
     run = trigger().execute(context())
-    assert remote.asked == ["POST /api/v2/dags/d/dagRuns"]
-    assert remote.triggered() == [{"logical_date": None, "dag_run_id": RUN_ID}]
+    assert fake_airflow.calls_received == ["POST /api/v2/dags/d/dagRuns"]
+    assert fake_airflow.triggered() == [{"logical_date": None, "dag_run_id": RUN_ID}]
     assert (run["dag_id"], run["dag_run_id"], run["state"]) == ("d", RUN_ID, "queued")
 
 
-def test_a_run_is_triggered_on_v1(remote_v1: PlayedServer) -> None:
+def test_a_run_is_triggered_on_v1(fake_airflow_v1: FakeAirflowServer) -> None:
     run = trigger().execute(context())
-    assert remote_v1.triggered()[-1] == {"dag_run_id": RUN_ID}
+    assert fake_airflow_v1.triggered()[-1] == {"dag_run_id": RUN_ID}
     assert (run["dag_run_id"], run["logical_date"]) == (RUN_ID, "2026-02-01T12:00:00+00:00")
 
 
-def test_run_id_and_link_are_pushed(either: PlayedServer) -> None:
+def test_run_id_and_link_are_pushed(any_airflow: FakeAirflowServer) -> None:
     ti = TaskInstance()
     trigger(trigger_run_id="mine").execute(context(ti))
-    path = "/dags/d/runs/mine" if either.generation == "v2" else "/dags/d/grid?dag_run_id=mine"
-    assert ti.xcoms == {"trigger_run_id": "mine", "remote_dag_run_url": either.url + path}
+    path = "/dags/d/runs/mine" if any_airflow.api_version == "v2" else "/dags/d/grid?dag_run_id=mine"
+    assert ti.xcoms == {"trigger_run_id": "mine", "remote_dag_run_url": any_airflow.url + path}
 
 
-def test_every_field_is_sent(remote: PlayedServer) -> None:
+def test_every_field_is_sent(fake_airflow: FakeAirflowServer) -> None:
     tomorrow = datetime(2026, 2, 2, tzinfo=timezone(timedelta(hours=1)))
     trigger(
         trigger_run_id="mine",
@@ -57,7 +57,7 @@ def test_every_field_is_sent(remote: PlayedServer) -> None:
         note="by hand",
         partition_key="2026-01-31",
     ).execute(context())
-    assert remote.triggered() == [
+    assert fake_airflow.triggered() == [
         {
             "dag_run_id": "mine",
             "logical_date": "2026-02-01T00:00:00+00:00",
@@ -72,10 +72,10 @@ def test_every_field_is_sent(remote: PlayedServer) -> None:
 
 
 @pytest.mark.parametrize("date", [None, "", "None", " "])
-def test_no_logical_date_is_null_on_v2_and_left_out_on_v1(either: PlayedServer, date: str | None) -> None:
+def test_no_logical_date_is_null_on_v2_and_left_out_on_v1(any_airflow: FakeAirflowServer, date: str | None) -> None:
     trigger(logical_date=date).execute(context())
-    expected = {"logical_date": None} if either.generation == "v2" else {}
-    assert either.triggered()[-1] == {"dag_run_id": RUN_ID, **expected}
+    expected = {"logical_date": None} if any_airflow.api_version == "v2" else {}
+    assert any_airflow.triggered()[-1] == {"dag_run_id": RUN_ID, **expected}
 
 
 @pytest.mark.parametrize(
@@ -87,58 +87,58 @@ def test_no_logical_date_is_null_on_v2_and_left_out_on_v1(either: PlayedServer, 
         ({}, {}),
     ],
 )
-def test_conf_is_a_dict_or_json(either: PlayedServer, conf: Any, sent: dict[str, Any]) -> None:
+def test_conf_is_a_dict_or_json(any_airflow: FakeAirflowServer, conf: Any, sent: dict[str, Any]) -> None:
     trigger(conf=conf).execute(context())
-    assert either.triggered()[-1]["conf"] == sent
+    assert any_airflow.triggered()[-1]["conf"] == sent
 
 
 @pytest.mark.parametrize("conf", [None, "", "None"])
-def test_no_conf_is_left_out(either: PlayedServer, conf: str | None) -> None:
+def test_no_conf_is_left_out(any_airflow: FakeAirflowServer, conf: str | None) -> None:
     trigger(conf=conf).execute(context())
-    assert "conf" not in either.triggered()[-1]
+    assert "conf" not in any_airflow.triggered()[-1]
 
 
-def test_conf_that_turns_out_to_be_no_json_fails_for_good(remote: PlayedServer) -> None:
+def test_conf_that_turns_out_to_be_no_json_fails_for_good(fake_airflow: FakeAirflowServer) -> None:
     operator = trigger(conf="{{ var.value.conf }}")
     operator.conf = "{'a': 1}"  # what the template became
     with pytest.raises(AirflowFailException, match="conf must be a dict that JSON can hold, or JSON text"):
         operator.execute(context())
-    assert remote.asked == []
+    assert fake_airflow.calls_received == []
 
 
-def test_a_date_that_turns_out_to_be_none_fails_for_good(remote: PlayedServer) -> None:
+def test_a_date_that_turns_out_to_be_none_fails_for_good(fake_airflow: FakeAirflowServer) -> None:
     with pytest.raises(AirflowFailException, match="logical_date: 'yesterday' is no ISO 8601 date"):
         trigger(logical_date="yesterday").execute(context())
-    assert remote.asked == []
+    assert fake_airflow.calls_received == []
 
 
 @pytest.mark.parametrize("field", ["run_after", "partition_key"])
-def test_what_airflow_2_does_not_have_fails_for_good(remote_v1: PlayedServer, field: str) -> None:
+def test_what_airflow_2_does_not_have_fails_for_good(fake_airflow_v1: FakeAirflowServer, field: str) -> None:
     with pytest.raises(AirflowFailException, match=f"{field} needs Airflow 3 in the target"):
         trigger(**{field: "2030-01-01T00:00:00Z"}).execute(context())
-    assert remote_v1.runs == {}
+    assert fake_airflow_v1.runs == {}
 
 
-def test_a_dag_that_is_not_there_is_named_with_its_likes(either: PlayedServer) -> None:
-    either.dags = {"sales_report": False, "weather": False}
+def test_a_dag_that_is_not_there_is_named_with_its_likes(any_airflow: FakeAirflowServer) -> None:
+    any_airflow.dags = {"sales_report": False, "weather": False}
     with pytest.raises(NotFoundError, match=r"has no dag 'sales_raport'.*'sales_report'"):
         trigger(trigger_dag_id="sales_raport").execute(context())
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_being_refused_fails_for_good(remote: PlayedServer, status: int) -> None:
-    remote.on("POST", "dags/d/dagRuns", says({"detail": "no"}, status))
+def test_being_refused_fails_for_good(fake_airflow: FakeAirflowServer, status: int) -> None:
+    fake_airflow.on("POST", "dags/d/dagRuns", json_response({"detail": "no"}, status))
     with pytest.raises(AirflowFailException, match="expired, or of another Workspace or Deployment") as caught:
         trigger().execute(context())
     assert TOKEN not in str(caught.value)
 
 
-def test_the_reasons_of_the_target_are_told(remote: PlayedServer) -> None:
+def test_the_reasons_of_the_target_are_told(fake_airflow: FakeAirflowServer) -> None:
     with pytest.raises(AirflowFailException, match="does not match the pattern"):
         trigger(trigger_run_id="not allowed").execute(context())
 
 
-def test_a_connection_that_is_not_found_may_be_found_by_a_retry(remote: PlayedServer) -> None:
+def test_a_connection_that_is_not_found_may_be_found_by_a_retry(fake_airflow: FakeAirflowServer) -> None:
     with pytest.raises(ConnectionUnreadableError, match="There is no such connection: 'elsewhere'"):
         trigger(http_conn_id="elsewhere").execute(context())
 
@@ -146,144 +146,146 @@ def test_a_connection_that_is_not_found_may_be_found_by_a_retry(remote: PlayedSe
 # The run id that is worked out.
 
 
-def run_id_of(remote: PlayedServer, retries: int = 0, **ti: Any) -> str:
+def run_id_of(fake_airflow: FakeAirflowServer, retries: int = 0, **ti: Any) -> str:
     trigger(retries=retries).execute(context(TaskInstance(**ti)))
-    run_id: str = remote.triggered()[-1]["dag_run_id"]
-    remote.forget_run(run_id)
+    run_id: str = fake_airflow.triggered()[-1]["dag_run_id"]
+    fake_airflow.forget_run(run_id)
     return run_id
 
 
-def test_the_run_id_is_the_same_on_every_retry(remote: PlayedServer) -> None:
-    ids = {run_id_of(remote, retries=2, try_number=number, max_tries=2) for number in (1, 2, 3)}
+def test_the_run_id_is_the_same_on_every_retry(fake_airflow: FakeAirflowServer) -> None:
+    ids = {run_id_of(fake_airflow, retries=2, try_number=number, max_tries=2) for number in (1, 2, 3)}
     assert ids == {RUN_ID}
 
 
-def test_the_run_id_is_another_one_after_a_clear(remote: PlayedServer) -> None:
+def test_the_run_id_is_another_one_after_a_clear(fake_airflow: FakeAirflowServer) -> None:
     # Cleared after its first try: max_tries has grown by one.
-    assert run_id_of(remote, retries=2, try_number=2, max_tries=3) == RUN_ID[:-1] + "2"
+    assert run_id_of(fake_airflow, retries=2, try_number=2, max_tries=3) == RUN_ID[:-1] + "2"
 
 
-def test_the_run_id_of_a_mapped_task_has_its_index(remote: PlayedServer) -> None:
-    ids = [run_id_of(remote, map_index=index) for index in (0, 1, None)]
+def test_the_run_id_of_a_mapped_task_has_its_index(fake_airflow: FakeAirflowServer) -> None:
+    ids = [run_id_of(fake_airflow, map_index=index) for index in (0, 1, None)]
     assert ids == [RUN_ID.replace("~1", f"{end}~1") for end in ("+0", "+1", "")]
 
 
 def test_the_run_id_does_without_the_url_of_this_deployment_and_says_so(
-    remote: PlayedServer, monkeypatch: pytest.MonkeyPatch, lines: list[str]
+    fake_airflow: FakeAirflowServer, monkeypatch: pytest.MonkeyPatch, log_lines: list[str]
 ) -> None:
-    run_id_of(remote)
-    assert "base_url" not in "\n".join(lines)
+    run_id_of(fake_airflow)
+    assert "base_url" not in "\n".join(log_lines)
     monkeypatch.setenv("AIRFLOW__API__BASE_URL", "")  # what Airflow 3 has unless told otherwise
     monkeypatch.setenv("AIRFLOW__WEBSERVER__BASE_URL", "http://localhost:8080")  # the same for Airflow 2
-    assert run_id_of(remote).endswith(RUN_ID.partition("~")[2])
-    assert "base_url of this Deployment is not set" in "\n".join(lines)
+    assert run_id_of(fake_airflow).endswith(RUN_ID.partition("~")[2])
+    assert "base_url of this Deployment is not set" in "\n".join(log_lines)
 
 
 # A paused dag.
 
 
-def test_a_paused_dag_is_triggered_all_the_same(remote: PlayedServer, lines: list[str]) -> None:
-    remote.dags["d"] = True
+def test_a_paused_dag_is_triggered_all_the_same(fake_airflow: FakeAirflowServer, log_lines: list[str]) -> None:
+    fake_airflow.dags["d"] = True
     trigger().execute(context())
-    assert list(remote.runs) == [RUN_ID]
-    assert "Should the dag be paused there" in "\n".join(lines)
+    assert list(fake_airflow.runs) == [RUN_ID]
+    assert "Should the dag be paused there" in "\n".join(log_lines)
 
 
-def test_a_wait_says_that_the_dag_is_paused(remote: PlayedServer, lines: list[str], clock: Any) -> None:
-    remote.dags["d"] = True
-    clock.at_sleep = lambda: remote.dags.update(d=len(clock.sleeps) < 3)
+def test_a_wait_says_that_the_dag_is_paused(fake_airflow: FakeAirflowServer, log_lines: list[str], clock: Any) -> None:
+    fake_airflow.dags["d"] = True
+    clock.at_sleep = lambda: fake_airflow.dags.update(d=len(clock.sleeps) < 3)
     trigger(wait_for_completion=True).execute(context())
-    assert len([line for line in lines if "is paused in" in line]) == 1
+    assert len([line for line in log_lines if "is paused in" in line]) == 1
 
 
-def test_a_paused_dag_is_unpaused_first(either: PlayedServer) -> None:
-    either.dags["d"] = True
+def test_a_paused_dag_is_unpaused_first(any_airflow: FakeAirflowServer) -> None:
+    any_airflow.dags["d"] = True
     trigger(if_paused="unpause").execute(context())
-    assert either.dags["d"] is False
-    assert either.asked[-2:] == [
-        f"PATCH /api/{either.generation}/dags/d",
-        f"POST /api/{either.generation}/dags/d/dagRuns",
+    assert any_airflow.dags["d"] is False
+    assert any_airflow.calls_received[-2:] == [
+        f"PATCH /api/{any_airflow.api_version}/dags/d",
+        f"POST /api/{any_airflow.api_version}/dags/d/dagRuns",
     ]
 
 
-def test_a_paused_dag_fails_the_task_for_good(either: PlayedServer) -> None:
-    either.dags["d"] = True
+def test_a_paused_dag_fails_the_task_for_good(any_airflow: FakeAirflowServer) -> None:
+    any_airflow.dags["d"] = True
     with pytest.raises(AirflowFailException, match=r"is paused in .*if_paused='unpause' or 'trigger'"):
         trigger(if_paused="fail").execute(context())
-    assert either.runs == {}
+    assert any_airflow.runs == {}
 
 
-def test_a_dag_that_is_not_paused_does_not_fail_the_task(either: PlayedServer) -> None:
+def test_a_dag_that_is_not_paused_does_not_fail_the_task(any_airflow: FakeAirflowServer) -> None:
     trigger(if_paused="fail").execute(context())
-    assert list(either.runs) == [RUN_ID]
+    assert list(any_airflow.runs) == [RUN_ID]
 
 
 # An answer that is lost.
 
 
-def lost(remote: PlayedServer, answer: Any) -> Callable[[Any], Any]:
+def lost(fake_airflow: FakeAirflowServer, answer: Any) -> Callable[[Any], Any]:
     """Create the run, and answer with something else."""
 
-    def create(seen: Any) -> Any:
-        remote.play(seen)
+    def create(received: Any) -> Any:
+        fake_airflow.play(received)
         return answer
 
     return create
 
 
 @pytest.mark.parametrize(
-    "answer", [HANGUP, says({}, 502), says("surprise"), says({}, 500)], ids=["0", "502", "?", "500"]
+    "answer",
+    [HANGUP, json_response({}, 502), json_response("surprise"), json_response({}, 500)],
+    ids=["0", "502", "?", "500"],
 )
-def test_a_run_is_found_when_the_answer_is_lost(remote: PlayedServer, answer: Any) -> None:
-    remote.on("POST", "dags/d/dagRuns", lost(remote, answer), remote.play)
+def test_a_run_is_found_when_the_answer_is_lost(fake_airflow: FakeAirflowServer, answer: Any) -> None:
+    fake_airflow.on("POST", "dags/d/dagRuns", lost(fake_airflow, answer), fake_airflow.play)
     run = trigger().execute(context())
     assert run["dag_run_id"] == RUN_ID
-    assert list(remote.runs) == [RUN_ID]
+    assert list(fake_airflow.runs) == [RUN_ID]
 
 
 @pytest.mark.parametrize(("given", "sent"), [(None, 2), ("nightly", 1)])
 def test_a_request_is_sent_again_if_nobody_else_uses_its_run_id(
-    remote: PlayedServer, given: str | None, sent: int
+    fake_airflow: FakeAirflowServer, given: str | None, sent: int
 ) -> None:
-    remote.on("POST", "dags/d/dagRuns", says({}, 503), remote.play)
+    fake_airflow.on("POST", "dags/d/dagRuns", json_response({}, 503), fake_airflow.play)
     if given:
         with pytest.raises(TargetUnavailableError):
             trigger(trigger_run_id=given).execute(context())
     else:
         assert trigger().execute(context())["dag_run_id"] == RUN_ID
-    assert len(remote.triggered()) == sent
+    assert len(fake_airflow.triggered()) == sent
 
 
-def test_a_run_is_found_when_every_answer_is_lost(either: PlayedServer) -> None:
-    either.on("POST", "dags/d/dagRuns", lost(either, says({}, 502)))
+def test_a_run_is_found_when_every_answer_is_lost(any_airflow: FakeAirflowServer) -> None:
+    any_airflow.on("POST", "dags/d/dagRuns", lost(any_airflow, json_response({}, 502)))
     assert trigger(logical_date="2026-01-31T06:00:00Z").execute(context())["dag_run_id"] == RUN_ID
 
 
-@pytest.mark.parametrize("answer", [HANGUP, says({}, 502), says({}, 500)], ids=["0", "502", "500"])
-def test_a_lost_answer_does_not_make_an_old_run_ours(either: PlayedServer, answer: Any) -> None:
+@pytest.mark.parametrize("answer", [HANGUP, json_response({}, 502), json_response({}, 500)], ids=["0", "502", "500"])
+def test_a_lost_answer_does_not_make_an_old_run_ours(any_airflow: FakeAirflowServer, answer: Any) -> None:
     """The answer may have been that the run exists."""
-    either.has_run(RUN_ID, "success", **CREATED_BEFORE)
-    either.on("POST", "dags/d/dagRuns", lost(either, answer))
+    any_airflow.has_run(RUN_ID, "success", **CREATED_BEFORE)
+    any_airflow.on("POST", "dags/d/dagRuns", lost(any_airflow, answer))
     with pytest.raises((TransportError, TargetUnavailableError)):
         trigger().execute(context())
 
 
-def test_a_run_that_was_not_created_is_not_found(remote: PlayedServer) -> None:
-    remote.on("POST", "dags/d/dagRuns", HANGUP)
+def test_a_run_that_was_not_created_is_not_found(fake_airflow: FakeAirflowServer) -> None:
+    fake_airflow.on("POST", "dags/d/dagRuns", HANGUP)
     with pytest.raises(TransportError):
         trigger().execute(context())
-    assert remote.runs == {}
+    assert fake_airflow.runs == {}
 
 
-def test_the_first_trouble_is_told_when_looking_fails_too(remote: PlayedServer) -> None:
-    remote.on("POST", "dags/d/dagRuns", says({"detail": "first"}, 500))
-    remote.on("GET", f"dags/d/dagRuns/{RUN_ID.replace(':', '%3A').replace('+', '%2B')}", page("Sign in"))
+def test_the_first_trouble_is_told_when_looking_fails_too(fake_airflow: FakeAirflowServer) -> None:
+    fake_airflow.on("POST", "dags/d/dagRuns", json_response({"detail": "first"}, 500))
+    fake_airflow.on("GET", f"dags/d/dagRuns/{RUN_ID.replace(':', '%3A').replace('+', '%2B')}", html_response("Sign in"))
     with pytest.raises(Exception, match="first"):
         trigger().execute(context())
 
 
-def test_a_run_id_that_anybody_may_use_does_not_tell_whose_run_it_is(remote: PlayedServer) -> None:
-    remote.on("POST", "dags/d/dagRuns", lost(remote, HANGUP))
+def test_a_run_id_that_anybody_may_use_does_not_tell_whose_run_it_is(fake_airflow: FakeAirflowServer) -> None:
+    fake_airflow.on("POST", "dags/d/dagRuns", lost(fake_airflow, HANGUP))
     with pytest.raises(TransportError):
         trigger(trigger_run_id="nightly").execute(context())
 
@@ -291,7 +293,9 @@ def test_a_run_id_that_anybody_may_use_does_not_tell_whose_run_it_is(remote: Pla
 # OpenLineage.
 
 
-def test_openlineage_puts_the_parent_into_conf(remote: PlayedServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_openlineage_puts_the_parent_into_conf(
+    fake_airflow: FakeAirflowServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     openlineage = pytest.importorskip("airflow.providers.standard.utils.openlineage")
 
     def inject(dr_conf: dict[str, Any] | None, ti: Any) -> dict[str, Any]:
@@ -304,10 +308,10 @@ def test_openlineage_puts_the_parent_into_conf(remote: PlayedServer, monkeypatch
     for option in (True, False):
         trigger(conf={"a": 1}, openlineage_inject_parent_info=option, trigger_run_id=str(option)).execute(context())
     parent = {"openlineage": {"parentRunId": TaskInstance().run_id}}
-    assert [sent["conf"] for sent in remote.triggered()] == [{"a": 1, **parent}, {"a": 1}]
+    assert [sent["conf"] for sent in fake_airflow.triggered()] == [{"a": 1, **parent}, {"a": 1}]
 
 
-def test_openlineage_is_not_needed(remote: PlayedServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_openlineage_is_not_needed(fake_airflow: FakeAirflowServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "airflow.providers.standard.utils.openlineage", None)
     trigger(conf={"a": 1}).execute(context())
-    assert remote.triggered()[-1]["conf"] == {"a": 1}
+    assert fake_airflow.triggered()[-1]["conf"] == {"a": 1}

@@ -12,14 +12,14 @@ from astro_provider.tasks import state as task_state
 from tests.unit.operators.test_dag_run_existing import DATE, blocked, clash, retry
 from tests.unit.operators.test_dag_run_waiting import deferral, waiting
 from tests.unit.operators.trigger import RUN_ID
-from tests.unit.target import says
+from tests.unit.scripted_target import json_response
 from tests.unit.task_runner import NOW, TaskInstance, context
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.unit.target_stub import PlayedServer
-    from tests.unit.task_runner import Clock
+    from tests.unit.fake_airflow import FakeAirflowServer
+    from tests.unit.task_runner import FakeClock
 
 CANCELLED = f"Cancelled the run of dag 'd', which was running: {RUN_ID}"
 
@@ -31,7 +31,7 @@ def task_is(monkeypatch: pytest.MonkeyPatch) -> Callable[[str | None], None]:
     return lambda state: monkeypatch.setattr(task_state, "_state", lambda ti: state)
 
 
-def kill(operator: Any, clock: Clock, in_context: dict[str, Any] | None = None) -> None:
+def kill(operator: Any, clock: FakeClock, in_context: dict[str, Any] | None = None) -> None:
     """Execute the operator, and call on_kill when it first sleeps, as Airflow does when the process is to end."""
 
     def signal() -> None:
@@ -45,72 +45,76 @@ def kill(operator: Any, clock: Clock, in_context: dict[str, Any] | None = None) 
 
 @pytest.mark.parametrize("state", ["failed", "success", "restarting", "removed", None])
 def test_a_user_who_ends_the_task_cancels_the_run(
-    either: PlayedServer, clock: Clock, task_is: Callable[[str | None], None], lines: list[str], state: str | None
+    any_airflow: FakeAirflowServer,
+    clock: FakeClock,
+    task_is: Callable[[str | None], None],
+    log_lines: list[str],
+    state: str | None,
 ) -> None:
     task_is(state)
     kill(waiting(), clock)
-    assert either.runs[RUN_ID]["state"] == "failed"
-    assert CANCELLED in lines
+    assert any_airflow.runs[RUN_ID]["state"] == "failed"
+    assert CANCELLED in log_lines
 
 
 @pytest.mark.parametrize("state", ["running", "deferred", "queued", "scheduled"])
 def test_a_worker_that_goes_down_cancels_nothing(
-    either: PlayedServer, clock: Clock, task_is: Callable[[str | None], None], state: str
+    any_airflow: FakeAirflowServer, clock: FakeClock, task_is: Callable[[str | None], None], state: str
 ) -> None:
     task_is(state)
     kill(waiting(), clock)
-    assert either.runs[RUN_ID]["state"] == "queued"
+    assert any_airflow.runs[RUN_ID]["state"] == "queued"
 
 
 def test_nothing_is_cancelled_where_nobody_can_tell(
-    remote: PlayedServer, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    fake_airflow: FakeAirflowServer, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def unknown(ti: Any) -> str:
         raise RuntimeError("the API server is away")
 
     monkeypatch.setattr(task_state, "_state", unknown)
     kill(waiting(), clock)
-    assert remote.runs[RUN_ID]["state"] == "queued"
+    assert fake_airflow.runs[RUN_ID]["state"] == "queued"
 
 
 def test_nothing_is_cancelled_with_cancel_on_kill_false(
-    remote: PlayedServer, clock: Clock, task_is: Callable[[str | None], None]
+    fake_airflow: FakeAirflowServer, clock: FakeClock, task_is: Callable[[str | None], None]
 ) -> None:
     task_is("failed")
     kill(waiting(cancel_on_kill=False), clock)
-    assert remote.runs[RUN_ID]["state"] == "queued"
+    assert fake_airflow.runs[RUN_ID]["state"] == "queued"
 
 
 def test_nothing_is_cancelled_when_nothing_is_waited_for(
-    remote: PlayedServer, task_is: Callable[[str | None], None]
+    fake_airflow: FakeAirflowServer, task_is: Callable[[str | None], None]
 ) -> None:
     task_is("failed")
     operator = waiting()
     operator.on_kill()
     operator.execute(context())
     operator.on_kill()
-    assert remote.runs[RUN_ID]["state"] == "success"
+    assert fake_airflow.runs[RUN_ID]["state"] == "success"
 
 
 def test_a_run_that_has_ended_meanwhile_is_left_alone(
-    either: PlayedServer, clock: Clock, task_is: Callable[[str | None], None]
+    any_airflow: FakeAirflowServer, clock: FakeClock, task_is: Callable[[str | None], None]
 ) -> None:
     """Marking it failed would make a failure of its success."""
     task_is("failed")
-    either.course = ["running", "success"]
+    any_airflow.course = ["running", "success"]
     kill(waiting(), clock)
-    assert either.runs[RUN_ID]["state"] == "success"
-    assert not [seen for seen in either.seen if seen.method == "PATCH"]
+    assert any_airflow.runs[RUN_ID]["state"] == "success"
+    assert not [received for received in any_airflow.received if received.method == "PATCH"]
 
 
 def test_a_run_that_cannot_be_cancelled_is_warned_of(
-    remote: PlayedServer, clock: Clock, task_is: Callable[[str | None], None], lines: list[str]
+    fake_airflow: FakeAirflowServer, clock: FakeClock, task_is: Callable[[str | None], None], log_lines: list[str]
 ) -> None:
     task_is("failed")
     path = f"dags/d/dagRuns/{RUN_ID.replace(':', '%3A').replace('+', '%2B')}"
-    remote.on("PATCH", path, says({"detail": "no"}, 403))
+    fake_airflow.on("PATCH", path, json_response({"detail": "no"}, 403))
     kill(waiting(), clock)
-    assert any(line.startswith("The run of dag 'd' could not be cancelled") for line in lines)
+    assert any(line.startswith("The run of dag 'd' could not be cancelled") for line in log_lines)
 
 
 # Only what this task created or reset.
@@ -118,54 +122,54 @@ def test_a_run_that_cannot_be_cancelled_is_warned_of(
 
 @clash
 def test_a_run_that_it_attached_to_is_left_alone(
-    either: PlayedServer, clock: Clock, task_is: Callable[[str | None], None], by: str
+    any_airflow: FakeAirflowServer, clock: FakeClock, task_is: Callable[[str | None], None], by: str
 ) -> None:
     task_is("failed")
-    operator = waiting(on_existing_run="attach", **blocked(either, by, "running"))
+    operator = waiting(on_existing_run="attach", **blocked(any_airflow, by, "running"))
     kill(operator, clock)
-    assert either.runs["theirs"]["state"] == "running"
+    assert any_airflow.runs["theirs"]["state"] == "running"
 
 
 @clash
 def test_a_run_that_it_reset_is_cancelled(
-    either: PlayedServer, clock: Clock, task_is: Callable[[str | None], None], by: str
+    any_airflow: FakeAirflowServer, clock: FakeClock, task_is: Callable[[str | None], None], by: str
 ) -> None:
     task_is("failed")
-    either.course = ["running"]
-    operator = waiting(on_existing_run="reset", **blocked(either, by, "running"))
+    any_airflow.course = ["running"]
+    operator = waiting(on_existing_run="reset", **blocked(any_airflow, by, "running"))
     kill(operator, clock)
-    assert either.runs["theirs"]["state"] == "failed"
+    assert any_airflow.runs["theirs"]["state"] == "failed"
 
 
 @pytest.mark.parametrize("choice", ["fail", "attach", "reset", "skip"])
 def test_a_retry_cancels_the_run_of_the_try_before(
-    either: PlayedServer, clock: Clock, task_is: Callable[[str | None], None], choice: str
+    any_airflow: FakeAirflowServer, clock: FakeClock, task_is: Callable[[str | None], None], choice: str
 ) -> None:
     task_is("failed")
-    either.has_run(RUN_ID, "running")
+    any_airflow.has_run(RUN_ID, "running")
     kill(waiting(on_existing_run=choice, retries=2), clock, retry())
-    assert either.runs[RUN_ID]["state"] == "failed"
+    assert any_airflow.runs[RUN_ID]["state"] == "failed"
 
 
 def test_a_retry_does_not_cancel_what_an_earlier_try_may_have_attached_to(
-    either: PlayedServer, clock: Clock, task_is: Callable[[str | None], None]
+    any_airflow: FakeAirflowServer, clock: FakeClock, task_is: Callable[[str | None], None]
 ) -> None:
     task_is("failed")
-    either.has_run("theirs", "running")
+    any_airflow.has_run("theirs", "running")
     kill(waiting(on_existing_run="attach", trigger_run_id="theirs", retries=2), clock, retry())
-    assert either.runs["theirs"]["state"] == "running"
+    assert any_airflow.runs["theirs"]["state"] == "running"
 
 
 @clash
 @pytest.mark.parametrize(("choice", "cancels"), [("attach", False), ("reset", True)])
 def test_the_trigger_knows_whether_the_run_is_its_own(
-    either: PlayedServer, by: str, choice: str, cancels: bool
+    any_airflow: FakeAirflowServer, by: str, choice: str, cancels: bool
 ) -> None:
-    operator = waiting(deferrable=True, on_existing_run=choice, **blocked(either, by, "running"))
+    operator = waiting(deferrable=True, on_existing_run=choice, **blocked(any_airflow, by, "running"))
     assert deferral(operator).trigger.serialize()[1]["cancel_on_kill"] is cancels
 
 
-def test_the_trigger_of_a_new_run_cancels(either: PlayedServer) -> None:
+def test_the_trigger_of_a_new_run_cancels(any_airflow: FakeAirflowServer) -> None:
     operator = waiting(deferrable=True, on_existing_run="attach", logical_date=DATE)
     assert deferral(operator).trigger.serialize()[1]["cancel_on_kill"] is True
 
@@ -173,7 +177,7 @@ def test_the_trigger_of_a_new_run_cancels(either: PlayedServer) -> None:
 # execution_timeout.
 
 
-def timed_out(operator: Any, clock: Clock) -> str:
+def timed_out(operator: Any, clock: FakeClock) -> str:
     """Let Airflow's alarm go off while the operator waits, which calls on_kill of a task that still runs."""
 
     def alarm() -> None:
@@ -192,30 +196,34 @@ def limited(**options: Any) -> Any:
 
 
 def test_the_execution_timeout_cancels_the_run(
-    either: PlayedServer, clock: Clock, task_is: Callable[[str | None], None], lines: list[str]
+    any_airflow: FakeAirflowServer, clock: FakeClock, task_is: Callable[[str | None], None], log_lines: list[str]
 ) -> None:
     task_is("running")
     message = timed_out(limited(), clock)
-    assert either.runs[RUN_ID]["state"] == "failed"
+    assert any_airflow.runs[RUN_ID]["state"] == "failed"
     assert message.startswith("Timed out: dag 'd' did not finish within execution_timeout (0:05:00). ")
-    assert f"run '{RUN_ID}' of dag 'd' in Deployment {either.url}" in message
-    assert f"{CANCELLED}. See {either.url}/dags/d/" in message
-    assert lines.count(CANCELLED) == 1
+    assert f"run '{RUN_ID}' of dag 'd' in Deployment {any_airflow.url}" in message
+    assert f"{CANCELLED}. See {any_airflow.url}/dags/d/" in message
+    assert log_lines.count(CANCELLED) == 1
 
 
 @pytest.mark.parametrize("options", [{"cancel_on_kill": False}, {"on_existing_run": "attach"}])
-def test_the_execution_timeout_leaves_other_runs(either: PlayedServer, clock: Clock, options: dict[str, Any]) -> None:
+def test_the_execution_timeout_leaves_other_runs(
+    any_airflow: FakeAirflowServer, clock: FakeClock, options: dict[str, Any]
+) -> None:
     if "on_existing_run" in options:
-        options = {**options, **blocked(either, "run id", "running")}
+        options = {**options, **blocked(any_airflow, "run id", "running")}
     message = timed_out(limited(**options), clock)
-    (run,) = either.runs.values()
+    (run,) = any_airflow.runs.values()
     assert run["state"] in ("queued", "running")
     assert message.startswith("Timed out: dag 'd' did not finish within execution_timeout (0:05:00). ")
-    assert f": {run['state']}. See {either.url}/dags/d/" in message
+    assert f": {run['state']}. See {any_airflow.url}/dags/d/" in message
 
 
 @pytest.mark.parametrize("lasted", [0, 100])
-def test_the_trigger_gives_up_before_airflow_does(either: PlayedServer, clock: Clock, lasted: float) -> None:
+def test_the_trigger_gives_up_before_airflow_does(
+    any_airflow: FakeAirflowServer, clock: FakeClock, lasted: float
+) -> None:
     started = NOW - timedelta(seconds=lasted)
     deferred = deferral(limited(deferrable=True), TaskInstance(start_date=started))
     deadline = deferred.trigger.serialize()[1]["deadline"] - started.timestamp()

@@ -17,7 +17,7 @@ from tests.unit.task_runner import TaskInstance, context, round_trip
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.unit.target_stub import PlayedServer
+    from tests.unit.fake_airflow import FakeAirflowServer
 
 
 @pytest.fixture
@@ -102,7 +102,9 @@ def test_everything_an_author_would_template_is_templated() -> None:
     [("true", True), ("True", True), ("1", True), ("yes", True), ("false", False), (" False ", False), ("0", False)],
 )
 @pytest.mark.parametrize("native", [True, False])
-def test_whether_to_wait_may_be_templated(remote: PlayedServer, text: str, waits: bool, native: bool) -> None:
+def test_whether_to_wait_may_be_templated(
+    fake_airflow: FakeAirflowServer, text: str, waits: bool, native: bool
+) -> None:
     dag = DAG("local", start_date=datetime(2026, 1, 1), schedule=None, render_template_as_native_obj=native)
     operator = trigger(dag=dag, wait_for_completion=f"{{{{ '{text}' }}}}")
     rendered(operator)
@@ -124,27 +126,27 @@ def rendered(operator: AstroTriggerDagRunOperator) -> None:
     ],
 )
 def test_what_turns_out_wrong_when_it_is_rendered_fails_for_good(
-    remote: PlayedServer, dag: DAG, parameter: str, message: str
+    fake_airflow: FakeAirflowServer, dag: DAG, parameter: str, message: str
 ) -> None:
     operator = trigger(dag=dag, **{parameter: "{{ ds }}"})
     rendered(operator)
     with pytest.raises(AirflowFailException, match=message):
         operator.execute(context())
-    assert remote.asked == []
+    assert fake_airflow.calls_received == []
 
 
-def test_a_choice_may_be_templated(remote: PlayedServer, dag: DAG) -> None:
-    remote.has_run("mine", "success")
-    remote.dags["d"] = True
+def test_a_choice_may_be_templated(fake_airflow: FakeAirflowServer, dag: DAG) -> None:
+    fake_airflow.has_run("mine", "success")
+    fake_airflow.dags["d"] = True
     operator = trigger(dag=dag, trigger_run_id="mine", on_existing_run="{{ 'attach' }}", if_paused="{{ 'unpause' }}")
     rendered(operator)
     assert operator.execute(context())["dag_run_id"] == "mine"
-    assert remote.dags["d"] is False
+    assert fake_airflow.dags["d"] is False
 
 
-def test_ids_that_look_like_numbers_are_text(remote: PlayedServer, connect: Callable[..., None]) -> None:
-    connect(remote.url, password="token", conn_id="7")
-    remote.dags["20260201"] = False
+def test_ids_that_look_like_numbers_are_text(fake_airflow: FakeAirflowServer, connect: Callable[..., None]) -> None:
+    connect(fake_airflow.url, password="token", conn_id="7")
+    fake_airflow.dags["20260201"] = False
     dag = DAG("local", start_date=datetime(2026, 1, 1), schedule=None, render_template_as_native_obj=True)
     operator = trigger(
         dag=dag,
@@ -157,19 +159,23 @@ def test_ids_that_look_like_numbers_are_text(remote: PlayedServer, connect: Call
     rendered(operator)
     run = operator.execute(context())
     assert (run["dag_id"], run["dag_run_id"]) == ("20260201", "42")
-    assert remote.triggered() == [{"logical_date": None, "dag_run_id": "42", "note": "1.5", "partition_key": "2026"}]
+    assert fake_airflow.triggered() == [
+        {"logical_date": None, "dag_run_id": "42", "note": "1.5", "partition_key": "2026"}
+    ]
 
 
 @pytest.mark.parametrize("nothing", ["None", ""])
-def test_a_partition_key_that_renders_to_nothing_is_none(remote: PlayedServer, nothing: str) -> None:
+def test_a_partition_key_that_renders_to_nothing_is_none(fake_airflow: FakeAirflowServer, nothing: str) -> None:
     trigger(partition_key=nothing, note="None").execute(context())
-    assert "partition_key" not in remote.triggered()[0]
-    assert "note" not in remote.triggered()[0]
+    assert "partition_key" not in fake_airflow.triggered()[0]
+    assert "note" not in fake_airflow.triggered()[0]
 
 
 @pytest.mark.parametrize("nothing", ["None", "''"])
 @pytest.mark.parametrize("parameter", ["trigger_dag_id", "http_conn_id"])
-def test_an_id_that_renders_to_nothing_fails_for_good(remote: PlayedServer, parameter: str, nothing: str) -> None:
+def test_an_id_that_renders_to_nothing_fails_for_good(
+    fake_airflow: FakeAirflowServer, parameter: str, nothing: str
+) -> None:
     dag = DAG("local", start_date=datetime(2026, 1, 1), schedule=None, render_template_as_native_obj=True)
     operator = trigger(dag=dag, **{parameter: f"{{{{ {nothing} }}}}"})
     rendered(operator)

@@ -12,47 +12,49 @@ from astro_provider.api.errors import DagRunFailedError, TransportError
 from astro_provider.triggers.dag_run import AstroDagRunTrigger
 from tests.airflow_names import TaskDeferred
 from tests.unit.operators.trigger import RUN_ID, trigger
-from tests.unit.target import TOKEN, says
+from tests.unit.scripted_target import TOKEN, json_response
 from tests.unit.task_runner import TaskInstance, context
 
 if TYPE_CHECKING:
-    from tests.unit.target_stub import PlayedServer
-    from tests.unit.task_runner import Clock
+    from tests.unit.fake_airflow import FakeAirflowServer
+    from tests.unit.task_runner import FakeClock
 
 
 def waiting(**options: Any) -> Any:
     return trigger(wait_for_completion=True, **options)
 
 
-def test_it_waits_for_the_end(either: PlayedServer, clock: Clock) -> None:
+def test_it_waits_for_the_end(any_airflow: FakeAirflowServer, clock: FakeClock) -> None:
     run = waiting(poke_interval=7).execute(context())
     assert (run["dag_run_id"], run["state"]) == (RUN_ID, "success")
     assert clock.sleeps == [7, 7]
 
 
-def test_it_says_when_the_state_changes_and_only_then(either: PlayedServer, lines: list[str]) -> None:
-    either.course = ["queued"] * 4 + ["running"] * 5 + ["success"]
+def test_it_says_when_the_state_changes_and_only_then(any_airflow: FakeAirflowServer, log_lines: list[str]) -> None:
+    any_airflow.course = ["queued"] * 4 + ["running"] * 5 + ["success"]
     waiting().execute(context())
-    told = [line.rpartition(": ")[2] for line in lines if line.startswith(f"run '{RUN_ID}'")]
+    told = [line.rpartition(": ")[2] for line in log_lines if line.startswith(f"run '{RUN_ID}'")]
     assert told == ["queued", "running", "success"]
 
 
-def test_it_takes_the_states_it_is_told(either: PlayedServer) -> None:
+def test_it_takes_the_states_it_is_told(any_airflow: FakeAirflowServer) -> None:
     assert waiting(allowed_states=["running"], failed_states=[]).execute(context())["state"] == "running"
 
 
-def test_it_goes_on_waiting_while_the_target_is_down(remote: PlayedServer, lines: list[str], clock: Clock) -> None:
-    remote.course = ["running", "success"]
+def test_it_goes_on_waiting_while_the_target_is_down(
+    fake_airflow: FakeAirflowServer, log_lines: list[str], clock: FakeClock
+) -> None:
+    fake_airflow.course = ["running", "success"]
     path = f"dags/d/dagRuns/{RUN_ID.replace(':', '%3A').replace('+', '%2B')}"
-    down = [says({"detail": "down"}, 503)] * 9  # three looks, each of them sent three times
-    remote.on("GET", path, remote.play, *down, remote.play)
+    down = [json_response({"detail": "down"}, 503)] * 9  # three looks, each of them sent three times
+    fake_airflow.on("GET", path, fake_airflow.play, *down, fake_airflow.play)
     assert waiting().execute(context())["state"] == "success"
-    assert len([line for line in lines if line.startswith("Still waiting")]) == 1
+    assert len([line for line in log_lines if line.startswith("Still waiting")]) == 1
 
 
-def test_a_run_that_was_deleted_ends_the_wait(remote: PlayedServer, clock: Clock) -> None:
-    remote.course = ["running"]
-    clock.at_sleep = lambda: remote.forget_run(RUN_ID) if RUN_ID in remote.runs else None
+def test_a_run_that_was_deleted_ends_the_wait(fake_airflow: FakeAirflowServer, clock: FakeClock) -> None:
+    fake_airflow.course = ["running"]
+    clock.at_sleep = lambda: fake_airflow.forget_run(RUN_ID) if RUN_ID in fake_airflow.runs else None
     with pytest.raises(Exception, match="it was deleted"):
         waiting().execute(context())
 
@@ -61,9 +63,9 @@ def test_a_run_that_was_deleted_ends_the_wait(remote: PlayedServer, clock: Clock
 
 
 @pytest.fixture
-def failing(either: PlayedServer) -> PlayedServer:
-    either.course = ["running", "failed"]
-    return either
+def failing(any_airflow: FakeAirflowServer) -> FakeAirflowServer:
+    any_airflow.course = ["running", "failed"]
+    return any_airflow
 
 
 def message(operator: Any) -> str:
@@ -72,8 +74,8 @@ def message(operator: Any) -> str:
     return str(caught.value)
 
 
-def test_the_failure_names_tasks_errors_and_link(failing: PlayedServer) -> None:
-    log = failing.answers.log()
+def test_the_failure_names_tasks_errors_and_link(failing: FakeAirflowServer) -> None:
+    log = failing.payloads.log()
     failing.has_task("load", "success", run_id=RUN_ID, log=log)
     failing.has_task("extract", "failed", run_id=RUN_ID, log=log, end_date="2026-02-01T06:01:00Z")
     failing.has_task("clean", "failed", run_id=RUN_ID, log=log, map_index=2, try_number=3)
@@ -82,33 +84,33 @@ def test_the_failure_names_tasks_errors_and_link(failing: PlayedServer) -> None:
         "  clean[2] (try 3): ValueError: no rows",
         "  extract (try 1): ValueError: no rows",
         f"See {failing.url}/dags/d/"
-        + ("runs/" if failing.generation == "v2" else "grid?dag_run_id=")
+        + ("runs/" if failing.api_version == "v2" else "grid?dag_run_id=")
         + RUN_ID.replace(":", "%3A").replace("+", "%2B"),
     ]
 
 
-def test_the_failure_names_a_handful_of_tasks(failing: PlayedServer) -> None:
+def test_the_failure_names_a_handful_of_tasks(failing: FakeAirflowServer) -> None:
     for index in range(8):
-        failing.has_task("clean", "failed", run_id=RUN_ID, map_index=index, log=failing.answers.log())
+        failing.has_task("clean", "failed", run_id=RUN_ID, map_index=index, log=failing.payloads.log())
     text = message(waiting())
     assert text.count("ValueError: no rows") == 5
     assert "and 3 more" in text
 
 
-def test_a_log_that_cannot_be_read_does_not_hide_the_failure(failing: PlayedServer) -> None:
+def test_a_log_that_cannot_be_read_does_not_hide_the_failure(failing: FakeAirflowServer) -> None:
     failing.has_task("extract", "failed", run_id=RUN_ID)
     assert "extract (try 1): (its log could not be read: NotFoundError)" in message(waiting())
 
 
-def test_tasks_that_cannot_be_read_do_not_hide_the_failure(failing: PlayedServer) -> None:
+def test_tasks_that_cannot_be_read_do_not_hide_the_failure(failing: FakeAirflowServer) -> None:
     path = f"dags/d/dagRuns/{RUN_ID.replace(':', '%3A').replace('+', '%2B')}/taskInstances"
-    failing.on("GET", path, says(failing.answers.error(403, "not allowed"), 403))
+    failing.on("GET", path, json_response(failing.payloads.error(403, "not allowed"), 403))
     text = message(waiting())
     assert "failed tasks could not be read" in text
     assert f"See {failing.url}/dags/d/" in text
 
 
-def test_a_run_that_was_marked_failed_is_said_to_be(failing: PlayedServer) -> None:
+def test_a_run_that_was_marked_failed_is_said_to_be(failing: FakeAirflowServer) -> None:
     assert "None of its tasks failed: it was marked so" in message(waiting())
 
 
@@ -121,10 +123,10 @@ def deferral(operator: Any, ti: TaskInstance | None = None) -> TaskDeferred:
     return caught.value
 
 
-def test_it_defers_after_triggering(either: PlayedServer, clock: Clock) -> None:
+def test_it_defers_after_triggering(any_airflow: FakeAirflowServer, clock: FakeClock) -> None:
     ti = TaskInstance()
     deferred = deferral(waiting(deferrable=True, poke_interval=9, cancel_on_kill=False), ti)
-    assert list(either.runs) == [RUN_ID]
+    assert list(any_airflow.runs) == [RUN_ID]
     assert (deferred.method_name, deferred.timeout, clock.sleeps) == ("execute_complete", None, [])
     assert ti.xcoms["trigger_run_id"] == RUN_ID
     path, arguments = deferred.trigger.serialize()
@@ -141,7 +143,7 @@ def test_it_defers_after_triggering(either: PlayedServer, clock: Clock) -> None:
         "failed_states": ["failed"],
         "skipped_states": [],
         "check_existence": False,
-        "known": True,
+        "must_exist": True,
         "poke_interval": 9,
         "deadline": None,
         "cancel_on_kill": False,
@@ -149,17 +151,17 @@ def test_it_defers_after_triggering(either: PlayedServer, clock: Clock) -> None:
     assert AstroDagRunTrigger(**json.loads(json.dumps(arguments))).serialize() == (path, arguments)
 
 
-def test_what_is_deferred_holds_no_credentials(remote: PlayedServer) -> None:
+def test_what_is_deferred_holds_no_credentials(fake_airflow: FakeAirflowServer) -> None:
     assert TOKEN not in repr(deferral(waiting(deferrable=True)).trigger.serialize())
 
 
-def test_it_does_not_defer_without_a_wait(remote: PlayedServer) -> None:
+def test_it_does_not_defer_without_a_wait(fake_airflow: FakeAirflowServer) -> None:
     assert trigger(deferrable=True).execute(context())["state"] == "queued"
 
 
 @pytest.mark.parametrize("state", ["success", "failed"])
-def test_it_does_not_defer_for_a_run_that_is_over(remote: PlayedServer, state: str) -> None:
-    remote.has_run("theirs", state)
+def test_it_does_not_defer_for_a_run_that_is_over(fake_airflow: FakeAirflowServer, state: str) -> None:
+    fake_airflow.has_run("theirs", state)
     operator = waiting(deferrable=True, trigger_run_id="theirs", on_existing_run="attach")
     if state == "success":
         assert operator.execute(context())["state"] == "success"
@@ -171,10 +173,10 @@ def event(outcome: str, **more: Any) -> dict[str, Any]:
     return {"outcome": outcome, "message": "what happened", "run": None, "url": None, **more}
 
 
-def test_it_resumes_with_the_run(lines: list[str]) -> None:
+def test_it_resumes_with_the_run(log_lines: list[str]) -> None:
     run = {"dag_run_id": RUN_ID, "state": "success"}
     assert waiting().execute_complete(context(), event("success", run=run)) == run
-    assert "what happened" in lines
+    assert "what happened" in log_lines
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from astro_provider.airflow_versions import AIRFLOW_VERSION
-from tests.unit.task_runner import *  # noqa: F403  its fixtures
 from tests.unit.task_runner import TaskInstance, context
 
 if TYPE_CHECKING:

@@ -21,14 +21,14 @@ from astro_provider.sensors.dag_run import AstroDagRunSensor
 from astro_provider.sensors.task import AstroTaskSensor
 from astro_provider.triggers.dag_run import AstroDagRunTrigger
 from tests.airflow_names import TaskDeferred
-from tests.unit.target import TOKEN, says
+from tests.unit.scripted_target import TOKEN, json_response
 from tests.unit.task_runner import NOW, TaskInstance, context
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.unit.target_stub import PlayedServer
-    from tests.unit.task_runner import Clock
+    from tests.unit.fake_airflow import FakeAirflowServer
+    from tests.unit.task_runner import FakeClock
 
 MODES = [{"mode": "poke"}, {"mode": "reschedule"}, {"deferrable": True}]
 every_mode = pytest.mark.parametrize("mode", MODES, ids=["poke", "reschedule", "deferrable"])
@@ -52,8 +52,10 @@ async def resumed(looking: AstroDagRunSensor, ti: TaskInstance | None = None) ->
 
 
 @every_mode
-def test_a_run_that_is_over_needs_no_wait(either: PlayedServer, clock: Clock, mode: dict[str, Any]) -> None:
-    either.has_run("theirs", "success")
+def test_a_run_that_is_over_needs_no_wait(
+    any_airflow: FakeAirflowServer, clock: FakeClock, mode: dict[str, Any]
+) -> None:
+    any_airflow.has_run("theirs", "success")
     sensor(**mode).execute(context())
     assert clock.sleeps == []
 
@@ -74,9 +76,9 @@ def test_a_run_that_is_over_needs_no_wait(either: PlayedServer, clock: Clock, mo
     ids=str,
 )
 def test_a_run_that_fails(
-    either: PlayedServer, mode: dict[str, Any], options: dict[str, Any], error: type[Exception]
+    any_airflow: FakeAirflowServer, mode: dict[str, Any], options: dict[str, Any], error: type[Exception]
 ) -> None:
-    either.has_run("theirs", "failed")
+    any_airflow.has_run("theirs", "failed")
     with pytest.raises(error, match="run 'theirs' of dag 'd'"):
         sensor(**mode, **options).execute(context())
 
@@ -92,24 +94,24 @@ def test_a_run_that_fails(
     ids=str,
 )
 async def test_a_run_that_fails_while_deferred(
-    either: PlayedServer, options: dict[str, Any], error: type[Exception]
+    any_airflow: FakeAirflowServer, options: dict[str, Any], error: type[Exception]
 ) -> None:
-    either.has_run("theirs", "running", "running", "failed")
+    any_airflow.has_run("theirs", "running", "running", "failed")
     with pytest.raises(error, match="run 'theirs' of dag 'd'"):
         await resumed(sensor(deferrable=True, **options))
 
 
 @every_mode
 @pytest.mark.parametrize("option", ["soft_fail", "never_fail"])
-def test_being_refused_skips_when_told_so(remote: PlayedServer, mode: dict[str, Any], option: str) -> None:
-    remote.on("GET", "dags/d/dagRuns/theirs", says({"detail": "no"}, 403))
+def test_being_refused_skips_when_told_so(fake_airflow: FakeAirflowServer, mode: dict[str, Any], option: str) -> None:
+    fake_airflow.on("GET", "dags/d/dagRuns/theirs", json_response({"detail": "no"}, 403))
     with pytest.raises(AirflowSkipException):
         sensor(**mode, **{option: True}).execute(context())
 
 
 @every_mode
-def test_being_refused_fails_for_good(remote: PlayedServer, mode: dict[str, Any]) -> None:
-    remote.on("GET", "dags/d/dagRuns/theirs", says({"detail": "no"}, 403))
+def test_being_refused_fails_for_good(fake_airflow: FakeAirflowServer, mode: dict[str, Any]) -> None:
+    fake_airflow.on("GET", "dags/d/dagRuns/theirs", json_response({"detail": "no"}, 403))
     with pytest.raises(AirflowFailException, match="refused"):
         sensor(**mode).execute(context())
 
@@ -121,9 +123,9 @@ def test_being_refused_fails_for_good(remote: PlayedServer, mode: dict[str, Any]
     ("options", "error"), [({}, AirflowSensorTimeout), ({"soft_fail": True}, AirflowSkipException)], ids=str
 )
 def test_timeout_in_poke_mode(
-    either: PlayedServer, clock: Clock, options: dict[str, Any], error: type[Exception]
+    any_airflow: FakeAirflowServer, clock: FakeClock, options: dict[str, Any], error: type[Exception]
 ) -> None:
-    either.has_run("theirs", "running")
+    any_airflow.has_run("theirs", "running")
     with pytest.raises(error):
         sensor(timeout=60, poke_interval=20, **options).execute(context())
     assert clock.sleeps == [20, 20, 20, 20]
@@ -133,12 +135,12 @@ def test_timeout_in_poke_mode(
     ("options", "error"), [({}, AirflowSensorTimeout), ({"soft_fail": True}, AirflowSkipException)], ids=str
 )
 def test_timeout_in_reschedule_mode(
-    either: PlayedServer,
+    any_airflow: FakeAirflowServer,
     rescheduled: Callable[[datetime], dict[str, Any]],
     options: dict[str, Any],
     error: type[Exception],
 ) -> None:
-    either.has_run("theirs", "running")
+    any_airflow.has_run("theirs", "running")
     looking = sensor(timeout=60, mode="reschedule", poke_interval=20, **options)
     with pytest.raises(AirflowRescheduleException) as later:
         looking.execute(rescheduled(NOW - timedelta(seconds=50)))
@@ -153,9 +155,9 @@ def test_timeout_in_reschedule_mode(
     ids=str,
 )
 async def test_timeout_while_deferred(
-    either: PlayedServer, clock: Clock, options: dict[str, Any], error: type[Exception]
+    any_airflow: FakeAirflowServer, clock: FakeClock, options: dict[str, Any], error: type[Exception]
 ) -> None:
-    either.has_run("theirs", "running")
+    any_airflow.has_run("theirs", "running")
     with pytest.raises(error, match=r"Not over after 60 seconds \(timeout\). Last seen: run 'theirs'.*running"):
         await resumed(sensor(deferrable=True, timeout=60, poke_interval=25, **options))
     assert clock.sleeps == [25, 25, 10]
@@ -165,9 +167,9 @@ async def test_timeout_while_deferred(
     ("options", "error"), [({}, AirflowTaskTimeout), ({"soft_fail": True}, AirflowSkipException)], ids=str
 )
 async def test_execution_timeout_while_deferred(
-    either: PlayedServer, clock: Clock, options: dict[str, Any], error: type[Exception]
+    any_airflow: FakeAirflowServer, clock: FakeClock, options: dict[str, Any], error: type[Exception]
 ) -> None:
-    either.has_run("theirs", "running")
+    any_airflow.has_run("theirs", "running")
     limits = {"timeout": 3600, "execution_timeout": timedelta(seconds=60)}
     with pytest.raises(
         error, match=r"Not over after 60 seconds \(execution_timeout\). Last seen: run 'theirs'.*running"
@@ -176,14 +178,14 @@ async def test_execution_timeout_while_deferred(
     assert 50 <= sum(clock.sleeps) <= 60  # Airflow 2 needs some of it to resume the task
 
 
-async def test_a_longer_execution_timeout_changes_nothing(either: PlayedServer, clock: Clock) -> None:
-    either.has_run("theirs", "running")
+async def test_a_longer_execution_timeout_changes_nothing(any_airflow: FakeAirflowServer, clock: FakeClock) -> None:
+    any_airflow.has_run("theirs", "running")
     with pytest.raises(AirflowSensorTimeout, match=r"after 60 seconds \(timeout\)"):
         await resumed(sensor(deferrable=True, timeout=60, execution_timeout=timedelta(seconds=61)))
     assert sum(clock.sleeps) == 60
 
 
-def test_the_deadline_is_the_trigger_s_and_airflow_s_comes_later(remote: PlayedServer) -> None:
+def test_the_deadline_is_the_trigger_s_and_airflow_s_comes_later(fake_airflow: FakeAirflowServer) -> None:
     deferred = deferral(sensor(deferrable=True, timeout=60))
     assert deferred.trigger.deadline == NOW.timestamp() + 60
     assert deferred.timeout is not None
@@ -193,16 +195,16 @@ def test_the_deadline_is_the_trigger_s_and_airflow_s_comes_later(remote: PlayedS
 # Deferred.
 
 
-async def test_deferred_to_a_good_end(either: PlayedServer, lines: list[str]) -> None:
-    either.has_run("theirs", "queued", "running", "success")
+async def test_deferred_to_a_good_end(any_airflow: FakeAirflowServer, log_lines: list[str]) -> None:
+    any_airflow.has_run("theirs", "queued", "running", "success")
     ti = TaskInstance()
     await resumed(sensor(deferrable=True), ti)
-    end = "runs/theirs" if either.generation == "v2" else "grid?dag_run_id=theirs"
-    assert ti.xcoms == {"remote_dag_run_url": f"{either.url}/dags/d/{end}"}
-    assert any(line.endswith("success") for line in lines)
+    end = "runs/theirs" if any_airflow.api_version == "v2" else "grid?dag_run_id=theirs"
+    assert ti.xcoms == {"remote_dag_run_url": f"{any_airflow.url}/dags/d/{end}"}
+    assert any(line.endswith("success") for line in log_lines)
 
 
-def test_the_trigger_waits_for_the_same(remote: PlayedServer) -> None:
+def test_the_trigger_waits_for_the_same(fake_airflow: FakeAirflowServer) -> None:
     looking = AstroTaskSensor(
         task_id="wait",
         external_dag_id="d",
@@ -231,7 +233,7 @@ def test_the_trigger_waits_for_the_same(remote: PlayedServer) -> None:
         "failed_states": ["failed"],
         "skipped_states": ["removed"],
         "check_existence": False,  # the look before deferring has seen to it
-        "known": False,
+        "must_exist": False,
         "poke_interval": 7,
         "deadline": arguments["deadline"],
         "cancel_on_kill": False,
@@ -239,7 +241,7 @@ def test_the_trigger_waits_for_the_same(remote: PlayedServer) -> None:
 
 
 @pytest.mark.parametrize("options", [{"latest": True, "external_run_id": None}, {"external_dag_id": "none"}], ids=str)
-def test_what_is_deferred_holds_no_credentials(remote: PlayedServer, options: dict[str, Any]) -> None:
+def test_what_is_deferred_holds_no_credentials(fake_airflow: FakeAirflowServer, options: dict[str, Any]) -> None:
     _, arguments = deferral(sensor(deferrable=True, **options)).trigger.serialize()
     assert TOKEN not in json.dumps(arguments)
     assert arguments["latest"] is options.get("latest", False)

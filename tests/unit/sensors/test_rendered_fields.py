@@ -15,7 +15,7 @@ from tests.airflow_names import DAG
 from tests.unit.task_runner import LOGICAL_DATE, TaskInstance, context
 
 if TYPE_CHECKING:
-    from tests.unit.target_stub import PlayedServer
+    from tests.unit.fake_airflow import FakeAirflowServer
 
 RUN_AFTER = LOGICAL_DATE + timedelta(hours=2)
 
@@ -34,17 +34,17 @@ def rendered(
 @pytest.mark.parametrize("parameter", ["external_run_id", "logical_date"])
 @pytest.mark.parametrize("value", [None, "", "None", " "])
 def test_a_run_that_is_named_by_nothing_is_not_another_run(
-    either: PlayedServer, native: bool, parameter: str, value: Any
+    any_airflow: FakeAirflowServer, native: bool, parameter: str, value: Any
 ) -> None:
-    either.has_run("own", "success", logical_date=LOGICAL_DATE.isoformat())
+    any_airflow.has_run("own", "success", logical_date=LOGICAL_DATE.isoformat())
     waiting = rendered(native=native, values={"run": value}, **{parameter: "{{ values.run }}"})
     with pytest.raises(AirflowFailException, match=f"{parameter} was rendered to"):
         waiting.execute(context())
-    assert either.seen == []
+    assert any_airflow.received == []
 
 
 @pytest.mark.parametrize("parameter", ["external_run_id", "logical_date"])
-def test_an_xcom_that_is_none_is_not_another_run(remote: PlayedServer, parameter: str) -> None:
+def test_an_xcom_that_is_none_is_not_another_run(fake_airflow: FakeAirflowServer, parameter: str) -> None:
     waiting = AstroDagRunSensor(task_id="wait", external_dag_id="d", **{parameter: "placeholder"})
     setattr(waiting, parameter, None)  # what Airflow does with the XComArg of a task that returned None
     with pytest.raises(AirflowFailException, match=f"{parameter} was rendered to None"):
@@ -52,43 +52,43 @@ def test_an_xcom_that_is_none_is_not_another_run(remote: PlayedServer, parameter
 
 
 @pytest.mark.parametrize("parameter", ["external_run_id", "logical_date"])
-def test_a_mapped_value_that_is_none_is_not_another_run(remote: PlayedServer, parameter: str) -> None:
+def test_a_mapped_value_that_is_none_is_not_another_run(fake_airflow: FakeAirflowServer, parameter: str) -> None:
     with DAG("local", start_date=datetime(2026, 1, 1), schedule=None):
         waiting = AstroDagRunSensor(task_id="wait", external_dag_id="d", **{parameter: None})
     with pytest.raises(AirflowFailException, match=f"{parameter} was rendered to None"):
         waiting.execute(context(TaskInstance(map_index=3)))
 
 
-def test_a_mapped_sensor_that_names_no_run_waits_for_its_own(either: PlayedServer) -> None:
-    either.has_run("own", "success", logical_date=LOGICAL_DATE.isoformat())
+def test_a_mapped_sensor_that_names_no_run_waits_for_its_own(any_airflow: FakeAirflowServer) -> None:
+    any_airflow.has_run("own", "success", logical_date=LOGICAL_DATE.isoformat())
     waiting = AstroDagRunSensor(task_id="wait", external_dag_id="d")
     waiting.execute(context(TaskInstance(map_index=3)))
 
 
-def test_none_is_the_default_of_a_sensor_that_is_not_mapped(either: PlayedServer) -> None:
-    either.has_run("own", "success", logical_date=LOGICAL_DATE.isoformat())
+def test_none_is_the_default_of_a_sensor_that_is_not_mapped(any_airflow: FakeAirflowServer) -> None:
+    any_airflow.has_run("own", "success", logical_date=LOGICAL_DATE.isoformat())
     rendered(external_run_id=None, logical_date=None).execute(context())
 
 
 @pytest.mark.parametrize("parameter", ["external_dag_id", "http_conn_id"])
-def test_other_ids_that_come_to_nothing_are_named(remote: PlayedServer, parameter: str) -> None:
+def test_other_ids_that_come_to_nothing_are_named(fake_airflow: FakeAirflowServer, parameter: str) -> None:
     waiting = rendered(**{"external_run_id": "theirs", parameter: "{{ values.missing | default(none) }}"})
     with pytest.raises(AirflowFailException, match=f"{parameter} was rendered to None"):
         waiting.execute(context())
 
 
 @pytest.mark.parametrize("parameter", ["external_task_id", "external_task_group_id"])
-def test_tasks_that_come_to_nothing_are_not_the_run(remote: PlayedServer, parameter: str) -> None:
-    remote.has_run("theirs", "success")
+def test_tasks_that_come_to_nothing_are_not_the_run(fake_airflow: FakeAirflowServer, parameter: str) -> None:
+    fake_airflow.has_run("theirs", "success")
     waiting = rendered(AstroTaskSensor, external_run_id="theirs", **{parameter: "{{ values.missing | default(none) }}"})
     with pytest.raises(AirflowFailException, match=f"{parameter} was rendered to None"):
         waiting.execute(context())
 
 
-def test_ids_that_look_like_numbers(either: PlayedServer) -> None:
-    either.has_run("20260201", "success", dag_id="123")
-    either.has_task("7", "success", dag_id="123", run_id="20260201")
-    either.has_task("8", "success", dag_id="123", run_id="20260201")
+def test_ids_that_look_like_numbers(any_airflow: FakeAirflowServer) -> None:
+    any_airflow.has_run("20260201", "success", dag_id="123")
+    any_airflow.has_task("7", "success", dag_id="123", run_id="20260201")
+    any_airflow.has_task("8", "success", dag_id="123", run_id="20260201")
     named = {"external_dag_id": "{{ 123 }}", "external_run_id": "{{ ds_nodash }}"}
     where = {"ds_nodash": "20260201"}
     with DAG("local", start_date=datetime(2026, 1, 1), schedule=None, render_template_as_native_obj=True):
@@ -106,8 +106,8 @@ def test_ids_that_look_like_numbers(either: PlayedServer) -> None:
 # The date of this task's own run.
 
 
-def test_a_run_without_a_logical_date_has_its_run_after(either: PlayedServer) -> None:
-    either.has_run("theirs", "success", logical_date=RUN_AFTER.isoformat())
+def test_a_run_without_a_logical_date_has_its_run_after(any_airflow: FakeAirflowServer) -> None:
+    any_airflow.has_run("theirs", "success", logical_date=RUN_AFTER.isoformat())
     waiting = AstroDagRunSensor(task_id="wait", external_dag_id="d")
     waiting.execute(context(logical_date=None, dag_run=SimpleNamespace(run_after=RUN_AFTER)))
 
@@ -139,8 +139,10 @@ def with_named_variables(date: datetime, ds: str, ti: Any = None) -> list[Any]:
     "function", [positional, by_the_name_of_airflow, with_keywords, with_the_context, with_named_variables]
 )
 @pytest.mark.parametrize("own", [LOGICAL_DATE, None])
-def test_functions_that_external_task_sensor_accepts(either: PlayedServer, function: Any, own: datetime | None) -> None:
-    either.has_run("theirs", "success", logical_date=(own or RUN_AFTER).isoformat())
+def test_functions_that_external_task_sensor_accepts(
+    any_airflow: FakeAirflowServer, function: Any, own: datetime | None
+) -> None:
+    any_airflow.has_run("theirs", "success", logical_date=(own or RUN_AFTER).isoformat())
     waiting = AstroDagRunSensor(task_id="wait", external_dag_id="d", execution_date_fn=function)
     waiting.execute(
         context(logical_date=own, execution_date=own, dag_run=SimpleNamespace(run_after=RUN_AFTER)),

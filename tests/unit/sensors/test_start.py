@@ -311,18 +311,18 @@ def test_airflow_3_3_0_retries_nothing_that_fails_in_the_triggerer(monkeypatch: 
     ],
 )
 def test_it_says_why_it_starts_on_a_worker(
-    remote: Any, lines: list[str], options: dict[str, Any], map_index: int, said: list[str]
+    fake_airflow: Any, log_lines: list[str], options: dict[str, Any], map_index: int, said: list[str]
 ) -> None:
-    remote.has_run("theirs", "success")
+    fake_airflow.has_run("theirs", "success")
     sensor(external_run_id="theirs", **options).execute(context(TaskInstance(map_index=map_index)))
-    told = [line for line in lines if "not in the triggerer" in line]
+    told = [line for line in log_lines if "not in the triggerer" in line]
     assert [line.partition("triggerer, ")[2] for line in told] == said
 
 
 @pytest.mark.parametrize("deferred", [False, True])
-def test_a_sensor_whose_dag_was_changed_while_it_waited_starts_again(remote: Any, deferred: bool) -> None:
-    remote.has_run("theirs", "running" if deferred else "success")
+def test_a_sensor_whose_dag_was_changed_while_it_waited_starts_again(fake_airflow: Any, deferred: bool) -> None:
+    fake_airflow.has_run("theirs", "running" if deferred else "success")
     event = {"outcome": "changed", "message": "The DAG was changed meanwhile.", "run": None, "url": None}
     with pytest.raises(TaskDeferred) if deferred else nullcontext():
         sensor(external_run_id="theirs").execute_complete(context(), event)
-    assert remote.seen != []
+    assert fake_airflow.received != []

@@ -14,7 +14,7 @@ from tests.airflow_names import DAG
 from tests.unit.task_runner import context, round_trip
 
 if TYPE_CHECKING:
-    from tests.unit.target_stub import PlayedServer
+    from tests.unit.fake_airflow import FakeAirflowServer
 
 OWN = "2026-02-01T06:00:00Z"
 
@@ -24,13 +24,13 @@ def sensor(**options: Any) -> AstroTaskSensor:
 
 
 @pytest.fixture
-def running(either: PlayedServer) -> PlayedServer:
+def running(any_airflow: FakeAirflowServer) -> FakeAirflowServer:
     """One run that goes on, whatever its tasks do."""
-    either.has_run("theirs", "running", logical_date=OWN)
-    return either
+    any_airflow.has_run("theirs", "running", logical_date=OWN)
+    return any_airflow
 
 
-def becomes(running: PlayedServer, task_id: str, *states: str | None, **fields: Any) -> None:
+def becomes(running: FakeAirflowServer, task_id: str, *states: str | None, **fields: Any) -> None:
     """Put a task instance there for each state, the first one not mapped if it is the only one."""
     for index, state in enumerate(states):
         running.has_task(task_id, state, run_id="theirs", map_index=index if len(states) > 1 else -1, **fields)
@@ -41,45 +41,45 @@ def becomes(running: PlayedServer, task_id: str, *states: str | None, **fields: 
     [("success", True), ("running", False), ("skipped", False), ("up_for_retry", False), (None, False)],
 )
 @pytest.mark.parametrize("name", [{"external_task_id": "load"}, {"external_task_ids": ["load"]}], ids=str)
-def test_one_task(running: PlayedServer, name: dict[str, Any], state: str | None, over: bool) -> None:
+def test_one_task(running: FakeAirflowServer, name: dict[str, Any], state: str | None, over: bool) -> None:
     becomes(running, "load", state)
     becomes(running, "loader", "failed")
     assert sensor(**name).poke(context()) is over
 
 
-def test_the_run_may_be_named_by_its_logical_date(running: PlayedServer) -> None:
+def test_the_run_may_be_named_by_its_logical_date(running: FakeAirflowServer) -> None:
     becomes(running, "load", "success")
     assert sensor(external_run_id=None, external_task_id="load").poke(context())
 
 
 @pytest.mark.parametrize("state", ["failed", "upstream_failed"])
-def test_a_task_that_fails(running: PlayedServer, state: str) -> None:
-    becomes(running, "load", state, log=running.answers.log())
+def test_a_task_that_fails(running: FakeAirflowServer, state: str) -> None:
+    becomes(running, "load", state, log=running.payloads.log())
     told = "ValueError: no rows" if state == "failed" else "upstream_failed"
     with pytest.raises(DagRunFailedError, match=rf"task 'load' in run 'theirs'[\s\S]*load \(try 1\): {told}"):
         sensor(external_task_id="load").poke(context())
 
 
-def test_a_task_that_fails_of_several(running: PlayedServer) -> None:
+def test_a_task_that_fails_of_several(running: FakeAirflowServer) -> None:
     becomes(running, "one", "running")
     becomes(running, "two", "failed")
     with pytest.raises(DagRunFailedError, match="task 'one', 'two'"):
         sensor(external_task_ids=["one", "two"]).poke(context())
 
 
-def test_the_states_are_the_user_s(running: PlayedServer) -> None:
+def test_the_states_are_the_user_s(running: FakeAirflowServer) -> None:
     becomes(running, "load", "skipped")
     assert sensor(external_task_id="load", allowed_states=["success", "skipped"]).poke(context())
     with pytest.raises(AirflowSkipException):
         sensor(external_task_id="load", skipped_states=["skipped"]).poke(context())
 
 
-def test_a_task_without_a_state_has_one_to_wait_for(running: PlayedServer) -> None:
+def test_a_task_without_a_state_has_one_to_wait_for(running: FakeAirflowServer) -> None:
     becomes(running, "load", None)
     assert sensor(external_task_id="load", allowed_states=["none"]).poke(context())
 
 
-def test_all_of_several_tasks(running: PlayedServer) -> None:
+def test_all_of_several_tasks(running: FakeAirflowServer) -> None:
     looking = sensor(external_task_ids=["one", "two"])
     becomes(running, "one", "success")
     assert not looking.poke(context())
@@ -87,7 +87,7 @@ def test_all_of_several_tasks(running: PlayedServer) -> None:
     assert looking.poke(context())
 
 
-def test_every_instance_of_a_mapped_task(running: PlayedServer) -> None:
+def test_every_instance_of_a_mapped_task(running: FakeAirflowServer) -> None:
     looking = sensor(external_task_id="load")
     becomes(running, "load", "success", "success", "running")
     assert not looking.poke(context())
@@ -96,8 +96,8 @@ def test_every_instance_of_a_mapped_task(running: PlayedServer) -> None:
     assert looking.poke(context())
 
 
-def test_a_failed_instance_of_a_mapped_task_is_named(running: PlayedServer) -> None:
-    becomes(running, "load", "success", "failed", log=running.answers.log())
+def test_a_failed_instance_of_a_mapped_task_is_named(running: FakeAirflowServer) -> None:
+    becomes(running, "load", "success", "failed", log=running.payloads.log())
     with pytest.raises(DagRunFailedError, match=r"load\[1\] \(try 1\)"):
         sensor(external_task_id="load").poke(context())
 
@@ -105,7 +105,7 @@ def test_a_failed_instance_of_a_mapped_task_is_named(running: PlayedServer) -> N
 # Task groups.
 
 
-def test_every_task_of_a_group(running: PlayedServer) -> None:
+def test_every_task_of_a_group(running: FakeAirflowServer) -> None:
     running.groups = {"etl": ["etl.load", "etl.inner.check"]}
     looking = sensor(external_task_group_id="etl")
     becomes(running, "etl.load", "success")
@@ -119,17 +119,17 @@ def test_every_task_of_a_group(running: PlayedServer) -> None:
     assert looking.poke(context())
 
 
-def test_a_group_that_does_not_prefix_its_tasks(remote: PlayedServer) -> None:
-    remote.has_run("theirs", "running")
-    remote.groups = {"etl": ["load"]}
-    becomes(remote, "load", "success")
-    becomes(remote, "other", "failed")
+def test_a_group_that_does_not_prefix_its_tasks(fake_airflow: FakeAirflowServer) -> None:
+    fake_airflow.has_run("theirs", "running")
+    fake_airflow.groups = {"etl": ["load"]}
+    becomes(fake_airflow, "load", "success")
+    becomes(fake_airflow, "other", "failed")
     assert sensor(external_task_group_id="etl").poke(context())
 
 
-def test_a_group_that_does_not_prefix_its_tasks_is_unknown_to_airflow_2(remote_v1: PlayedServer) -> None:
-    remote_v1.has_run("theirs", "running")
-    becomes(remote_v1, "load", "success")
+def test_a_group_that_does_not_prefix_its_tasks_is_unknown_to_airflow_2(fake_airflow_v1: FakeAirflowServer) -> None:
+    fake_airflow_v1.has_run("theirs", "running")
+    becomes(fake_airflow_v1, "load", "success")
     assert not sensor(external_task_group_id="etl").poke(context())
 
 
@@ -139,30 +139,30 @@ def test_a_group_that_does_not_prefix_its_tasks_is_unknown_to_airflow_2(remote_v
 @pytest.mark.parametrize(
     "name", [{"external_task_id": "none"}, {"external_task_ids": ["load", "none"]}, {"external_task_group_id": "none"}]
 )
-def test_what_is_not_there_is_waited_for(running: PlayedServer, name: dict[str, Any]) -> None:
+def test_what_is_not_there_is_waited_for(running: FakeAirflowServer, name: dict[str, Any]) -> None:
     assert not sensor(**name).poke(context())
     becomes(running, "load", "success")
     assert not sensor(**name).poke(context())
 
 
-def test_a_wait_in_vain_says_that_the_run_is_over(either: PlayedServer, lines: list[str]) -> None:
-    either.has_run("theirs", "success")
+def test_a_wait_in_vain_says_that_the_run_is_over(any_airflow: FakeAirflowServer, log_lines: list[str]) -> None:
+    any_airflow.has_run("theirs", "success")
     assert not sensor(external_task_id="none").poke(context())
-    assert any(line.endswith("not there yet (its run is over: success)") for line in lines)
+    assert any(line.endswith("not there yet (its run is over: success)") for line in log_lines)
 
 
-def test_a_run_that_is_not_there_is_waited_for(either: PlayedServer) -> None:
+def test_a_run_that_is_not_there_is_waited_for(any_airflow: FakeAirflowServer) -> None:
     assert not sensor(external_task_id="load").poke(context())
 
 
-def test_a_task_that_has_to_be_there_fails_the_sensor(running: PlayedServer) -> None:
+def test_a_task_that_has_to_be_there_fails_the_sensor(running: FakeAirflowServer) -> None:
     becomes(running, "load", "success")
     with pytest.raises(NotFoundError, match="has no task 'none' of dag 'd'"):
         sensor(external_task_ids=["load", "none"], check_existence=True).poke(context())
     assert sensor(external_task_ids=["load"], check_existence=True).poke(context())
 
 
-def test_a_group_that_has_to_be_there_fails_the_sensor(running: PlayedServer) -> None:
+def test_a_group_that_has_to_be_there_fails_the_sensor(running: FakeAirflowServer) -> None:
     looking = sensor(external_task_group_id="none", check_existence=True)
     assert not looking.poke(context()), "a run without any tasks yet tells nothing of its groups"
     becomes(running, "load", "success")
@@ -173,24 +173,24 @@ def test_a_group_that_has_to_be_there_fails_the_sensor(running: PlayedServer) ->
 # In several runs.
 
 
-def test_a_task_of_several_runs(either: PlayedServer) -> None:
+def test_a_task_of_several_runs(any_airflow: FakeAirflowServer) -> None:
     dates = ["2026-02-01T04:00:00+00:00", "2026-02-01T05:00:00+00:00"]
     looking = sensor(external_run_id=None, external_task_id="load", execution_date_fn=lambda date: dates)
-    either.has_run("one", "running", logical_date=dates[0])
-    either.has_task("load", "success", run_id="one")
+    any_airflow.has_run("one", "running", logical_date=dates[0])
+    any_airflow.has_task("load", "success", run_id="one")
     assert not looking.poke(context())
-    either.has_run("two", "running", logical_date=dates[1])
+    any_airflow.has_run("two", "running", logical_date=dates[1])
     assert not looking.poke(context())
-    either.has_task("load", "success", run_id="two")
+    any_airflow.has_task("load", "success", run_id="two")
     assert looking.poke(context())
 
 
-def test_the_link_is_of_the_run_that_failed(either: PlayedServer) -> None:
+def test_the_link_is_of_the_run_that_failed(any_airflow: FakeAirflowServer) -> None:
     dates = ["2026-02-01T04:00:00+00:00", "2026-02-01T05:00:00+00:00"]
     looking = sensor(external_run_id=None, external_task_id="load", execution_date_fn=lambda date: dates)
     for run_id, date, state in (("one", dates[0], "failed"), ("two", dates[1], "success")):
-        either.has_run(run_id, "running", logical_date=date)
-        either.has_task("load", state, run_id=run_id)
+        any_airflow.has_run(run_id, "running", logical_date=date)
+        any_airflow.has_task("load", state, run_id=run_id)
     given = context()
     with pytest.raises(DagRunFailedError, match=r"See .*one"):
         looking.poke(given)
@@ -259,24 +259,26 @@ def test_templates_are_rendered_and_the_dag_is_serialised() -> None:
         ("external_task_group_id", ""),
     ],
 )
-def test_a_template_that_came_to_no_task_is_refused(remote: PlayedServer, option: str, rendered: Any) -> None:
+def test_a_template_that_came_to_no_task_is_refused(
+    fake_airflow: FakeAirflowServer, option: str, rendered: Any
+) -> None:
     looking = sensor(**{option: "{{ some }}"})
     setattr(looking, option, rendered)
     with pytest.raises(AirflowFailException, match=option):
         looking.execute(context())
-    assert remote.seen == []
+    assert fake_airflow.received == []
 
 
 @pytest.mark.parametrize("rendered", ["", "None"])
-def test_a_template_that_came_to_no_run_is_refused(remote: PlayedServer, rendered: str) -> None:
+def test_a_template_that_came_to_no_run_is_refused(fake_airflow: FakeAirflowServer, rendered: str) -> None:
     looking = sensor(external_task_id="load", external_run_id=rendered)
     with pytest.raises(AirflowFailException, match="external_run_id was rendered to"):
         looking.execute(context())
-    assert remote.seen == []
+    assert fake_airflow.received == []
 
 
-def test_a_function_that_returns_no_date_is_refused(remote: PlayedServer) -> None:
+def test_a_function_that_returns_no_date_is_refused(fake_airflow: FakeAirflowServer) -> None:
     looking = sensor(external_task_id="load", external_run_id=None, execution_date_fn=lambda date: [])
     with pytest.raises(AirflowFailException, match="execution_date_fn returned no logical date"):
         looking.execute(context())
-    assert remote.seen == []
+    assert fake_airflow.received == []

@@ -10,27 +10,27 @@ import pytest
 from airflow.exceptions import AirflowRescheduleException
 
 from astro_provider.airflow_versions import AIRFLOW_VERSION, AirflowFailException, AirflowSensorTimeout
-from astro_provider.api.transient import MAX_REFUSED_AT_FIRST_SECONDS, MAX_REFUSED_SECONDS
 from astro_provider.sensors.dag_run import AstroDagRunSensor
 from astro_provider.triggers.dag_run import AstroDagRunTrigger
+from astro_provider.waits.transient import MAX_REFUSED_AT_FIRST_SECONDS, MAX_REFUSED_SECONDS
 from tests.airflow_names import TaskDeferred
-from tests.unit.server import HANGUP
-from tests.unit.target import says
+from tests.unit.scripted_server import HANGUP
+from tests.unit.scripted_target import json_response
 from tests.unit.task_runner import NOW, context
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from tests.unit.target_stub import PlayedServer
-    from tests.unit.task_runner import Clock
+    from tests.unit.fake_airflow import FakeAirflowServer
+    from tests.unit.task_runner import FakeClock
 
 MODES = [{"mode": "poke"}, {"mode": "reschedule"}, {"deferrable": True}]
 every_mode = pytest.mark.parametrize("mode", MODES, ids=["poke", "reschedule", "deferrable"])
 
 RUN = "dags/d/dagRuns/theirs"
-DOWN = [HANGUP, says({"detail": "down"}, 503)]
-REFUSED = says({"detail": "no"}, 403)
+DOWN = [HANGUP, json_response({"detail": "down"}, 503)]
+REFUSED = json_response({"detail": "no"}, 403)
 
 
 def sensor(**options: Any) -> AstroDagRunSensor:
@@ -39,8 +39,8 @@ def sensor(**options: Any) -> AstroDagRunSensor:
     )
 
 
-def warnings(lines: list[str]) -> list[str]:
-    return [line for line in lines if line.startswith("Still waiting: ")]
+def warnings(log_lines: list[str]) -> list[str]:
+    return [line for line in log_lines if line.startswith("Still waiting: ")]
 
 
 async def outcome(waiting: AstroDagRunSensor) -> None:
@@ -58,21 +58,21 @@ async def outcome(waiting: AstroDagRunSensor) -> None:
 @every_mode
 @pytest.mark.parametrize("down", DOWN, ids=["hang up", "503"])
 async def test_a_target_that_is_down_at_the_first_check_is_waited_for(
-    either: PlayedServer, mode: dict[str, Any], down: Any, lines: list[str]
+    any_airflow: FakeAirflowServer, mode: dict[str, Any], down: Any, log_lines: list[str]
 ) -> None:
-    either.has_run("theirs", "success")
-    either.on("GET", RUN, *[down] * 12, either.play)
+    any_airflow.has_run("theirs", "success")
+    any_airflow.on("GET", RUN, *[down] * 12, any_airflow.play)
     await outcome(sensor(**mode))
-    assert warnings(lines)
+    assert warnings(log_lines)
     if mode != {"mode": "reschedule"}:  # there, every poke has a log and a warning of its own
-        assert len(warnings(lines)) <= 2  # one on the worker, one in the triggerer
+        assert len(warnings(log_lines)) <= 2  # one on the worker, one in the triggerer
 
 
 @pytest.mark.parametrize("mode", [{"mode": "poke"}, {"deferrable": True}], ids=["poke", "deferrable"])
 async def test_a_target_that_stays_down_ends_it_by_timeout(
-    remote: PlayedServer, clock: Clock, mode: dict[str, Any]
+    fake_airflow: FakeAirflowServer, clock: FakeClock, mode: dict[str, Any]
 ) -> None:
-    remote.on("GET", RUN, HANGUP)
+    fake_airflow.on("GET", RUN, HANGUP)
     with pytest.raises(AirflowSensorTimeout):
         await outcome(sensor(timeout=600, poke_interval=60, **mode))
     assert sum(clock.sleeps) >= 600
@@ -80,9 +80,9 @@ async def test_a_target_that_stays_down_ends_it_by_timeout(
 
 @every_mode
 def test_a_refusal_at_the_first_check_ends_it_after_a_minute(
-    remote: PlayedServer, clock: Clock, mode: dict[str, Any]
+    fake_airflow: FakeAirflowServer, clock: FakeClock, mode: dict[str, Any]
 ) -> None:
-    remote.on("GET", RUN, REFUSED)
+    fake_airflow.on("GET", RUN, REFUSED)
     with pytest.raises(AirflowFailException, match="refused"):
         sensor(**mode).execute(context())
     assert sum(clock.sleeps) == MAX_REFUSED_AT_FIRST_SECONDS
@@ -90,49 +90,49 @@ def test_a_refusal_at_the_first_check_ends_it_after_a_minute(
 
 @every_mode
 def test_a_token_that_is_replaced_is_used_at_the_next_check(
-    remote: PlayedServer, clock: Clock, connect: Callable[..., None], mode: dict[str, Any]
+    fake_airflow: FakeAirflowServer, clock: FakeClock, connect: Callable[..., None], mode: dict[str, Any]
 ) -> None:
-    remote.has_run("theirs", "success")
-    connect(remote.url, password="outdated")
-    clock.at_sleep = lambda: connect(remote.url, password="valid")
-    remote.on("GET", RUN, REFUSED, remote.play)
+    fake_airflow.has_run("theirs", "success")
+    connect(fake_airflow.url, password="outdated")
+    clock.at_sleep = lambda: connect(fake_airflow.url, password="valid")
+    fake_airflow.on("GET", RUN, REFUSED, fake_airflow.play)
     sensor(**mode).execute(context())
-    sent = [request.headers["authorization"] for request in remote.seen]
+    sent = [request.headers["authorization"] for request in fake_airflow.received]
     assert sent == ["Bearer outdated", "Bearer valid"]
 
 
 @pytest.mark.parametrize("hours", [0, 20])
 def test_a_rescheduled_sensor_tolerates_a_refusal_as_long_as_any_other(
-    remote: PlayedServer, clock: Clock, rescheduled: Callable[[datetime], dict[str, Any]], hours: int
+    fake_airflow: FakeAirflowServer, clock: FakeClock, rescheduled: Callable[[datetime], dict[str, Any]], hours: int
 ) -> None:
     """However long ago it was first rescheduled: the limit counts from the first refusal, as in every mode."""
-    remote.on("GET", RUN, REFUSED)
+    fake_airflow.on("GET", RUN, REFUSED)
     with pytest.raises(AirflowFailException, match="refused"):
         sensor(mode="reschedule").execute(rescheduled(NOW - timedelta(hours=hours)))
     assert sum(clock.sleeps) == MAX_REFUSED_SECONDS
 
 
 def test_a_rescheduled_sensor_goes_on_after_a_refusal(
-    remote: PlayedServer, rescheduled: Callable[[datetime], dict[str, Any]]
+    fake_airflow: FakeAirflowServer, rescheduled: Callable[[datetime], dict[str, Any]]
 ) -> None:
-    remote.has_run("theirs", "running")
-    remote.on("GET", RUN, *[REFUSED] * 5, remote.play)
+    fake_airflow.has_run("theirs", "running")
+    fake_airflow.on("GET", RUN, *[REFUSED] * 5, fake_airflow.play)
     with pytest.raises(AirflowRescheduleException):
         sensor(mode="reschedule").execute(rescheduled(NOW))
 
 
 @pytest.mark.parametrize("down", DOWN, ids=["hang up", "503"])
 def test_a_rescheduled_sensor_gives_its_worker_back_while_the_target_is_down(
-    remote: PlayedServer, clock: Clock, rescheduled: Callable[[datetime], dict[str, Any]], down: Any
+    fake_airflow: FakeAirflowServer, clock: FakeClock, rescheduled: Callable[[datetime], dict[str, Any]], down: Any
 ) -> None:
-    remote.on("GET", RUN, down)
+    fake_airflow.on("GET", RUN, down)
     with pytest.raises(AirflowRescheduleException):
         sensor(mode="reschedule", poke_interval=300).execute(rescheduled(NOW))
     assert sum(clock.sleeps) < 60
 
 
-def test_a_refusal_does_not_outlast_the_timeout(remote: PlayedServer, clock: Clock) -> None:
-    remote.on("GET", RUN, REFUSED)
+def test_a_refusal_does_not_outlast_the_timeout(fake_airflow: FakeAirflowServer, clock: FakeClock) -> None:
+    fake_airflow.on("GET", RUN, REFUSED)
     with pytest.raises((AirflowSensorTimeout, AirflowRescheduleException)):
         sensor(mode="reschedule", timeout=30).execute(context())
     assert sum(clock.sleeps) <= 30
@@ -145,8 +145,8 @@ def test_airflow_2_is_asked_for_the_first_try_since_the_last_clear(
     from astro_provider.airflow_versions import was_rescheduled
     from tests.unit.task_runner import TaskInstance
 
-    asked: list[dict[str, Any]] = []
-    monkeypatch.setattr("airflow.sensors.base._orig_start_date", lambda **arguments: asked.append(arguments))
+    calls_received: list[dict[str, Any]] = []
+    monkeypatch.setattr("airflow.sensors.base._orig_start_date", lambda **arguments: calls_received.append(arguments))
     ti = TaskInstance(max_tries=5, try_number=5)
     assert not was_rescheduled(sensor(retries=2), context(ti))
-    assert asked[0]["try_number"] == 4
+    assert calls_received[0]["try_number"] == 4

@@ -7,27 +7,27 @@ from typing import TYPE_CHECKING
 import pytest
 
 from astro_provider.api.errors import NotAirflowError
-from astro_provider.api.transient import MAX_REFUSED_AT_FIRST_SECONDS
 from astro_provider.sensors.dag_run import AstroDagRunSensor
-from tests.unit.target import says
+from astro_provider.waits.transient import MAX_REFUSED_AT_FIRST_SECONDS
+from tests.unit.scripted_target import json_response
 from tests.unit.task_runner import context
 
 if TYPE_CHECKING:
-    from tests.unit.target_stub import PlayedServer
-    from tests.unit.task_runner import Clock
+    from tests.unit.fake_airflow import FakeAirflowServer
+    from tests.unit.task_runner import FakeClock
 
-NO_ROUTE = says({"message": "no Route matched with those values"}, 404)
+NO_ROUTE = json_response({"message": "no Route matched with those values"}, 404)
 
 
 @pytest.fixture
-def gateway(either: PlayedServer, monkeypatch: pytest.MonkeyPatch) -> PlayedServer:
-    monkeypatch.setattr(either, "_nothing_there", lambda seen: NO_ROUTE)
-    return either
+def gateway(any_airflow: FakeAirflowServer, monkeypatch: pytest.MonkeyPatch) -> FakeAirflowServer:
+    monkeypatch.setattr(any_airflow, "_nothing_there", lambda received: NO_ROUTE)
+    return any_airflow
 
 
 @pytest.mark.parametrize("mode", ["poke", "reschedule"])
 def test_a_gateway_without_a_route_is_no_run_that_is_not_there_yet(
-    gateway: PlayedServer, clock: Clock, mode: str
+    gateway: FakeAirflowServer, clock: FakeClock, mode: str
 ) -> None:
     waiting = AstroDagRunSensor(task_id="wait", external_dag_id="d", external_run_id="theirs", mode=mode)
     with pytest.raises(NotAirflowError, match=r"answers 404 to everything.* Check Host of the connection"):

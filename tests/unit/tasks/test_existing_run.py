@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from astro_provider.tasks.existing_run import ON_EXISTING_RUN, Decision, Existing, Origin, created, decision, origin
-from tests.unit import answers
+from tests.unit import payloads
 
 THIS_TRY, EARLIER_TRY, BEFORE_CLEAR, OTHER = Origin
 DERIVED = {"same_run_id": True, "derived": True}
@@ -107,7 +107,7 @@ EARLIER, LATER = "2026-01-31T05:59:59Z", "2026-01-31T06:00:01Z"
 
 def dated(**dates: str | None) -> Any:
     fields = {"queued_at": None, "start_date": None, "logical_date": None, "run_after": "2026-01-31T06:00:00Z"}
-    return {**answers.v2.dag_run(), **fields, **dates}
+    return {**payloads.v2.dag_run(), **fields, **dates}
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from astro_provider.tasks.own_run import OwnRun
 from astro_provider.tasks.paused import check_pause
 
 if TYPE_CHECKING:
-    from tests.unit.target_stub import PlayedServer
+    from tests.unit.fake_airflow import FakeAirflowServer
 
 DATE = "2026-01-31T06:00:00+00:00"
 REFUSED = r"Dag 'd' is paused in Deployment http.*\(connection 'http_conn'\), and if_paused is 'fail': unpause it"
@@ -27,31 +27,31 @@ def check(if_paused: str, *, retry: bool = False, logical_date: str | None = Non
 
 
 @pytest.mark.parametrize("is_paused", [True, False])
-def test_unpause(either: PlayedServer, is_paused: bool) -> None:
-    either.dags["d"] = is_paused
+def test_unpause(any_airflow: FakeAirflowServer, is_paused: bool) -> None:
+    any_airflow.dags["d"] = is_paused
     check("unpause")
-    assert either.dags == {"d": False}
+    assert any_airflow.dags == {"d": False}
 
 
-def test_trigger_asks_nothing(either: PlayedServer) -> None:
-    either.dags["d"] = True
+def test_trigger_asks_nothing(any_airflow: FakeAirflowServer) -> None:
+    any_airflow.dags["d"] = True
     check("trigger")
-    assert either.seen == []
+    assert any_airflow.received == []
 
 
 @pytest.mark.parametrize("retry", [True, False])
-def test_fail(either: PlayedServer, retry: bool) -> None:
+def test_fail(any_airflow: FakeAirflowServer, retry: bool) -> None:
     check("fail", retry=retry)
-    either.dags["d"] = True
+    any_airflow.dags["d"] = True
     with pytest.raises(ValueError, match=REFUSED):
         check("fail", retry=retry, logical_date=DATE)
 
 
 @pytest.mark.parametrize("run_id", ["mine", "theirs"])
-def test_a_retry_goes_on_with_a_run_that_was_in_time(either: PlayedServer, run_id: str) -> None:
+def test_a_retry_goes_on_with_a_run_that_was_in_time(any_airflow: FakeAirflowServer, run_id: str) -> None:
     """Theirs has the same logical date: an earlier try has reset it, or attached to it."""
-    either.has_run(run_id, "running", logical_date=DATE)
-    either.dags["d"] = True
+    any_airflow.has_run(run_id, "running", logical_date=DATE)
+    any_airflow.dags["d"] = True
     check("fail", retry=True, logical_date=DATE)
     with pytest.raises(ValueError, match=REFUSED):
         check("fail", retry=False, logical_date=DATE)

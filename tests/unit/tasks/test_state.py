@@ -59,28 +59,28 @@ class State(str, Enum):
 def airflow_3(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], list[dict[str, Any]]]:
     """Let Airflow 3 answer with this state; gives what it is asked."""
     runner = pytest.importorskip("airflow.sdk.execution_time.task_runner", reason="Airflow 3")
-    asked: list[dict[str, Any]] = []
+    calls_received: list[dict[str, Any]] = []
 
-    def answers(state: Any) -> list[dict[str, Any]]:
+    def payloads(state: Any) -> list[dict[str, Any]]:
         def get_task_states(**what: Any) -> dict[str, dict[str, Any]]:
-            asked.append(what)
+            calls_received.append(what)
             if isinstance(state, Exception):
                 raise state
             return {} if state == "deleted" else {TASK.run_id: {"trigger_3": state}}
 
         monkeypatch.setattr(runner.RuntimeTaskInstance, "get_task_states", staticmethod(get_task_states))
-        return asked
+        return calls_received
 
-    return answers
+    return payloads
 
 
 @pytest.mark.parametrize(("state", "ended"), [*STATES, (State.FAILED, True), (State.RUNNING, False), ("deleted", True)])
 def test_airflow_3_is_asked_for_this_very_task(
     airflow_3: Callable[[Any], list[dict[str, Any]]], state: Any, ended: bool
 ) -> None:
-    asked = airflow_3(state)
+    calls_received = airflow_3(state)
     assert ended_by_user(TASK) is ended
-    assert asked == [{"dag_id": "local", "task_ids": ["trigger"], "run_ids": [TASK.run_id], "map_index": 3}]
+    assert calls_received == [{"dag_id": "local", "task_ids": ["trigger"], "run_ids": [TASK.run_id], "map_index": 3}]
 
 
 async def test_no_answer_means_that_nobody_ended_it(airflow_3: Callable[[Any], list[dict[str, Any]]]) -> None:
@@ -103,9 +103,9 @@ async def test_a_supervisor_that_does_not_answer_does_not_keep_the_triggerer(
 async def test_a_deferral_has_ended_when_its_task_is_in_another_state(
     airflow_3: Callable[[Any], list[dict[str, Any]]], remote_run_is: Any, state: Any, ended: bool
 ) -> None:
-    asked = airflow_3(state)
+    calls_received = airflow_3(state)
     assert await deferral_ended(TASK, "theirs") is ended
-    assert [question["map_index"] for question in asked] == [3]
+    assert [question["map_index"] for question in calls_received] == [3]
 
 
 @pytest.mark.parametrize(("run_id", "ended"), [("theirs", False), ("another", True), (None, False)])

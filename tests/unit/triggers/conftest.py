@@ -1,1 +1,0 @@
-from tests.unit.task_runner import *  # noqa: F403  its fixtures

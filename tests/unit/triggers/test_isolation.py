@@ -9,19 +9,19 @@ import pytest
 
 from astro_provider.api.errors import CertificateError
 from astro_provider.triggers.watcher.registry import watching
-from tests.unit.target import TOKEN
+from tests.unit.scripted_target import TOKEN
 from tests.unit.tls import certificate, tls_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.unit.server import Server
+    from tests.unit.scripted_server import ScriptedServer
 
 __all__ = ["certificate", "tls_server"]
 
 
 async def test_a_connection_that_checks_certificates_never_uses_a_session_that_does_not(
-    tls_server: Server,
+    tls_server: ScriptedServer,
     connect: Callable[..., None],
     pauses: list[float],
 ) -> None:
@@ -32,4 +32,4 @@ async def test_a_connection_that_checks_certificates_never_uses_a_session_that_d
         strict = await stack.enter_async_context(watching("http_conn"))
         with pytest.raises(CertificateError):
             await strict._hook.get_dag("d")
-    assert len(tls_server.seen) == 1
+    assert len(tls_server.received) == 1

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from astro_provider.airflow_versions import AIRFLOW_VERSION
-from astro_provider.api.transient import MAX_REFUSED_AT_FIRST_SECONDS, MAX_REFUSED_SECONDS
 from astro_provider.hooks import astro_async
 from astro_provider.sensors.dag_run import AstroDagRunSensor
 from astro_provider.sensors.task import AstroTaskSensor
+from astro_provider.waits.transient import MAX_REFUSED_AT_FIRST_SECONDS, MAX_REFUSED_SECONDS
 from tests.airflow_names import DAG
-from tests.unit.server import HANGUP
-from tests.unit.target import TOKEN, says
+from tests.unit.scripted_server import HANGUP
+from tests.unit.scripted_target import TOKEN, json_response
 from tests.unit.task_runner import LOGICAL_DATE, NOW, TaskInstance, context, round_trip
 
 if TYPE_CHECKING:
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
     from airflow.triggers.base import TriggerEvent
 
     from astro_provider.triggers.sensor import AstroSensorTrigger
-    from tests.unit.target_stub import PlayedServer
-    from tests.unit.task_runner import Clock
+    from tests.unit.fake_airflow import FakeAirflowServer
+    from tests.unit.task_runner import FakeClock
 
 pytestmark = pytest.mark.skipif(AIRFLOW_VERSION < (3, 3), reason="Airflow 3.3 and up")
 
 
 @pytest.fixture(autouse=True)
-def _sleeps_take_no_time(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
+def _sleeps_take_no_time(monkeypatch: pytest.MonkeyPatch, clock: FakeClock) -> None:
     from astro_provider.triggers import sensor
 
     monkeypatch.setattr(sensor, "TO_BE_READ", 0)
@@ -98,29 +98,31 @@ RUN = "dags/d/dagRuns/theirs"
 THEIRS = {"external_run_id": "theirs"}
 
 
-async def test_it_ends_the_task_well(either: PlayedServer, links: list[str], lines: list[str]) -> None:
-    either.has_run("theirs", "running", "success")
+async def test_it_ends_the_task_well(any_airflow: FakeAirflowServer, links: list[str], log_lines: list[str]) -> None:
+    any_airflow.has_run("theirs", "running", "success")
     assert await ended(trigger(**THEIRS)) == ("success", None)
-    assert links[-1].startswith(f"{either.url}/dags/d/")
-    assert [line.rpartition(": ")[2] for line in lines if line.startswith("run 'theirs'")] == ["running", "success"]
+    assert links[-1].startswith(f"{any_airflow.url}/dags/d/")
+    assert [line.rpartition(": ")[2] for line in log_lines if line.startswith("run 'theirs'")] == ["running", "success"]
 
 
-async def test_the_link_is_there_while_it_waits(remote: PlayedServer, clock: Clock, links: list[str]) -> None:
-    remote.has_run("theirs", "running")
-    seen = []
+async def test_the_link_is_there_while_it_waits(
+    fake_airflow: FakeAirflowServer, clock: FakeClock, links: list[str]
+) -> None:
+    fake_airflow.has_run("theirs", "running")
+    received = []
 
     def at_sleep() -> None:
-        seen.append(len(links))
-        remote.ends("theirs")
+        received.append(len(links))
+        fake_airflow.ends("theirs")
 
     clock.at_sleep = at_sleep
     await ended(trigger(**THEIRS))
-    assert seen[0] == 1
+    assert received[0] == 1
     assert len(set(links)) == 1
 
 
-async def test_the_first_look_is_at_once(remote: PlayedServer, clock: Clock) -> None:
-    remote.has_run("theirs", "success")
+async def test_the_first_look_is_at_once(fake_airflow: FakeAirflowServer, clock: FakeClock) -> None:
+    fake_airflow.has_run("theirs", "success")
     await ended(trigger(**THEIRS))
     assert clock.sleeps == []
 
@@ -134,60 +136,66 @@ async def test_the_first_look_is_at_once(remote: PlayedServer, clock: Clock) -> 
     ],
 )
 async def test_a_run_that_fails(
-    either: PlayedServer, lines: list[str], options: dict[str, Any], end: str, said: str
+    any_airflow: FakeAirflowServer, log_lines: list[str], options: dict[str, Any], end: str, said: str
 ) -> None:
-    either.has_run("theirs", "failed")
-    either.has_task("extract", "failed", run_id="theirs", log=either.answers.log())
+    any_airflow.has_run("theirs", "failed")
+    any_airflow.has_task("extract", "failed", run_id="theirs", log=any_airflow.payloads.log())
     assert await ended(trigger(**THEIRS, **options)) == (end, None)
-    assert any(said in line for line in lines)
+    assert any(said in line for line in log_lines)
 
 
 @pytest.mark.parametrize(
     ("options", "end"), [({}, "failed"), ({"soft_fail": True}, "skipped"), ({"retries": 1}, "worker")]
 )
-async def test_timeout(remote: PlayedServer, clock: Clock, lines: list[str], options: dict[str, Any], end: str) -> None:
-    remote.has_run("theirs", "running")
+async def test_timeout(
+    fake_airflow: FakeAirflowServer, clock: FakeClock, log_lines: list[str], options: dict[str, Any], end: str
+) -> None:
+    fake_airflow.has_run("theirs", "running")
     how, event = await ended(trigger(**THEIRS, timeout=60, **{"retries": 0, **options}))
     assert how == end
     assert datetime.now(timezone.utc) - NOW == timedelta(seconds=60)
     if event is None:
-        assert "Not over after 60 seconds (timeout). Last seen: run 'theirs'" in lines[-1]
+        assert "Not over after 60 seconds (timeout). Last seen: run 'theirs'" in log_lines[-1]
     else:
         assert event["outcome"] == "timeout"
 
 
 async def test_a_restarted_triggerer_goes_on_with_what_is_left_of_the_timeout(
-    remote: PlayedServer, clock: Clock
+    fake_airflow: FakeAirflowServer, clock: FakeClock
 ) -> None:
-    remote.has_run("theirs", "running")
+    fake_airflow.has_run("theirs", "running")
     began = NOW - timedelta(seconds=500)
     await ended(trigger(**THEIRS, timeout=600, began=began))
     assert datetime.now(timezone.utc) - NOW == timedelta(seconds=100)
 
 
 async def test_a_target_that_is_down_when_it_begins_is_waited_for(
-    remote: PlayedServer, clock: Clock, lines: list[str]
+    fake_airflow: FakeAirflowServer, clock: FakeClock, log_lines: list[str]
 ) -> None:
-    remote.has_run("theirs", "success")
-    remote.on("GET", RUN, *[HANGUP] * 12, remote.play)
+    fake_airflow.has_run("theirs", "success")
+    fake_airflow.on("GET", RUN, *[HANGUP] * 12, fake_airflow.play)
     assert await ended(trigger(**THEIRS, timeout=3600)) == ("success", None)
-    assert sum(line.startswith("Still waiting: ") for line in lines) == 1
+    assert sum(line.startswith("Still waiting: ") for line in log_lines) == 1
 
 
 @pytest.mark.parametrize(("age", "limit"), [(0, MAX_REFUSED_AT_FIRST_SECONDS), (300, MAX_REFUSED_SECONDS)])
 async def test_a_restarted_triggerer_tolerates_a_refusal_as_one_that_was_answered(
-    remote: PlayedServer, clock: Clock, age: float, limit: float
+    fake_airflow: FakeAirflowServer, clock: FakeClock, age: float, limit: float
 ) -> None:
-    remote.on("GET", RUN, says({"detail": "no"}, 403))
+    fake_airflow.on("GET", RUN, json_response({"detail": "no"}, 403))
     await ended(trigger(**THEIRS, timeout=36000, began=NOW - timedelta(seconds=age)))
     assert limit <= (datetime.now(timezone.utc) - NOW).total_seconds() < limit + 30
 
 
 @pytest.mark.parametrize("poke_interval", [1, 900])
 async def test_a_connection_that_cannot_be_read_yet_is_read_again(
-    remote: PlayedServer, clock: Clock, monkeypatch: pytest.MonkeyPatch, lines: list[str], poke_interval: float
+    fake_airflow: FakeAirflowServer,
+    clock: FakeClock,
+    monkeypatch: pytest.MonkeyPatch,
+    log_lines: list[str],
+    poke_interval: float,
 ) -> None:
-    remote.has_run("theirs", "success")
+    fake_airflow.has_run("theirs", "success")
     reads: list[int] = []
     read = astro_async.get_async_connection
 
@@ -199,39 +207,45 @@ async def test_a_connection_that_cannot_be_read_yet_is_read_again(
 
     monkeypatch.setattr(astro_async, "get_async_connection", unreadable_at_first)
     assert await ended(trigger(**THEIRS, timeout=3600, poke_interval=poke_interval)) == ("success", None)
-    assert sum(line.startswith("Still waiting: ") for line in lines) == 1
+    assert sum(line.startswith("Still waiting: ") for line in log_lines) == 1
 
 
-async def test_what_was_not_rendered_as_the_dag_was_changed_is_started_again_by_a_worker(remote: PlayedServer) -> None:
+async def test_what_was_not_rendered_as_the_dag_was_changed_is_started_again_by_a_worker(
+    fake_airflow: FakeAirflowServer,
+) -> None:
     how, event = await ended(trigger(**THEIRS, rendered=False))
     assert (how, event and event["outcome"]) == ("worker", "changed")
-    assert remote.seen == []
+    assert fake_airflow.received == []
 
 
 @pytest.mark.parametrize(("retries", "end"), [(0, "failed"), (1, "worker")])
-async def test_being_refused_fails_it_for_good(remote: PlayedServer, lines: list[str], retries: int, end: str) -> None:
-    remote.on("GET", RUN, says({"detail": "no"}, 403))
+async def test_being_refused_fails_it_for_good(
+    fake_airflow: FakeAirflowServer, log_lines: list[str], retries: int, end: str
+) -> None:
+    fake_airflow.on("GET", RUN, json_response({"detail": "no"}, 403))
     how, event = await ended(trigger(**THEIRS, retries=retries))
     assert how == end
-    assert "refused" in (event["message"] if event else lines[-1])
+    assert "refused" in (event["message"] if event else log_lines[-1])
 
 
-async def test_a_later_try_ends_on_a_worker(remote: PlayedServer) -> None:
+async def test_a_later_try_ends_on_a_worker(fake_airflow: FakeAirflowServer) -> None:
     """Airflow 3.3 would keep the end of the first try for that of the second."""
-    remote.has_run("theirs", "success")
+    fake_airflow.has_run("theirs", "success")
     how, event = await ended(trigger(**THEIRS, try_number=2))
     assert (how, event and event["outcome"]) == ("worker", "success")
 
 
-async def test_what_a_callback_is_to_hear_of_ends_on_a_worker(remote: PlayedServer, links: list[str]) -> None:
-    remote.has_run("theirs", "success")
+async def test_what_a_callback_is_to_hear_of_ends_on_a_worker(
+    fake_airflow: FakeAirflowServer, links: list[str]
+) -> None:
+    fake_airflow.has_run("theirs", "success")
     how, event = await ended(trigger(**THEIRS, on_success_callback=print))
     assert (how, event and event["outcome"]) == ("worker", "success")
     assert len(links) == 1
 
 
 async def test_a_link_that_cannot_be_stored_fails_nothing(
-    remote: PlayedServer, monkeypatch: pytest.MonkeyPatch, lines: list[str]
+    fake_airflow: FakeAirflowServer, monkeypatch: pytest.MonkeyPatch, log_lines: list[str]
 ) -> None:
     from airflow.sdk.execution_time.xcom import XCom
 
@@ -239,16 +253,16 @@ async def test_a_link_that_cannot_be_stored_fails_nothing(
         raise RuntimeError("no database")
 
     monkeypatch.setattr(XCom, "aset", refuse)
-    remote.has_run("theirs", "running", "success")
+    fake_airflow.has_run("theirs", "running", "success")
     assert await ended(trigger(**THEIRS)) == ("success", None)
-    assert "The link to the remote dag run could not be stored: no database" in lines
+    assert "The link to the remote dag run could not be stored: no database" in log_lines
 
 
 # Which run.
 
 
-async def test_templates_are_rendered(remote: PlayedServer) -> None:
-    remote.has_run("r_2026-02-01", "success", dag_id="d_2026-02-01")
+async def test_templates_are_rendered(fake_airflow: FakeAirflowServer) -> None:
+    fake_airflow.has_run("r_2026-02-01", "success", dag_id="d_2026-02-01")
     named = {"external_dag_id": "d_{{ ds }}", "external_run_id": "r_{{ ds }}", "http_conn_id": "http_{{ 'conn' }}"}
     assert await ended(trigger(**named)) == ("success", None)
 
@@ -257,43 +271,43 @@ async def test_templates_are_rendered(remote: PlayedServer) -> None:
     "options",
     [{}, {"execution_delta": timedelta(hours=1)}, {"logical_date": "{{ ds }}T03:00:00"}],
 )
-async def test_by_logical_date(remote: PlayedServer, options: dict[str, Any]) -> None:
+async def test_by_logical_date(fake_airflow: FakeAirflowServer, options: dict[str, Any]) -> None:
     date = LOGICAL_DATE - options.get("execution_delta", timedelta())
     if "ds" in options.get("logical_date", ""):
         date = LOGICAL_DATE.replace(hour=3)
-    remote.has_run("theirs", "success", logical_date=date.isoformat())
+    fake_airflow.has_run("theirs", "success", logical_date=date.isoformat())
     assert await ended(trigger(**options)) == ("success", None)
 
 
-async def test_latest(remote: PlayedServer) -> None:
-    remote.has_run("theirs", "success")
+async def test_latest(fake_airflow: FakeAirflowServer) -> None:
+    fake_airflow.has_run("theirs", "success")
     newest = trigger(latest=True)
     assert newest.wait.logical_dates == []
     assert await ended(newest) == ("success", None)
 
 
-async def test_poke_interval(remote: PlayedServer, clock: Clock) -> None:
-    remote.has_run("theirs", "running")
-    clock.at_sleep = lambda: remote.ends("theirs")
+async def test_poke_interval(fake_airflow: FakeAirflowServer, clock: FakeClock) -> None:
+    fake_airflow.has_run("theirs", "running")
+    clock.at_sleep = lambda: fake_airflow.ends("theirs")
     await ended(trigger(**THEIRS, poke_interval=17))
     assert clock.sleeps == [17]
 
 
-async def test_check_existence(remote: PlayedServer, lines: list[str]) -> None:
+async def test_check_existence(fake_airflow: FakeAirflowServer, log_lines: list[str]) -> None:
     assert await ended(trigger(external_dag_id="quik", latest=True, check_existence=True)) == ("failed", None)
-    assert "has no dag 'quik'" in lines[-1]
+    assert "has no dag 'quik'" in log_lines[-1]
 
 
 @pytest.mark.parametrize(
     "named",
     [{"external_task_id": "t_{{ ds }}"}, {"external_task_ids": ["t_{{ ds }}"]}, {"external_task_group_id": "g"}],
 )
-async def test_tasks(either: PlayedServer, named: dict[str, Any]) -> None:
-    either.has_run("theirs", "running")
-    either.has_task("other", "failed", run_id="theirs")
-    either.has_task("t_2026-02-01", "success", run_id="theirs")
-    either.has_task("g.one", "success", run_id="theirs")
-    either.groups = {"g": ["g.one"]}
+async def test_tasks(any_airflow: FakeAirflowServer, named: dict[str, Any]) -> None:
+    any_airflow.has_run("theirs", "running")
+    any_airflow.has_task("other", "failed", run_id="theirs")
+    any_airflow.has_task("t_2026-02-01", "success", run_id="theirs")
+    any_airflow.has_task("g.one", "success", run_id="theirs")
+    any_airflow.groups = {"g": ["g.one"]}
     assert await ended(trigger(AstroTaskSensor, **THEIRS, **named)) == ("success", None)
 
 
@@ -311,23 +325,25 @@ async def test_tasks(either: PlayedServer, named: dict[str, Any]) -> None:
     ],
 )
 async def test_templates_that_come_to_nothing_fail_it(
-    remote: PlayedServer, lines: list[str], options: dict[str, Any], with_retries: str, said: str
+    fake_airflow: FakeAirflowServer, log_lines: list[str], options: dict[str, Any], with_retries: str, said: str
 ) -> None:
     assert await ended(trigger(**{"retries": 0, **options})) == ("failed", None)
-    assert said in lines[-1]
+    assert said in log_lines[-1]
     assert (await ended(trigger(**{"retries": 1, **options})))[0] == with_retries
-    assert remote.seen == []
+    assert fake_airflow.received == []
 
 
-async def test_a_run_without_a_logical_date_has_none_to_wait_for(remote: PlayedServer, lines: list[str]) -> None:
+async def test_a_run_without_a_logical_date_has_none_to_wait_for(
+    fake_airflow: FakeAirflowServer, log_lines: list[str]
+) -> None:
     def without_date() -> dict[str, Any]:
         return {key: value for key, value in context().items() if key not in ("logical_date", "ds")}
 
     assert await ended(trigger(retries=0, context_of=without_date)) == ("failed", None)
-    assert "choose latest=True" in lines[-1]
+    assert "choose latest=True" in log_lines[-1]
 
 
-def test_it_is_stored_without_credentials_and_made_again(remote: PlayedServer) -> None:
+def test_it_is_stored_without_credentials_and_made_again(fake_airflow: FakeAirflowServer) -> None:
     from astro_provider.triggers.sensor import AstroSensorTrigger
 
     path, kwargs = trigger(AstroTaskSensor, external_task_ids=["a"], **THEIRS).serialize()

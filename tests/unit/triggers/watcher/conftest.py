@@ -8,26 +8,27 @@ import pytest
 
 from astro_provider.hooks import astro_async
 from astro_provider.triggers.watcher import registry
-from tests.unit.target import TOKEN
+from tests.unit.scripted_target import TOKEN
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from astro_provider.api.deployment import Deployment
-    from tests.unit.task_runner import Clock
+    from tests.unit.task_runner import FakeClock
 
 
-from tests.unit.task_runner import *  # noqa: F403  its fixtures
-from tests.unit.triggers.watcher.played import Carrier, Target, Waits
+from tests.unit.triggers.watcher.watched_airflow import Carrier, Waits, WatchedAirflow
 
 
 @pytest.fixture(params=["v1", "v2"])
-def generation(request: pytest.FixtureRequest) -> str:
+def api_version(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def played(generation: str, clock: Clock, connect: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> Target:
-    target = Target(generation)
+def played(
+    api_version: str, clock: FakeClock, connect: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> WatchedAirflow:
+    target = WatchedAirflow(api_version)
     connect(target.url, password=TOKEN)
 
     def carrier(deployment: Deployment) -> Carrier:
@@ -39,12 +40,14 @@ def played(generation: str, clock: Clock, connect: Callable[..., None], monkeypa
 
 
 @pytest.fixture
-def either(generation: str, clock: Clock, connect: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> Target:
-    return played(generation, clock, connect, monkeypatch)
+def any_airflow(
+    api_version: str, clock: FakeClock, connect: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> WatchedAirflow:
+    return played(api_version, clock, connect, monkeypatch)
 
 
 @pytest.fixture
-def target(clock: Clock, connect: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> Target:  # type: ignore[misc]
+def target(clock: FakeClock, connect: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> WatchedAirflow:  # type: ignore[misc]
     return played("v2", clock, connect, monkeypatch)
 
 

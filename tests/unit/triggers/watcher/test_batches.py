@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from astro_provider.api.waits import RunWait, Verdict, Wanted
 from astro_provider.triggers.watcher.batches import POLLS_PER_LIST, Batches, batched, in_doubt
 from astro_provider.triggers.watcher.subscription import Subscription
 from astro_provider.triggers.watcher.turns import ROUND_SECONDS
-from tests.unit import answers
+from astro_provider.waits.wait import EndStates, RunWait, Verdict
+from tests.unit import payloads
 
 if TYPE_CHECKING:
     from astro_provider.api.types import DagRun, TaskInstance
@@ -26,32 +26,32 @@ def subscribed(
     *,
     due: int = 0,
     dag_id: str = "d",
-    wanted: Wanted = Wanted(("success",), ("failed",)),  # noqa: B008  it is frozen
+    end_states: EndStates = EndStates(("success",), ("failed",)),  # noqa: B008  it is frozen
     run_state: str = "running",
     **what: Any,
 ) -> Subscription:
     """Subscribe to a run that was due so many minutes after the beginning, and that a check has found."""
     subscription = Subscription(
-        RunWait(dag_id, wanted, run_id=run_id, **what),
+        RunWait(dag_id, end_states, run_id=run_id, **what),
         poke_interval=INTERVAL,
         deadline=None,
         clock=BEGAN.timestamp,
         warn=lambda _: None,
     )
     at = (BEGAN + timedelta(minutes=due)).isoformat()
-    found = cast("DagRun", answers.of("v2").dag_run(run_id or "theirs", run_state, dag_id=dag_id, run_after=at))
+    found = cast("DagRun", payloads.of("v2").dag_run(run_id or "theirs", run_state, dag_id=dag_id, run_after=at))
     subscription.checked(Verdict("pending", "", found, state=state))
     return subscription
 
 
 def run_row(run_id: str, state: str = "running", dag_id: str = "d") -> DagRun:
-    return cast("DagRun", answers.of("v2").dag_run(run_id, state, dag_id=dag_id))
+    return cast("DagRun", payloads.of("v2").dag_run(run_id, state, dag_id=dag_id))
 
 
 def task_row(run_id: str, task_id: str, state: str | None, map_index: int = -1) -> TaskInstance:
     return cast(
         "TaskInstance",
-        answers.of("v2").task_instance(task_id, state, dag_id="d", dag_run_id=run_id, map_index=map_index),
+        payloads.of("v2").task_instance(task_id, state, dag_id="d", dag_run_id=run_id, map_index=map_index),
     )
 
 
@@ -68,8 +68,8 @@ def task_row(run_id: str, task_id: str, state: str | None, map_index: int = -1) 
         ({"run_id": None, "latest": True}, False),
         ({"run_id": None, "logical_dates": ["2026-02-01T00:00:00Z", "2026-02-02T00:00:00Z"]}, False),
         ({"run_id": "r", "group_id": "g"}, False),
-        ({"run_id": "r", "wanted": Wanted(("running",))}, False),
-        ({"run_id": "r", "run_state": "failed", "wanted": Wanted(("success",))}, False),
+        ({"run_id": "r", "end_states": EndStates(("running",))}, False),
+        ({"run_id": "r", "run_state": "failed", "end_states": EndStates(("success",))}, False),
     ],
 )
 def test_a_list_can_check_a_wait_for_one_run_that_is_not_over(what: dict[str, Any], listable: bool) -> None:
@@ -179,7 +179,7 @@ def test_a_run_is_in_doubt_unless_it_is_listed_as_it_was() -> None:
 
 
 @pytest.mark.parametrize(
-    ("states", "seen", "doubtful"),
+    ("states", "received", "doubtful"),
     [
         ({"a": ["running"], "b": ["queued"]}, "queued, running", False),
         ({"a": [None], "b": [None]}, "none", False),
@@ -192,9 +192,9 @@ def test_a_run_is_in_doubt_unless_it_is_listed_as_it_was() -> None:
     ],
 )
 def test_a_task_is_in_doubt_unless_it_is_listed_as_it_was(
-    states: dict[str, list[str | None]], seen: str, doubtful: bool
+    states: dict[str, list[str | None]], received: str, doubtful: bool
 ) -> None:
-    subscription = subscribed("r", seen, task_ids=["a", "b"])
+    subscription = subscribed("r", received, task_ids=["a", "b"])
     (batch,) = batched([subscription], by_dag=False)
     rows = [task_row("r", task_id, state, index) for task_id in states for index, state in enumerate(states[task_id])]
     other = [task_row("other", task_id, "failed") for task_id in "ab"]

@@ -11,32 +11,32 @@ import pytest
 from astro_provider.api.errors import AccessDeniedError
 from astro_provider.api.memory import Memory
 from astro_provider.api.rest_api import API_VERSIONS
-from astro_provider.api.waits import RunWait, Wanted
 from astro_provider.triggers.watcher import feed, feeds
 from astro_provider.triggers.watcher.feeds import FinishedRuns, FinishedTasks
 from astro_provider.triggers.watcher.subscription import Subscription
-from tests.unit.target import says
-from tests.unit.target_stub import Played
-from tests.unit.triggers.watcher.played import RUNS, TASKS
+from astro_provider.waits.wait import EndStates, RunWait
+from tests.unit.fake_airflow import FakeAirflow
+from tests.unit.scripted_target import json_response
+from tests.unit.triggers.watcher.watched_airflow import RUNS, TASKS
 
 if TYPE_CHECKING:
     from astro_provider.api.client import Client
 
-WANTED = Wanted(("success",), ("failed",))
+END_STATES = EndStates(("success",), ("failed",))
 INTERVAL = 5.0
 
 
 class Polled:
     """A feed of a played target, polled by hand."""
 
-    def __init__(self, generation: str, kind: type[FinishedRuns] | type[FinishedTasks]) -> None:
-        self.target = Played(generation)
+    def __init__(self, api_version: str, kind: type[FinishedRuns] | type[FinishedTasks]) -> None:
+        self.target = FakeAirflow(api_version)
         self.now = datetime.fromisoformat("2026-02-01T12:00:00+00:00").timestamp()
         self.feed = kind(lambda: self.now)
-        self.client: Client = self.target.client(memory=Memory(API_VERSIONS[generation]))
+        self.client: Client = self.target.client(memory=Memory(API_VERSIONS[api_version]))
 
     def join(self, dag_id: str = "d", **what: Any) -> Subscription:
-        wait = RunWait(dag_id, WANTED, **what)
+        wait = RunWait(dag_id, END_STATES, **what)
         subscription = Subscription(
             wait, poke_interval=INTERVAL, deadline=None, clock=lambda: self.now, warn=lambda _: None
         )
@@ -53,13 +53,13 @@ class Polled:
 
     def poll(self) -> set[Subscription]:
         self.now += INTERVAL
-        self.target.seen.clear()
+        self.target.received.clear()
         plan = self.feed.plan(self.now)
         listed = self.target.run(self.feed.finished(self.client, plan))
         return self.feed.listed(listed, plan, self.now)
 
     def refuses_lists(self, path: str = RUNS) -> None:
-        self.target.on("POST", path, says(self.target.answers.error(403, "Forbidden"), 403))
+        self.target.on("POST", path, json_response(self.target.payloads.error(403, "Forbidden"), 403))
 
 
 @pytest.fixture(params=["v1", "v2"])
@@ -101,10 +101,10 @@ def test_a_date_that_is_none_keeps_no_other_row_back(runs: Polled) -> None:
     by_id, by_date = runs.join(run_id="good"), runs.join(logical_dates=["2026-01-31T06:00:00+00:00"])
     runs.ended("bad")
     runs.target.runs["bad"].update(logical_date="yesterday", execution_date="yesterday")
-    runs.target.runs["bad"]["run_after" if runs.target.generation == "v2" else "x"] = "2026-02-01T06:00:00Z"
+    runs.target.runs["bad"]["run_after" if runs.target.api_version == "v2" else "x"] = "2026-02-01T06:00:00Z"
     runs.ended("good", logical_date="2026-01-31T06:00:00+00:00")
-    answer = runs.target.answers.collection("dag_runs", *runs.target.runs.values())
-    runs.target.on("POST", RUNS, says(answer))
+    answer = runs.target.payloads.collection("dag_runs", *runs.target.runs.values())
+    runs.target.on("POST", RUNS, json_response(answer))
     assert runs.poll() == {by_id, by_date}
 
 
@@ -128,15 +128,15 @@ def test_tasks_are_filtered_by_run_and_task(tasks: Polled) -> None:
     tasks.join(run_id="other", task_ids=["load"])
     tasks.task_ended("small", "theirs")
     assert tasks.poll() == {waiting}
-    (seen,) = tasks.target.seen
-    assert (seen.json["dag_run_ids"], seen.json["task_ids"]) == (["other", "theirs"], ["load", "small"])
+    (received,) = tasks.target.received
+    assert (received.json["dag_run_ids"], received.json["task_ids"]) == (["other", "theirs"], ["load", "small"])
 
 
 def test_a_group_is_filtered_by_run(tasks: Polled) -> None:
     tasks.join(run_id="one", group_id="g")
     tasks.join(run_id="two", task_ids=["load"])
     tasks.poll()
-    assert [(seen.json["dag_run_ids"], seen.json.get("task_ids")) for seen in tasks.target.seen] == [
+    assert [(received.json["dag_run_ids"], received.json.get("task_ids")) for received in tasks.target.received] == [
         (["two"], ["load"]),
         (["one"], None),
     ]
@@ -146,8 +146,8 @@ def test_runs_that_are_not_known_are_no_filter(tasks: Polled) -> None:
     tasks.join(run_id="one", task_ids=["load"])
     tasks.join(latest=True, task_ids=["check"])
     tasks.poll()
-    (seen,) = tasks.target.seen
-    assert ("dag_run_ids" in seen.json, seen.json["task_ids"]) == (False, ["check", "load"])
+    (received,) = tasks.target.received
+    assert ("dag_run_ids" in received.json, received.json["task_ids"]) == (False, ["check", "load"])
 
 
 def test_more_runs_than_a_request_should_name_are_no_filter(tasks: Polled, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,31 +155,31 @@ def test_more_runs_than_a_request_should_name_are_no_filter(tasks: Polled, monke
     for run_id in ("one", "two"):
         tasks.join(run_id=run_id, task_ids=["load"])
     tasks.poll()
-    assert tasks.target.seen[0].json["dag_run_ids"] == ["one", "two"]
+    assert tasks.target.received[0].json["dag_run_ids"] == ["one", "two"]
     tasks.join(run_id="three", task_ids=["load"])
     tasks.poll()
-    assert "dag_run_ids" not in tasks.target.seen[0].json
+    assert "dag_run_ids" not in tasks.target.received[0].json
 
 
 def test_where_filters_are_refused_all_tasks_of_the_dags_are_listed(tasks: Polled) -> None:
     tasks.target.on(
         "POST",
         TASKS,
-        lambda seen: (
-            says(tasks.target.answers.error(400, "Unknown field"), 400)
-            if "task_ids" in seen.json
-            else tasks.target.play(seen)
+        lambda received: (
+            json_response(tasks.target.payloads.error(400, "Unknown field"), 400)
+            if "task_ids" in received.json
+            else tasks.target.play(received)
         ),
     )
     waiting = tasks.join(run_id="theirs", task_ids=["load"])
     tasks.target.has_run("theirs", "running", end_date=None)
     tasks.task_ended("load", "theirs")
-    assert (tasks.poll(), len(tasks.target.seen)) == ({waiting}, 2)
+    assert (tasks.poll(), len(tasks.target.received)) == ({waiting}, 2)
     tasks.poll()
-    assert len(tasks.target.seen) == 1
+    assert len(tasks.target.received) == 1
     tasks.now += feed.LIST_BY_DAG_SECONDS
     tasks.poll()
-    assert len(tasks.target.seen) == 2
+    assert len(tasks.target.received) == 2
 
 
 # Dag by dag.
@@ -193,13 +193,13 @@ def test_many_dags_take_turns_where_the_token_may_not_list_across_them(runs: Pol
         waiting.append(runs.join(dag_id, run_id="theirs"))
     runs.refuses_lists()
     assert runs.poll() == set()
-    assert len(runs.target.seen) == 1 + feed.MAX_DAGS_LISTED_PER_POLL
+    assert len(runs.target.received) == 1 + feed.MAX_DAGS_LISTED_PER_POLL
     for dag_id in dag_ids:
         runs.ended("theirs", dag_id)
     woken: set[Subscription] = set()
     for _ in range(30):
         woken |= runs.poll()
-        assert len(runs.target.seen) == feed.MAX_DAGS_LISTED_PER_POLL
+        assert len(runs.target.received) == feed.MAX_DAGS_LISTED_PER_POLL
     assert woken == set(waiting)
 
 
@@ -209,7 +209,7 @@ def test_listing_across_dags_is_tried_again_ever_more_seldom(runs: Polled) -> No
     tried = []
     for _ in range(int(4 * 3600 / INTERVAL)):
         runs.poll()
-        if any(seen.method == "POST" for seen in runs.target.seen):
+        if any(received.method == "POST" for received in runs.target.received):
             tried.append(runs.now)
     pauses = [later - earlier for earlier, later in pairwise(tried)]
     assert pauses == [300, 600, 1200, 2400, 3600, 3600]
@@ -218,20 +218,20 @@ def test_listing_across_dags_is_tried_again_ever_more_seldom(runs: Polled) -> No
     runs.ended("theirs")
     runs.now += feed.MAX_LIST_BY_DAG_SECONDS
     assert len(runs.poll()) == 1
-    assert [seen.method for seen in runs.target.seen] == ["POST"]
+    assert [received.method for received in runs.target.received] == ["POST"]
     assert not runs.feed.lists_by_dag
 
 
 def test_a_token_that_is_refused_says_nothing_of_lists_across_dags(runs: Polled) -> None:
     runs.join(run_id="theirs")
-    runs.target.on("POST", RUNS, says(runs.target.answers.error(401, "Unauthorized"), 401))
+    runs.target.on("POST", RUNS, json_response(runs.target.payloads.error(401, "Unauthorized"), 401))
     with pytest.raises(AccessDeniedError):
         runs.poll()
-    assert (len(runs.target.seen), runs.feed.lists_by_dag) == (1, False)
+    assert (len(runs.target.received), runs.feed.lists_by_dag) == (1, False)
 
 
 @pytest.mark.parametrize(
-    ("said", "found", "asked"),
+    ("said", "found", "calls_received"),
     [
         ((200, 403, 404), 1, 3),
         ((404, 403, 403), 0, 3),
@@ -241,13 +241,13 @@ def test_a_token_that_is_refused_says_nothing_of_lists_across_dags(runs: Polled)
     ],
 )
 def test_a_list_dag_by_dag_fails_where_no_dag_is_answered_or_the_token_itself_is_refused(
-    runs: Polled, said: tuple[int, ...], found: int | None, asked: int
+    runs: Polled, said: tuple[int, ...], found: int | None, calls_received: int
 ) -> None:
     runs.refuses_lists()
-    bodies = {200: runs.target.answers.collection("dag_runs", runs.target.answers.dag_run("r", "success"))}
+    bodies = {200: runs.target.payloads.collection("dag_runs", runs.target.payloads.dag_run("r", "success"))}
     for dag_id, status in zip("abc", said, strict=True):
-        body = bodies.get(status) or runs.target.answers.error(status, "no")
-        runs.target.on("GET", f"dags/{dag_id}/dagRuns", says(body, status))
+        body = bodies.get(status) or runs.target.payloads.error(status, "no")
+        runs.target.on("GET", f"dags/{dag_id}/dagRuns", json_response(body, status))
         runs.join(dag_id, run_id="r")
     plan = runs.feed.plan(runs.now)
     lists = runs.feed.finished(runs.client, plan)
@@ -256,7 +256,7 @@ def test_a_list_dag_by_dag_fails_where_no_dag_is_answered_or_the_token_itself_is
             runs.target.run(lists)
     else:
         assert len(runs.target.run(lists).rows) == found
-    assert len([path for path in runs.target.asked if path.endswith("/dagRuns")]) == asked
+    assert len([path for path in runs.target.calls_received if path.endswith("/dagRuns")]) == calls_received
 
 
 def test_a_dag_that_joins_is_not_listed_back_to_when_others_began(runs: Polled) -> None:
@@ -267,6 +267,6 @@ def test_a_dag_that_joins_is_not_listed_back_to_when_others_began(runs: Polled) 
     runs.target.dags["late"] = False
     runs.refuses_lists()
     runs.poll()
-    query = next(seen for seen in runs.target.seen if "/late/" in seen.path).query
+    query = next(received for received in runs.target.received if "/late/" in received.path).query
     ended_after = datetime.fromisoformat(query["end_date_gte"][0]).timestamp()
     assert timedelta(seconds=runs.now - ended_after) <= timedelta(seconds=feed.OVERLAP_SECONDS + INTERVAL)

@@ -5,16 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from astro_provider.api.failures import NO_LOGS_SECONDS
-from tests.unit.triggers.watcher.played import INTERVAL, READ_TIMEOUT, Target, Waits
+from tests.unit.triggers.watcher.watched_airflow import INTERVAL, READ_TIMEOUT, Waits, WatchedAirflow
 
 if TYPE_CHECKING:
-    from tests.unit.task_runner import Clock
+    from tests.unit.task_runner import FakeClock
 
 HANGING = "dags/d/dagRuns/{}/taskInstances/{}/logs/1?full_content=true&map_index=-1"
 LOG = {"content": [{"event": "Task failed", "error_detail": [{"exc_type": "ValueError", "exc_value": "no"}]}]}
 
 
-async def test_logs_that_do_not_come_keep_nobody_waiting(target: Target, clock: Clock, waits: Waits) -> None:
+async def test_logs_that_do_not_come_keep_nobody_waiting(
+    target: WatchedAirflow, clock: FakeClock, waits: Waits
+) -> None:
     names = [f"run-{each}" for each in range(30)]
     for name in names:
         target.has_run(name, "running", end_date=None)
@@ -37,7 +39,7 @@ async def test_logs_that_do_not_come_keep_nobody_waiting(target: Target, clock: 
     assert "t0 (try 1): (its log was not requested, as the last request for a log took too long)" in message
 
 
-async def test_logs_are_requested_again_later(target: Target, clock: Clock, waits: Waits) -> None:
+async def test_logs_are_requested_again_later(target: WatchedAirflow, clock: FakeClock, waits: Waits) -> None:
     for name in ("theirs", "other"):
         target.has_run(name, "failed")
         target.has_task("t", "failed", run_id=name, log=LOG)
@@ -55,7 +57,7 @@ async def test_logs_are_requested_again_later(target: Target, clock: Clock, wait
 
 
 async def test_a_wait_that_ends_while_its_log_is_read_leaves_the_next_one_free(
-    target: Target, clock: Clock, waits: Waits
+    target: WatchedAirflow, clock: FakeClock, waits: Waits
 ) -> None:
     target.has_run("theirs", "failed")
     target.has_task("t", "failed", run_id="theirs", log=LOG)

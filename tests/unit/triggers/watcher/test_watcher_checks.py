@@ -9,37 +9,37 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from astro_provider.api.waits import Wanted
 from astro_provider.triggers.watcher import registry
 from astro_provider.triggers.watcher.feed import OVERLAP_SECONDS
+from astro_provider.waits.wait import EndStates
 from tests.unit.task_runner import NOW
 
 if TYPE_CHECKING:
-    from tests.unit.task_runner import Clock
+    from tests.unit.task_runner import FakeClock
 
 
-from tests.unit.triggers.watcher.played import INTERVAL, READ_TIMEOUT, RUNS, Target, Waits
+from tests.unit.triggers.watcher.watched_airflow import INTERVAL, READ_TIMEOUT, RUNS, Waits, WatchedAirflow
 
 # What no list of finished runs tells.
 
 
 async def test_a_state_that_is_not_final_is_seen_within_the_interval(
-    either: Target, clock: Clock, waits: Waits
+    any_airflow: WatchedAirflow, clock: FakeClock, waits: Waits
 ) -> None:
-    either.has_run("theirs", "queued", end_date=None)
-    waiting = waits(wanted=Wanted(("running",)))
+    any_airflow.has_run("theirs", "queued", end_date=None)
+    waiting = waits(end_states=EndStates(("running",)))
     await clock.sleep_async(10 * INTERVAL + 1)
-    either.ends("theirs", "running")
+    any_airflow.ends("theirs", "running")
     await clock.sleep_async(INTERVAL)
     assert waiting.outcome == "success"
 
 
-async def test_looks_that_are_made_anyway_do_not_add_up(target: Target, clock: Clock, waits: Waits) -> None:
+async def test_looks_that_are_made_anyway_do_not_add_up(target: WatchedAirflow, clock: FakeClock, waits: Waits) -> None:
     target.has_run("theirs", "queued", end_date=None)
     target.has_run("other", "running", end_date=None)
     waits("other")
     await clock.sleep_async(INTERVAL / 2)
-    waits(wanted=Wanted(("running",)))
+    waits(end_states=EndStates(("running",)))
     await clock.sleep_async(100 * INTERVAL)
     target.forget()
     await clock.sleep_async(100 * INTERVAL)
@@ -50,50 +50,50 @@ async def test_looks_that_are_made_anyway_do_not_add_up(target: Target, clock: C
 
 
 async def test_a_run_that_stays_queued_is_looked_at_twice_and_its_paused_dag_told_once(
-    either: Target, clock: Clock, waits: Waits
+    any_airflow: WatchedAirflow, clock: FakeClock, waits: Waits
 ) -> None:
-    either.dags["d"] = True
-    for name in either.has_running(10):
+    any_airflow.dags["d"] = True
+    for name in any_airflow.has_running(10):
         waits(name)
-    either.has_run("theirs", "queued", end_date=None)
-    waiting = waits(known=True)
+    any_airflow.has_run("theirs", "queued", end_date=None)
+    waiting = waits(must_exist=True)
     await clock.sleep_async(0.1)
     assert waiting.warned == []
     await clock.sleep_async(INTERVAL)
     (warned,) = waiting.warned
     assert "paused" in warned
-    either.forget()
+    any_airflow.forget()
     await clock.sleep_async(100 * INTERVAL)
-    assert either.looks("theirs") == 0
+    assert any_airflow.looks("theirs") == 0
     assert waiting.warned == [warned]
-    either.dags["d"] = False
-    either.ends("theirs")
+    any_airflow.dags["d"] = False
+    any_airflow.ends("theirs")
     await clock.sleep_async(INTERVAL)
     assert waiting.outcome == "success"
 
 
 @pytest.mark.parametrize("lead", [-3600.0, 3600.0])
 async def test_a_clock_of_the_target_that_goes_wrong_is_reckoned_with(
-    either: Target, clock: Clock, waits: Waits, lead: float
+    any_airflow: WatchedAirflow, clock: FakeClock, waits: Waits, lead: float
 ) -> None:
-    either.lead = lead
-    either.has_run("old", "running", end_date=None)
-    either.ends("old")
-    either.has_run("theirs", "running", end_date=None)
+    any_airflow.lead = lead
+    any_airflow.has_run("old", "running", end_date=None)
+    any_airflow.ends("old")
+    any_airflow.has_run("theirs", "running", end_date=None)
     waiting = waits()
     await clock.sleep_async(10 * INTERVAL + 1)
-    either.forget()
-    either.ends("theirs")
+    any_airflow.forget()
+    any_airflow.ends("theirs")
     await clock.sleep_async(INTERVAL)
-    assert (waiting.outcome, either.lists()) == ("success", 1)
+    assert (waiting.outcome, any_airflow.lists()) == ("success", 1)
     # Nor does a clock that is behind let the list grow, back to the beginning of the hour.
-    since = datetime.fromisoformat(either.seen[0].json["end_date_gte"])
+    since = datetime.fromisoformat(any_airflow.received[0].json["end_date_gte"])
     assert abs((since - NOW).total_seconds() - lead - 10 * INTERVAL) <= OVERLAP_SECONDS + INTERVAL
 
 
 @pytest.mark.parametrize("hanging", [set(), {RUNS}], ids=["between polls", "in a poll"])
 async def test_a_clock_that_is_set_back_costs_an_interval_at_most(
-    target: Target, clock: Clock, waits: Waits, monkeypatch: pytest.MonkeyPatch, hanging: set[str]
+    target: WatchedAirflow, clock: FakeClock, waits: Waits, monkeypatch: pytest.MonkeyPatch, hanging: set[str]
 ) -> None:
     set_back = 0.0
     here = partial(registry.Watcher, clock=lambda: time.time() - set_back)
@@ -101,8 +101,8 @@ async def test_a_clock_that_is_set_back_costs_an_interval_at_most(
     for name in ("theirs", "begins", "over"):
         target.has_run(name, "queued" if name == "begins" else "running", end_date=None)
     waiting = waits()
-    begins = waits("begins", wanted=Wanted(("running",)))
-    settles = waits("over", known=True, settle=60)
+    begins = waits("begins", end_states=EndStates(("running",)))
+    settles = waits("over", must_exist=True, first_check_after=60)
     await clock.sleep_async(INTERVAL - 1)
     target.hanging = hanging
     await clock.sleep_async(2)
@@ -122,7 +122,7 @@ async def test_a_clock_that_is_set_back_costs_an_interval_at_most(
 
 
 async def test_a_deadline_is_a_time_of_day(
-    target: Target, clock: Clock, waits: Waits, monkeypatch: pytest.MonkeyPatch
+    target: WatchedAirflow, clock: FakeClock, waits: Waits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     set_back = 0.0
     here = partial(registry.Watcher, clock=lambda: time.time() - set_back)

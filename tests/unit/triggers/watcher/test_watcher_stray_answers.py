@@ -8,27 +8,27 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from astro_provider.api.errors import AccessDeniedError, NotFoundError, TransportError
-from astro_provider.api.transient import MAX_REFUSED_SECONDS as PATIENCE
 from astro_provider.triggers.watcher.turns import MIN_CHECKS_WITHOUT_LISTS, POLLS_PER_CHECK, ROUND_SECONDS
-from tests.unit.target import Answer, page, says
-from tests.unit.triggers.watcher.played import INTERVAL, RUNS, TASKS
+from astro_provider.waits.transient import MAX_REFUSED_SECONDS as TOLERATED_SECONDS
+from tests.unit.scripted_target import ScriptedResponse, html_response, json_response
+from tests.unit.triggers.watcher.watched_airflow import INTERVAL, RUNS, TASKS
 
 if TYPE_CHECKING:
-    from tests.unit.target import Said
-    from tests.unit.task_runner import Clock
-    from tests.unit.triggers.watcher.played import Target, Waits
+    from tests.unit.scripted_target import Script
+    from tests.unit.task_runner import FakeClock
+    from tests.unit.triggers.watcher.watched_airflow import Waits, WatchedAirflow
 
 HTML = (400, 401, 403, 404, 405, 408, 409, 413, 414, 418, 421, 425, 426, 429, 451, 500, 502, 503, 504)
-STRAY: dict[str, Said] = {
-    **{f"HTML {status}": page("Error", status) for status in HTML},
-    **{f"JSON {status}": says({"error": "no route"}, status) for status in (400, 404, 405, 409, 413, 422)},
-    "200 HTML": page("Maintenance"),
-    "200 without rows": says({}),
-    "200 list": says([]),
-    "200 cut off": Answer(200, b'{"dag_runs": [{"dag_id":', {"Content-Type": "application/json"}),
-    "200 rows of another kind": says({"dag_runs": [1], "task_instances": [1], "total_entries": 1}),
-    "204": Answer(204),
-    "redirect": Answer(302, b"", {"Location": "https://login.example.com/"}),
+STRAY: dict[str, Script] = {
+    **{f"HTML {status}": html_response("Error", status) for status in HTML},
+    **{f"JSON {status}": json_response({"error": "no route"}, status) for status in (400, 404, 405, 409, 413, 422)},
+    "200 HTML": html_response("Maintenance"),
+    "200 without rows": json_response({}),
+    "200 list": json_response([]),
+    "200 cut off": ScriptedResponse(200, b'{"dag_runs": [{"dag_id":', {"Content-Type": "application/json"}),
+    "200 rows of another kind": json_response({"dag_runs": [1], "task_instances": [1], "total_entries": 1}),
+    "204": ScriptedResponse(204),
+    "redirect": ScriptedResponse(302, b"", {"Location": "https://login.example.com/"}),
     "broken off": TransportError("broken off"),
 }
 
@@ -37,47 +37,47 @@ STRAY: dict[str, Said] = {
 @pytest.mark.parametrize("name", STRAY)
 @pytest.mark.parametrize("of_tasks", [False, True], ids=["runs", "tasks"])
 async def test_no_wait_ends_by_a_list_that_fails(
-    either: Target, clock: Clock, waits: Waits, name: str, times: str, of_tasks: bool
+    any_airflow: WatchedAirflow, clock: FakeClock, waits: Waits, name: str, times: str, of_tasks: bool
 ) -> None:
     names = [f"run-{number}" for number in range(6)]
     for run_id in names:
-        either.has_run(run_id, "running", end_date=None)
-        either.has_task("load", "running", run_id=run_id, end_date=None)
-    what: dict[str, Any] = {"task_ids": ["load"]} if of_tasks else {"known": True}
+        any_airflow.has_run(run_id, "running", end_date=None)
+        any_airflow.has_task("load", "running", run_id=run_id, end_date=None)
+    what: dict[str, Any] = {"task_ids": ["load"]} if of_tasks else {"must_exist": True}
     waiting = [waits(run_id, **what) for run_id in names]
     await clock.sleep_async(INTERVAL + 1)
 
-    def answer(seen: Any) -> Answer:
+    def answer(received: Any) -> ScriptedResponse:
         stray = STRAY[name]
-        if "end_date_gte" not in seen.json:
-            return either.play(seen)  # the check of a task
+        if "end_date_gte" not in received.json:
+            return any_airflow.play(received)  # the check of a task
         if times == "once":
-            either._said.clear()
+            any_airflow._said.clear()
         if isinstance(stray, TransportError):
             raise stray
-        assert isinstance(stray, Answer)
+        assert isinstance(stray, ScriptedResponse)
         return stray
 
-    either.on("POST", TASKS if of_tasks else RUNS, answer)
-    await clock.sleep_async(2 * PATIENCE if times == "always" else 4 * INTERVAL)
+    any_airflow.on("POST", TASKS if of_tasks else RUNS, answer)
+    await clock.sleep_async(2 * TOLERATED_SECONDS if times == "always" else 4 * INTERVAL)
     assert [each.task.done() for each in waiting] == [False] * len(names)
     assert {len(each.warned) for each in waiting} <= {0, 1}
     for run_id in names:
-        either.ends(run_id)
-        either.task_ends("load", run_id=run_id)
+        any_airflow.ends(run_id)
+        any_airflow.task_ends("load", run_id=run_id)
     await clock.sleep_async(2 * POLLS_PER_CHECK * INTERVAL)
     assert [each.outcome for each in waiting] == ["success"] * len(names)
 
 
 async def test_many_waits_are_checked_within_minutes_while_lists_fail(
-    target: Target, clock: Clock, waits: Waits
+    target: WatchedAirflow, clock: FakeClock, waits: Waits
 ) -> None:
     names = [f"run-{number}" for number in range(3000)]
     for name in names:
         target.has_run(name, "running", end_date=None)
     waiting = [waits(name) for name in names]
     await clock.sleep_async(INTERVAL + 1)
-    target.on("POST", RUNS, says({}, 500))
+    target.on("POST", RUNS, json_response({}, 500))
     await clock.sleep_async(2 * POLLS_PER_CHECK * INTERVAL)
     for name in names:
         target.ends(name)
@@ -89,19 +89,21 @@ async def test_many_waits_are_checked_within_minutes_while_lists_fail(
     assert {each.outcome for each in waiting} == {"success"}
 
 
-async def test_a_gateway_s_404_to_everything_deletes_nothing(either: Target, clock: Clock, waits: Waits) -> None:
+async def test_a_gateway_s_404_to_everything_deletes_nothing(
+    any_airflow: WatchedAirflow, clock: FakeClock, waits: Waits
+) -> None:
     names = [f"run-{number}" for number in range(30)]
     for name in names:
-        either.has_run(name, "running", end_date=None)
-    waiting = [waits(name, known=True) for name in names]
+        any_airflow.has_run(name, "running", end_date=None)
+    waiting = [waits(name, must_exist=True) for name in names]
     await clock.sleep_async(INTERVAL + 1)
-    playing, either.play = either.play, lambda seen: says({"message": "no route"}, 404)  # type: ignore[method-assign]
-    await clock.sleep_async(PATIENCE / 2)
+    playing, any_airflow.play = any_airflow.play, lambda received: json_response({"message": "no route"}, 404)  # type: ignore[method-assign]
+    await clock.sleep_async(TOLERATED_SECONDS / 2)
     assert [each.task.done() for each in waiting] == [False] * 30
-    either.play = playing  # type: ignore[method-assign]
-    either.forget_run("run-0")
+    any_airflow.play = playing  # type: ignore[method-assign]
+    any_airflow.forget_run("run-0")
     for name in names[1:]:
-        either.ends(name)
+        any_airflow.ends(name)
     await clock.sleep_async(20 * INTERVAL)
     assert [each.outcome for each in waiting[1:]] == ["success"] * 29
     await clock.sleep_async(ROUND_SECONDS)
@@ -110,7 +112,11 @@ async def test_a_gateway_s_404_to_everything_deletes_nothing(either: Target, clo
 
 
 async def test_a_defect_in_taking_what_is_due_leaves_nobody_waiting(
-    target: Target, clock: Clock, waits: Waits, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    target: WatchedAirflow,
+    clock: FakeClock,
+    waits: Waits,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from astro_provider.triggers.watcher.feeds import FinishedRuns
 
@@ -129,7 +135,7 @@ async def test_a_defect_in_taking_what_is_due_leaves_nobody_waiting(
 
 @pytest.mark.parametrize("number", [2, 300])
 async def test_a_token_that_is_refused_for_long_ends_each_wait_by_its_own_check(
-    target: Target, clock: Clock, waits: Waits, number: int
+    target: WatchedAirflow, clock: FakeClock, waits: Waits, number: int
 ) -> None:
     names = [f"run-{each}" for each in range(number)]
     for name in names:
@@ -137,7 +143,7 @@ async def test_a_token_that_is_refused_for_long_ends_each_wait_by_its_own_check(
     waiting = [waits(name) for name in names]
     await clock.sleep_async(INTERVAL + 1)
     target.tokens.clear()
-    await clock.sleep_async(PATIENCE - INTERVAL)
+    await clock.sleep_async(TOLERATED_SECONDS - INTERVAL)
     target.forget()
     assert [each.task.done() for each in waiting] == [False] * number
     await clock.sleep_async((POLLS_PER_CHECK + 2 + number / MIN_CHECKS_WITHOUT_LISTS) * INTERVAL)

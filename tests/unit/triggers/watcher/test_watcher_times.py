@@ -7,24 +7,24 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from astro_provider.api.waits import Wanted
 from astro_provider.triggers.watcher import registry
 from astro_provider.triggers.watcher.turns import POLLS_PER_CHECK
-from tests.unit.target import TOKEN
+from astro_provider.waits.wait import EndStates
+from tests.unit.scripted_target import TOKEN
 from tests.unit.task_runner import NOW
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.unit.task_runner import Clock
+    from tests.unit.task_runner import FakeClock
 
 
-from tests.unit.triggers.watcher.played import INTERVAL, READ_TIMEOUT, RUNS, TASKS, Target, Waits
+from tests.unit.triggers.watcher.watched_airflow import INTERVAL, READ_TIMEOUT, RUNS, TASKS, Waits, WatchedAirflow
 
 # When.
 
 
-async def test_what_is_over_already_is_seen_at_once(target: Target, clock: Clock, waits: Waits) -> None:
+async def test_what_is_over_already_is_seen_at_once(target: WatchedAirflow, clock: FakeClock, waits: Waits) -> None:
     target.has_run("theirs", "success")
     waiting = waits()
     await waiting.task
@@ -33,7 +33,7 @@ async def test_what_is_over_already_is_seen_at_once(target: Target, clock: Clock
 
 @pytest.mark.parametrize("others", [0.5, 60.0])
 async def test_nobody_waits_longer_than_its_own_interval(
-    target: Target, clock: Clock, waits: Waits, others: float
+    target: WatchedAirflow, clock: FakeClock, waits: Waits, others: float
 ) -> None:
     for name in ("slow", "theirs"):
         target.has_run(name, "running", end_date=None)
@@ -46,7 +46,7 @@ async def test_nobody_waits_longer_than_its_own_interval(
 
 
 async def test_one_in_a_hurry_is_not_kept_waiting_by_a_poll_that_sleeps(
-    target: Target, clock: Clock, waits: Waits
+    target: WatchedAirflow, clock: FakeClock, waits: Waits
 ) -> None:
     for name in ("slow", "theirs"):
         target.has_run(name, "running", end_date=None)
@@ -60,13 +60,13 @@ async def test_one_in_a_hurry_is_not_kept_waiting_by_a_poll_that_sleeps(
     # Nor does anybody stay in a hurry when it has gone.
     target.forget()
     await clock.sleep_async(590)
-    assert len(target.seen) == 0
+    assert len(target.received) == 0
 
 
-async def test_it_gives_up_at_its_deadline(target: Target, clock: Clock, waits: Waits) -> None:
+async def test_it_gives_up_at_its_deadline(target: WatchedAirflow, clock: FakeClock, waits: Waits) -> None:
     target.has_run("theirs", "running", end_date=None)
     waiting = waits(deadline=NOW.timestamp() + 33)
-    late = waits(poke_interval=60, settle=60, deadline=NOW.timestamp() + 12)
+    late = waits(poke_interval=60, first_check_after=60, deadline=NOW.timestamp() + 12)
     await clock.sleep_async(11.9)
     assert late.outcome is None
     await clock.sleep_async(0.2)
@@ -79,14 +79,14 @@ async def test_it_gives_up_at_its_deadline(target: Target, clock: Clock, waits: 
 
 @pytest.mark.parametrize("hanging", [RUNS, TASKS])
 async def test_a_list_that_does_not_come_keeps_nobody_waiting(
-    target: Target, clock: Clock, waits: Waits, hanging: str
+    target: WatchedAirflow, clock: FakeClock, waits: Waits, hanging: str
 ) -> None:
     for name in ("theirs", "other"):
         target.has_run(name, "queued", end_date=None)
     target.has_task("load", "running", run_id="other", end_date=None)
     waits("other", task_ids=["load"])
     late, ended = waits("other", deadline=NOW.timestamp() + 23), waits("other")
-    begins = waits(wanted=Wanted(("running",)))
+    begins = waits(end_states=EndStates(("running",)))
     target.hanging = {hanging}
     await clock.sleep_async(INTERVAL + 1)
     target.ends("theirs", "running")
@@ -108,7 +108,7 @@ async def test_a_list_that_does_not_come_keeps_nobody_waiting(
 # Who comes and goes.
 
 
-async def test_who_has_left_costs_nothing_more(target: Target, clock: Clock, waits: Waits) -> None:
+async def test_who_has_left_costs_nothing_more(target: WatchedAirflow, clock: FakeClock, waits: Waits) -> None:
     for each in range(20):
         target.has_run(f"run-{each}", "running", end_date=None)
     left = [waits(f"run-{each}", poke_interval=1) for each in range(19)]
@@ -121,12 +121,12 @@ async def test_who_has_left_costs_nothing_more(target: Target, clock: Clock, wai
     for each in range(19):
         target.ends(f"run-{each}")
     await clock.sleep_async(INTERVAL)
-    assert (stays.outcome, target.asked) == (None, [f"POST {target.api(RUNS)}"])
+    assert (stays.outcome, target.calls_received) == (None, [f"POST {target.api(RUNS)}"])
 
 
 @pytest.mark.parametrize("hanging", [set(), {RUNS}], ids=["between polls", "in a poll"])
 async def test_the_last_one_out_ends_the_poll_and_a_new_one_starts_anew(
-    target: Target, clock: Clock, waits: Waits, hanging: set[str]
+    target: WatchedAirflow, clock: FakeClock, waits: Waits, hanging: set[str]
 ) -> None:
     target.has_run("theirs", "running", end_date=None)
     before = asyncio.all_tasks()
@@ -142,7 +142,7 @@ async def test_the_last_one_out_ends_the_poll_and_a_new_one_starts_anew(
     assert (target.connected, registry._watchers) == (0, {})
     target.forget()
     await clock.sleep_async(10 * INTERVAL)
-    assert target.seen == []
+    assert target.received == []
     assert {task for task in asyncio.all_tasks() - before if task is not clock._going_on} == set()
 
     target.hanging = set()
@@ -153,7 +153,9 @@ async def test_the_last_one_out_ends_the_poll_and_a_new_one_starts_anew(
     assert (again.outcome, target.connected) == ("success", 0)
 
 
-async def test_ten_thousand_that_come_and_go_leave_nothing_behind(target: Target, clock: Clock, waits: Waits) -> None:
+async def test_ten_thousand_that_come_and_go_leave_nothing_behind(
+    target: WatchedAirflow, clock: FakeClock, waits: Waits
+) -> None:
     target.has_run("stays", "running", end_date=None)
     target.has_run("theirs", "success")
     stays = waits("stays")
@@ -173,7 +175,7 @@ async def test_ten_thousand_that_come_and_go_leave_nothing_behind(target: Target
 
 
 async def test_connections_that_are_equal_share_no_watcher_as_one_may_be_edited(
-    target: Target, clock: Clock, waits: Waits, connect: Callable[..., None]
+    target: WatchedAirflow, clock: FakeClock, waits: Waits, connect: Callable[..., None]
 ) -> None:
     connect(target.url, password=TOKEN, conn_id="same")
     target.has_run("theirs", "running", end_date=None)
@@ -193,7 +195,7 @@ async def test_connections_that_are_equal_share_no_watcher_as_one_may_be_edited(
 
 
 async def test_others_credentials_have_a_watcher_of_their_own(
-    target: Target, clock: Clock, waits: Waits, connect: Callable[..., None]
+    target: WatchedAirflow, clock: FakeClock, waits: Waits, connect: Callable[..., None]
 ) -> None:
     connect(target.url, password="another-token", conn_id="other")
     target.tokens.add("another-token")
@@ -205,4 +207,7 @@ async def test_others_credentials_have_a_watcher_of_their_own(
     target.forget()
     await clock.sleep_async(INTERVAL)
     assert target.lists() == 2
-    assert {seen.headers["authorization"] for seen in target.seen} == {f"Bearer {TOKEN}", "Bearer another-token"}
+    assert {received.headers["authorization"] for received in target.received} == {
+        f"Bearer {TOKEN}",
+        "Bearer another-token",
+    }

@@ -15,7 +15,7 @@ from astro_provider.api.deployment import Deployment
 from astro_provider.api.errors import TransportError
 from astro_provider.api.flow import MAX_END_BYTES, Pause, ReloadConnection, Response
 from astro_provider.api.memory import Memory
-from tests.unit import answers
+from tests.unit import payloads
 
 if TYPE_CHECKING:
     from astro_provider.api.credentials import Credentials
@@ -28,7 +28,7 @@ BEARER = AuthorizationHeader(f"Bearer {TOKEN}")
 
 
 @dataclass(frozen=True)
-class Seen:
+class ReceivedRequest:
     """
     A request as it arrived.
 
@@ -55,7 +55,7 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class Answer:
+class ScriptedResponse:
     """
     What a target says.
 
@@ -70,27 +70,27 @@ class Answer:
     promised: int | None = None
 
 
-def says(body: answers.JSON, status: int = 200, **headers: str) -> Answer:
+def json_response(body: payloads.JSON, status: int = 200, **headers: str) -> ScriptedResponse:
     """Answer with JSON; an underscore in a header's name stands for a hyphen."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return Answer(status, json.dumps(body).encode(), {"Content-Type": "application/json", **named})
+    return ScriptedResponse(status, json.dumps(body).encode(), {"Content-Type": "application/json", **named})
 
 
-def page(title: str = "Sign in", status: int = 200) -> Answer:
+def html_response(title: str = "Sign in", status: int = 200) -> ScriptedResponse:
     """Answer with an HTML page."""
     html = f"<!DOCTYPE html>\n<html><head><title>{title}</title></head><body>Hello</body></html>"
-    return Answer(status, html.encode(), {"Content-Type": "text/html; charset=utf-8"})
+    return ScriptedResponse(status, html.encode(), {"Content-Type": "text/html; charset=utf-8"})
 
 
-def moved(location: str, status: int = 302) -> Answer:
+def redirect_response(location: str, status: int = 302) -> ScriptedResponse:
     """Answer with a redirect."""
-    return Answer(status, b"", {"Location": location})
+    return ScriptedResponse(status, b"", {"Location": location})
 
 
-Said: TypeAlias = "Answer | TransportError | Callable[[Seen], Answer]"
+Script: TypeAlias = "ScriptedResponse | TransportError | Callable[[ReceivedRequest], ScriptedResponse]"
 
 
-class Clock:
+class ManualClock:
     """A clock that goes when it is told to."""
 
     def __init__(self) -> None:
@@ -100,7 +100,7 @@ class Clock:
         return self.now
 
 
-class Target:
+class ScriptedTarget:
     """
     What answers, and what it was asked.
 
@@ -109,49 +109,53 @@ class Target:
     :ivar lead: seconds by which its clock is ahead
     """
 
-    def __init__(self, generation: str = "v2", url: str = "https://target.example.com/dz3uu847") -> None:
-        self.generation = generation
-        self.answers = answers.of(generation)
+    def __init__(self, api_version: str = "v2", url: str = "https://target.example.com/dz3uu847") -> None:
+        self.api_version = api_version
+        self.payloads = payloads.of(api_version)
         self.url = url
-        self.seen: list[Seen] = []
+        self.received: list[ReceivedRequest] = []
         self.pauses: list[float] = []
         self.reloads: list[float] = []
         self.on_reload: Callable[[], None] = lambda: None
-        self.clock = Clock()
+        self.clock = ManualClock()
         self.lead = 0.0
-        self._said: dict[tuple[str, str], list[Said]] = defaultdict(list)
+        self._said: dict[tuple[str, str], list[Script]] = defaultdict(list)
 
-    def on(self, method: str, path: str, *said: Said) -> None:
+    def on(self, method: str, path: str, *said: Script) -> None:
         """Say these one after another, the last one from then on; a path without ``/`` in front is one of the API."""
         self._said[method, self.api(path)] = list(said)
 
     def api(self, path: str) -> str:
         """Say where a path of the API is."""
-        return path if path.startswith("/") or "://" in path else f"/api/{self.generation}/{path}"
+        return path if path.startswith("/") or "://" in path else f"/api/{self.api_version}/{path}"
 
-    def answer(self, seen: Seen) -> Answer:
+    def answer(self, received: ReceivedRequest) -> ScriptedResponse:
         """Answer a request."""
-        self.seen.append(seen)
-        said = self._said[seen.method, seen.path]
+        self.received.append(received)
+        said = self._said[received.method, received.path]
         if not said:
-            return self._nothing_there(seen)
+            return self._nothing_there(received)
         next_one = said.pop(0) if len(said) > 1 else said[0]
         if isinstance(next_one, TransportError):
             raise next_one
-        return next_one if isinstance(next_one, Answer) else next_one(seen)
+        return next_one if isinstance(next_one, ScriptedResponse) else next_one(received)
 
-    def _nothing_there(self, seen: Seen) -> Answer:
-        assert "://" not in seen.target, f"nobody expected a request to {seen.target}"
-        if seen.path.startswith(f"/api/{self.generation}/"):
-            return says(self.answers.error(404, "Not Found"), 404)
-        if self.generation == "v1":
-            return page("Airflow 404", 404)
-        return says(answers.V1_REMOVED, 404) if seen.method == "GET" else says(answers.METHOD_NOT_ALLOWED, 405)
+    def _nothing_there(self, received: ReceivedRequest) -> ScriptedResponse:
+        assert "://" not in received.target, f"nobody expected a request to {received.target}"
+        if received.path.startswith(f"/api/{self.api_version}/"):
+            return json_response(self.payloads.error(404, "Not Found"), 404)
+        if self.api_version == "v1":
+            return html_response("Airflow 404", 404)
+        return (
+            json_response(payloads.V1_REMOVED, 404)
+            if received.method == "GET"
+            else json_response(payloads.METHOD_NOT_ALLOWED, 405)
+        )
 
     @property
-    def asked(self) -> list[str]:
+    def calls_received(self) -> list[str]:
         """Every request that came, without its query."""
-        return [f"{seen.method} {seen.path}" for seen in self.seen]
+        return [f"{received.method} {received.path}" for received in self.received]
 
     def client(self, credentials: Credentials | None = BEARER, memory: Memory | None = None, **fields: Any) -> Client:
         """Make a client of this target, and of the clock that its pauses move."""
@@ -180,7 +184,9 @@ class Target:
             return None
         headers = {name.lower(): value for name, value in step.headers.items()}
         try:
-            answer = self.answer(Seen(step.method, step.url.removeprefix(self.url), headers, step.body or b""))
+            answer = self.answer(
+                ReceivedRequest(step.method, step.url.removeprefix(self.url), headers, step.body or b"")
+            )
         except TransportError as error:
             return error
         cut = step.only_end and len(answer.body) > MAX_END_BYTES

@@ -8,21 +8,21 @@ from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
-from tests.unit.target import Answer, Seen, Target
+from tests.unit.scripted_target import ReceivedRequest, ScriptedResponse, ScriptedTarget
 
 if TYPE_CHECKING:
     import socket
     import ssl
     from types import TracebackType
 
-HANGUP = Answer(status=0)
+HANGUP = ScriptedResponse(status=0)
 """No answer: the connection is closed."""
 
-SILENCE = Answer(status=1)
+SILENCE = ScriptedResponse(status=1)
 """No answer, and the connection stays open until the server ends."""
 
 
-class Server(Target):
+class ScriptedServer(ScriptedTarget):
     """
     A target that listens on this machine while its ``with`` block lasts; see ``Target``.
 
@@ -31,19 +31,19 @@ class Server(Target):
     :ivar closed: released for every connection that was closed
     """
 
-    def __init__(self, generation: str = "v2", tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, api_version: str = "v2", tls: ssl.SSLContext | None = None) -> None:
         self._listener = _Listener(self, tls)
         self.port: int = self._listener.server_address[1]
         self.host = f"127.0.0.1:{self.port}"
         self.connections = 0
         self.closed = threading.Semaphore(0)
-        super().__init__(generation, f"{'https' if tls else 'http'}://{self.host}")
+        super().__init__(api_version, f"{'https' if tls else 'http'}://{self.host}")
 
     def wait_for_the_end(self) -> None:
         """Wait until nobody needs an answer any more."""
         self._listener.ending.wait(30)
 
-    def __enter__(self) -> Server:
+    def __enter__(self) -> ScriptedServer:
         threading.Thread(target=self._listener.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
         return self
 
@@ -60,7 +60,7 @@ class _Listener(ThreadingHTTPServer):
     block_on_close = False
     request_queue_size = 64
 
-    def __init__(self, owner: Server, tls: ssl.SSLContext | None) -> None:
+    def __init__(self, owner: ScriptedServer, tls: ssl.SSLContext | None) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.owner = owner
         self.ending = threading.Event()
@@ -88,14 +88,14 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        seen = Seen(self.command, self.path, {k.lower(): v for k, v in self.headers.items()}, body)
-        answer = self.server.owner.answer(seen)
+        received = ReceivedRequest(self.command, self.path, {k.lower(): v for k, v in self.headers.items()}, body)
+        answer = self.server.owner.answer(received)
         with suppress(OSError):  # a client may leave in the middle
             self._say(answer)
 
     do_GET = do_POST = do_PATCH = do_DELETE = do_PUT = _answer  # noqa: N815  the names are http.server's
 
-    def _say(self, answer: Answer) -> None:
+    def _say(self, answer: ScriptedResponse) -> None:
         if answer in (HANGUP, SILENCE):
             self.close_connection = True
             if answer == SILENCE:

@@ -10,7 +10,7 @@ import pytest
 from astro_provider.api.errors import AstroError, TransportError
 from astro_provider.hooks.astro import AstroHook
 from astro_provider.hooks.astro_async import AsyncAstroHook
-from tests.unit.target import TOKEN
+from tests.unit.scripted_target import TOKEN
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,7 +1,7 @@
 """
 Run a command that cannot outlive its caller.
 
-    python leash.py GRACE COMMAND [ARGUMENT ...]
+    python supervise.py GRACE COMMAND [ARGUMENT ...]
 
 When standard input ends, which happens at the latest when the caller dies, however it dies, the command gets
 SIGTERM, and after GRACE seconds it and everything that it ever started get SIGKILL. SIGTERM does the same.

@@ -14,7 +14,7 @@ from dev.deployments import Deployment
 NOT_PASSED_ON = {"host", "connection", "keep-alive", "transfer-encoding", "content-length"}
 
 
-class Passage:
+class RecordingProxy:
     """
     Passes requests on to a deployment, unchanged, while its `async with` block lasts.
 
@@ -36,7 +36,7 @@ class Passage:
         app.router.add_route("*", "/{path:.*}", self._pass)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
 
-    async def __aenter__(self) -> Passage:
+    async def __aenter__(self) -> RecordingProxy:
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", self._port).start()
         return self

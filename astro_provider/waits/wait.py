@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from astro_provider.api import calls
-from astro_provider.api.absence import Hints, airflow_version
 from astro_provider.api.dates import parse_date
 from astro_provider.api.errors import NotAirflowError, NotFoundError
 from astro_provider.api.groups import members
-from astro_provider.api.loop import check_until
 from astro_provider.api.states import FINISHED_DAG_RUN_STATES, FINISHED_TASK_STATES
+from astro_provider.waits.hints import Hints, airflow_version
+from astro_provider.waits.loop import check_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -29,7 +29,7 @@ MAX_NAMED_DATES = 5
 
 
 @dataclass(frozen=True)
-class Wanted:
+class EndStates:
     """
     The states that end a wait, and how.
 
@@ -96,26 +96,26 @@ class RunWait:
     A wait for dag runs, or for tasks of dag runs.
 
     :param dag_id: the dag in the target
-    :param wanted: the states that end it
+    :param end_states: the states that end it
     :param run_id: the run, or
     :param logical_dates: the runs with these logical dates (ISO 8601), or
     :param latest: the newest run, whichever it is at each check
     :param task_ids: tasks of the runs, or
     :param group_id: a task group of the runs; neither means the runs themselves
     :param check_existence: a dag, task or group that is not there ends the wait
-    :param known: the run is known to have been there, so its absence ends the wait, and trouble does not, even if it
-        is there when the wait begins (anew, in a restarted triggerer)
+    :param must_exist: the run is known to exist, so its absence ends the wait. Transient errors are tolerated from the
+        first check on, because a restarted triggerer begins waits anew
     """
 
     dag_id: str
-    wanted: Wanted
+    end_states: EndStates
     run_id: str | None = None
     logical_dates: Sequence[str] = ()
     latest: bool = False
     task_ids: Sequence[str] = ()
     group_id: str | None = None
     check_existence: bool = False
-    known: bool = False
+    must_exist: bool = False
 
     def __str__(self) -> str:
         run = (
@@ -144,32 +144,36 @@ class RunWait:
         if self.check_existence and first:
             yield from self._must_exist(client)
         runs = yield from self._runs(client)
-        if not runs and self.known:
+        if not runs and self.must_exist:
             raise (yield from self._missing(client))
         if not runs:
             hint = (yield from hints.give(client, self.dag_id, self.logical_dates)) if hints else ""
             return Verdict("pending", f"{self} in {client.deployment}: not there yet", hint=hint)
         if self.task_ids or self.group_id:
             return (yield from self._judge_tasks(client, runs))
-        outcome = self.wanted.outcome((run["state"] for run in runs), self._expected)
-        is_unlisted = self.known and outcome == "pending" and runs[-1]["state"] in FINISHED_DAG_RUN_STATES
+        outcome = self.end_states.outcome((run["state"] for run in runs), self._expected)
+        is_unlisted = self.must_exist and outcome == "pending" and runs[-1]["state"] in FINISHED_DAG_RUN_STATES
         if is_unlisted:
             outcome = "failed"  # the run is over, so that its state does not change any more
-        ended = [run for run in runs if run["state"] in (*self.wanted.failed, *self.wanted.skipped)]
-        waiting = [run for run in runs if run["state"] not in self.wanted.allowed]
-        run = next((run for run in ended if run["state"] in self.wanted.failed), (ended or waiting or runs)[-1])
+        ended = [run for run in runs if run["state"] in (*self.end_states.failed, *self.end_states.skipped)]
+        waiting = [run for run in runs if run["state"] not in self.end_states.allowed]
+        run = next((run for run in ended if run["state"] in self.end_states.failed), (ended or waiting or runs)[-1])
         state = self._state(runs, run)
         if is_unlisted:
-            state += f", which is none of allowed_states ({', '.join(self.wanted.allowed)})"
+            state += f", which is none of allowed_states ({', '.join(self.end_states.allowed)})"
         return (yield from self._verdict(client, outcome, run, state, None))
 
     def _state(self, runs: list[DagRun], run: DagRun) -> str:
         """Say how the runs stand; of several, first the one that decides."""
         if self._expected == 1:
             return run["state"]
-        done = sum(run["state"] in self.wanted.allowed for run in runs)
-        state = f"{done} of {self._expected} are {' or '.join(self.wanted.allowed)}{self._progress(runs)}"
-        return state if run["state"] in self.wanted.allowed else f"run {run['dag_run_id']!r} is {run['state']}; {state}"
+        done = sum(run["state"] in self.end_states.allowed for run in runs)
+        state = f"{done} of {self._expected} are {' or '.join(self.end_states.allowed)}{self._progress(runs)}"
+        return (
+            state
+            if run["state"] in self.end_states.allowed
+            else f"run {run['dag_run_id']!r} is {run['state']}; {state}"
+        )
 
     def watch(
         self,
@@ -177,7 +181,7 @@ class RunWait:
         *,
         poke_interval: float,
         deadline: float | None,
-        tell: Callable[[str], None],
+        on_change: Callable[[str], None],
         warn: Callable[[str], None],
     ) -> Flow[Verdict]:
         """
@@ -185,8 +189,8 @@ class RunWait:
 
         :param poke_interval: seconds between two checks
         :param deadline: when to give up, in seconds since the epoch; the verdict is ``pending`` then
-        :param tell: told of every change
-        :param warn: told when trouble begins that is survived (see ``Patience``), and of what keeps a run queued
+        :param on_change: told of every change
+        :param warn: told when trouble begins that is survived (see ``Tolerance``), and of what keeps a run queued
         :raise AstroError: trouble that is not survived
         """
         last: Verdict | None = None
@@ -198,8 +202,8 @@ class RunWait:
             looks += 1
             verdict = yield from self.check(client, first=last is None, hints=hints)
             if last is None or verdict.hint or verdict.message != last.message:
-                tell(verdict.explained)
-            if self.known and looks == 2 and verdict.run and verdict.run["state"] == "queued":
+                on_change(verdict.explained)
+            if self.must_exist and looks == 2 and verdict.run and verdict.run["state"] == "queued":
                 yield from self.warn_if_paused(client, warn)
             last = verdict
             return verdict if verdict.outcome != "pending" else None
@@ -209,8 +213,8 @@ class RunWait:
             clock=client.clock,
             poke_interval=poke_interval,
             deadline=deadline,
-            on_trouble=lambda error: warn(f"Still waiting: {error}"),
-            has_worked=self.known,
+            on_tolerated_error=lambda error: warn(f"Still waiting: {error}"),
+            has_answered=self.must_exist,
         )
         return found or last or Verdict("pending", f"{self}: never seen")
 
@@ -225,9 +229,9 @@ class RunWait:
         return len(self.logical_dates) or 1
 
     def _must_exist(self, client: Client) -> Flow[None]:
-        yield from client.ask(calls.get_dag, self.dag_id)
+        yield from client.call(calls.get_dag, self.dag_id)
         for task_id in self.task_ids:
-            yield from client.ask(calls.get_task, self.dag_id, task_id)
+            yield from client.call(calls.get_task, self.dag_id, task_id)
 
     def _runs(self, client: Client) -> Flow[list[DagRun]]:
         """Find the runs; a dag that is not there has none."""
@@ -266,11 +270,11 @@ class RunWait:
             missing |= not mine or not set(self.task_ids) <= {task["task_id"] for task in mine}
             instances += mine
             if run["state"] in FINISHED_DAG_RUN_STATES:
-                stuck += [task for task in mine if self.wanted.is_stuck(task["state"])]
-        outcome = self.wanted.outcome(task["state"] or "none" for task in instances)
+                stuck += [task for task in mine if self.end_states.is_stuck(task["state"])]
+        outcome = self.end_states.outcome(task["state"] or "none" for task in instances)
         if outcome == "success" and missing:
             outcome = "pending"
-        failed = [task for task in instances if task["state"] in self.wanted.failed]
+        failed = [task for task in instances if task["state"] in self.end_states.failed]
         states = ", ".join(sorted({task["state"] or "none" for task in instances})) or "not there yet"
         if outcome == "pending" and stuck:
             outcome = "failed"

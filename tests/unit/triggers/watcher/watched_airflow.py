@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 from astro_provider.api.errors import TransportError
 from astro_provider.api.flow import Response
-from astro_provider.api.waits import RunWait, Wanted
 from astro_provider.triggers.watcher.registry import watching
-from tests.unit.target import TOKEN, says
-from tests.unit.target_stub import Played
+from astro_provider.waits.wait import EndStates, RunWait
+from tests.unit.fake_airflow import FakeAirflow
+from tests.unit.scripted_target import TOKEN, json_response
 from tests.unit.task_runner import NOW
 
 if TYPE_CHECKING:
     from astro_provider.api.flow import Request
-    from astro_provider.api.waits import Verdict
-    from tests.unit.target import Answer, Seen
-    from tests.unit.task_runner import Clock
+    from astro_provider.waits.wait import Verdict
+    from tests.unit.scripted_target import ReceivedRequest, ScriptedResponse
+    from tests.unit.task_runner import FakeClock
 
 INTERVAL = 5.0
 RUNS = "dags/~/dagRuns/list"
@@ -28,11 +28,11 @@ TASKS = "dags/~/dagRuns/~/taskInstances/list"
 READ_TIMEOUT = 60.0
 
 
-class Target(Played):
+class WatchedAirflow(FakeAirflow):
     """A played Airflow that keeps a clock of its own, knows its tokens, and counts who is connected."""
 
-    def __init__(self, generation: str = "v2") -> None:
-        super().__init__(generation)
+    def __init__(self, api_version: str = "v2") -> None:
+        super().__init__(api_version)
         self.tokens = {TOKEN}
         self.connected = 0
         self.most_connected = 0
@@ -46,15 +46,15 @@ class Target(Played):
         """URLs of the requests that got none."""
         self.down = False
 
-    def answer(self, seen: Seen) -> Answer:
+    def answer(self, received: ReceivedRequest) -> ScriptedResponse:
         if self.down:
-            self.seen.append(seen)
-            return says(self.answers.error(500, "down"), 500)
-        return super().answer(seen)
+            self.received.append(received)
+            return json_response(self.payloads.error(500, "down"), 500)
+        return super().answer(received)
 
     def carry(self, request: Request) -> Response:
         if request.headers["Authorization"].removeprefix("Bearer ") not in self.tokens:
-            answer = says(self.answers.error(401, "Unauthorized"), 401)
+            answer = json_response(self.payloads.error(401, "Unauthorized"), 401)
             self.refused += 1
             return Response(answer.status, {"content-type": "application/json"}, answer.body)
         response = self._carry(request)
@@ -71,39 +71,40 @@ class Target(Played):
         names = [f"run-{each}" for each in range(number)]
         for each, name in enumerate(names):
             due = (NOW - timedelta(minutes=each)).isoformat()
-            dates = {"logical_date": due} if self.generation == "v1" else {"logical_date": due, "run_after": due}
+            dates = {"logical_date": due} if self.api_version == "v1" else {"logical_date": due, "run_after": due}
             self.has_run(name, state, dag_id=dag_id, end_date=None, **dates)
         return names
 
     def forget(self) -> None:
         """Begin to count anew what it is asked."""
-        self.seen.clear()
+        self.received.clear()
         self.refused = 0
 
     def lists(self, path: str = RUNS) -> int:
         """How many times it was asked what has finished."""
         return sum(
-            (seen.method, seen.path) == ("POST", self.api(path)) and "end_date_gte" in seen.json for seen in self.seen
+            (received.method, received.path) == ("POST", self.api(path)) and "end_date_gte" in received.json
+            for received in self.received
         )
 
     def batches(self, path: str = RUNS) -> int:
         """How many times it was asked, for many waits at once, what has not finished."""
         return sum(
-            (seen.method, seen.path) == ("POST", self.api(path)) and "end_date_gte" not in seen.json
-            for seen in self.seen
+            (received.method, received.path) == ("POST", self.api(path)) and "end_date_gte" not in received.json
+            for received in self.received
         )
 
     def looks(self, run_id: str | None = None) -> int:
         """How many times it was asked for this run alone, or for any."""
         runs = [run_id] if run_id else self.runs
-        asked = {f"GET {self.api(f'dags/d/dagRuns/{run}')}" for run in runs}
-        return sum(each in asked for each in self.asked)
+        calls_received = {f"GET {self.api(f'dags/d/dagRuns/{run}')}" for run in runs}
+        return sum(each in calls_received for each in self.calls_received)
 
 
 class Carrier:
     """Carries requests to a target in memory; what the hook's own carrier does over a session."""
 
-    def __init__(self, target: Target, clock: Clock) -> None:
+    def __init__(self, target: WatchedAirflow, clock: FakeClock) -> None:
         self._target = target
         self._clock = clock
         self._open = False
@@ -156,8 +157,8 @@ class Waits:
         conn_id: str = "http_conn",
         poke_interval: float = INTERVAL,
         deadline: float | None = None,
-        settle: float = 0,
-        wanted: Wanted = Wanted(("success",), ("failed",)),  # noqa: B008  it is frozen
+        first_check_after: float = 0,
+        end_states: EndStates = EndStates(("success",), ("failed",)),  # noqa: B008  it is frozen
         dag_id: str = "d",
         **what: Any,
     ) -> Waiting:
@@ -167,12 +168,12 @@ class Waits:
         async def wait() -> Verdict:
             async with watching(conn_id) as watcher:
                 return await watcher.wait(
-                    RunWait(dag_id, wanted, run_id=run_id, **what),
+                    RunWait(dag_id, end_states, run_id=run_id, **what),
                     poke_interval=poke_interval,
                     deadline=deadline,
-                    tell=lambda verdict: told.append(verdict.message),
+                    on_change=lambda verdict: told.append(verdict.message),
                     warn=warned.append,
-                    settle=settle,
+                    first_check_after=first_check_after,
                 )
 
         self.begun.append(Waiting(asyncio.create_task(wait()), told, warned))

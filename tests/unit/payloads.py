@@ -14,7 +14,7 @@ METHOD_NOT_ALLOWED = {"detail": "Method Not Allowed"}
 """Airflow 3, asked for a path of Airflow 2, or for no path of its own, with another method."""
 
 
-class Answers:
+class Payloads:
     """The bodies of one generation's answers; every method takes what is to be different."""
 
     name: str
@@ -23,7 +23,7 @@ class Answers:
         return {key: list(items), "total_entries": len(items) if total is None else total}
 
 
-class V2(Answers):
+class V2(Payloads):
     name = "v2"
 
     def error(self, status: int, detail: str) -> dict[str, Any]:
@@ -214,7 +214,7 @@ class V2(Answers):
         }
 
 
-class V1(Answers):
+class V1(Payloads):
     name = "v1"
 
     def error(self, status: int, detail: str) -> dict[str, Any]:
@@ -371,5 +371,5 @@ class V1(Answers):
 v1, v2 = V1(), V2()
 
 
-def of(generation: str) -> V1 | V2:
-    return v1 if generation == "v1" else v2
+def of(api_version: str) -> V1 | V2:
+    return v1 if api_version == "v1" else v2

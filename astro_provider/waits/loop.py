@@ -8,7 +8,7 @@ from astro_provider.api.durations import poke_interval_seconds, timeout_seconds
 from astro_provider.api.errors import AstroError, WaitTimeoutError
 from astro_provider.api.flow import Pause, ReloadConnection
 from astro_provider.api.states import FINISHED_DAG_RUN_STATES
-from astro_provider.api.transient import OUTDATED, Patience
+from astro_provider.waits.transient import OUTDATED, Tolerance
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,8 +26,8 @@ def check_until(
     clock: Callable[[], float],
     poke_interval: float,
     deadline: float | None,
-    on_trouble: Callable[[AstroError], None],
-    has_worked: bool = False,
+    on_tolerated_error: Callable[[AstroError], None],
+    has_answered: bool = False,
 ) -> Flow[T | None]:
     """
     Check until there is a result.
@@ -38,21 +38,21 @@ def check_until(
     :param clock: seconds since the epoch
     :param poke_interval: seconds between two checks
     :param deadline: when to give up, in seconds since the epoch
-    :param on_trouble: called with the first error that is tolerated since the target has last answered (``Patience``)
-    :param has_worked: the target is known to have answered before
+    :param on_tolerated_error: called with the first error that is tolerated since the target last answered
+    :param has_answered: the target is known to have answered before
     :return: the result, or ``None`` where there was none in time
     """
-    patience = Patience(clock, has_worked=has_worked)
+    tolerance = Tolerance(clock, has_answered=has_answered)
     while True:
         outdated = False
         try:
             result = yield from check()
         except AstroError as error:
-            if not patience.bears(error, on_trouble):
+            if not tolerance.tolerates(error, on_tolerated_error):
                 raise
             outdated = isinstance(error, OUTDATED)
         else:
-            patience.worked()
+            tolerance.note_answer()
             if result is not None:
                 return result
         now = clock()
@@ -71,7 +71,7 @@ def wait_for_dag_run(
     poke_interval: float,
     timeout: float | None,
     on_change: Callable[[DagRun], None],
-    on_trouble: Callable[[AstroError], None],
+    on_tolerated_error: Callable[[AstroError], None],
 ) -> Flow[DagRun]:
     """
     Wait until a dag run is over.
@@ -82,7 +82,7 @@ def wait_for_dag_run(
     :param poke_interval: seconds between two checks
     :param timeout: seconds to wait at most, ``None`` for ever
     :param on_change: called with the run, at first and whenever its state has changed
-    :param on_trouble: called with the first error that is tolerated since the target has last answered
+    :param on_tolerated_error: called with the first error that is tolerated since the target has last answered
     :return: the run as it ended
     :raise WaitTimeoutError: it was not over in time
     """
@@ -100,7 +100,7 @@ def wait_for_dag_run(
 
     deadline = None if timeout is None else client.clock() + timeout
     run = yield from check_until(
-        check, clock=client.clock, poke_interval=interval, deadline=deadline, on_trouble=on_trouble
+        check, clock=client.clock, poke_interval=interval, deadline=deadline, on_tolerated_error=on_tolerated_error
     )
     if run is None:
         raise WaitTimeoutError(

@@ -8,13 +8,13 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from tests.unit.server import Server
-from tests.unit.target import Answer, Target, says
+from tests.unit.scripted_server import ScriptedServer
+from tests.unit.scripted_target import ScriptedResponse, ScriptedTarget, json_response
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from tests.unit.target import Seen
+    from tests.unit.scripted_target import ReceivedRequest
 
 _ALLOWED_RUN_ID = re.compile(r"^[A-Za-z0-9_.~:+-]+$")
 _UNIQUE = {
@@ -26,7 +26,7 @@ _UNIQUE = {
 """All that Airflow 3 says of a run that is there already, whatever clashes."""
 
 
-class Played(Target):
+class FakeAirflow(ScriptedTarget):
     """
     Answers what nothing was said about (see ``Target.on``) from what it keeps.
 
@@ -34,8 +34,8 @@ class Played(Target):
     :ivar course: states that a new or cleared run goes through, one a look; the last one stays
     """
 
-    def __init__(self, generation: str = "v2", *arguments: Any, **options: Any) -> None:
-        super().__init__(generation, *arguments, **options)
+    def __init__(self, api_version: str = "v2", *arguments: Any, **options: Any) -> None:
+        super().__init__(api_version, *arguments, **options)
         self.dags: dict[str, bool] = {"d": False}
         self.course: list[str] = ["queued", "running", "success"]
         self.page_limit = 100
@@ -52,9 +52,9 @@ class Played(Target):
 
     def has_run(self, run_id: str, *course: str, dag_id: str = "d", **fields: Any) -> None:
         """Put a run there, that goes through these states."""
-        if self.generation == "v1" and "logical_date" in fields:
+        if self.api_version == "v1" and "logical_date" in fields:
             fields["execution_date"] = fields["logical_date"]
-        self._runs[dag_id, run_id] = self.answers.dag_run(run_id, course[0], dag_id=dag_id, **fields)
+        self._runs[dag_id, run_id] = self.payloads.dag_run(run_id, course[0], dag_id=dag_id, **fields)
         self._ahead[dag_id, run_id] = list(course)
 
     def has_task(
@@ -68,7 +68,7 @@ class Played(Target):
         **fields: Any,
     ) -> None:
         """Put a task instance of a run there; ``log`` is of its only try."""
-        instance = self.answers.task_instance(task_id, state, dag_id=dag_id, dag_run_id=run_id, **fields)
+        instance = self.payloads.task_instance(task_id, state, dag_id=dag_id, dag_run_id=run_id, **fields)
         self._tasks[dag_id, run_id].append(instance)
         if log is not None:
             self._logs[task_id, instance["map_index"], instance["try_number"]] = log
@@ -107,66 +107,70 @@ class Played(Target):
 
     def triggered(self) -> list[dict[str, Any]]:
         """Bodies of the requests that would create a run."""
-        return [seen.json for seen in self.seen if seen.method == "POST" and seen.path.endswith("/dagRuns")]
+        return [
+            received.json
+            for received in self.received
+            if received.method == "POST" and received.path.endswith("/dagRuns")
+        ]
 
     # What it answers.
 
-    def _nothing_there(self, seen: Seen) -> Answer:
-        return self.play(seen)
+    def _nothing_there(self, received: ReceivedRequest) -> ScriptedResponse:
+        return self.play(received)
 
-    def play(self, seen: Seen) -> Answer:
+    def play(self, received: ReceivedRequest) -> ScriptedResponse:
         """Answer from what is kept; for a test that makes something else of it on the way back."""
-        if seen.path == "/auth/token" and seen.method == "POST" and self.generation == "v2":
-            return says({"access_token": "token-of-a-login"}, 201)
-        api = f"/api/{self.generation}/"
-        if not seen.path.startswith(api):
-            return super()._nothing_there(seen)
+        if received.path == "/auth/token" and received.method == "POST" and self.api_version == "v2":
+            return json_response({"access_token": "token-of-a-login"}, 201)
+        api = f"/api/{self.api_version}/"
+        if not received.path.startswith(api):
+            return super()._nothing_there(received)
         for pattern, play in self._PLAYS.items():
             method, _, path = pattern.partition(" ")
-            found = re.fullmatch(path, seen.path.removeprefix(api))
-            if found and method == seen.method:
-                return play(self, seen, *map(unquote, found.groups()))
-        return super()._nothing_there(seen)
+            found = re.fullmatch(path, received.path.removeprefix(api))
+            if found and method == received.method:
+                return play(self, received, *map(unquote, found.groups()))
+        return super()._nothing_there(received)
 
-    def _missing(self, what: str) -> Answer:
-        return says(self.answers.error(404, f"{what} was not found"), 404)
+    def _missing(self, what: str) -> ScriptedResponse:
+        return json_response(self.payloads.error(404, f"{what} was not found"), 404)
 
-    def _version(self, seen: Seen) -> Answer:
-        return says(self.answers.version())
+    def _version(self, received: ReceivedRequest) -> ScriptedResponse:
+        return json_response(self.payloads.version())
 
-    def _page(self, seen: Seen, key: str, items: list[dict[str, Any]]) -> Answer:
-        limit = min(int(seen.query.get("limit", ["50"])[0]), self.page_limit)
-        offset = int(seen.query.get("offset", ["0"])[0])
-        return says(self.answers.collection(key, *items[offset : offset + limit], total=len(items)))
+    def _page(self, received: ReceivedRequest, key: str, items: list[dict[str, Any]]) -> ScriptedResponse:
+        limit = min(int(received.query.get("limit", ["50"])[0]), self.page_limit)
+        offset = int(received.query.get("offset", ["0"])[0])
+        return json_response(self.payloads.collection(key, *items[offset : offset + limit], total=len(items)))
 
-    def _list_dags(self, seen: Seen) -> Answer:
-        part = seen.query.get("dag_id_pattern", [""])[0]
+    def _list_dags(self, received: ReceivedRequest) -> ScriptedResponse:
+        part = received.query.get("dag_id_pattern", [""])[0]
         return self._page(
-            seen, "dags", [self.answers.dag(d, is_paused=p) for d, p in sorted(self.dags.items()) if part in d]
+            received, "dags", [self.payloads.dag(d, is_paused=p) for d, p in sorted(self.dags.items()) if part in d]
         )
 
-    def _list_pools(self, seen: Seen) -> Answer:
-        return self._page(seen, "pools", [self.answers.pool(name) for name in ("default_pool", "narrow")])
+    def _list_pools(self, received: ReceivedRequest) -> ScriptedResponse:
+        return self._page(received, "pools", [self.payloads.pool(name) for name in ("default_pool", "narrow")])
 
-    def _dag(self, seen: Seen, dag_id: str) -> Answer:
+    def _dag(self, received: ReceivedRequest, dag_id: str) -> ScriptedResponse:
         if dag_id not in self.dags:
             return self._missing(f"Dag {dag_id!r}")
-        if seen.method == "PATCH":
-            self.dags[dag_id] = seen.json["is_paused"]
-        return says(self.answers.dag(dag_id, is_paused=self.dags[dag_id]))
+        if received.method == "PATCH":
+            self.dags[dag_id] = received.json["is_paused"]
+        return json_response(self.payloads.dag(dag_id, is_paused=self.dags[dag_id]))
 
-    def _task(self, seen: Seen, dag_id: str, task_id: str) -> Answer:
+    def _task(self, received: ReceivedRequest, dag_id: str, task_id: str) -> ScriptedResponse:
         known = {task["task_id"] for tasks in self._tasks.values() for task in tasks}
-        return says(self.answers.task(task_id)) if task_id in known else self._missing(f"Task {task_id!r}")
+        return json_response(self.payloads.task(task_id)) if task_id in known else self._missing(f"Task {task_id!r}")
 
-    def _trigger(self, seen: Seen, dag_id: str) -> Answer:
+    def _trigger(self, received: ReceivedRequest, dag_id: str) -> ScriptedResponse:
         if dag_id not in self.dags:
             return self._missing(f"Dag {dag_id!r}")
-        return (self._trigger_v1 if self.generation == "v1" else self._trigger_v2)(dag_id, **seen.json)
+        return (self._trigger_v1 if self.api_version == "v1" else self._trigger_v2)(dag_id, **received.json)
 
-    def _trigger_v1(self, dag_id: str, dag_run_id: str | None = None, **fields: Any) -> Answer:
+    def _trigger_v1(self, dag_id: str, dag_run_id: str | None = None, **fields: Any) -> ScriptedResponse:
         if unknown := {"run_after", "partition_key"} & set(fields):
-            return says(self.answers.error(400, f"{{'{unknown.pop()}': ['Unknown field.']}}"), 400)
+            return json_response(self.payloads.error(400, f"{{'{unknown.pop()}': ['Unknown field.']}}"), 400)
         date = fields.pop("logical_date", self.now())
         run_id = dag_run_id or f"manual__{date}"
         for run in self._of(dag_id):
@@ -178,70 +182,74 @@ class Played(Target):
             return self._conflict(f"DAGRun with DAG ID: '{dag_id}' and DAGRun ID: '{run_id}' already exists")
         return self._new(dag_id, run_id, logical_date=date, execution_date=date, **fields)
 
-    def _trigger_v2(self, dag_id: str, dag_run_id: str | None = None, **fields: Any) -> Answer:
+    def _trigger_v2(self, dag_id: str, dag_run_id: str | None = None, **fields: Any) -> ScriptedResponse:
         if "logical_date" not in fields:
             missing = {"type": "missing", "loc": ["body", "logical_date"], "msg": "Field required", "input": fields}
-            return says({"detail": [missing]}, 422)
+            return json_response({"detail": [missing]}, 422)
         run_id = dag_run_id or "manual__2026-01-31T06:00:00+00:00_aBcDeFgH"
         if not _ALLOWED_RUN_ID.match(run_id):
-            return says(self.answers.error(400, f"The run_id provided '{run_id}' does not match the pattern"), 400)
+            return json_response(
+                self.payloads.error(400, f"The run_id provided '{run_id}' does not match the pattern"), 400
+            )
         same_date = any(_same(run["logical_date"], fields["logical_date"]) for run in self._of(dag_id))
         if (dag_id, run_id) in self._runs or same_date:
             return self._conflict(_UNIQUE)
         fields.setdefault("run_after", "2026-01-31T06:00:00Z")
         return self._new(dag_id, run_id, **fields)
 
-    def _conflict(self, detail: Any) -> Answer:
-        return says(self.answers.error(409, detail), 409)
+    def _conflict(self, detail: Any) -> ScriptedResponse:
+        return json_response(self.payloads.error(409, detail), 409)
 
-    def _new(self, dag_id: str, run_id: str, **fields: Any) -> Answer:
-        run = self.answers.dag_run(
+    def _new(self, dag_id: str, run_id: str, **fields: Any) -> ScriptedResponse:
+        run = self.payloads.dag_run(
             run_id, "queued", **{**fields, "dag_id": dag_id, "start_date": None, "end_date": None}
         )
         self._runs[dag_id, run_id] = run
         self._queue(run)
         self._ahead[dag_id, run_id] = list(self.course)
-        return says(run)
+        return json_response(run)
 
     def _of(self, dag_id: str) -> list[dict[str, Any]]:
         return [run for (dag, _), run in self._runs.items() if dag_id in (dag, "~")]
 
-    def _list_runs(self, seen: Seen, dag_id: str) -> Answer:
-        if dag_id not in (*self.dags, "~") and self.generation == "v2":
+    def _list_runs(self, received: ReceivedRequest, dag_id: str) -> ScriptedResponse:
+        if dag_id not in (*self.dags, "~") and self.api_version == "v2":
             return self._missing(f"Dag {dag_id!r}")
-        date = "execution_date" if self.generation == "v1" else "logical_date"
+        date = "execution_date" if self.api_version == "v1" else "logical_date"
         runs = self._of(dag_id)
         for bound in ("gte", "lte"):
-            if wanted := seen.query.get(f"{date}_{bound}"):
-                runs = [run for run in runs if run[date] and _within(run[date], bound, wanted[0])]
+            if end_states := received.query.get(f"{date}_{bound}"):
+                runs = [run for run in runs if run[date] and _within(run[date], bound, end_states[0])]
         for bound in ("gte", "lte"):
-            if wanted := seen.query.get(f"run_after_{bound}"):
-                runs = [run for run in runs if _within(run["run_after"], bound, wanted[0])]
-        if states := seen.query.get("state"):
+            if end_states := received.query.get(f"run_after_{bound}"):
+                runs = [run for run in runs if _within(run["run_after"], bound, end_states[0])]
+        if states := received.query.get("state"):
             runs = [run for run in runs if run["state"] in states]
-        if wanted := seen.query.get("end_date_gte"):
-            runs = [run for run in runs if run["end_date"] and _within(run["end_date"], "gte", wanted[0])]
-            return self._page(seen, "dag_runs", runs)
-        order = seen.query.get("order_by", ["dag_run_id"])[0]
+        if end_states := received.query.get("end_date_gte"):
+            runs = [run for run in runs if run["end_date"] and _within(run["end_date"], "gte", end_states[0])]
+            return self._page(received, "dag_runs", runs)
+        order = received.query.get("order_by", ["dag_run_id"])[0]
         runs.sort(key=lambda run: run[order.lstrip("-")] or "", reverse=order.startswith("-"))
         for run in runs:
             self._look(run["dag_id"], run["dag_run_id"])
-        return self._page(seen, "dag_runs", runs)
+        return self._page(received, "dag_runs", runs)
 
-    def _list_finished_runs(self, seen: Seen) -> Answer:
-        due = "execution_date" if self.generation == "v1" else "run_after"
-        runs = self._finished(seen.json, seen.json.get("states"), self._runs.values())
+    def _list_finished_runs(self, received: ReceivedRequest) -> ScriptedResponse:
+        due = "execution_date" if self.api_version == "v1" else "run_after"
+        runs = self._finished(received.json, received.json.get("states"), self._runs.values())
         for bound in ("gte", "lte"):
-            if limit := seen.json.get(f"{due}_{bound}"):
+            if limit := received.json.get(f"{due}_{bound}"):
                 runs = [run for run in runs if _within(run[due], bound, limit)]
-        return self._page_of_body(seen, "dag_runs", runs)
+        return self._page_of_body(received, "dag_runs", runs)
 
-    def _list_finished_tasks(self, seen: Seen) -> Answer:
+    def _list_finished_tasks(self, received: ReceivedRequest) -> ScriptedResponse:
         tasks = [task for tasks in self._tasks.values() for task in tasks]
         for key, name in (("dag_run_ids", "dag_run_id"), ("task_ids", "task_id")):
-            if (wanted := seen.json.get(key)) is not None:
-                tasks = [task for task in tasks if task[name] in wanted]
-        return self._page_of_body(seen, "task_instances", self._finished(seen.json, seen.json.get("state"), tasks))
+            if (end_states := received.json.get(key)) is not None:
+                tasks = [task for task in tasks if task[name] in end_states]
+        return self._page_of_body(
+            received, "task_instances", self._finished(received.json, received.json.get("state"), tasks)
+        )
 
     def _finished(
         self, body: dict[str, Any], states: list[str] | None, items: Iterable[dict[str, Any]]
@@ -254,9 +262,9 @@ class Played(Target):
         ended = [item for item in in_states if item["end_date"] and _within(item["end_date"], "gte", since)]
         return sorted(ended, key=lambda item: _moment(item["end_date"]))
 
-    def _page_of_body(self, seen: Seen, key: str, items: list[dict[str, Any]]) -> Answer:
-        offset, limit = seen.json["page_offset"], min(seen.json["page_limit"], self.page_limit)
-        return says(self.answers.collection(key, *items[offset : offset + limit], total=len(items)))
+    def _page_of_body(self, received: ReceivedRequest, key: str, items: list[dict[str, Any]]) -> ScriptedResponse:
+        offset, limit = received.json["page_offset"], min(received.json["page_limit"], self.page_limit)
+        return json_response(self.payloads.collection(key, *items[offset : offset + limit], total=len(items)))
 
     def _look(self, dag_id: str, run_id: str) -> None:
         """Let a run go on by one state; one of a paused dag stays queued."""
@@ -271,35 +279,35 @@ class Played(Target):
             run["start_date"] = self.now()
         run["state"] = state
 
-    def _run(self, seen: Seen, dag_id: str, run_id: str) -> Answer:
+    def _run(self, received: ReceivedRequest, dag_id: str, run_id: str) -> ScriptedResponse:
         if (dag_id, run_id) not in self._runs:
             return self._missing(f"Dag run {run_id!r}")
-        if seen.method == "PATCH":
-            self._now_in(self._runs[dag_id, run_id], seen.json["state"])
-            self._ahead[dag_id, run_id] = [seen.json["state"]]
+        if received.method == "PATCH":
+            self._now_in(self._runs[dag_id, run_id], received.json["state"])
+            self._ahead[dag_id, run_id] = [received.json["state"]]
         else:
             self._look(dag_id, run_id)
-        return says(self._runs[dag_id, run_id])
+        return json_response(self._runs[dag_id, run_id])
 
-    def _clear_run(self, seen: Seen, dag_id: str, run_id: str) -> Answer:
+    def _clear_run(self, received: ReceivedRequest, dag_id: str, run_id: str) -> ScriptedResponse:
         if (dag_id, run_id) not in self._runs:
             return self._missing(f"Dag run {run_id!r}")
-        self._clear(dag_id, run_id, only_failed=seen.json.get("only_failed", False))
-        return says(self._runs[dag_id, run_id])
+        self._clear(dag_id, run_id, only_failed=received.json.get("only_failed", False))
+        return json_response(self._runs[dag_id, run_id])
 
-    def _clear_tasks(self, seen: Seen, dag_id: str) -> Answer:
-        run_id = seen.json["dag_run_id"]
+    def _clear_tasks(self, received: ReceivedRequest, dag_id: str) -> ScriptedResponse:
+        run_id = received.json["dag_run_id"]
         if (dag_id, run_id) not in self._runs:
             return self._missing(f"Dag run {run_id!r}")
-        if (keys := seen.json.get("task_ids")) is not None:
-            self._clear_named_tasks(dag_id, run_id, keys, reset_dag_runs=seen.json["reset_dag_runs"])
+        if (keys := received.json.get("task_ids")) is not None:
+            self._clear_named_tasks(dag_id, run_id, keys, reset_dag_runs=received.json["reset_dag_runs"])
         else:
-            self._clear(dag_id, run_id, only_failed=seen.json["only_failed"])
+            self._clear(dag_id, run_id, only_failed=received.json["only_failed"])
         tasks = self._tasks[dag_id, run_id]
-        if self.generation == "v2":
-            return says(self.answers.collection("task_instances", *tasks))
+        if self.api_version == "v2":
+            return json_response(self.payloads.collection("task_instances", *tasks))
         named = ("task_id", "dag_id", "dag_run_id", "execution_date")
-        return says({"task_instances": [{k: task[k] for k in named} for task in tasks]})
+        return json_response({"task_instances": [{k: task[k] for k in named} for task in tasks]})
 
     def _clear(self, dag_id: str, run_id: str, *, only_failed: bool) -> None:
         self.cleared.append((run_id, only_failed))
@@ -318,40 +326,48 @@ class Played(Target):
     def _queue(self, run: dict[str, Any]) -> None:
         """Airflow 3 says when a run was queued last; Airflow 2 does not, and both take its dates away."""
         run.update(state="queued", start_date=None, end_date=None)
-        if self.generation == "v2":
+        if self.api_version == "v2":
             run["queued_at"] = self.now()
 
-    def _list_tasks(self, seen: Seen, dag_id: str, run_id: str) -> Answer:
-        if run_id != "~" and (dag_id, run_id) not in self._runs and self.generation == "v2":  # Airflow 2 lists none
+    def _list_tasks(self, received: ReceivedRequest, dag_id: str, run_id: str) -> ScriptedResponse:
+        if run_id != "~" and (dag_id, run_id) not in self._runs and self.api_version == "v2":  # Airflow 2 lists none
             return self._missing(f"Dag run {run_id!r}")
         of_all_runs = [task for (dag, _), tasks in self._tasks.items() for task in tasks if dag == dag_id]
         tasks = of_all_runs if run_id == "~" else self._tasks[dag_id, run_id]
-        if wanted := seen.query.get("end_date_gte"):
-            tasks = [task for task in tasks if task["end_date"] and _within(task["end_date"], "gte", wanted[0])]
-        if states := seen.query.get("state"):
+        if end_states := received.query.get("end_date_gte"):
+            tasks = [task for task in tasks if task["end_date"] and _within(task["end_date"], "gte", end_states[0])]
+        if states := received.query.get("state"):
             tasks = [task for task in tasks if task["state"] in states]
-        if group := seen.query.get("task_group_id"):
+        if group := received.query.get("task_group_id"):
             if group[0] not in self.groups:
                 detail = {"reason": "not_found", "message": f"Task group {group[0]} not found"}
-                return says(self.answers.error(404, detail), 404)  # type: ignore[arg-type]
+                return json_response(self.payloads.error(404, detail), 404)  # type: ignore[arg-type]
             tasks = [task for task in tasks if task["task_id"] in self.groups[group[0]]]
-        return self._page(seen, "task_instances", tasks)
+        return self._page(received, "task_instances", tasks)
 
-    def _task_instance(self, seen: Seen, dag_id: str, run_id: str, task_id: str, map_index: str = "-1") -> Answer:
+    def _task_instance(
+        self, received: ReceivedRequest, dag_id: str, run_id: str, task_id: str, map_index: str = "-1"
+    ) -> ScriptedResponse:
         for task in self._tasks[dag_id, run_id]:
             if (task["task_id"], task["map_index"]) == (task_id, int(map_index)):
-                return says(task)
+                return json_response(task)
         return self._missing(f"Task instance {task_id!r}")
 
-    def _log(self, seen: Seen, dag_id: str, run_id: str, task_id: str, try_number: str) -> Answer:
-        map_index = int(seen.query["map_index"][0])
+    def _log(
+        self, received: ReceivedRequest, dag_id: str, run_id: str, task_id: str, try_number: str
+    ) -> ScriptedResponse:
+        map_index = int(received.query["map_index"][0])
         log = self._logs.get((task_id, map_index, int(try_number)))
-        return says(log) if log else self._missing("Task instance")
+        return json_response(log) if log else self._missing("Task instance")
 
-    def _xcom(self, seen: Seen, dag_id: str, run_id: str, task_id: str, key: str) -> Answer:
-        return says(self.answers.xcom(self._xcoms[key])) if key in self._xcoms else self._missing(f"XCom {key!r}")
+    def _xcom(self, received: ReceivedRequest, dag_id: str, run_id: str, task_id: str, key: str) -> ScriptedResponse:
+        return (
+            json_response(self.payloads.xcom(self._xcoms[key]))
+            if key in self._xcoms
+            else self._missing(f"XCom {key!r}")
+        )
 
-    _PLAYS: dict[str, Callable[..., Answer]] = {
+    _PLAYS: dict[str, Callable[..., ScriptedResponse]] = {
         "GET version": _version,
         "GET dags": _list_dags,
         "GET pools": _list_pools,
@@ -374,7 +390,7 @@ class Played(Target):
     }
 
 
-class PlayedServer(Played, Server):
+class FakeAirflowServer(FakeAirflow, ScriptedServer):
     """The same, behind a real socket."""
 
 

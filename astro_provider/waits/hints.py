@@ -85,7 +85,7 @@ def airflow_version(client: Client) -> Flow[str]:
     :raise NotAirflowError: even this is answered with 404, as a gateway does that has no route to the target
     """
     try:
-        return (yield from client.ask(calls.version))
+        return (yield from client.call(calls.version))
     except NotFoundError as error:
         raise NotAirflowError(
             f"{client.deployment} answers 404 to everything, so what answers is not Airflow: {error} "

@@ -47,7 +47,7 @@ def is_refusal(error: AstroError) -> bool:
     )
 
 
-class Patience:
+class Tolerance:
     """
     Decides which errors a wait tolerates.
 
@@ -59,45 +59,45 @@ class Patience:
     * Anything else, such as a wrong field of the connection: never.
 
     :param clock: returns the time in seconds since the epoch
-    :param has_worked: whether the target is known to have answered before
+    :param has_answered: whether the target is known to have answered before
     """
 
-    def __init__(self, clock: Callable[[], float] = time.time, *, has_worked: bool = False) -> None:
+    def __init__(self, clock: Callable[[], float] = time.time, *, has_answered: bool = False) -> None:
         self._clock = clock
-        self._has_worked = has_worked
+        self._has_answered = has_answered
         # Not since the last answer: that is long ago for a wait with a long poke_interval.
         self._refused_since: float | None = None
         self._was_not_found = False
-        self.in_trouble = False
+        self.is_tolerating = False
 
-    def worked(self) -> None:
+    def note_answer(self) -> None:
         """Note that the target has answered."""
-        self._has_worked = True
+        self._has_answered = True
         self._refused_since = None
         self._was_not_found = False
-        self.in_trouble = False
+        self.is_tolerating = False
 
-    def bears(self, error: AstroError, tell: Callable[[AstroError], None]) -> bool:
+    def tolerates(self, error: AstroError, on_change: Callable[[AstroError], None]) -> bool:
         """
         Say whether to go on waiting after this error.
 
         :param error: the error
-        :param tell: called with it if it is the first one that is tolerated since the target has last answered
+        :param on_change: called with it if it is the first one that is tolerated since the target has last answered
         """
-        tolerated = self._tolerates(error)
-        if tolerated and not self.in_trouble:
-            self.in_trouble = True
-            tell(error)
+        tolerated = self._is_tolerable(error)
+        if tolerated and not self.is_tolerating:
+            self.is_tolerating = True
+            on_change(error)
         return tolerated
 
-    def _tolerates(self, error: AstroError) -> bool:
+    def _is_tolerable(self, error: AstroError) -> bool:
         if isinstance(error, NotFoundError):
             is_confirmed, self._was_not_found = self._was_not_found, True
-            return self._has_worked and not is_confirmed
+            return self._has_answered and not is_confirmed
         if is_refusal(error):
             now = self._clock()
             if self._refused_since is None:
                 self._refused_since = now
-            limit = MAX_REFUSED_SECONDS if self._has_worked else MAX_REFUSED_AT_FIRST_SECONDS
+            limit = MAX_REFUSED_SECONDS if self._has_answered else MAX_REFUSED_AT_FIRST_SECONDS
             return now - self._refused_since < limit
         return isinstance(error, (TransportError, TargetUnavailableError, UnexpectedAnswerError))

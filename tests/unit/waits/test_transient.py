@@ -23,8 +23,8 @@ from astro_provider.api.errors import (
     TransportError,
     UnexpectedAnswerError,
 )
-from astro_provider.api.transient import MAX_REFUSED_AT_FIRST_SECONDS, MAX_REFUSED_SECONDS, Patience, is_refusal
-from tests.unit.target import Clock
+from astro_provider.waits.transient import MAX_REFUSED_AT_FIRST_SECONDS, MAX_REFUSED_SECONDS, Tolerance, is_refusal
+from tests.unit.scripted_target import ManualClock
 
 BROKEN = TransportError("broken off")
 DENIED = AccessDeniedError("", status=401)
@@ -65,12 +65,12 @@ def nothing(error: AstroError) -> None:
     ids=name_of,
 )
 def test_before_the_target_has_ever_answered(error: AstroError, tolerated: bool, after: float) -> None:
-    clock = Clock()
-    patience = Patience(clock)
+    clock = ManualClock()
+    tolerance = Tolerance(clock)
     clock.now += HOURS  # the limit counts from the first refusal
-    patience.bears(error, nothing)
+    tolerance.tolerates(error, nothing)
     clock.now += after
-    assert patience.bears(error, nothing) == tolerated
+    assert tolerance.tolerates(error, nothing) == tolerated
 
 
 @pytest.mark.parametrize(
@@ -85,65 +85,65 @@ def test_before_the_target_has_ever_answered(error: AstroError, tolerated: bool,
 )
 @pytest.mark.parametrize("by", ["worked", "has_worked"])
 def test_once_the_target_has_answered(error: AstroError, tolerated: bool, after: float, by: str) -> None:
-    clock = Clock()
-    patience = Patience(clock, has_worked=by == "has_worked")
+    clock = ManualClock()
+    tolerance = Tolerance(clock, has_answered=by == "has_worked")
     if by == "worked":
-        patience.worked()
+        tolerance.note_answer()
     clock.now += HOURS
-    patience.bears(error, nothing)
+    tolerance.tolerates(error, nothing)
     clock.now += after
-    assert patience.bears(error, nothing) == tolerated
+    assert tolerance.tolerates(error, nothing) == tolerated
 
 
 def test_an_answer_in_between_starts_the_limit_anew() -> None:
-    clock = Clock()
-    patience = Patience(clock)
+    clock = ManualClock()
+    tolerance = Tolerance(clock)
     for _ in range(3):
-        assert patience.bears(DENIED, nothing)
+        assert tolerance.tolerates(DENIED, nothing)
         clock.now += MAX_REFUSED_AT_FIRST_SECONDS - 1
-        patience.worked()
-    assert patience.bears(DENIED, nothing)
+        tolerance.note_answer()
+    assert tolerance.tolerates(DENIED, nothing)
     clock.now += MAX_REFUSED_SECONDS - 1
-    assert patience.bears(DENIED, nothing)
+    assert tolerance.tolerates(DENIED, nothing)
 
 
 def test_transient_errors_neither_use_up_nor_renew_the_limit_of_refusals() -> None:
-    clock = Clock()
-    patience = Patience(clock, has_worked=True)
-    assert patience.bears(BROKEN, nothing)
+    clock = ManualClock()
+    tolerance = Tolerance(clock, has_answered=True)
+    assert tolerance.tolerates(BROKEN, nothing)
     clock.now += HOURS
-    assert patience.bears(DENIED, nothing)
-    assert patience.bears(BROKEN, nothing)
+    assert tolerance.tolerates(DENIED, nothing)
+    assert tolerance.tolerates(BROKEN, nothing)
     clock.now += MAX_REFUSED_SECONDS
-    assert not patience.bears(DENIED, nothing)
-    assert patience.bears(BROKEN, nothing)
+    assert not tolerance.tolerates(DENIED, nothing)
+    assert tolerance.tolerates(BROKEN, nothing)
 
 
 def test_what_is_not_found_is_believed_when_it_is_confirmed() -> None:
-    patience = Patience(Clock(), has_worked=True)
-    assert patience.bears(NOT_FOUND, nothing)
-    patience.worked()  # it was a proxy's answer
-    assert patience.bears(NOT_FOUND, nothing)
-    assert patience.bears(BROKEN, nothing)  # neither confirms nor denies it
-    assert not patience.bears(NOT_FOUND, nothing)
+    tolerance = Tolerance(ManualClock(), has_answered=True)
+    assert tolerance.tolerates(NOT_FOUND, nothing)
+    tolerance.note_answer()  # it was a proxy's answer
+    assert tolerance.tolerates(NOT_FOUND, nothing)
+    assert tolerance.tolerates(BROKEN, nothing)  # neither confirms nor denies it
+    assert not tolerance.tolerates(NOT_FOUND, nothing)
 
 
 def test_one_warning_until_the_target_answers_again() -> None:
-    patience = Patience(Clock())
+    tolerance = Tolerance(ManualClock())
     warned: list[AstroError] = []
     for error in (BROKEN, BROKEN, DENIED):
-        assert patience.bears(error, warned.append)
+        assert tolerance.tolerates(error, warned.append)
     assert warned == [BROKEN]
-    assert patience.in_trouble
-    patience.worked()
-    assert not patience.in_trouble
-    patience.bears(DENIED, warned.append)
+    assert tolerance.is_tolerating
+    tolerance.note_answer()
+    assert not tolerance.is_tolerating
+    tolerance.tolerates(DENIED, warned.append)
     assert warned == [BROKEN, DENIED]
 
 
 @pytest.mark.parametrize("error", [*FINAL, NOT_FOUND], ids=name_of)
 def test_an_error_that_ends_the_wait_is_no_warning(error: AstroError) -> None:
-    assert not Patience(Clock()).bears(error, pytest.fail)
+    assert not Tolerance(ManualClock()).tolerates(error, pytest.fail)
 
 
 @pytest.mark.parametrize("error", [*TRANSIENT, *REFUSALS, *FINAL, NOT_FOUND], ids=name_of)

@@ -1,0 +1,1 @@
+"""What is waited for, when a wait is over, and which errors it tolerates: no Airflow, no HTTP library."""

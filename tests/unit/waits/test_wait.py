@@ -1,0 +1,507 @@
+"""What is waited for, what ends it, and which trouble it survives."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import time_machine
+from hypothesis import given
+from hypothesis import strategies as st
+
+from astro_provider.api.errors import (
+    AccessDeniedError,
+    AstroError,
+    NotFoundError,
+    TransportError,
+)
+from astro_provider.waits.transient import MAX_REFUSED_AT_FIRST_SECONDS, MAX_REFUSED_SECONDS
+from astro_provider.waits.wait import EndStates, RunWait, Verdict
+from tests.unit import payloads
+from tests.unit.scripted_target import ScriptedTarget, html_response, json_response
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from tests.unit.scripted_target import ReceivedRequest, ScriptedResponse
+
+END_STATES = EndStates(["success"], ["failed", "upstream_failed"], ["skipped"])
+RUN = "dags/d/dagRuns/r"
+RUNS = "dags/d/dagRuns"
+TASKS = f"{RUN}/taskInstances"
+SEARCH = "dags/~/dagRuns/~/taskInstances/list"
+BROKEN = TransportError("broken off")
+
+
+def client_of(target: ScriptedTarget) -> Any:
+    return target.client(api_version=target.api_version)
+
+
+def check(target: ScriptedTarget, wait: RunWait, **arguments: Any) -> Verdict:
+    return target.run(wait.check(client_of(target), **arguments))
+
+
+def runs(target: ScriptedTarget, *states: str, total: int | None = None) -> Any:
+    """A list of runs r0, r1... in these states."""
+    found = [target.payloads.dag_run(f"r{i}", state) for i, state in enumerate(states)]
+    return json_response(target.payloads.collection("dag_runs", *found, total=total))
+
+
+def tasks(target: ScriptedTarget, *found: dict[str, Any]) -> Any:
+    return json_response(target.payloads.collection("task_instances", *found))
+
+
+# --- EndStates
+
+
+@pytest.mark.parametrize(
+    ("states", "expected", "outcome"),
+    [
+        ([], 1, "pending"),
+        (["success"], 1, "success"),
+        (["success"], 2, "pending"),
+        (["success", "success"], 2, "success"),
+        (["success", "success"], 1, "success"),
+        (["success", "running"], 1, "pending"),
+        (["running"], 1, "pending"),
+        (["failed"], 1, "failed"),
+        (["failed"], 2, "failed"),
+        (["success", "upstream_failed"], 2, "failed"),
+        (["skipped"], 1, "skipped"),
+        (["skipped", "success"], 2, "skipped"),
+        (["skipped", "failed"], 2, "failed"),
+        (["running", "skipped"], 3, "skipped"),
+        (["unheard of"], 1, "pending"),
+    ],
+)
+def test_what_states_mean(states: list[str], expected: int, outcome: str) -> None:
+    assert END_STATES.outcome(iter(states), expected) == outcome
+
+
+STATES = st.sampled_from(["success", "failed", "skipped", "running", "none"])
+
+
+@given(st.lists(STATES), st.integers(1, 3), st.lists(STATES), st.lists(STATES), st.lists(STATES))
+def test_a_wait_ends_well_only_when_all_is_there_and_allowed(
+    states: list[str], expected: int, allowed: list[str], failed: list[str], skipped: list[str]
+) -> None:
+    outcome = EndStates(allowed, failed, skipped).outcome(states, expected)
+    assert (outcome == "failed") == bool(set(states) & set(failed))
+    if outcome == "success":
+        assert len(states) >= expected
+        assert set(states) <= set(allowed) - set(failed) - set(skipped)
+    if outcome == "pending":
+        assert len(states) < expected or set(states) - set(allowed)
+
+
+# --- RunWait.check, of runs
+
+
+@pytest.mark.parametrize(
+    ("state", "outcome"), [("queued", "pending"), ("running", "pending"), ("success", "success"), ("failed", "failed")]
+)
+def test_a_run_by_its_id(any_target: ScriptedTarget, state: str, outcome: str) -> None:
+    any_target.on("GET", RUN, json_response(any_target.payloads.dag_run("r", state)))
+    any_target.on("GET", TASKS, tasks(any_target))
+    verdict = check(any_target, RunWait("d", END_STATES, run_id="r"))
+    assert (verdict.outcome, verdict.run and verdict.run["dag_run_id"]) == (outcome, "r")
+    assert verdict.message.startswith(
+        f"run 'r' of dag 'd' in Deployment {any_target.url} (connection 'http_conn'): {state}"
+    )
+    page_of_run = "grid?dag_run_id=r" if any_target.api_version == "v1" else "runs/r"
+    assert verdict.url == f"{any_target.url}/dags/d/{page_of_run}"
+
+
+@pytest.mark.parametrize(
+    "wait",
+    [
+        RunWait("d", END_STATES, run_id="r"),
+        RunWait("d", END_STATES, logical_dates=[payloads.DATE]),
+        RunWait("d", END_STATES, latest=True),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("dag_there", [False, True])
+def test_a_run_that_is_not_there_yet_is_waited_for(any_target: ScriptedTarget, wait: RunWait, dag_there: bool) -> None:
+    any_target.on("GET", "version", json_response(any_target.payloads.version()))
+    if dag_there:
+        any_target.on("GET", RUNS, runs(any_target))
+    verdict = check(any_target, wait)
+    assert (verdict.outcome, verdict.run, verdict.url) == ("pending", None, None)
+    assert verdict.message == f"{wait} in Deployment {any_target.url} (connection 'http_conn'): not there yet"
+
+
+def test_a_run_that_was_there_and_is_no_more_ends_the_wait(any_target: ScriptedTarget) -> None:
+    any_target.on("GET", "version", json_response(any_target.payloads.version()))
+    with pytest.raises(NotFoundError, match="has no run 'r' of dag 'd' any more: it was deleted"):
+        check(any_target, RunWait("d", END_STATES, run_id="r", must_exist=True))
+
+
+def test_a_run_that_ended_in_a_state_that_is_not_allowed_says_so(any_target: ScriptedTarget) -> None:
+    any_target.on("GET", RUN, json_response(any_target.payloads.dag_run("r", "success")))
+    verdict = check(any_target, RunWait("d", EndStates(["failed"]), run_id="r", must_exist=True))
+    assert verdict.outcome == "failed"
+    assert verdict.message.endswith(": success, which is none of allowed_states (failed)")
+
+
+@pytest.mark.parametrize(("api_version", "name"), [("v1", "execution_date"), ("v2", "logical_date")])
+def test_runs_by_their_logical_dates(api_version: str, name: str) -> None:
+    target = ScriptedTarget(api_version)
+    target.on("GET", RUNS, runs(target, "success"), runs(target, "running"))
+    verdict = check(target, RunWait("d", END_STATES, logical_dates=["2026-01-01", "2026-01-02"]))
+    assert verdict.outcome == "pending"
+    paging = {"limit": ["1"], "offset": ["0"]}
+    assert [received.query for received in target.received] == [
+        {f"{name}_gte": [date], f"{name}_lte": [date], **paging} for date in ("2026-01-01", "2026-01-02")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "outcome", "decided_by"),
+    [
+        (["success"], ["success"], "success", "success"),
+        (["success"], [], "pending", "success"),
+        ([], ["success"], "pending", "success"),
+        (["failed"], ["running"], "failed", "failed"),
+        (["failed"], [], "failed", "failed"),
+    ],
+)
+def test_all_of_several_runs_must_be_there(
+    target: ScriptedTarget, first: list[str], second: list[str], outcome: str, decided_by: str
+) -> None:
+    target.on("GET", RUNS, runs(target, *first), runs(target, *second))
+    verdict = check(target, RunWait("d", END_STATES, logical_dates=["2026-01-01", "2026-01-02"]))
+    assert verdict.outcome == outcome
+    assert verdict.run is not None
+    assert verdict.run["state"] == decided_by
+
+
+@pytest.mark.parametrize(("api_version", "name"), [("v1", "execution_date"), ("v2", "run_after")])
+@time_machine.travel("2026-01-31T06:00:00Z", tick=False)
+def test_the_newest_run_is_none_of_the_future(api_version: str, name: str) -> None:
+    target = ScriptedTarget(api_version)
+    target.on("GET", RUNS, runs(target, "success", total=7))
+    assert check(target, RunWait("d", END_STATES, latest=True)).outcome == "success"
+    [received] = target.received
+    assert received.query == {
+        "order_by": [f"-{name}"],
+        f"{name}_lte": ["2026-01-31T06:00:00+00:00"],
+        "limit": ["1"],
+        "offset": ["0"],
+    }
+
+
+def test_a_failed_run_is_explained(any_target: ScriptedTarget) -> None:
+    any_target.on("GET", RUN, json_response(any_target.payloads.dag_run("r", "failed")))
+    any_target.on("GET", TASKS, tasks(any_target, any_target.payloads.task_instance("load", "failed")))
+    any_target.on("GET", f"{TASKS}/load/logs/1", json_response(any_target.payloads.log()))
+    verdict = check(any_target, RunWait("d", END_STATES, run_id="r"))
+    first, *rest = verdict.message.splitlines()
+    assert first.endswith(": failed")
+    assert rest == ["Failed tasks:", "  load (try 1): ValueError: no rows", f"See {verdict.url}"]
+
+
+def test_a_state_that_only_the_user_calls_failed_is_not_explained(any_target: ScriptedTarget) -> None:
+    any_target.on("GET", RUN, json_response(any_target.payloads.dag_run("r", "success")))
+    verdict = check(any_target, RunWait("d", EndStates(["failed"], ["success"]), run_id="r"))
+    assert (verdict.outcome, any_target.calls_received) == ("failed", [f"GET {any_target.api(RUN)}"])
+
+
+# --- RunWait.check, of tasks
+
+
+def searches(target: ScriptedTarget, found: Mapping[str, Iterable[dict[str, Any]]]) -> None:
+    """Let a target find task instances of runs by their ids."""
+
+    def search(received: ReceivedRequest) -> ScriptedResponse:
+        of_runs = [task for run_id in received.json["dag_run_ids"] for task in found[run_id]]
+        return tasks(target, *(task for task in of_runs if task["task_id"] in received.json["task_ids"]))
+
+    target.on("POST", SEARCH, search)
+
+
+def with_tasks(target: ScriptedTarget, *found: dict[str, Any], run_state: str = "running") -> None:
+    target.on("GET", RUN, json_response(target.payloads.dag_run("r", run_state)))
+    target.on("GET", TASKS, tasks(target, *found))
+    searches(target, {"r": found})
+    target.on("GET", f"{TASKS}/a/logs/1", json_response(target.payloads.log()))
+
+
+TASK = RunWait("d", END_STATES, run_id="r", task_ids=["a"])
+TWO_TASKS = replace(TASK, task_ids=["a", "b"])
+GROUP = replace(TASK, task_ids=[], group_id="g")
+
+
+@pytest.mark.parametrize(
+    ("wait", "found", "outcome", "states"),
+    [
+        (TASK, [("a", "success")], "success", "success"),
+        (TASK, [("a", None)], "pending", "none"),
+        (TASK, [("a", "running"), ("b", "failed")], "pending", "running"),
+        (TASK, [("b", "success")], "pending", "not there yet"),
+        (TASK, [], "pending", "not there yet"),
+        (TASK, [("a", "skipped")], "skipped", "skipped"),
+        (TASK, [("a", "upstream_failed")], "failed", "upstream_failed"),
+        (TWO_TASKS, [("a", "success"), ("b", "success")], "success", "success"),
+        (TWO_TASKS, [("a", "success")], "pending", "success"),
+        (TWO_TASKS, [("a", "success"), ("b", "running")], "pending", "running, success"),
+        (TWO_TASKS, [("a", "failed"), ("b", "running")], "failed", "failed, running"),
+        (GROUP, [("g.a", "success"), ("g.b", "success"), ("x", "failed")], "success", "success"),
+        (GROUP, [("g.a", "success"), ("g.b", "running")], "pending", "running, success"),
+        (GROUP, [("g.a", "upstream_failed")], "failed", "upstream_failed"),
+        (GROUP, [], "pending", "not there yet"),
+    ],
+)
+def test_tasks_of_a_run(
+    any_target: ScriptedTarget, wait: RunWait, found: list[tuple[str, str | None]], outcome: str, states: str
+) -> None:
+    with_tasks(any_target, *(any_target.payloads.task_instance(task_id, state) for task_id, state in found))
+    verdict = check(any_target, wait)
+    assert verdict.outcome == outcome
+    assert verdict.message.splitlines()[0].endswith(f": {states}")
+
+
+def test_a_mapped_task_is_done_when_all_of_it_is(any_target: ScriptedTarget) -> None:
+    mapped = [
+        any_target.payloads.task_instance("a", state, map_index=i) for i, state in enumerate(["success", "running"])
+    ]
+    with_tasks(any_target, *mapped)
+    assert check(any_target, TASK).outcome == "pending"
+    with_tasks(any_target, *(task | {"state": "success"} for task in mapped))
+    assert check(any_target, TASK).outcome == "success"
+    with_tasks(any_target, mapped[0], mapped[1] | {"state": "failed"})
+    verdict = check(any_target, TASK)
+    assert verdict.outcome == "failed"
+    assert "  a[1] (try 1): ValueError: no rows" in verdict.message
+
+
+def test_a_group_that_a_run_does_not_have_yet_is_waited_for(target: ScriptedTarget) -> None:
+    """Airflow 3.2 and up answers 404 for a group that no task is in."""
+    target.on("GET", RUN, json_response(target.payloads.dag_run("r", "running")))
+    target.on("GET", TASKS, json_response({"detail": "Task group g not found"}, 404))
+    assert check(target, GROUP).outcome == "pending"
+
+
+def test_tasks_of_a_run_that_is_over_without_them_are_said_to_be(any_target: ScriptedTarget) -> None:
+    with_tasks(any_target, any_target.payloads.task_instance("a", "removed"), run_state="success")
+    verdict = check(any_target, TASK)
+    assert verdict.outcome == "failed"
+    assert "its run is over, and 'a' is removed. List 'removed' in allowed_states or skipped_states" in verdict.message
+
+
+def test_tasks_are_looked_for_in_all_runs(target: ScriptedTarget) -> None:
+    dates = ["2026-01-01", "2026-01-02"]
+    wait = replace(TASK, run_id=None, logical_dates=dates)
+    first, second = target.payloads.dag_run("r", "success"), target.payloads.dag_run("r2", "running")
+    done, failed = target.payloads.task_instance("a"), target.payloads.task_instance("a", "failed", dag_run_id="r2")
+    of_run = [
+        json_response(target.payloads.collection("dag_runs", *found)) for found in ([first], [second], [first], [])
+    ]
+    target.on("GET", RUNS, *of_run)
+    searches(target, {"r": [done], "r2": [failed]})
+    verdict = check(target, wait)
+    assert verdict.outcome == "failed"
+    assert verdict.run is not None
+    assert verdict.run["dag_run_id"] == "r2"
+    verdict = check(target, wait)
+    assert (verdict.outcome, verdict.run and verdict.run["dag_run_id"]) == ("pending", "r")
+
+
+# --- RunWait.check, of existence
+
+
+def test_existence_is_looked_for_at_the_first_check_only(any_target: ScriptedTarget) -> None:
+    any_target.on("GET", "dags/d", json_response(any_target.payloads.dag()))
+    any_target.on("GET", "dags/d/tasks/a", json_response(any_target.payloads.task("a")))
+    with_tasks(any_target, any_target.payloads.task_instance("a"))
+    wait = replace(TASK, check_existence=True)
+    check(any_target, wait)
+    assert [line.rpartition("/")[2] for line in any_target.calls_received] == ["d", "a", "r", "list"]
+    check(any_target, wait, first=False)
+    assert [line.rpartition("/")[2] for line in any_target.calls_received[4:]] == ["r", "list"]
+
+
+def test_a_dag_that_must_be_there(any_target: ScriptedTarget) -> None:
+    with pytest.raises(NotFoundError, match="has no dag 'd'"):
+        check(any_target, RunWait("d", END_STATES, run_id="r", check_existence=True))
+
+
+def test_a_task_that_must_be_there(any_target: ScriptedTarget) -> None:
+    any_target.on("GET", "dags/d", json_response(any_target.payloads.dag()))
+    any_target.on("GET", "dags", json_response(any_target.payloads.collection("dags", any_target.payloads.dag())))
+    with pytest.raises(NotFoundError, match="has no task 'a' of dag 'd'"):
+        check(any_target, replace(TASK, check_existence=True))
+
+
+def test_a_group_that_must_be_there(any_target: ScriptedTarget) -> None:
+    any_target.on("GET", "dags/d", json_response(any_target.payloads.dag()))
+    any_target.on("GET", RUN, json_response(any_target.payloads.dag_run()))
+    wait = replace(GROUP, check_existence=True)
+    everything = tasks(any_target, any_target.payloads.task_instance("x"))
+    any_target.on("GET", TASKS, lambda received: tasks(any_target) if "task_group_id" in received.query else everything)
+    with pytest.raises(NotFoundError, match="has no task group 'g' in dag 'd'"):
+        check(any_target, wait)
+    any_target.on("GET", TASKS, tasks(any_target))
+    assert check(any_target, wait).outcome == "pending"
+
+
+# --- RunWait.watch
+
+
+class Log:
+    """Watches a run with a target's clock, and keeps what it was told."""
+
+    def __init__(self, target: ScriptedTarget) -> None:
+        self.target = target
+        self.told: list[str] = []
+        self.warned: list[str] = []
+
+    def watch(self, wait: RunWait, *, poke_interval: float = 5, timeout: float | None = None) -> Verdict:
+        deadline = None if timeout is None else self.target.clock.now + timeout
+        return self.target.run(
+            wait.watch(
+                client_of(self.target),
+                poke_interval=poke_interval,
+                deadline=deadline,
+                on_change=self.told.append,
+                warn=self.warned.append,
+            )
+        )
+
+
+BY_ID = RunWait("d", EndStates(["success"]), run_id="r")
+
+
+def course(target: ScriptedTarget, *states: str | TransportError | Any) -> None:
+    """Say these states of the run, one a look; what is no text is said as it is."""
+    said = [json_response(target.payloads.dag_run("r", s)) if isinstance(s, str) else s for s in states]
+    target.on("GET", RUN, *said)
+
+
+def test_a_watch_tells_changes_only(any_target: ScriptedTarget) -> None:
+    log = Log(any_target)
+    course(any_target, "queued", "queued", "running", "running", "running", "success")
+    assert log.watch(BY_ID, poke_interval=7).outcome == "success"
+    assert [line.rpartition(": ")[2] for line in log.told] == ["queued", "running", "success"]
+    assert (any_target.pauses, log.warned) == ([7] * 5, [])
+
+
+def test_a_watch_that_is_too_long_ends_with_what_was_last_seen(any_target: ScriptedTarget) -> None:
+    log = Log(any_target)
+    course(any_target, "running")
+    verdict = log.watch(BY_ID, poke_interval=5, timeout=12)
+    assert (verdict.outcome, verdict.run and verdict.run["state"]) == ("pending", "running")
+    assert any_target.pauses == [5, 5, 2]
+
+
+def test_a_watch_without_time_looks_once(target: ScriptedTarget) -> None:
+    course(target, "success")
+    assert Log(target).watch(BY_ID, timeout=0).outcome == "success"
+    course(target, "running")
+    assert Log(target).watch(BY_ID, timeout=0).outcome == "pending"
+    assert target.pauses == []
+
+
+def test_a_watch_survives_trouble_in_the_middle_and_warns_once(target: ScriptedTarget) -> None:
+    log = Log(target)
+    down = [BROKEN] * 3, [json_response({}, 500)] * 3, [html_response("Being deployed", 200)] * 3
+    for trouble in down:
+        course(target, "running", *trouble, *trouble, "running", "success")
+        log.warned.clear()
+        assert log.watch(BY_ID).outcome == "success"
+        assert len(log.warned) == 1
+        assert log.warned[0].startswith("Still waiting: ")
+
+
+@pytest.mark.parametrize("refusal", [json_response({}, 401), html_response("Sign in")])
+def test_a_watch_that_begins_with_a_refusal_ends_with_it(target: ScriptedTarget, refusal: Any) -> None:
+    log = Log(target)
+    course(target, refusal)
+    start = target.clock.now
+    with pytest.raises(AstroError):
+        log.watch(BY_ID, poke_interval=5)
+    assert target.clock.now - start == MAX_REFUSED_AT_FIRST_SECONDS
+    assert len(log.warned) == 1
+
+
+@pytest.mark.parametrize("trouble", [BROKEN, json_response({}, 503)])
+def test_a_watch_that_begins_while_the_target_is_down_waits(target: ScriptedTarget, trouble: Any) -> None:
+    log = Log(target)
+    course(target, *[trouble] * 500, "success")
+    assert log.watch(BY_ID, poke_interval=60).outcome == "success"
+    assert len(log.warned) == 1
+
+
+@pytest.mark.parametrize(
+    "trouble", [BROKEN, json_response({}, 503), json_response({}, 401), html_response("Being deployed")]
+)
+def test_a_watch_of_a_known_run_survives_trouble_at_its_beginning(target: ScriptedTarget, trouble: Any) -> None:
+    """A restarted triggerer begins its watches anew, maybe while the target is being deployed."""
+    log = Log(target)
+    course(target, *[trouble] * 5, "success")
+    assert log.watch(replace(BY_ID, must_exist=True)).outcome == "success"
+    assert len(log.warned) == 1
+
+
+def test_a_refusal_is_survived_for_a_while(target: ScriptedTarget) -> None:
+    log = Log(target)
+    course(target, "running", json_response({}, 401))
+    start = target.clock.now
+    with pytest.raises(AccessDeniedError):
+        log.watch(BY_ID, poke_interval=60)
+    assert MAX_REFUSED_SECONDS <= target.clock.now - start - 60 < MAX_REFUSED_SECONDS + 60
+    assert len(log.warned) == 1
+
+
+def test_a_watch_that_is_down_at_its_end_says_what_it_saw_last(target: ScriptedTarget) -> None:
+    course(target, "running", BROKEN)
+    assert Log(target).watch(BY_ID, timeout=30).message.endswith(": running")
+
+
+@pytest.mark.parametrize("paused", [True, False])
+def test_a_run_that_stays_queued_in_a_paused_dag_is_warned_of_once(any_target: ScriptedTarget, paused: bool) -> None:
+    log = Log(any_target)
+    course(any_target, "queued", "queued", "queued", "queued", "success")
+    any_target.on("GET", "dags/d", json_response(any_target.payloads.dag(is_paused=paused)))
+    assert log.watch(replace(BY_ID, must_exist=True)).outcome == "success"
+    expected = f"Dag 'd' is paused in Deployment {any_target.url} (connection 'http_conn'): "
+    assert log.warned == ([expected + "the run stays queued until it is unpaused."] if paused else [])
+    assert any_target.calls_received.count(f"GET {any_target.api('dags/d')}") == 1
+
+
+@pytest.mark.parametrize(
+    ("wait", "states"),
+    [(BY_ID, ["queued", "queued", "success"]), (replace(BY_ID, must_exist=True), ["queued", "running", "success"])],
+)
+def test_whether_the_dag_is_paused_is_not_asked_in_vain(
+    target: ScriptedTarget, wait: RunWait, states: list[str]
+) -> None:
+    course(target, *states)
+    Log(target).watch(wait)
+    assert "GET /api/v2/dags/d" not in target.calls_received
+
+
+def test_a_dag_that_cannot_be_asked_whether_it_is_paused_ends_no_wait(target: ScriptedTarget) -> None:
+    course(target, "queued", "queued", "success")
+    log = Log(target)
+    assert log.watch(replace(BY_ID, must_exist=True)).outcome == "success"
+    assert log.warned == []
+
+
+# --- in words
+
+
+@pytest.mark.parametrize(
+    ("wait", "words"),
+    [
+        (BY_ID, "run 'r' of dag 'd'"),
+        (RunWait("d", END_STATES, latest=True), "the newest run of dag 'd'"),
+        (RunWait("d", END_STATES, logical_dates=["A", "B"]), "the run with logical date A and B of dag 'd'"),
+        (TASK, "task 'a' in run 'r' of dag 'd'"),
+        (TWO_TASKS, "task 'a', 'b' in run 'r' of dag 'd'"),
+        (GROUP, "task group 'g' in run 'r' of dag 'd'"),
+    ],
+)
+def test_a_wait_in_words(wait: RunWait, words: str) -> None:
+    assert str(wait) == words
