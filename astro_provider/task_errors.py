@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn
 
-from astro_provider.api.errors import AstroError
+from astro_provider.api.errors import AstroError, InvalidParameterError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,8 +18,9 @@ def final_errors() -> Iterator[None]:
     """
     Fail the task for good where a retry cannot help.
 
-    :raise AirflowFailException: in place of an ``AstroError`` that is not retryable, or of a ``ValueError`` (a
-        parameter that turned out wrong when it was rendered)
+    Other exceptions, such as a ``ValueError`` of a bug, are raised as they are.
+
+    :raise AirflowFailException: instead of an ``AstroError`` that is not retryable, or of an ``InvalidParameterError``
     """
     from astro_provider.airflow_versions import AirflowFailException
 
@@ -29,20 +30,20 @@ def final_errors() -> Iterator[None]:
         if error.retryable:
             raise
         raise AirflowFailException(str(error)) from error
-    except ValueError as error:
+    except InvalidParameterError as error:
         raise AirflowFailException(str(error)) from error
 
 
 @contextmanager
 def parameter_errors() -> Iterator[None]:
     """
-    Refuse a wrong parameter of an operator where the operator is created.
+    Make an invalid parameter final also for a mapped task, whose operator is only created when the task runs.
 
-    :raise ParameterError: in place of a ``ValueError``
+    :raise ParameterError: instead of an ``InvalidParameterError``
     """
     try:
         yield
-    except ValueError as error:
+    except InvalidParameterError as error:
         from astro_provider.tasks.parameter_error import ParameterError
 
         raise ParameterError(str(error)) from None

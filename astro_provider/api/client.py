@@ -12,6 +12,7 @@ from astro_provider.api.any_endpoint import any_endpoint
 from astro_provider.api.call import Call
 from astro_provider.api.dates import iso
 from astro_provider.api.errors import (
+    InvalidParameterError,
     TargetError,
     TargetUnavailableError,
 )
@@ -122,7 +123,7 @@ class Client(Exchange):
             # Round trip: what JSON cannot hold is refused here, what it holds otherwise (tuples) is what is sent.
             plain_conf = None if conf is None else json.loads(json.dumps(conf, allow_nan=False))
         except (TypeError, ValueError) as error:
-            raise ValueError(f"conf must be JSON: {error}") from None
+            raise InvalidParameterError(f"conf must be JSON: {error}") from None
         fields: dict[str, JSON] = {
             "dag_run_id": run_id,
             "logical_date": iso("logical_date", logical_date),

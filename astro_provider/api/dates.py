@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timezone
 
 from astro_provider.api.empty import is_empty
-from astro_provider.api.errors import UnexpectedAnswerError
+from astro_provider.api.errors import InvalidParameterError, UnexpectedAnswerError
 
 
 def iso(parameter: str, value: datetime | str | None) -> str | None:
@@ -16,13 +16,13 @@ def iso(parameter: str, value: datetime | str | None) -> str | None:
     :param value: a datetime, or ISO 8601 text; without an offset it is UTC. ``None``, ``""`` and ``"None"`` (what a
         template gives in a run without a logical date) mean none
     :return: ISO 8601 text with an offset, or ``None``
-    :raise ValueError: naming the parameter, for a text that is no date
+    :raise InvalidParameterError: naming the parameter, for a text that is no date
     """
     if value is None or is_empty(value):
         return None
     date = _parse(parameter, value.strip()) if isinstance(value, str) else value
     if not isinstance(date, datetime):
-        raise ValueError(f"{parameter}: expected a datetime or ISO 8601 text, got {type(date).__name__}")
+        raise InvalidParameterError(f"{parameter}: expected a datetime or ISO 8601 text, got {type(date).__name__}")
     return (date if date.tzinfo else date.replace(tzinfo=timezone.utc)).isoformat()
 
 
@@ -31,7 +31,9 @@ def _parse(parameter: str, text: str) -> datetime:
         # Python 3.10 does not read the Z.
         return datetime.fromisoformat(text.replace("Z", "+00:00"))
     except ValueError:
-        raise ValueError(f"{parameter}: {text!r} is no ISO 8601 date, such as 2026-01-31T06:00:00Z") from None
+        raise InvalidParameterError(
+            f"{parameter}: {text!r} is no ISO 8601 date, such as 2026-01-31T06:00:00Z"
+        ) from None
 
 
 def parse_date(text: str) -> datetime:
@@ -44,6 +46,6 @@ def parse_date(text: str) -> datetime:
     """
     try:
         date = _parse("date", text)
-    except ValueError:
+    except InvalidParameterError:
         raise UnexpectedAnswerError(f"Expected an ISO 8601 date, but got {text[:100]!r}") from None
     return date if date.tzinfo else date.replace(tzinfo=timezone.utc)

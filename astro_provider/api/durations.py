@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from datetime import timedelta
 
+from astro_provider.api.errors import InvalidParameterError
+
 MIN_POKE_INTERVAL_SECONDS = 0.5
 """The shortest interval between two checks; a shorter one, 0 included, is raised to it."""
 
@@ -15,7 +17,7 @@ def poke_interval_seconds(value: float | timedelta) -> float:
 
     :param value: seconds, or a ``timedelta``
     :return: seconds, at least ``MIN_POKE_INTERVAL_SECONDS``
-    :raise ValueError: it is no number, or is negative, NaN or infinite
+    :raise InvalidParameterError: it is no number, or is negative, NaN or infinite
     """
     return max(_seconds("poke_interval", value), MIN_POKE_INTERVAL_SECONDS)
 
@@ -26,7 +28,7 @@ def timeout_seconds(value: float | timedelta) -> float:
 
     :param value: seconds, or a ``timedelta``
     :return: seconds, 0 or more
-    :raise ValueError: it is no number, or is negative, NaN or infinite
+    :raise InvalidParameterError: it is no number, or is negative, NaN or infinite
     """
     return _seconds("timeout", value)
 
@@ -35,5 +37,5 @@ def _seconds(name: str, value: float | timedelta) -> float:
     seconds = value.total_seconds() if isinstance(value, timedelta) else value
     # A bool is an int in Python; a comparison with NaN is always false.
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds < math.inf:
-        raise ValueError(f"{name} must be a number of seconds, 0 or more and finite, not {value!r}")
+        raise InvalidParameterError(f"{name} must be a number of seconds, 0 or more and finite, not {value!r}")
     return seconds

@@ -17,8 +17,11 @@ What can go wrong between two Deployments.
     - ConflictError          409
     - InvalidRequestError    400, 422
     - TargetUnavailableError 408, 421, 425, 429, 5xx
+  + NotTriggeredError        no run was created, because a parameter of the task forbids it in this situation
+  + UnexpectedEventError     a task was resumed with an event that is not of its trigger
   + DagRunFailedError        what was waited for in the target ended in a failed state
   + WaitTimeoutError         a wait took longer than it was allowed to
+* InvalidParameterError      a parameter has a value that cannot be used (a ``ValueError``)
 
 ``retryable`` says whether a retry of the task may help; an error that is not retryable fails a task for good.
 """
@@ -66,6 +69,15 @@ def error_named(kind: str, message: str, *, retryable: bool) -> AstroError:
     if isinstance(known, type) and issubclass(known, AstroError) and known.retryable == retryable:
         return _made_again(known, message, {})
     return RetryableError(message) if retryable else AstroError(message)
+
+
+class InvalidParameterError(ValueError):
+    """
+    A parameter has a value that cannot be used, in the DAG file or after its template was rendered.
+
+    A retry would find the same value, so this error fails a running task for good. A plain ``ValueError`` does not,
+    because it may be a bug.
+    """
 
 
 class ConnectionConfigError(AstroError):
@@ -177,6 +189,14 @@ class TargetUnavailableError(TargetError):
     """408, 421, 425, 429 or 5xx: the target, or a proxy in front of it, cannot answer now."""
 
     retryable = True
+
+
+class NotTriggeredError(AstroError):
+    """No run was created: one exists (``on_existing_run="fail"``), or the dag is paused (``if_paused="fail"``)."""
+
+
+class UnexpectedEventError(AstroError):
+    """A task was resumed with an event that the trigger it deferred to does not yield."""
 
 
 class DagRunFailedError(AstroError):

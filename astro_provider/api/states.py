@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from astro_provider.api.errors import InvalidParameterError
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -45,13 +47,13 @@ def checked_states(
     :param choices: the names that there are
     :param default: what ``None`` means
     :return: the names as plain text
-    :raise ValueError: a name that is not one of ``choices``, or a single text where a list belongs
+    :raise InvalidParameterError: a name that is not one of ``choices``, or a single text where a list belongs
     """
     if states is None:
         return list(default)
     if isinstance(states, str):
-        raise ValueError(f"{parameter} must be a list of states, not the text {str(states)!r}")
+        raise InvalidParameterError(f"{parameter} must be a list of states, not the text {str(states)!r}")
     names = [str(getattr(state, "value", state)) for state in states]
     if unknown := [name for name in names if name not in choices]:
-        raise ValueError(f"{parameter} has unknown state {unknown[0]!r}; choices: {', '.join(choices)}")
+        raise InvalidParameterError(f"{parameter} has unknown state {unknown[0]!r}; choices: {', '.join(choices)}")
     return names

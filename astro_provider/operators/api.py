@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from astro_provider.airflow_versions import BaseOperator
+from astro_provider.api.errors import InvalidParameterError
 from astro_provider.task_errors import final_errors
 from astro_provider.tasks.rendered import rendered_id
 
@@ -67,9 +68,9 @@ class AstroApiOperator(BaseOperator):
         self.all_pages = all_pages
         self.http_conn_id = http_conn_id
         if method.upper() not in _METHODS:
-            raise ValueError(f"method must be one of {', '.join(_METHODS)}, not {method!r}")
+            raise InvalidParameterError(f"method must be one of {', '.join(_METHODS)}, not {method!r}")
         if all_pages and method.upper() != "GET":
-            raise ValueError(f"all_pages goes with method 'GET', not {method!r}")
+            raise InvalidParameterError(f"all_pages goes with method 'GET', not {method!r}")
 
     def execute(self, context: Context) -> Any:
         """

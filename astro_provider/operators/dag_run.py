@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from astro_provider.airflow_versions import BaseOperator
 from astro_provider.airflow_versions import conf as airflow_conf
 from astro_provider.api.durations import poke_interval_seconds
-from astro_provider.api.errors import DagRunFailedError
+from astro_provider.api.errors import DagRunFailedError, InvalidParameterError, UnexpectedEventError
 from astro_provider.api.states import DAG_RUN_STATES, checked_states
 from astro_provider.links import XCOM_RUN_ID, XCOM_URL, RemoteDagRunLink
 from astro_provider.task_errors import final_errors, parameter_errors
@@ -151,7 +151,7 @@ class AstroTriggerDagRunOperator(BaseOperator):
             default_failed = () if "failed" in self.allowed_states else ("failed",)
             self.failed_states = checked_states("failed_states", failed_states, DAG_RUN_STATES, default_failed)
             if both := set(self.allowed_states) & set(self.failed_states):
-                raise ValueError(f"allowed_states and failed_states both have {', '.join(sorted(both))}")
+                raise InvalidParameterError(f"allowed_states and failed_states both have {', '.join(sorted(both))}")
             self._read_choices(rendered=False)
             check_conf(conf)
 
@@ -274,7 +274,7 @@ class AstroTriggerDagRunOperator(BaseOperator):
             if happened.error:  # no run has failed
                 raise happened.error
             if happened.outcome in ("skipped", "changed") or (happened.outcome == "success" and not happened.run):
-                raise ValueError(f"The task was resumed with an event of another wait: {happened.message}")
+                raise UnexpectedEventError(f"The task was resumed with an event of another wait: {happened.message}")
         if happened.outcome == "success" and happened.run:
             self.log.info("%s", happened.message)
             return happened.run

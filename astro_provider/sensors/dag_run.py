@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from astro_provider.airflow_versions import AIRFLOW_VERSION, BaseSensorOperator, was_rescheduled
 from astro_provider.airflow_versions import conf as airflow_conf
 from astro_provider.api.durations import poke_interval_seconds, timeout_seconds
-from astro_provider.api.errors import AstroError, DagRunFailedError
+from astro_provider.api.errors import AstroError, DagRunFailedError, InvalidParameterError, UnexpectedEventError
 from astro_provider.api.states import DAG_RUN_STATES, checked_states
 from astro_provider.links import XCOM_URL, RemoteDagRunLink
 from astro_provider.sensors import fields
@@ -144,10 +144,12 @@ class AstroDagRunSensor(BaseSensorOperator):
         ways = ("external_run_id", "logical_date", "execution_delta", "execution_date_fn", "latest")
         chosen = [way for way in ways if getattr(self, way) not in (None, False)]
         if len(chosen) > 1:
-            raise ValueError(f"{chosen[0]} and {chosen[1]} exclude each other: choose one way to name the run")
+            raise InvalidParameterError(
+                f"{chosen[0]} and {chosen[1]} exclude each other: choose one way to name the run"
+            )
         named = [*self.allowed_states, *self.failed_states, *self.skipped_states]
         if twice := sorted({state for state in named if named.count(state) > 1}):
-            raise ValueError(
+            raise InvalidParameterError(
                 f"{', '.join(twice)} stands in more than one of allowed_states, failed_states and skipped_states"
             )
 
@@ -308,7 +310,7 @@ class AstroDagRunSensor(BaseSensorOperator):
 
         try:
             ended = read_event(event)
-        except ValueError as error:
+        except UnexpectedEventError as error:
             fail_or_skip(self, AirflowFailException(str(error)))
         self.log.info("%s", ended.message)
         if ended.outcome == "changed":

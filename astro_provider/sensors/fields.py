@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 from astro_provider.api.dates import iso
+from astro_provider.api.errors import InvalidParameterError
 from astro_provider.tasks.rendered import rendered_id
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ def run_id(value: object, *, given: bool) -> str | None:
     :param value: what it was rendered to
     :param given: whether the user gave the parameter
     :return: the run's id; ``None`` if the user did not name a run by its id
-    :raise ValueError: it was given, but names nothing: another run must not be waited for instead
+    :raise InvalidParameterError: it was given, but names nothing: another run must not be waited for instead
     """
     return rendered_id("external_run_id", value) if given or value is not None else None
 
@@ -43,19 +44,19 @@ def logical_dates(
     :param execution_delta: how much earlier than the task's own it is
     :param own: see :func:`own_date`
     :return: one date; none where the run is named otherwise
-    :raise ValueError: they name no run
+    :raise InvalidParameterError: they name no run
     """
     if by_other_means:
         return []
     if (date := iso("logical_date", logical_date)) is not None:
         return [date]
     if given:
-        raise ValueError(
+        raise InvalidParameterError(
             f"logical_date was rendered to {logical_date!r}, so there is no run to wait for. A run without a logical "
             "date has none to give to a template: give external_run_id instead, or choose latest=True"
         )
     if own is None:
-        raise ValueError(
+        raise InvalidParameterError(
             "This task's run has no logical date, so there is none to wait for: "
             "give external_run_id or logical_date, or choose latest=True"
         )
@@ -81,7 +82,7 @@ def called_with_date(function: Callable[..., Any], context: Context) -> list[str
         with ``context`` itself
     :param context: the task's context
     :return: logical dates of the runs to wait for (ISO 8601)
-    :raise ValueError: it returned none
+    :raise InvalidParameterError: it returned none
     """
     from astro_provider.airflow_versions import determine_kwargs
 
@@ -92,7 +93,7 @@ def called_with_date(function: Callable[..., Any], context: Context) -> list[str
     dates = found if isinstance(found, (list, tuple, set)) else [found]
     written = [date for each in dates if (date := iso("execution_date_fn", each)) is not None]
     if not written:
-        raise ValueError("execution_date_fn returned no logical date, so there is no run to wait for")
+        raise InvalidParameterError("execution_date_fn returned no logical date, so there is no run to wait for")
     return written
 
 
@@ -107,14 +108,14 @@ def tasks(parameter: str, value: object) -> tuple[list[str], str | None]:
     :param parameter: which one of ``TASK_FIELDS`` the user gave
     :param value: what it was rendered to
     :return: the task ids, or the group's
-    :raise ValueError: a template came to nothing, or to a text where a list is wanted
+    :raise InvalidParameterError: a template came to nothing, or to a text where a list is wanted
     """
     if parameter == "external_task_group_id":
         return [], rendered_id(parameter, value)
     if parameter == "external_task_id":
         return [rendered_id(parameter, value)], None
     if not isinstance(value, (list, tuple, set)) or not value:
-        raise ValueError(f"{parameter} must be a list of task ids, but was rendered to {value!r}")
+        raise InvalidParameterError(f"{parameter} must be a list of task ids, but was rendered to {value!r}")
     return [rendered_id(parameter, each) for each in value], None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from astro_provider.api.errors import InvalidParameterError
 from astro_provider.api.states import TASK_STATES
 from astro_provider.sensors import fields
 from astro_provider.sensors.dag_run import AstroDagRunSensor
@@ -61,10 +62,12 @@ class AstroTaskSensor(AstroDagRunSensor):
         self.external_task_group_id = external_task_group_id
         given = [field for field in fields.TASK_FIELDS if getattr(self, field) is not None]
         if len(given) != 1 or not getattr(self, given[0]):
-            raise ValueError("give one of external_task_id, external_task_ids and external_task_group_id")
+            raise InvalidParameterError("give one of external_task_id, external_task_ids and external_task_group_id")
         self._tasks_given_by = given[0]
         if isinstance(external_task_ids, str) and not is_resolved_later(external_task_ids):
-            raise ValueError(f"external_task_ids must be a list of task ids, not the text {external_task_ids!r}")
+            raise InvalidParameterError(
+                f"external_task_ids must be a list of task ids, not the text {external_task_ids!r}"
+            )
 
     def _wait(self, context: Context) -> RunWait:
         task_ids, group_id = fields.tasks(self._tasks_given_by, getattr(self, self._tasks_given_by))

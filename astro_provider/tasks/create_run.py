@@ -11,6 +11,7 @@ from astro_provider.api.dates import iso
 from astro_provider.api.errors import (
     AstroError,
     ConflictError,
+    NotTriggeredError,
     TargetUnavailableError,
     TransportError,
     UnexpectedAnswerError,
@@ -48,7 +49,7 @@ def create_run(
     :param repair: whether the task waits for a run that does not fail, so that a failed one of its own is repaired
     :param log: called with what is done about a run that exists
     :return: the run, and whether it is, or may be, somebody else's that the task attached to
-    :raise ValueError: it exists, and ``on_existing_run`` is ``"fail"``
+    :raise NotTriggeredError: it exists, and ``on_existing_run`` is ``"fail"``
     :raise AirflowSkipException: it exists, and ``on_existing_run`` is ``"skip"``
     """
     date = fields["logical_date"]
@@ -146,7 +147,7 @@ def _settle(
     attached = on_existing_run == "attach" and not own.derived and own.attached is not False
     decided = decision(found.origin, on_existing_run, repair=repair and run["state"] == "failed" and not attached)
     if decided is Decision.FAIL:
-        raise ValueError(
+        raise NotTriggeredError(
             f"Not triggered: {dag} already has a run with the same {same}, and it was not created by a try of this "
             f"task since it was last cleared{_namesake(found, own)}. Choose what to do with on_existing_run: 'fail' "
             "(as now), 'attach' to it, 'reset' it (clear it and let it run again), or 'skip' this task. " + which

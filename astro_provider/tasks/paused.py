@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from astro_provider.api.errors import NotTriggeredError
 from astro_provider.tasks.create_run import existing_run
 
 if TYPE_CHECKING:
@@ -24,14 +25,14 @@ def check_pause(
     :param own: the run that the task wants to create
     :param logical_date: of that run
     :param if_paused: the task's choice: ``"trigger"`` anyway, ``"unpause"`` or ``"fail"``
-    :raise ValueError: the dag is paused, ``if_paused`` is ``"fail"``, and no earlier try was in time
+    :raise NotTriggeredError: the dag is paused, ``if_paused`` is ``"fail"``, and no earlier try was in time
     """
     if if_paused == "unpause":
         hook.unpause_dag(dag_id)
     elif if_paused == "fail" and hook.get_dag(dag_id)["is_paused"]:
         if own.retry and existing_run(hook, dag_id, own, logical_date):
             return  # created, reset or attached to by an earlier try, before the dag was paused
-        raise ValueError(
+        raise NotTriggeredError(
             f"Dag {dag_id!r} is paused in {hook.deployment}, and if_paused is 'fail': "
             "unpause it there, or use if_paused='unpause' or 'trigger'."
         )

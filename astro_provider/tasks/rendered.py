@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from astro_provider.api.empty import is_empty
+from astro_provider.api.errors import InvalidParameterError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,15 +26,15 @@ def rendered_id(parameter: str, value: object) -> str:
     :param parameter: the parameter that gives the id, for the error
     :param value: what it was rendered to
     :return: the id
-    :raise ValueError: it names nothing: ``None``, ``""``, ``"None"``, or something that is not a single value
+    :raise InvalidParameterError: it is ``None``, ``""``, ``"None"``, or not a single value
     """
     if is_empty(value):
-        raise ValueError(
+        raise InvalidParameterError(
             f"{parameter} was rendered to {value!r}: it names nothing. "
             "Correct the template, or the task that it takes the value from"
         )
     if isinstance(value, (dict, list, tuple, set)):
-        raise ValueError(f"{parameter} must be text, but was rendered to {value!r}")
+        raise InvalidParameterError(f"{parameter} must be text, but was rendered to {value!r}")
     return str(value)
 
 
@@ -53,14 +54,14 @@ def as_bool(parameter: str, value: object) -> bool:
 
     :param parameter: its name, for the error
     :param value: a bool, or what a template makes of one: ``true``, ``yes``, ``on``, ``1`` and their opposites
-    :raise ValueError: it is neither
+    :raise InvalidParameterError: it is neither
     """
     text = str(value).strip().lower()
     if text in _TRUE:
         return True
     if text in _FALSE:
         return False
-    raise ValueError(f"{parameter} must be true or false, not {value!r}")
+    raise InvalidParameterError(f"{parameter} must be true or false, not {value!r}")
 
 
 def as_choice(parameter: str, value: object, choices: Sequence[str]) -> str:
@@ -70,8 +71,8 @@ def as_choice(parameter: str, value: object, choices: Sequence[str]) -> str:
     :param parameter: its name, for the error
     :param value: what was given
     :param choices: the words
-    :raise ValueError: it is none of them
+    :raise InvalidParameterError: it is none of them
     """
     if isinstance(value, str) and value in choices:
         return value
-    raise ValueError(f"{parameter} must be one of {', '.join(choices)}, not {value!r}")
+    raise InvalidParameterError(f"{parameter} must be one of {', '.join(choices)}, not {value!r}")

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from astro_provider.api.empty import is_empty
+from astro_provider.api.errors import InvalidParameterError
 from astro_provider.tasks.rendered import is_resolved_later
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ def parsed_conf(conf: object) -> dict[str, Any] | None:
     :param conf: a dict, or JSON text of an object; ``None``, ``""`` and ``"None"`` mean none. A sequence in it, such
         as the results of a mapped task, becomes a list
     :return: the dict, of plain JSON values
-    :raise ValueError: it is neither, or holds what JSON cannot hold
+    :raise InvalidParameterError: it is neither, or holds what JSON cannot hold
     """
     return _parsed(conf, _plain)
 
@@ -33,7 +34,7 @@ def run_conf(conf: object, ti: Any) -> dict[str, Any] | None:
 
     :param conf: see :func:`parsed_conf`
     :param ti: the task instance that is the parent, ``None`` to leave the facts out
-    :raise ValueError: see :func:`parsed_conf`
+    :raise InvalidParameterError: see :func:`parsed_conf`
     """
     parsed = parsed_conf(conf)
     if ti is None:
@@ -51,7 +52,7 @@ def check_conf(conf: object) -> None:
     Refuse a conf when the DAG is parsed, if it is wrong whatever is rendered later.
 
     :param conf: as for :func:`parsed_conf`, with templates and results of other tasks in it
-    :raise ValueError: it is wrong
+    :raise InvalidParameterError: it is wrong
     """
     if not is_resolved_later(conf):
         _parsed(conf, lambda value: None if is_resolved_later(value) else _plain(value))
@@ -64,9 +65,11 @@ def _parsed(conf: object, default: Callable[[object], object]) -> dict[str, Any]
         parsed = json.loads(conf) if isinstance(conf, str) else conf
         plain = json.loads(json.dumps(parsed, allow_nan=False, default=default))
     except (TypeError, ValueError, RecursionError) as error:
-        raise ValueError(f"conf must be a dict that JSON can hold, or JSON text: {error}, in {_shown(conf)}") from None
+        raise InvalidParameterError(
+            f"conf must be a dict that JSON can hold, or JSON text: {error}, in {_shown(conf)}"
+        ) from None
     if not isinstance(plain, dict):
-        raise ValueError(
+        raise InvalidParameterError(
             f"conf must be a dict or the JSON text of one, not of a {type(parsed).__name__}: {_shown(conf)}"
         )
     return plain

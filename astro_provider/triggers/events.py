@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast, get_args
 
-from astro_provider.api.errors import AstroError, error_named
+from astro_provider.api.errors import AstroError, UnexpectedEventError, error_named
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -71,10 +71,10 @@ def read_event(payload: Mapping[str, Any] | None) -> WaitEvent:
 
     :param payload: what a task was resumed with
     :return: the event
-    :raise ValueError: it is not an event of this package's triggers, so nothing is known of the wait
+    :raise UnexpectedEventError: it is not an event of this package's triggers, so nothing is known of the wait
     """
     if not isinstance(payload, dict) or payload.get("outcome") not in get_args(EventOutcome):
-        raise ValueError(f"The task was resumed with an event that it does not know: {payload!r}")
+        raise UnexpectedEventError(f"The task was resumed with an event that it does not know: {payload!r}")
     error = None
     message = str(payload.get("message"))
     if payload["outcome"] == "error":

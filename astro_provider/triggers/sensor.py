@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 from airflow.triggers.base import BaseTrigger, TaskFailedEvent, TaskSkippedEvent, TaskSuccessEvent, TriggerEvent
 
 from astro_provider.api.durations import poke_interval_seconds
+from astro_provider.api.errors import InvalidParameterError
 from astro_provider.links import XCOM_URL
 from astro_provider.sensors import fields
 from astro_provider.task_errors import skipped_instead
@@ -134,7 +135,7 @@ class AstroSensorTrigger(BaseTrigger):
         """
         What is waited for.
 
-        :raise ValueError: what was rendered names no run, or no task
+        :raise InvalidParameterError: what was rendered names no run, or no task
         """
         run_id = fields.run_id(self.external_run_id, given=self._run_id_given)
         dates = fields.logical_dates(
@@ -179,7 +180,7 @@ class AstroSensorTrigger(BaseTrigger):
             return error_event(self._unrendered, retryable=True)
         try:
             wait, conn_id = self.wait, rendered_id("http_conn_id", self.http_conn_id)
-        except ValueError as error:
+        except InvalidParameterError as error:
             return error_event(str(error), retryable=False)
         return await waited(
             wait,

@@ -8,8 +8,8 @@ import pytest
 
 from astro_provider.airflow_versions import AirflowFailException, AirflowSkipException
 from astro_provider.api import errors
-from astro_provider.api.errors import AstroError
-from astro_provider.task_errors import final_errors
+from astro_provider.api.errors import AstroError, InvalidParameterError
+from astro_provider.task_errors import final_errors, parameter_errors
 
 
 def _every_error() -> Iterator[AstroError]:
@@ -43,18 +43,32 @@ def test_an_error_ends_the_task_for_good_unless_a_retry_may_help(error: AstroErr
         ("InvalidRequestError", False),
         ("ConnectionConfigError", False),
         ("RequestNotPossible", False),
+        ("NotTriggeredError", False),
+        ("UnexpectedEventError", False),
     ],
 )
 def test_a_retry_may_help_with_what_passes(name: str, retryable: bool) -> None:
     assert getattr(errors, name).retryable is retryable
 
 
-def test_a_wrong_parameter_ends_the_task_for_good() -> None:
+def test_an_invalid_parameter_fails_the_task_for_good() -> None:
     with pytest.raises(AirflowFailException, match=r"^conf is wrong$"), final_errors():
-        raise ValueError("conf is wrong")
+        raise InvalidParameterError("conf is wrong")
 
 
-@pytest.mark.parametrize("error", [KeyError("x"), AirflowSkipException("x")])
+@pytest.mark.parametrize("error", [ValueError("a bug"), KeyError("x"), AirflowSkipException("x")])
 def test_other_errors_are_left_alone(error: Exception) -> None:
     with pytest.raises(type(error)), final_errors():
         raise error
+
+
+def test_an_invalid_parameter_is_an_airflow_fail_exception_and_a_value_error_at_parse_time() -> None:
+    with pytest.raises(AirflowFailException, match=r"^conf is wrong$") as caught, parameter_errors():
+        raise InvalidParameterError("conf is wrong")
+    assert isinstance(caught.value, ValueError)
+
+
+def test_a_bug_at_parse_time_is_raised_as_it_is() -> None:
+    with pytest.raises(ValueError, match=r"^a bug$") as caught, parameter_errors():
+        raise ValueError("a bug")
+    assert type(caught.value) is ValueError

@@ -138,6 +138,20 @@ def test_the_reasons_of_the_target_are_told(fake_airflow: FakeAirflowServer) -> 
         trigger(trigger_run_id="not allowed").execute(context())
 
 
+def test_a_bug_does_not_fail_the_task_for_good(
+    fake_airflow: FakeAirflowServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A plain ``ValueError`` keeps its class and its traceback, and the task its retries."""
+
+    def create_run(*_: Any, **__: Any) -> None:
+        raise ValueError("a bug")
+
+    monkeypatch.setattr("astro_provider.tasks.create_run.create_run", create_run)
+    with pytest.raises(ValueError, match=r"^a bug$") as caught:
+        trigger().execute(context())
+    assert type(caught.value) is ValueError
+
+
 def test_a_connection_that_is_not_found_may_be_found_by_a_retry(fake_airflow: FakeAirflowServer) -> None:
     with pytest.raises(ConnectionUnreadableError, match="There is no such connection: 'elsewhere'"):
         trigger(http_conn_id="elsewhere").execute(context())

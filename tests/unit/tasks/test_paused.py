@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from astro_provider.api.errors import NotTriggeredError
 from astro_provider.hooks.astro import AstroHook
 from astro_provider.tasks.own_run import OwnRun
 from astro_provider.tasks.paused import check_pause
@@ -43,7 +44,7 @@ def test_trigger_asks_nothing(any_airflow: FakeAirflowServer) -> None:
 def test_fail(any_airflow: FakeAirflowServer, retry: bool) -> None:
     check("fail", retry=retry)
     any_airflow.dags["d"] = True
-    with pytest.raises(ValueError, match=REFUSED):
+    with pytest.raises(NotTriggeredError, match=REFUSED):
         check("fail", retry=retry, logical_date=DATE)
 
 
@@ -53,5 +54,5 @@ def test_a_retry_goes_on_with_a_run_that_was_in_time(any_airflow: FakeAirflowSer
     any_airflow.has_run(run_id, "running", logical_date=DATE)
     any_airflow.dags["d"] = True
     check("fail", retry=True, logical_date=DATE)
-    with pytest.raises(ValueError, match=REFUSED):
+    with pytest.raises(NotTriggeredError, match=REFUSED):
         check("fail", retry=False, logical_date=DATE)
