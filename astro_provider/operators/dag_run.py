@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from astro_provider.api.types import DagRun
     from astro_provider.hooks.astro import AstroHook
     from astro_provider.tasks.own_run import OwnRun
+    from astro_provider.waits.wait import Verdict
 
 IF_PAUSED = ("trigger", "unpause", "fail")
 
@@ -287,6 +288,7 @@ class AstroTriggerDagRunOperator(BaseOperator):
     def _wait(self, hook: AstroHook, run: DagRun) -> DagRun:
         from astro_provider.airflow_versions import AirflowTaskTimeout
         from astro_provider.tasks.execution_timeout import timeout_message
+        from astro_provider.waits.loop import watch
         from astro_provider.waits.wait import EndStates, RunWait
 
         wait = RunWait(
@@ -297,16 +299,17 @@ class AstroTriggerDagRunOperator(BaseOperator):
         )
         last = f"{wait}: {run['state']}"
 
-        def on_change(message: str) -> None:
+        def on_change(verdict: Verdict) -> None:
             nonlocal last
-            last = message
-            self.log.info("%s", message)
+            last = verdict.explained
+            self.log.info("%s", last)
 
         self._waiting_for = run
         try:
             verdict = hook.run(
-                wait.watch(
+                watch(
                     hook.client,
+                    wait,
                     poke_interval=self.poke_interval,
                     deadline=None,
                     on_change=on_change,

@@ -1,4 +1,4 @@
-"""Why a run that is waited for may not be there: no such dag, a paused dag, other runs."""
+"""Explanations of why the run of a wait does not exist: no such dag, a paused dag, no such run."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from astro_provider.api.types import DagRun
 
 HINT_INTERVAL_SECONDS = 3600.0
-"""How long a wait says nothing more of why its run may not be there."""
+"""Minimum number of seconds between two explanations of one wait."""
 
 
 class Hints:
     """
-    Says why the run of a wait may not be there: at the first check that does not find it, and rarely after that.
+    Explains to one wait why its run does not exist: at the first check that does not find it, then once an hour.
 
     :param clock: returns the time in seconds since the epoch
     """
@@ -39,25 +39,33 @@ class Hints:
         self._given_at: float | None = None
 
     def give(self, client: Client, dag_id: str, logical_dates: Sequence[str]) -> Flow[str]:
-        """Explain it, as :func:`explain_absence`; empty, without a request, where that was done lately."""
+        """
+        Explain why the run does not exist, see :func:`explain_absence`.
+
+        :param client: the target
+        :param dag_id: the dag
+        :param logical_dates: the logical dates of the runs that the wait is for, if any
+        :return: the explanation; empty, without a request, if the last one is less than an hour old
+        """
         now = self._clock()
         if self._given_at is not None and 0 <= now - self._given_at < HINT_INTERVAL_SECONDS:
             return ""
         hint = yield from explain_absence(client, dag_id, logical_dates)
-        self._given_at = now  # not where it raises: the next check is to raise again
+        self._given_at = now  # not if it raises, because the next check has to raise again
         return hint
 
 
 def explain_absence(client: Client, dag_id: str, logical_dates: Sequence[str]) -> Flow[str]:
     """
-    Say what a user should know of a dag whose run is not there.
+    Describe a dag whose run does not exist (``GET dags/{dag_id}``, ``GET dags/{dag_id}/dagRuns``).
 
-    Raises no other ``AstroError`` than this one: a wait goes on without the explanation.
+    Other errors are ignored, because the wait continues without the explanation.
 
+    :param client: the target
     :param dag_id: the dag
-    :param logical_dates: those of the runs that are waited for, if they are named so
-    :return: a sentence or two; empty where nothing is known
-    :raise NotAirflowError: everything is answered with 404, so the run would never be there
+    :param logical_dates: the logical dates of the runs that the wait is for, if any
+    :return: one or two sentences; empty if the target does not answer
+    :raise NotAirflowError: the target answers 404 to every request
     """
     try:
         dag = yield from client.get_dag(dag_id)
@@ -78,11 +86,11 @@ def explain_absence(client: Client, dag_id: str, logical_dates: Sequence[str]) -
 
 def airflow_version(client: Client) -> Flow[str]:
     """
-    Ask which Airflow answers.
+    Get the version of the Airflow that answers (``GET version``).
 
     :param client: the target
-    :return: its version
-    :raise NotAirflowError: even this is answered with 404, as a gateway does that has no route to the target
+    :return: the version, such as ``3.3.2``
+    :raise NotAirflowError: the answer is 404, as that of a gateway without a route to the target
     """
     try:
         return (yield from client.call(calls.version))

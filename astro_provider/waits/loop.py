@@ -1,14 +1,17 @@
-"""The loop of every wait outside the triggerer: check, pause, check again, tolerate transient errors."""
+"""The loop of every wait outside the triggerer, and what a wait reports wherever it runs."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
+from astro_provider.api import calls
 from astro_provider.api.durations import poke_interval_seconds, timeout_seconds
 from astro_provider.api.errors import AstroError, WaitTimeoutError
 from astro_provider.api.flow import Pause, ReloadConnection
 from astro_provider.api.states import FINISHED_DAG_RUN_STATES
+from astro_provider.waits.hints import Hints
 from astro_provider.waits.transient import OUTDATED, Tolerance
+from astro_provider.waits.wait import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,8 +19,59 @@ if TYPE_CHECKING:
     from astro_provider.api.client import Client
     from astro_provider.api.flow import Flow
     from astro_provider.api.types import DagRun
+    from astro_provider.waits.wait import RunWait
 
 T = TypeVar("T")
+
+
+class Progress:
+    """
+    Checks one wait and reports changes.
+
+    The loops on a worker and in the triggerer and the sensor's ``poke`` all check through this class.
+
+    :param on_change: called with the verdict of the first check, and with every verdict that differs from the one
+        before or has a hint
+    :param warn: called with a message if the run stays queued because its dag is paused
+    :param hints: explain why a run does not exist; ``None`` for no explanation
+    """
+
+    def __init__(
+        self,
+        on_change: Callable[[Verdict], None],
+        warn: Callable[[str], None],
+        hints: Hints | None = None,
+    ) -> None:
+        self._on_change = on_change
+        self._warn = warn
+        self._hints = hints
+        self._checks = 0
+        self.last: Verdict | None = None
+        """The verdict of the last check; ``None`` before the first one."""
+
+    def check(self, client: Client, wait: RunWait) -> Flow[Verdict]:
+        """
+        Check a wait once.
+
+        :param client: the target
+        :param wait: the wait
+        :return: the verdict
+        :raise AstroError: the target did not answer, or refused a request; see :meth:`RunWait.check`
+        """
+        self._checks += 1
+        verdict = yield from wait.check(client, first=self.last is None, hints=self._hints)
+        if self.last is None or verdict.hint or verdict.message != self.last.message:
+            self._on_change(verdict)
+        self.last = verdict
+        # A run that its dag's target has just created is queued at the first check in any case.
+        if wait.must_exist and self._checks == 2 and verdict.run and verdict.run["state"] == "queued":
+            yield from self._warn_if_paused(client, wait.dag_id)
+        return verdict
+
+    def _warn_if_paused(self, client: Client, dag_id: str) -> Flow[None]:
+        dag = yield from client.find(calls.get_dag, dag_id)
+        if dag and dag["is_paused"]:
+            self._warn(f"Dag {dag_id!r} is paused in {client.deployment}: the run stays queued until it is unpaused.")
 
 
 def check_until(
@@ -32,15 +86,16 @@ def check_until(
     """
     Check until there is a result.
 
-    After an error that another token or URL would end, the connection is read again before the next check.
+    After an error that a new token or another URL would resolve, the connection is read again before the next check.
 
-    :param check: makes the flow of one check; ``None`` means not yet
-    :param clock: seconds since the epoch
+    :param check: makes the flow of one check, which returns ``None`` as long as there is no result
+    :param clock: returns the time in seconds since the epoch
     :param poke_interval: seconds between two checks
-    :param deadline: when to give up, in seconds since the epoch
+    :param deadline: when to give up, in seconds since the epoch; ``None`` for never
     :param on_tolerated_error: called with the first error that is tolerated since the target last answered
-    :param has_answered: the target is known to have answered before
-    :return: the result, or ``None`` where there was none in time
+    :param has_answered: whether the target is known to have answered before
+    :return: the result; ``None`` if there was none before the deadline
+    :raise AstroError: an error that is not tolerated, see :class:`~astro_provider.waits.transient.Tolerance`
     """
     tolerance = Tolerance(clock, has_answered=has_answered)
     while True:
@@ -63,6 +118,54 @@ def check_until(
             yield ReloadConnection()
 
 
+def watch(
+    client: Client,
+    wait: RunWait,
+    *,
+    poke_interval: float,
+    deadline: float | None,
+    on_change: Callable[[Verdict], None],
+    warn: Callable[[str], None],
+) -> Flow[Verdict]:
+    """
+    Check a wait until it is over.
+
+    :param client: the target
+    :param wait: the wait
+    :param poke_interval: seconds between two checks
+    :param deadline: when to give up, in seconds since the epoch; ``None`` for never
+    :param on_change: called with every verdict that differs from the one before
+    :param warn: called with a message when the wait begins to tolerate errors, and if the run stays queued because its
+        dag is paused
+    :return: the verdict; its outcome is ``pending`` if the deadline came first
+    :raise AstroError: an error that is not tolerated
+    """
+    progress = Progress(on_change, warn, Hints())
+
+    def check() -> Flow[Verdict | None]:
+        verdict = yield from progress.check(client, wait)
+        return None if verdict.outcome == "pending" else verdict
+
+    found: Verdict | None = yield from check_until(
+        check,
+        clock=client.clock,
+        poke_interval=poke_interval,
+        deadline=deadline,
+        on_tolerated_error=lambda error: warn(still_waiting(error)),
+        has_answered=wait.must_exist,
+    )
+    return found or progress.last or Verdict.never_checked(wait)
+
+
+def still_waiting(error: Exception) -> str:
+    """
+    Say that a wait continues in spite of an error.
+
+    :param error: the error
+    """
+    return f"Still waiting: {error}"
+
+
 def wait_for_dag_run(
     client: Client,
     dag_id: str,
@@ -74,17 +177,19 @@ def wait_for_dag_run(
     on_tolerated_error: Callable[[AstroError], None],
 ) -> Flow[DagRun]:
     """
-    Wait until a dag run is over.
+    Wait until a dag run has finished, in whatever state.
 
     :param client: the target
     :param dag_id: the dag
     :param run_id: the run
     :param poke_interval: seconds between two checks
-    :param timeout: seconds to wait at most, ``None`` for ever
-    :param on_change: called with the run, at first and whenever its state has changed
-    :param on_tolerated_error: called with the first error that is tolerated since the target has last answered
-    :return: the run as it ended
-    :raise WaitTimeoutError: it was not over in time
+    :param timeout: maximum number of seconds to wait; ``None`` for no limit
+    :param on_change: called with the run at the first check and whenever its state has changed
+    :param on_tolerated_error: called with the first error that is tolerated since the target last answered
+    :return: the finished run
+    :raise WaitTimeoutError: the run did not finish in time
+    :raise ValueError: ``poke_interval`` or ``timeout`` is negative, NaN, infinite or not a number
+    :raise AstroError: an error that is not tolerated
     """
     interval = poke_interval_seconds(poke_interval)
     timeout = None if timeout is None else timeout_seconds(timeout)

@@ -1,4 +1,4 @@
-"""Which errors of a target a wait tolerates, and for how long."""
+"""The errors that a wait tolerates, and for how long."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MAX_REFUSED_SECONDS = 600.0
-"""How long a wait tolerates refusals once the target has answered: tokens are rotated while tasks wait."""
+"""Seconds for which a wait tolerates refusals after the target has answered once: tokens are rotated during waits."""
 
 MAX_REFUSED_AT_FIRST_SECONDS = 60.0
-"""How long a wait tolerates refusals before the target has ever answered: the connection is probably wrong."""
+"""Seconds for which a wait tolerates refusals before the first answer: the connection is probably wrong."""
 
 OUTDATED = (AccessDeniedError, NotAirflowError, HostNotFoundError, CertificateError)
-"""Errors that may mean that the connection has changed since it was read: a new token, another URL."""
+"""Errors that can mean that the connection has changed since it was read, for example that it has a new token."""
 
 
 def is_refusal(error: AstroError) -> bool:
     """
-    Say whether an error seldom passes without somebody changing the connection or the target.
+    Decide whether an error is a refusal, which rarely passes unless the connection or the target is changed.
 
     :param error: an error of a request, or of reading the connection
-    :return: ``True`` for a wrong token, host name, certificate or URL, a connection that cannot be read, and a 4xx
-        that no check expects
+    :return: ``True`` for a wrong token, host name, certificate or URL, for a connection that cannot be read, and for a
+        4xx response other than those of an outage and 404
     """
     if isinstance(error, (TargetUnavailableError, NotFoundError)):
         return False
@@ -49,14 +49,15 @@ def is_refusal(error: AstroError) -> bool:
 
 class Tolerance:
     """
-    Decides which errors a wait tolerates.
+    Decides which errors one wait tolerates.
 
-    * Transient errors (no answer, 408, 421, 425, 429, 5xx, an answer that cannot be read): as long as the wait lasts.
-    * Refusals (see :func:`is_refusal`): for ``MAX_REFUSED_SECONDS`` since the first one, or for
+    * Transient errors (no response, 408, 421, 425, 429, 5xx, a response that cannot be parsed): as long as the wait
+      lasts.
+    * Refusals (see :func:`is_refusal`): for ``MAX_REFUSED_SECONDS`` after the first one, or for
       ``MAX_REFUSED_AT_FIRST_SECONDS`` if the target has never answered.
     * ``NotFoundError``: once, if the target has answered before. A proxy can answer 404 while the target restarts, so
-      only a second one confirms that something was deleted.
-    * Anything else, such as a wrong field of the connection: never.
+      only a second 404 confirms that something was deleted.
+    * Any other error, such as a wrong field of the connection: never.
 
     :param clock: returns the time in seconds since the epoch
     :param has_answered: whether the target is known to have answered before
@@ -65,7 +66,7 @@ class Tolerance:
     def __init__(self, clock: Callable[[], float] = time.time, *, has_answered: bool = False) -> None:
         self._clock = clock
         self._has_answered = has_answered
-        # Not since the last answer: that is long ago for a wait with a long poke_interval.
+        # Not the time of the last answer, which can be long ago if poke_interval is long.
         self._refused_since: float | None = None
         self._was_not_found = False
         self.is_tolerating = False
@@ -77,17 +78,18 @@ class Tolerance:
         self._was_not_found = False
         self.is_tolerating = False
 
-    def tolerates(self, error: AstroError, on_change: Callable[[AstroError], None]) -> bool:
+    def tolerates(self, error: AstroError, on_first: Callable[[AstroError], None]) -> bool:
         """
-        Say whether to go on waiting after this error.
+        Decide whether the wait continues after an error.
 
         :param error: the error
-        :param on_change: called with it if it is the first one that is tolerated since the target has last answered
+        :param on_first: called with the error if it is the first one that is tolerated since the target last answered
+        :return: whether the wait continues
         """
         tolerated = self._is_tolerable(error)
         if tolerated and not self.is_tolerating:
             self.is_tolerating = True
-            on_change(error)
+            on_first(error)
         return tolerated
 
     def _is_tolerable(self, error: AstroError) -> bool:

@@ -1,10 +1,11 @@
-"""What is waited for, and what the target's answers mean for it. Pure, but for the flow that asks."""
+"""What a wait is for, and what the responses of the target mean for it."""
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from astro_provider.api import calls
 from astro_provider.api.dates import parse_date
@@ -12,17 +13,16 @@ from astro_provider.api.errors import NotAirflowError, NotFoundError
 from astro_provider.api.groups import members
 from astro_provider.api.states import FINISHED_DAG_RUN_STATES, FINISHED_TASK_STATES
 from astro_provider.waits.hints import Hints, airflow_version
-from astro_provider.waits.loop import check_until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Mapping
 
     from astro_provider.api.client import Client
     from astro_provider.api.flow import Flow
-    from astro_provider.api.types import DagRun, TaskInstance
+    from astro_provider.api.types import JSON, DagRun, TaskInstance
 
 Outcome: TypeAlias = Literal["pending", "success", "failed", "skipped"]
-
+"""Whether a wait is over, and how it ended."""
 
 MAX_NAMED_DATES = 5
 """How many of several logical dates a message names."""
@@ -31,50 +31,60 @@ MAX_NAMED_DATES = 5
 @dataclass(frozen=True)
 class EndStates:
     """
-    The states that end a wait, and how.
+    The states that end a wait, and how each of them ends it.
 
-    :param allowed: end it well
-    :param failed: fail the task
-    :param skipped: skip the task
+    :param allowed: states that end the wait successfully
+    :param failed: states that fail the waiting task
+    :param skipped: states that skip the waiting task
     """
 
     allowed: Sequence[str]
     failed: Sequence[str] = ()
     skipped: Sequence[str] = ()
 
+    @property
+    def all(self) -> tuple[str, ...]:
+        """Every state that ends the wait."""
+        return (*self.allowed, *self.failed, *self.skipped)
+
     def outcome(self, states: Iterable[str], expected: int = 1) -> Outcome:
         """
-        Judge what there is so far.
+        Decide from the states found so far whether the wait is over.
 
-        :param states: the states of everything that there is
-        :param expected: how many there must be at least before all can be well
-        :return: ``failed`` as soon as one is, then ``skipped``; ``success`` when all are there and allowed
+        :param states: the states of all runs or task instances found
+        :param expected: the minimum number of them for a success
+        :return: ``failed`` as soon as one has failed, else ``skipped`` as soon as one is skipped; ``success`` if enough
+            were found and all are allowed; ``pending`` otherwise
         """
-        seen = list(states)
-        if any(state in self.failed for state in seen):
+        found = list(states)
+        if any(state in self.failed for state in found):
             return "failed"
-        if any(state in self.skipped for state in seen):
+        if any(state in self.skipped for state in found):
             return "skipped"
-        if len(seen) >= expected and all(state in self.allowed for state in seen):
+        if len(found) >= expected and all(state in self.allowed for state in found):
             return "success"
         return "pending"
 
     def is_stuck(self, state: str | None) -> bool:
-        """Say whether a task in this state, of a run that is over, ends no wait and will not change by itself."""
-        return state in FINISHED_TASK_STATES and state not in (*self.allowed, *self.failed, *self.skipped)
+        """
+        Decide whether a task instance of a finished run will stay in a state that does not end the wait.
+
+        :param state: the state of the task instance
+        """
+        return state in FINISHED_TASK_STATES and state not in self.all
 
 
 @dataclass(frozen=True)
 class Verdict:
     """
-    What a check found.
+    The result of one check of a wait.
 
-    :param outcome: whether and how the wait is over
-    :param message: for people; of a failure, with what failed in the target
-    :param run: the dag run that decided it (the last one that was seen), if any
-    :param url: where the target's UI shows that run
-    :param hint: why there may be no run; said rarely
-    :param state: the state of the run, or the states of the tasks, as the message names them
+    :param outcome: whether the wait is over, and how it ended
+    :param message: describes the runs or tasks for people; after a failure, it names what failed in the target
+    :param run: the dag run that decided the outcome, or the last one found; ``None`` if there is none
+    :param url: URL of that run in the target's UI
+    :param hint: explains why there is no run; empty for most checks
+    :param state: the state of the run, or the states of the tasks, as in the message
     """
 
     outcome: Outcome
@@ -84,9 +94,18 @@ class Verdict:
     hint: str = ""
     state: str | None = None
 
+    @classmethod
+    def never_checked(cls, wait: RunWait) -> Verdict:
+        """
+        Make the verdict of a wait whose checks have all failed.
+
+        :param wait: the wait
+        """
+        return cls("pending", f"{wait}: never seen")
+
     @property
     def explained(self) -> str:
-        """The message, with the hint behind it."""
+        """The message, followed by the hint if there is one."""
         return f"{self.message}. {self.hint}" if self.hint else self.message
 
 
@@ -95,16 +114,19 @@ class RunWait:
     """
     A wait for dag runs, or for tasks of dag runs.
 
+    A wait for tasks has ``task_ids`` or ``group_id``; any other wait is for the runs themselves. A trigger stores a
+    wait as one value, see :meth:`serialize`; a new field needs no change there.
+
     :param dag_id: the dag in the target
-    :param end_states: the states that end it
-    :param run_id: the run, or
-    :param logical_dates: the runs with these logical dates (ISO 8601), or
-    :param latest: the newest run, whichever it is at each check
-    :param task_ids: tasks of the runs, or
-    :param group_id: a task group of the runs; neither means the runs themselves
-    :param check_existence: a dag, task or group that is not there ends the wait
-    :param must_exist: the run is known to exist, so its absence ends the wait. Transient errors are tolerated from the
-        first check on, because a restarted triggerer begins waits anew
+    :param end_states: the states that end the wait
+    :param run_id: the run id to wait for
+    :param logical_dates: the logical dates (ISO 8601) of the runs to wait for, instead of ``run_id``
+    :param latest: wait for the newest run at each check, instead of ``run_id``
+    :param task_ids: ids of tasks of the runs
+    :param group_id: id of a task group of the runs, instead of ``task_ids``
+    :param check_existence: whether the wait ends with an error if the dag, a task or the group does not exist
+    :param must_exist: whether the run is known to exist, so that its absence ends the wait. Transient errors are then
+        tolerated from the first check on, because a restarted triggerer begins its waits again
     """
 
     dag_id: str
@@ -117,14 +139,36 @@ class RunWait:
     check_existence: bool = False
     must_exist: bool = False
 
+    def serialize(self) -> dict[str, Any]:
+        """
+        Convert the wait into a dict that a trigger can store.
+
+        :return: what :meth:`deserialize` reads: field names and JSON values
+        """
+        return {name: _as_json(value) for name, value in asdict(self).items()}
+
+    @classmethod
+    def deserialize(cls, data: Mapping[str, Any]) -> RunWait:
+        """
+        Make a wait from a dict of :meth:`serialize`.
+
+        :param data: the dict; fields that it lacks have their defaults
+        :raise TypeError: the dict has other fields
+        """
+        return cls(**{**data, "end_states": EndStates(**data["end_states"])})
+
+    @property
+    def waits_for_tasks(self) -> bool:
+        """Whether the wait is for tasks rather than for the runs themselves."""
+        return bool(self.task_ids or self.group_id)
+
     def __str__(self) -> str:
-        run = (
-            f"run {self.run_id!r}"
-            if self.run_id
-            else "the newest run"
-            if self.latest
-            else f"the run with logical date {_few(self.logical_dates)}"
-        )
+        if self.run_id:
+            run = f"run {self.run_id!r}"
+        elif self.latest:
+            run = "the newest run"
+        else:
+            run = f"the run with logical date {_first_dates(self.logical_dates)}"
         if self.group_id:
             return f"task group {self.group_id!r} in {run} of dag {self.dag_id!r}"
         if self.task_ids:
@@ -133,114 +177,44 @@ class RunWait:
 
     def check(self, client: Client, *, first: bool = True, hints: Hints | None = None) -> Flow[Verdict]:
         """
-        Ask the target how it stands.
+        Check the wait once.
 
         :param client: the target
-        :param first: whether this is the first check, which alone looks for existence
-        :param hints: says why a run may not be there; ``None`` for no such hint
+        :param first: whether this is the first check; only the first one applies ``check_existence``
+        :param hints: explain why a run does not exist; ``None`` for no explanation
         :return: the verdict
-        :raise AstroError: the target's trouble; ``NotFoundError`` only with ``check_existence``
+        :raise NotFoundError: ``check_existence`` or ``must_exist`` is set, and what must exist does not
+        :raise AstroError: the target did not answer, or refused a request
         """
         if self.check_existence and first:
-            yield from self._must_exist(client)
-        runs = yield from self._runs(client)
+            yield from self._check_existence(client)
+        runs = yield from self._find_runs(client)
         if not runs and self.must_exist:
-            raise (yield from self._missing(client))
+            raise (yield from self._deleted_error(client))
         if not runs:
             hint = (yield from hints.give(client, self.dag_id, self.logical_dates)) if hints else ""
             return Verdict("pending", f"{self} in {client.deployment}: not there yet", hint=hint)
-        if self.task_ids or self.group_id:
+        if self.waits_for_tasks:
             return (yield from self._judge_tasks(client, runs))
-        outcome = self.end_states.outcome((run["state"] for run in runs), self._expected)
-        is_unlisted = self.must_exist and outcome == "pending" and runs[-1]["state"] in FINISHED_DAG_RUN_STATES
-        if is_unlisted:
-            outcome = "failed"  # the run is over, so that its state does not change any more
-        ended = [run for run in runs if run["state"] in (*self.end_states.failed, *self.end_states.skipped)]
-        waiting = [run for run in runs if run["state"] not in self.end_states.allowed]
-        run = next((run for run in ended if run["state"] in self.end_states.failed), (ended or waiting or runs)[-1])
-        state = self._state(runs, run)
-        if is_unlisted:
-            state += f", which is none of allowed_states ({', '.join(self.end_states.allowed)})"
-        return (yield from self._verdict(client, outcome, run, state, None))
-
-    def _state(self, runs: list[DagRun], run: DagRun) -> str:
-        """Say how the runs stand; of several, first the one that decides."""
-        if self._expected == 1:
-            return run["state"]
-        done = sum(run["state"] in self.end_states.allowed for run in runs)
-        state = f"{done} of {self._expected} are {' or '.join(self.end_states.allowed)}{self._progress(runs)}"
-        return (
-            state
-            if run["state"] in self.end_states.allowed
-            else f"run {run['dag_run_id']!r} is {run['state']}; {state}"
-        )
-
-    def watch(
-        self,
-        client: Client,
-        *,
-        poke_interval: float,
-        deadline: float | None,
-        on_change: Callable[[str], None],
-        warn: Callable[[str], None],
-    ) -> Flow[Verdict]:
-        """
-        Check again and again until the wait is over.
-
-        :param poke_interval: seconds between two checks
-        :param deadline: when to give up, in seconds since the epoch; the verdict is ``pending`` then
-        :param on_change: told of every change
-        :param warn: told when trouble begins that is survived (see ``Tolerance``), and of what keeps a run queued
-        :raise AstroError: trouble that is not survived
-        """
-        last: Verdict | None = None
-        looks = 0
-        hints = Hints()
-
-        def check() -> Flow[Verdict | None]:
-            nonlocal last, looks
-            looks += 1
-            verdict = yield from self.check(client, first=last is None, hints=hints)
-            if last is None or verdict.hint or verdict.message != last.message:
-                on_change(verdict.explained)
-            if self.must_exist and looks == 2 and verdict.run and verdict.run["state"] == "queued":
-                yield from self.warn_if_paused(client, warn)
-            last = verdict
-            return verdict if verdict.outcome != "pending" else None
-
-        found: Verdict | None = yield from check_until(
-            check,
-            clock=client.clock,
-            poke_interval=poke_interval,
-            deadline=deadline,
-            on_tolerated_error=lambda error: warn(f"Still waiting: {error}"),
-            has_answered=self.must_exist,
-        )
-        return found or last or Verdict("pending", f"{self}: never seen")
-
-    def warn_if_paused(self, client: Client, warn: Callable[[str], None]) -> Flow[None]:
-        """Say that the dag is paused, where that is why its run does not start."""
-        dag = yield from client.find(calls.get_dag, self.dag_id)
-        if dag and dag["is_paused"]:
-            warn(f"Dag {self.dag_id!r} is paused in {client.deployment}: the run stays queued until it is unpaused.")
+        return (yield from self._judge_runs(client, runs))
 
     @property
-    def _expected(self) -> int:
+    def _expected_runs(self) -> int:
         return len(self.logical_dates) or 1
 
-    def _must_exist(self, client: Client) -> Flow[None]:
+    def _check_existence(self, client: Client) -> Flow[None]:
         yield from client.call(calls.get_dag, self.dag_id)
         for task_id in self.task_ids:
             yield from client.call(calls.get_task, self.dag_id, task_id)
 
-    def _runs(self, client: Client) -> Flow[list[DagRun]]:
-        """Find the runs; a dag that is not there has none."""
+    def _find_runs(self, client: Client) -> Flow[list[DagRun]]:
+        """List the runs that exist; a dag that does not exist has none."""
         try:
             if self.run_id:
                 run = yield from client.find_dag_run(self.dag_id, self.run_id)
                 return [run] if run else []
             if self.latest:
-                # A run that is to start in the future is not the newest yet.
+                # A run that is scheduled for the future is not the newest one yet.
                 now = client.at_target(time.time())
                 return (yield from client.list_dag_runs(self.dag_id, order_by="-run_after", run_after_lte=now, limit=1))
             runs = []
@@ -251,8 +225,8 @@ class RunWait:
             return []
         return runs
 
-    def _missing(self, client: Client) -> Flow[NotFoundError | NotAirflowError]:
-        """Say that a run which was there is not any more; a gateway may answer 404, too, but to everything."""
+    def _deleted_error(self, client: Client) -> Flow[NotFoundError | NotAirflowError]:
+        """Make the error for a run that was deleted, or for a gateway that answers 404 to every request."""
         try:
             version = yield from airflow_version(client)
         except NotAirflowError as error:
@@ -261,18 +235,57 @@ class RunWait:
             f"{client.deployment} (Airflow {version}) has no {self} any more: it was deleted.", status=404
         )
 
+    def _judge_runs(self, client: Client, runs: list[DagRun]) -> Flow[Verdict]:
+        outcome = self.end_states.outcome((run["state"] for run in runs), self._expected_runs)
+        # The state of a finished run does not change any more.
+        ended_otherwise = self.must_exist and outcome == "pending" and runs[-1]["state"] in FINISHED_DAG_RUN_STATES
+        if ended_otherwise:
+            outcome = "failed"
+        run = self._decisive_run(runs)
+        state = self._describe_states(runs, run)
+        if ended_otherwise:
+            state += f", which is none of allowed_states ({', '.join(self.end_states.allowed)})"
+        return (yield from self._verdict(client, outcome, run, state, None))
+
+    def _decisive_run(self, runs: list[DagRun]) -> DagRun:
+        """Choose the run that a verdict is about: a failed one, else a skipped one, else one that is not over."""
+        states = self.end_states
+        failed = [run for run in runs if run["state"] in states.failed]
+        skipped = [run for run in runs if run["state"] in states.skipped]
+        unfinished = [run for run in runs if run["state"] not in states.allowed]
+        return failed[0] if failed else (skipped or unfinished or runs)[-1]
+
+    def _describe_states(self, runs: list[DagRun], decisive: DagRun) -> str:
+        if self._expected_runs == 1:
+            return decisive["state"]
+        allowed = self.end_states.allowed
+        done = sum(run["state"] in allowed for run in runs)
+        state = f"{done} of {self._expected_runs} are {' or '.join(allowed)}{self._describe_missing_runs(runs)}"
+        if decisive["state"] in allowed:
+            return state
+        return f"run {decisive['dag_run_id']!r} is {decisive['state']}; {state}"
+
+    def _describe_missing_runs(self, runs: list[DagRun]) -> str:
+        """Describe how many of several runs exist, and which do not; empty for a wait for one run."""
+        if self._expected_runs == 1:
+            return ""
+        found = {parse_date(run["logical_date"]) for run in runs if run["logical_date"]}
+        missing = [date for date in self.logical_dates if parse_date(date) not in found]
+        not_there = f"; not there yet: {_first_dates(missing)}" if missing else ""
+        return f" ({len(runs)} of {self._expected_runs} runs are there{not_there})"
+
     def _judge_tasks(self, client: Client, runs: list[DagRun]) -> Flow[Verdict]:
         instances: list[TaskInstance] = []
         stuck: list[TaskInstance] = []
-        missing = len(runs) < self._expected
+        is_incomplete = len(runs) < self._expected_runs
         for run in runs:
-            mine = yield from self._instances(client, run)
-            missing |= not mine or not set(self.task_ids) <= {task["task_id"] for task in mine}
-            instances += mine
+            of_run = yield from self._list_instances(client, run)
+            is_incomplete |= not of_run or not set(self.task_ids) <= {task["task_id"] for task in of_run}
+            instances += of_run
             if run["state"] in FINISHED_DAG_RUN_STATES:
-                stuck += [task for task in mine if self.end_states.is_stuck(task["state"])]
+                stuck += [task for task in of_run if self.end_states.is_stuck(task["state"])]
         outcome = self.end_states.outcome(task["state"] or "none" for task in instances)
-        if outcome == "success" and missing:
+        if outcome == "success" and is_incomplete:
             outcome = "pending"
         failed = [task for task in instances if task["state"] in self.end_states.failed]
         states = ", ".join(sorted({task["state"] or "none" for task in instances})) or "not there yet"
@@ -284,24 +297,16 @@ class RunWait:
             )
         decisive = failed or (stuck if outcome == "failed" else [])
         run = next((run for run in runs if decisive and run["dag_run_id"] == decisive[0]["dag_run_id"]), runs[-1])
-        return (yield from self._verdict(client, outcome, run, states + self._progress(runs), failed))
+        return (yield from self._verdict(client, outcome, run, states + self._describe_missing_runs(runs), failed))
 
-    def _instances(self, client: Client, run: DagRun) -> Flow[list[TaskInstance]]:
+    def _list_instances(self, client: Client, run: DagRun) -> Flow[list[TaskInstance]]:
         if self.group_id:
             return (yield from members(client, run, self.group_id, must_exist=self.check_existence))
         try:
             listed = yield from client.list_instances_of_tasks(self.dag_id, run["dag_run_id"], self.task_ids)
-        except NotFoundError:  # the run was deleted meanwhile
+        except NotFoundError:  # the run was deleted after it was found
             return []
         return [task for task in listed if task["task_id"] in self.task_ids]
-
-    def _progress(self, runs: list[DagRun]) -> str:
-        """Say, of a wait for several runs, how many there are and which are missing."""
-        if self._expected == 1:
-            return ""
-        found = {parse_date(run["logical_date"]) for run in runs if run["logical_date"]}
-        missing = [date for date in self.logical_dates if parse_date(date) not in found]
-        return f" ({len(runs)} of {self._expected} runs are there{_missing(missing)})"
 
     def _verdict(
         self, client: Client, outcome: Outcome, run: DagRun, state: str, tasks: list[TaskInstance] | None
@@ -314,10 +319,13 @@ class RunWait:
         return Verdict(outcome, message, run, client.run_url(run["dag_id"], run["dag_run_id"]), state=state)
 
 
-def _few(dates: Sequence[str]) -> str:
+def _first_dates(dates: Sequence[str]) -> str:
     named = " and ".join(dates[:MAX_NAMED_DATES])
     return named if len(dates) <= MAX_NAMED_DATES else f"{named} and {len(dates) - MAX_NAMED_DATES} more"
 
 
-def _missing(dates: Sequence[str]) -> str:
-    return f"; not there yet: {_few(dates)}" if dates else ""
+def _as_json(value: Any) -> JSON:
+    """Convert the tuples and other sequences of a field into lists."""
+    if isinstance(value, dict):
+        return {name: _as_json(each) for name, each in value.items()}
+    return list(value) if isinstance(value, Sequence) and not isinstance(value, str) else value

@@ -21,7 +21,7 @@ from astro_provider.api.memory import Memory
 from astro_provider.api.repair import repair_dag_run
 from astro_provider.api.rest_api import API_VERSIONS
 from astro_provider.api.sender import Sender
-from astro_provider.waits.loop import wait_for_dag_run
+from astro_provider.waits.loop import wait_for_dag_run, watch
 from astro_provider.waits.wait import EndStates, RunWait
 from tests.contract.description import Description, NotAsDescribed, description
 from tests.unit.fake_airflow import FakeAirflow
@@ -216,8 +216,13 @@ def _ended(run_id: str) -> Any:
 
 def _watched(client: Client, dag_id: str = DAG, **what: Any) -> Flow[Any]:
     deadline = client.clock() + 12
-    return RunWait(dag_id, END_STATES, **what).watch(
-        client, poke_interval=5, deadline=deadline, on_change=print, warn=print
+    return watch(
+        client,
+        RunWait(dag_id, END_STATES, **what),
+        poke_interval=5,
+        deadline=deadline,
+        on_change=print,
+        warn=print,
     )
 
 

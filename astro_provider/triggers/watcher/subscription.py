@@ -11,6 +11,7 @@ from astro_provider.api.dates import parse_date
 from astro_provider.api.errors import UnexpectedAnswerError
 from astro_provider.api.states import FINISHED_DAG_RUN_STATES, FINISHED_TASK_STATES
 from astro_provider.waits.hints import Hints
+from astro_provider.waits.loop import Progress, still_waiting
 from astro_provider.waits.transient import Tolerance
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ class Subscription:
     :param poke_interval: seconds within which it must learn of what it waits for
     :param deadline: when to give up, in seconds since the epoch
     :param clock: seconds since the epoch
+    :param on_change: called with every verdict that differs from the one before
     :param warn: called with warnings, in the context in which this is made: Airflow routes the log by context variables
     """
 
@@ -41,6 +43,7 @@ class Subscription:
         poke_interval: float,
         deadline: float | None,
         clock: Callable[[], float],
+        on_change: Callable[[Verdict], None],
         warn: Callable[[str], None],
     ) -> None:
         self.wait = wait
@@ -48,11 +51,11 @@ class Subscription:
         self.deadline = deadline
         self.has_answered = wait.must_exist
         self.tolerance = Tolerance(clock, has_answered=wait.must_exist)
-        self.hints = Hints(clock)
+        self.progress = Progress(on_change, self.warn, Hints(clock))
         self.wake = asyncio.Event()
         self.checks = 0
         self.check_at: float | None = None
-        self.waits_for_tasks = bool(wait.task_ids or wait.group_id)
+        self.waits_for_tasks = wait.waits_for_tasks
         self.dates = {parse_date(date) for date in wait.logical_dates}
         self.due_after = min([*self.dates, datetime.fromtimestamp(clock(), timezone.utc) - MAX_UNSEEN_RUN_AGE])
         self.run_id = wait.run_id
@@ -65,9 +68,8 @@ class Subscription:
         self.is_warned_of_lists = False
         self._warn = warn
         self._context = contextvars.copy_context()
-        states = {*wait.end_states.allowed, *wait.end_states.failed, *wait.end_states.skipped}
         finished = FINISHED_TASK_STATES if self.waits_for_tasks else FINISHED_DAG_RUN_STATES
-        self._waits_for_unfinished = not states <= set(finished)
+        self._waits_for_unfinished = not set(wait.end_states.all) <= set(finished)
 
     def is_late(self, now: float) -> bool:
         """Say whether it is time to give up."""
@@ -91,7 +93,7 @@ class Subscription:
         """Warn of an error that is tolerated, once until the target answers again."""
         if not self.is_warned_of_outage:
             self.is_warned_of_outage = True
-            self.warn(f"Still waiting: {error}")
+            self.warn(still_waiting(error))
 
     def checked(self, verdict: Verdict) -> float | None:
         """

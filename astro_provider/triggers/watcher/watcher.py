@@ -97,11 +97,17 @@ class Watcher:
         :return: the verdict; ``pending`` where ``deadline`` came first
         :raise AstroError: the check of this wait failed with an error that is not tolerated
         """
-        subscription = Subscription(wait, poke_interval=poke_interval, deadline=deadline, clock=self._clock, warn=warn)
+
+        def report(verdict: Verdict) -> None:
+            if verdict.outcome == "pending":
+                on_change(verdict)
+
+        subscription = Subscription(
+            wait, poke_interval=poke_interval, deadline=deadline, clock=self._clock, on_change=report, warn=warn
+        )
         if first_check_after or has_answered:
             subscription.note_answer()
         feed = self._join(subscription)
-        last: Verdict | None = None
         try:
             if first_check_after:
                 await self._settle(subscription, first_check_after)
@@ -109,15 +115,11 @@ class Watcher:
                 subscription.wake.clear()
                 # A target that answers nothing would only keep a wait beyond its deadline.
                 in_vain = feed.answers_nothing and subscription.is_late(self._clock())
-                verdict = None if in_vain else await self._check(feed, subscription, first=last is None)
-                if verdict is not None:
-                    if verdict.outcome != "pending":
-                        return verdict
-                    if last is None or verdict.hint or verdict.message != last.message:
-                        on_change(verdict)
-                    last = verdict
+                verdict = None if in_vain else await self._check(feed, subscription)
+                if verdict is not None and verdict.outcome != "pending":
+                    return verdict
                 if subscription.is_late(self._clock()):
-                    return last or Verdict("pending", f"{wait}: never seen")
+                    return subscription.progress.last or Verdict.never_checked(wait)
                 await subscription.wake.wait()
         finally:
             self._timetable.leave(subscription)
@@ -156,10 +158,10 @@ class Watcher:
 
     # Checks.
 
-    async def _check(self, feed: Feed[Any], subscription: Subscription, *, first: bool) -> Verdict | None:
+    async def _check(self, feed: Feed[Any], subscription: Subscription) -> Verdict | None:
         """Check; ``None`` where that failed, is tolerated, and will be done again."""
         try:
-            verdict = await self._in_time(subscription, self._check_target(feed, subscription, first=first))
+            verdict = await self._in_time(subscription, self._check_target(feed, subscription))
         except AstroError as error:
             feed.checks_answered = False
             # Nobody was answered for so long: that may be known before this wait has been checked often enough.
@@ -177,16 +179,13 @@ class Watcher:
             subscription.is_warned_of_outage = False
         return verdict
 
-    async def _check_target(self, feed: Feed[Any], subscription: Subscription, *, first: bool) -> Verdict | None:
-        wait = subscription.wait
+    async def _check_target(self, feed: Feed[Any], subscription: Subscription) -> Verdict | None:
         queued = self._checks.locked()
         async with self._checks:
             if queued and subscription.has_answered and feed.answers_nothing:
                 return None  # an outage that has begun while it queued
-            verdict = await self._run(lambda client: wait.check(client, first=first, hints=subscription.hints))
+            verdict = await self._run(partial(subscription.progress.check, wait=subscription.wait))
         self._check_again(subscription, subscription.checked(verdict))
-        if subscription.checks == 2 and wait.must_exist and verdict.run and verdict.run["state"] == "queued":
-            await self._run(lambda client: wait.warn_if_paused(client, subscription.warn))
         return verdict
 
     async def _in_time(

@@ -16,6 +16,7 @@ from astro_provider.api.errors import (
     NotFoundError,
     TransportError,
 )
+from astro_provider.waits.loop import watch
 from astro_provider.waits.transient import MAX_REFUSED_AT_FIRST_SECONDS, MAX_REFUSED_SECONDS
 from astro_provider.waits.wait import EndStates, RunWait, Verdict
 from tests.unit import payloads
@@ -360,11 +361,12 @@ class Log:
     def watch(self, wait: RunWait, *, poke_interval: float = 5, timeout: float | None = None) -> Verdict:
         deadline = None if timeout is None else self.target.clock.now + timeout
         return self.target.run(
-            wait.watch(
+            watch(
                 client_of(self.target),
+                wait,
                 poke_interval=poke_interval,
                 deadline=deadline,
-                on_change=self.told.append,
+                on_change=lambda verdict: self.told.append(verdict.explained),
                 warn=self.warned.append,
             )
         )

@@ -9,6 +9,7 @@ import pytest
 from astro_provider.api.errors import NotAirflowError, NotFoundError
 from astro_provider.api.memory import Memory
 from astro_provider.api.rest_api import API_VERSIONS
+from astro_provider.waits.loop import watch as watching
 from astro_provider.waits.wait import EndStates, RunWait
 from tests.unit.fake_airflow import FakeAirflow
 from tests.unit.scripted_target import json_response
@@ -38,7 +39,7 @@ def watch(target: FakeAirflow, deadline: float | None = None, **what: Any) -> tu
     wait = RunWait("d", END_STATES, run_id="theirs", must_exist=True, **what)
     client = target.client(memory=Memory(API_VERSIONS[target.api_version]))
     warned: list[str] = []
-    flow = wait.watch(client, poke_interval=5, deadline=deadline, on_change=lambda _: None, warn=warned.append)
+    flow = watching(client, wait, poke_interval=5, deadline=deadline, on_change=lambda _: None, warn=warned.append)
     return target.run(flow), warned
 
 

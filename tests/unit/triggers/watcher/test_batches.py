@@ -36,6 +36,7 @@ def subscribed(
         poke_interval=INTERVAL,
         deadline=None,
         clock=BEGAN.timestamp,
+        on_change=lambda _: None,
         warn=lambda _: None,
     )
     at = (BEGAN + timedelta(minutes=due)).isoformat()

@@ -38,7 +38,12 @@ class Polled:
     def join(self, dag_id: str = "d", **what: Any) -> Subscription:
         wait = RunWait(dag_id, END_STATES, **what)
         subscription = Subscription(
-            wait, poke_interval=INTERVAL, deadline=None, clock=lambda: self.now, warn=lambda _: None
+            wait,
+            poke_interval=INTERVAL,
+            deadline=None,
+            clock=lambda: self.now,
+            on_change=lambda _: None,
+            warn=lambda _: None,
         )
         self.feed.join(subscription)
         return subscription
