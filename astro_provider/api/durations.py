@@ -7,6 +7,9 @@ from datetime import timedelta
 
 from astro_provider.api.errors import InvalidParameterError
 
+DEFAULT_POKE_INTERVAL_SECONDS = 5.0
+"""The interval between two checks, unless a user chooses another one."""
+
 MIN_POKE_INTERVAL_SECONDS = 0.5
 """The shortest interval between two checks; a shorter one, 0 included, is raised to it."""
 

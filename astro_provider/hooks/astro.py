@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from astro_provider import CONNECTION_FORM
+from astro_provider.api.durations import DEFAULT_POKE_INTERVAL_SECONDS
 from astro_provider.api.errors import AstroError
 from astro_provider.hooks.base import DeploymentHook
 from astro_provider.waits.loop import wait_for_dag_run
@@ -180,7 +181,12 @@ class AstroHook(DeploymentHook):
         return self.run(self.client.list_dag_runs(dag_id, **filters))
 
     def wait_for_dag_run(
-        self, dag_id: str, run_id: str, *, poke_interval: float = 5, timeout: float | None = None
+        self,
+        dag_id: str,
+        run_id: str,
+        *,
+        poke_interval: float = DEFAULT_POKE_INTERVAL_SECONDS,
+        timeout: float | None = None,
     ) -> DagRun:
         """
         Wait until a dag run is over, however it ends; log its state when that changes.

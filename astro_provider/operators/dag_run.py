@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from astro_provider.airflow_versions import BaseOperator
 from astro_provider.airflow_versions import conf as airflow_conf
-from astro_provider.api.durations import poke_interval_seconds
+from astro_provider.api.durations import DEFAULT_POKE_INTERVAL_SECONDS, poke_interval_seconds
 from astro_provider.api.errors import DagRunFailedError, InvalidParameterError, UnexpectedEventError
 from astro_provider.api.states import DAG_RUN_STATES, checked_states
 from astro_provider.links import XCOM_RUN_ID, XCOM_URL, RemoteDagRunLink
@@ -116,7 +116,7 @@ class AstroTriggerDagRunOperator(BaseOperator):
         note: str | None = None,
         partition_key: str | None = None,
         wait_for_completion: bool | str = False,
-        poke_interval: float | timedelta = 5,
+        poke_interval: float | timedelta = DEFAULT_POKE_INTERVAL_SECONDS,
         allowed_states: Sequence[str] | None = None,
         failed_states: Sequence[str] | None = None,
         on_existing_run: str = "fail",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from astro_provider.airflow_versions import AIRFLOW_VERSION, BaseSensorOperator, was_rescheduled
 from astro_provider.airflow_versions import conf as airflow_conf
-from astro_provider.api.durations import poke_interval_seconds, timeout_seconds
+from astro_provider.api.durations import DEFAULT_POKE_INTERVAL_SECONDS, poke_interval_seconds, timeout_seconds
 from astro_provider.api.errors import AstroError, DagRunFailedError, InvalidParameterError, UnexpectedEventError
 from astro_provider.api.states import DAG_RUN_STATES, checked_states
 from astro_provider.links import XCOM_URL, RemoteDagRunLink
@@ -101,7 +101,7 @@ class AstroDagRunSensor(BaseSensorOperator):
         skipped_states: Sequence[str] | None = None,
         check_existence: bool = False,
         deferrable: bool = airflow_conf.getboolean("operators", "default_deferrable", fallback=False),
-        poke_interval: float | timedelta = 5,
+        poke_interval: float | timedelta = DEFAULT_POKE_INTERVAL_SECONDS,
         start_from_trigger: bool = True,
         **kwargs: Any,
     ) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from astro_provider.api.durations import poke_interval_seconds
+from astro_provider.api.durations import DEFAULT_POKE_INTERVAL_SECONDS, poke_interval_seconds
 from astro_provider.api.errors import AstroError, ConnectionUnreadableError
 from astro_provider.tasks.cancel import cancel_in_triggerer, uninterrupted
 from astro_provider.tasks.state import deferral_ended
@@ -73,7 +73,7 @@ class AstroDagRunTrigger(BaseTrigger):
     skipped_states: Sequence[str] = ()
     check_existence: bool = False
     must_exist: bool = False
-    poke_interval: float = 5
+    poke_interval: float = DEFAULT_POKE_INTERVAL_SECONDS
     deadline: float | None = None
     cancel_on_kill: bool = False
 
