@@ -12,9 +12,9 @@ from astro_provider.api.durations import DEFAULT_POKE_INTERVAL_SECONDS, poke_int
 from astro_provider.api.errors import AstroError, DagRunFailedError, InvalidParameterError, UnexpectedEventError
 from astro_provider.api.states import DAG_RUN_STATES, checked_states
 from astro_provider.links import XCOM_URL, RemoteDagRunLink
-from astro_provider.sensors import fields
 from astro_provider.sensors.start import BACKSTOP, OfTask, needs_worker, start_trigger_args, starts_in_triggerer
 from astro_provider.task_errors import fail_or_skip, final_errors
+from astro_provider.tasks import sensor_fields
 from astro_provider.tasks.rendered import rendered_id
 
 if TYPE_CHECKING:
@@ -240,19 +240,19 @@ class AstroDagRunSensor(BaseSensorOperator):
     def _wait(self, context: Context) -> RunWait:
         from astro_provider.waits.wait import EndStates, RunWait
 
-        run_id = fields.run_id(self.external_run_id, given=self._is_given("external_run_id", context))
+        run_id = sensor_fields.run_id(self.external_run_id, given=self._is_given("external_run_id", context))
         return RunWait(
             dag_id=rendered_id("external_dag_id", self.external_dag_id),
             end_states=EndStates(self.allowed_states, self.failed_states, self.skipped_states),
             run_id=run_id,
-            logical_dates=fields.called_with_date(self.execution_date_fn, context)
+            logical_dates=sensor_fields.called_with_date(self.execution_date_fn, context)
             if self.execution_date_fn
-            else fields.logical_dates(
+            else sensor_fields.logical_dates(
                 by_other_means=run_id is not None or self.latest,
                 logical_date=self.logical_date,
                 given=self._is_given("logical_date", context),
                 execution_delta=self.execution_delta or timedelta(),
-                own=fields.own_date(context),
+                own=sensor_fields.own_date(context),
             ),
             latest=self.latest,
             check_existence=self.check_existence,
@@ -323,9 +323,9 @@ class AstroDagRunSensor(BaseSensorOperator):
 
         if ended.outcome == "timeout" and self.execution_timeout and self._execution_timeout_is_shorter:
             seconds = self.execution_timeout.total_seconds()
-            fail_or_skip(self, AirflowTaskTimeout(fields.timed_out(seconds, "execution_timeout", ended.message)))
+            fail_or_skip(self, AirflowTaskTimeout(sensor_fields.timed_out(seconds, "execution_timeout", ended.message)))
         if ended.outcome == "timeout":
-            fail_or_skip(self, AirflowSensorTimeout(fields.timed_out(self.timeout, "timeout", ended.message)))
+            fail_or_skip(self, AirflowSensorTimeout(sensor_fields.timed_out(self.timeout, "timeout", ended.message)))
         if ended.error is not None and ended.error.retryable and not getattr(self, "never_fail", False):
             raise ended.error  # as on a worker: soft_fail is for an outcome, and this is none
         if ended.error is not None:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from astro_provider.api.errors import InvalidParameterError
 from astro_provider.api.states import TASK_STATES
-from astro_provider.sensors import fields
 from astro_provider.sensors.dag_run import AstroDagRunSensor
+from astro_provider.tasks import sensor_fields
 from astro_provider.tasks.rendered import is_resolved_later
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class AstroTaskSensor(AstroDagRunSensor):
         self.external_task_id = external_task_id
         self.external_task_ids = external_task_ids
         self.external_task_group_id = external_task_group_id
-        given = [field for field in fields.TASK_FIELDS if getattr(self, field) is not None]
+        given = [field for field in sensor_fields.TASK_FIELDS if getattr(self, field) is not None]
         if len(given) != 1 or not getattr(self, given[0]):
             raise InvalidParameterError("give one of external_task_id, external_task_ids and external_task_group_id")
         self._tasks_given_by = given[0]
@@ -70,5 +70,5 @@ class AstroTaskSensor(AstroDagRunSensor):
             )
 
     def _wait(self, context: Context) -> RunWait:
-        task_ids, group_id = fields.tasks(self._tasks_given_by, getattr(self, self._tasks_given_by))
+        task_ids, group_id = sensor_fields.tasks(self._tasks_given_by, getattr(self, self._tasks_given_by))
         return replace(super()._wait(context), task_ids=task_ids, group_id=group_id)

@@ -14,8 +14,8 @@ from airflow.triggers.base import BaseTrigger, TaskFailedEvent, TaskSkippedEvent
 from astro_provider.api.durations import poke_interval_seconds
 from astro_provider.api.errors import InvalidParameterError
 from astro_provider.links import XCOM_URL
-from astro_provider.sensors import fields
 from astro_provider.task_errors import skipped_instead
+from astro_provider.tasks import sensor_fields
 from astro_provider.tasks.rendered import rendered_id
 from astro_provider.triggers.dag_run import serialized, waited
 from astro_provider.triggers.events import error_event
@@ -99,7 +99,9 @@ class AstroSensorTrigger(BaseTrigger):
         # Before they are rendered: a template that comes to nothing does not mean the default.
         self._run_id_given = self.external_run_id is not None
         self._logical_date_given = self.logical_date is not None
-        self._tasks_given_by = next((field for field in fields.TASK_FIELDS if getattr(self, field) is not None), None)
+        self._tasks_given_by = next(
+            (field for field in sensor_fields.TASK_FIELDS if getattr(self, field) is not None), None
+        )
         self._rendered = False
         self._unrendered: str | None = None
         self._linking: asyncio.Task[None] | None = None
@@ -122,7 +124,7 @@ class AstroSensorTrigger(BaseTrigger):
         from jinja2 import StrictUndefined
 
         self._rendered = True
-        self._own_date = fields.own_date(context)
+        self._own_date = sensor_fields.own_date(context)
         environment = jinja_env or self.get_template_env()
         environment.undefined = StrictUndefined
         try:
@@ -137,8 +139,8 @@ class AstroSensorTrigger(BaseTrigger):
 
         :raise InvalidParameterError: what was rendered names no run, or no task
         """
-        run_id = fields.run_id(self.external_run_id, given=self._run_id_given)
-        dates = fields.logical_dates(
+        run_id = sensor_fields.run_id(self.external_run_id, given=self._run_id_given)
+        dates = sensor_fields.logical_dates(
             by_other_means=run_id is not None or self.latest,
             logical_date=self.logical_date,
             given=self._logical_date_given,
@@ -148,7 +150,7 @@ class AstroSensorTrigger(BaseTrigger):
         task_ids: Sequence[str] = ()
         group_id = None
         if self._tasks_given_by:
-            task_ids, group_id = fields.tasks(self._tasks_given_by, getattr(self, self._tasks_given_by))
+            task_ids, group_id = sensor_fields.tasks(self._tasks_given_by, getattr(self, self._tasks_given_by))
         return RunWait(
             dag_id=rendered_id("external_dag_id", self.external_dag_id),
             end_states=EndStates(self.allowed_states, self.failed_states, self.skipped_states),
@@ -229,7 +231,7 @@ class AstroSensorTrigger(BaseTrigger):
             return TriggerEvent(event)  # of a later try, Airflow 3.3 would keep when the first ended
         message = event["message"]
         if outcome == "timeout":
-            message = fields.timed_out(self.timeout, "timeout", message)
+            message = sensor_fields.timed_out(self.timeout, "timeout", message)
         if end == "skipped" and outcome != "skipped":
             message = skipped_instead("soft_fail", message)
         self.log.log(_LEVELS[end], "%s", message)

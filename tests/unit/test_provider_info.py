@@ -70,7 +70,6 @@ def test_every_module_is_listed_and_there(kind: str) -> None:
         "astro_provider.hooks.http_aiohttp",
         "astro_provider.hooks.astro_async",
         "astro_provider.hooks.lookup",
-        "astro_provider.sensors.fields",
         "astro_provider.sensors.start",
         "astro_provider.triggers.events",
     }
