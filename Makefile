@@ -22,10 +22,12 @@ test: ## run lint, unit, contract, integration and packaging, and report the cov
 	@$(MAKE) --no-print-directory lint unit contract integration packaging
 	@$(python) -m coverage report --fail-under=95
 
-lint: triggering ## check style, formatting and types
+lint: triggering ## check style, formatting, types, layers of imports and the length of files
 	$(python) -m ruff check
 	$(python) -m ruff format --check
 	$(python) -m mypy
+	.build/env/triggering/bin/lint-imports --no-logo --no-cache
+	$(python) -m dev.check_layout
 
 format: triggering ## fix and format with ruff
 	$(python) -m ruff check --fix
