@@ -12,15 +12,15 @@ from astro_provider.api.headers import header_problem, header_text
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from astro_provider.api.types import JSON
+    from astro_provider.api.types import JSON, JSONInput
 
 
 def any_endpoint(
     method: str,
     endpoint: str,
     *,
-    params: Mapping[str, JSON] | None = None,
-    body: JSON = None,
+    params: Mapping[str, JSONInput] | None = None,
+    body: JSONInput = None,
     headers: Mapping[str, str] | None = None,
 ) -> Call[JSON]:
     """
@@ -42,4 +42,17 @@ def any_endpoint(
         if problem := header_problem(name, value):
             raise RequestNotPossible(f"headers of endpoint {endpoint!r}, {name!r}: {problem}")
     checked = {name: header_text(value) for name, value in (headers or {}).items()}
-    return Call(method.upper(), path, lambda raw: raw, f"endpoint {path!r}", params or {}, body, checked)
+    return Call(
+        method=method.upper(),
+        path=path,
+        read=unchanged,
+        about=f"endpoint {path!r}",
+        params=params or {},
+        body=body,
+        headers=checked,
+    )
+
+
+def unchanged(raw: JSON) -> JSON:
+    """Return parsed JSON as it is."""
+    return raw

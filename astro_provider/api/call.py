@@ -1,4 +1,4 @@
-"""A call: one request to an endpoint, and how its answer is read."""
+"""A call: one request to an endpoint, and the function that reads its response."""
 
 from __future__ import annotations
 
@@ -14,35 +14,37 @@ if TYPE_CHECKING:
 
     from astro_provider.api.deployment import Deployment
     from astro_provider.api.rest_api import RestApi
-    from astro_provider.api.types import JSON
+    from astro_provider.api.types import JSON, JSONInput
 
 T_co = TypeVar("T_co", covariant=True)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Call(Generic[T_co]):
     """
     One request to the REST API.
 
     :param method: HTTP method
     :param path: path relative to ``/api/vN/``, percent-encoded
-    :param read: makes the result of the parsed answer; raises ``Unexpected`` where it cannot
-    :param about: what the call is about, for errors, e.g. ``dag run 'r' of dag 'd'``
-    :param params: query string; lists repeat their key, ``None`` is left out
-    :param body: request body, a text is sent as it is, anything else as JSON; ``None`` sends none
-    :param headers: further request headers
-    :param dag_id: the dag that a 404 may be about
-    :param read_end: makes the result of the end of an answer that is larger than ``MAX_END_BYTES`` (as text, cut off at
-        the front); by default, an answer may have up to ``MAX_ANSWER_BYTES``
-    :param idempotent: whether it can be sent again although the target may have handled it already; a GET always can
+    :param read: function that makes the result from the parsed response; raises ``Unexpected`` if the response has
+        another form
+    :param about: what the call is about, for error messages, e.g. ``dag run 'r' of dag 'd'``
+    :param params: query parameters; a list repeats its key, and ``None`` is left out
+    :param body: request body; a string is sent unchanged, anything else as JSON, and ``None`` sends no body
+    :param headers: additional request headers
+    :param dag_id: the dag that a 404 might be about, so that the error can name similar dags
+    :param read_end: function that makes the result from the last ``MAX_END_BYTES`` of a longer response (text whose
+        beginning is missing). Without it, a response can have up to ``MAX_ANSWER_BYTES``
+    :param idempotent: whether the request can be sent again even if the target has already handled it; always true of
+        a GET
     """
 
     method: str
     path: str
     read: Callable[[JSON], T_co]
     about: str
-    params: Mapping[str, JSON] = field(default_factory=dict)
-    body: JSON = None
+    params: Mapping[str, JSONInput] = field(default_factory=dict)
+    body: JSONInput = None
     headers: Mapping[str, str] = field(default_factory=dict)
     dag_id: str | None = None
     read_end: Callable[[str], T_co] | None = None
@@ -52,16 +54,18 @@ class Call(Generic[T_co]):
         """
         Make the HTTP request.
 
+        The call's own headers override those of the connection.
+
         :param deployment: the target
         :param api: the API version
-        :param authorization: value of the ``Authorization`` header, if any
+        :param authorization: value of the ``Authorization`` header; ``None`` sends none
         """
         query = urlencode({k: _query_value(v) for k, v in self.params.items() if v is not None}, doseq=True)
         url = f"{deployment.url}/api/{api.NAME}/{self.path}"
         if query:
             url += f"{'&' if '?' in self.path else '?'}{query}"
-        ours = {"accept", "content-type", *(name.lower() for name in self.headers)}
-        headers = {k: v for k, v in deployment.headers.items() if k.lower() not in ours}
+        own_headers = {"accept", "content-type", *(name.lower() for name in self.headers)}
+        headers = {k: v for k, v in deployment.headers.items() if k.lower() not in own_headers}
         headers |= {"Accept": "application/json"}
         body = None
         if self.body is not None:
@@ -74,7 +78,7 @@ class Call(Generic[T_co]):
         return Request(self.method, url, headers, body, idempotent=idempotent, only_end=self.read_end is not None)
 
 
-def _query_value(value: JSON) -> JSON:
+def _query_value(value: JSONInput) -> JSONInput:
     if isinstance(value, bool):
         return str(value).lower()
-    return [_query_value(item) for item in value] if isinstance(value, list) else value
+    return [_query_value(item) for item in value] if isinstance(value, (list, tuple)) else value

@@ -1,54 +1,47 @@
 """
-The endpoints: one small function for each, which makes the call. Ids are percent-encoded here, and nowhere else.
+The endpoints of the REST API: one function per endpoint, which makes the call.
 
-All of them take the API version first, then what they are about: ``dag_id``, ``run_id``, ``task_id``. Those that list
-return one page, and how many rows there are in all; ``page`` (``limit`` and ``offset``) says which one, and ``params``
-are the query parameters of the endpoint, these two included.
+* The first parameter is the API version.
+* A function that lists something makes the call for one page. Its second parameter, ``page``, has the ``limit`` and
+  ``offset`` of that page, and the result is the rows of the page and the number of rows on all pages.
+* ``dag_id``, ``run_id`` and ``task_id`` are the ids as users write them; they are percent-encoded in ``urls``.
+* ``filters`` are the endpoint's filters with the names that API v2 has for them. A filter that is ``None`` is not sent.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
-from urllib.parse import quote
 
 from astro_provider.api.call import Call
-from astro_provider.api.errors import RequestNotPossible
-from astro_provider.api.reading import collection, mapping
+from astro_provider.api.reading import collection_reader, mapping
 from astro_provider.api.sanitize import plain
-from astro_provider.api.states import FINISHED_DAG_RUN_STATES
+from astro_provider.api.urls import dag_path, run_path, segment, task_instance_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from astro_provider.api.rest_api import RestApi
-    from astro_provider.api.types import JSON, Dag, DagRun, LogEntry, Pool, TaskInstance
+    from astro_provider.api.types import JSON, Dag, DagRun, JSONInput, LogEntry, Page, Pool, TaskInstance
 
 PAGE_SIZE = 100
-"""What every target allows unless its ``maximum_page_limit`` was lowered; shorter pages are coped with."""
-
-
-def _segment(value: str) -> str:
-    # HTTP libraries and servers resolve these two as directions, encoded or not.
-    if value in ("", ".", ".."):
-        raise RequestNotPossible(f"an id of {value!r} cannot be part of a URL")
-    return quote(value, safe="")
-
-
-def _dag(dag_id: str) -> str:
-    return f"dags/{_segment(dag_id)}"
-
-
-def _run(dag_id: str, run_id: str) -> str:
-    return f"{_dag(dag_id)}/dagRuns/{_segment(run_id)}"
+"""Rows per page: every target allows this many unless its ``maximum_page_limit`` is lower, and then sends fewer."""
 
 
 def _run_named(dag_id: str, run_id: str) -> str:
     return f"dag run {run_id!r} of dag {dag_id!r}"
 
 
+def _read_version(raw: JSON) -> str:
+    return plain(str(mapping(raw, "a version", version=str)["version"]))
+
+
 def _read_dag(raw: JSON) -> Dag:
     return cast("Dag", mapping(raw, "a dag", dag_id=str, is_paused=(bool, type(None))))
+
+
+def _read_task_id(raw: JSON) -> str:
+    return str(mapping(raw, "a task", task_id=str)["task_id"])
 
 
 def _read_pool(raw: JSON) -> Pool:
@@ -59,50 +52,61 @@ def _read_cleared(raw: JSON) -> None:
     mapping(raw, "the cleared run or its task instances")
 
 
+def _read_xcom_value(raw: JSON) -> JSON:
+    return mapping(raw, "an XCom", key=str, value=object)["value"]
+
+
 def version(api: RestApi) -> Call[str]:
-    """Get the version of Airflow that answers (``GET version``); v2 needs no credentials here."""
-    return Call("GET", "version", lambda raw: plain(str(mapping(raw, "a version", version=str)["version"])), "version")
+    """Get the Airflow version of the target (``GET version``); API v2 needs no credentials for this."""
+    return Call(method="GET", path="version", read=_read_version, about="version")
 
 
 def get_dag(api: RestApi, dag_id: str) -> Call[Dag]:
     """Get a dag (``GET dags/{dag_id}``)."""
-    return Call("GET", _dag(dag_id), _read_dag, f"dag {dag_id!r}", dag_id=dag_id)
+    return Call(method="GET", path=dag_path(dag_id), read=_read_dag, about=f"dag {dag_id!r}", dag_id=dag_id)
 
 
-def list_dags(api: RestApi, params: Mapping[str, JSON]) -> Call[tuple[list[Dag], int]]:
-    """List one page of dags (``GET dags``)."""
-    return Call("GET", "dags", lambda raw: collection(raw, "dags", _read_dag), "dags", params=params)
+def list_dags(api: RestApi, page: Page, filters: Mapping[str, JSONInput]) -> Call[tuple[list[Dag], int]]:
+    """
+    List dags (``GET dags``).
+
+    :param filters: query parameters, e.g. ``tags`` or ``dag_id_pattern``; the same in both API versions
+    """
+    return Call(
+        method="GET",
+        path="dags",
+        read=collection_reader("dags", _read_dag),
+        about="dags",
+        params={**filters, **page},
+    )
 
 
 def set_paused(api: RestApi, dag_id: str, *, paused: bool) -> Call[Dag]:
     """
     Pause or unpause a dag (``PATCH dags/{dag_id}``).
 
-    :param paused: whether it is paused from now on
+    :param paused: ``True`` to pause the dag, ``False`` to unpause it
     """
-    return Call(
-        "PATCH",
-        _dag(dag_id),
-        _read_dag,
-        f"dag {dag_id!r}",
-        body={"is_paused": paused},
-        dag_id=dag_id,
-        idempotent=True,
-    )
+    return replace(get_dag(api, dag_id), method="PATCH", body={"is_paused": paused}, idempotent=True)
 
 
-def trigger_dag_run(api: RestApi, dag_id: str, fields: dict[str, JSON], *, idempotent: bool = False) -> Call[DagRun]:
+def trigger_dag_run(
+    api: RestApi, dag_id: str, fields: Mapping[str, JSONInput], *, idempotent: bool = False
+) -> Call[DagRun]:
     """
     Create a dag run (``POST dags/{dag_id}/dagRuns``).
 
-    :param fields: body of the request, with the v2 names; a field that is ``None`` is not set
-    :param idempotent: whether nobody else uses the run id in ``fields``, so that the request may be sent again
+    :param fields: request body with the names of API v2, e.g. ``dag_run_id`` and ``logical_date``; ``None`` means that
+        a field is not set
+    :param idempotent: whether nothing else uses the ``dag_run_id`` of ``fields``, so that sending the request again
+        cannot create a second run
+    :raise RequestNotPossible: a field that this API version does not have
     """
     return Call(
-        "POST",
-        f"{_dag(dag_id)}/dagRuns",
-        api.dag_run,
-        f"a run of dag {dag_id!r}",
+        method="POST",
+        path=f"{dag_path(dag_id)}/dagRuns",
+        read=api.dag_run,
+        about=f"a run of dag {dag_id!r}",
         body=api.trigger_body(fields),
         dag_id=dag_id,
         idempotent=idempotent,
@@ -111,70 +115,77 @@ def trigger_dag_run(api: RestApi, dag_id: str, fields: dict[str, JSON], *, idemp
 
 def get_dag_run(api: RestApi, dag_id: str, run_id: str) -> Call[DagRun]:
     """Get a dag run (``GET dags/{dag_id}/dagRuns/{run_id}``)."""
-    return Call("GET", _run(dag_id, run_id), api.dag_run, _run_named(dag_id, run_id), dag_id=dag_id)
-
-
-def list_dag_runs(api: RestApi, dag_id: str, filters: dict[str, JSON]) -> Call[tuple[list[DagRun], int]]:
-    """
-    List one page of a dag's runs (``GET dags/{dag_id}/dagRuns``).
-
-    :param dag_id: the dag, ``~`` for all
-    :param filters: query parameters with their v2 names, ``limit`` and ``offset`` included
-    """
     return Call(
-        "GET",
-        f"{_dag(dag_id)}/dagRuns",
-        lambda raw: collection(raw, "dag_runs", api.dag_run),
-        f"runs of dag {dag_id!r}",
-        params=api.run_filters(filters),
+        method="GET",
+        path=run_path(dag_id, run_id),
+        read=api.dag_run,
+        about=_run_named(dag_id, run_id),
         dag_id=dag_id,
     )
 
 
-def list_finished_runs(
-    api: RestApi, dag_ids: list[str], ended_after: str, due_after: str, page: dict[str, JSON]
+def list_dag_runs(
+    api: RestApi, page: Page, dag_id: str, filters: Mapping[str, JSONInput]
 ) -> Call[tuple[list[DagRun], int]]:
     """
-    List one page of the finished runs of several dags (``POST dags/~/dagRuns/list``), ordered by end date.
+    List the runs of a dag (``GET dags/{dag_id}/dagRuns``).
 
-    :param dag_ids: the dags
-    :param ended_after: the earliest end date
-    :param due_after: the earliest ``run_after`` (v1: logical date)
+    :param dag_id: the dag; ``~`` for all dags
+    :param filters: query parameters, e.g. ``state`` or ``run_after_gte``
     """
     return Call(
-        "POST",
-        "dags/~/dagRuns/list",
-        lambda raw: collection(raw, "dag_runs", api.dag_run),
-        "runs of several dags",
-        body={
-            **api.finished_runs_body(dag_ids, [*FINISHED_DAG_RUN_STATES], ended_after, due_after),
-            "order_by": "end_date",
-            **_in_body(page),
-        },
-        # Sent once, as the next poll asks the same: resent, a list that hangs would hold up all waits three times.
+        method="GET",
+        path=f"{dag_path(dag_id)}/dagRuns",
+        read=collection_reader("dag_runs", api.dag_run),
+        about=f"runs of dag {dag_id!r}",
+        params=api.run_filters({**filters, **page}),
+        dag_id=dag_id,
+    )
+
+
+def search_dag_runs(
+    api: RestApi, page: Page, filters: Mapping[str, JSONInput], *, only_finished: bool = False
+) -> Call[tuple[list[DagRun], int]]:
+    """
+    List the runs of several dags (``POST dags/~/dagRuns/list``).
+
+    Only polls make this call, and each poll repeats it. It is therefore not sent again after an error: a target that
+    does not answer would delay all waits three times as long.
+
+    :param filters: the filters, e.g. ``dag_ids``, ``end_date_gte`` and ``order_by``
+    :param only_finished: leave out runs that have not finished; needs ``end_date_gte`` in ``filters``
+    """
+    finished = api.FINISHED_RUNS if only_finished else {}
+    return Call(
+        method="POST",
+        path="dags/~/dagRuns/list",
+        read=collection_reader("dag_runs", api.dag_run),
+        about="runs of several dags",
+        body={**finished, **api.run_filters(filters), **_in_body(page)},
     )
 
 
 def search_task_instances(
-    api: RestApi, filters: Mapping[str, JSON], page: dict[str, JSON]
+    api: RestApi, page: Page, filters: Mapping[str, JSONInput], *, idempotent: bool = True
 ) -> Call[tuple[list[TaskInstance], int]]:
     """
-    List one page of task instances across dags and runs (``POST dags/~/dagRuns/~/taskInstances/list``).
+    List task instances across dags and runs (``POST dags/~/dagRuns/~/taskInstances/list``).
 
-    :param filters: ``dag_ids``, ``dag_run_ids``, ``task_ids``, ``state``, ``end_date_gte``, which mean the same in both
-        API versions; ``None`` is left out
+    :param filters: ``dag_ids``, ``dag_run_ids``, ``task_ids``, ``state`` or ``end_date_gte``; the same in both API
+        versions
+    :param idempotent: whether the request is sent again after an error; ``False`` for a poll, which is repeated anyway
     """
     return Call(
-        "POST",
-        "dags/~/dagRuns/~/taskInstances/list",
-        lambda raw: collection(raw, "task_instances", api.task_instance),
-        "task instances of several dags",
+        method="POST",
+        path="dags/~/dagRuns/~/taskInstances/list",
+        read=collection_reader("task_instances", api.task_instance),
+        about="task instances of several dags",
         body={**{name: value for name, value in filters.items() if value is not None}, **_in_body(page)},
-        idempotent=True,
+        idempotent=idempotent,
     )
 
 
-def _in_body(page: dict[str, JSON]) -> dict[str, JSON]:
+def _in_body(page: Page) -> dict[str, JSONInput]:
     return {f"page_{key}": value for key, value in page.items()}
 
 
@@ -184,29 +195,24 @@ def set_run_state(api: RestApi, dag_id: str, run_id: str, state: str) -> Call[Da
 
     :param state: the new state; ``failed`` ends the run and its running tasks
     """
-    return Call(
-        "PATCH",
-        _run(dag_id, run_id),
-        api.dag_run,
-        _run_named(dag_id, run_id),
-        body={"state": state},
-        dag_id=dag_id,
-        idempotent=True,
-    )
+    return replace(get_dag_run(api, dag_id, run_id), method="PATCH", body={"state": state}, idempotent=True)
 
 
 def clear_dag_run(api: RestApi, dag_id: str, run_id: str, *, only_failed: bool) -> Call[None]:
     """
-    Clear a dag run (``POST dags/{dag_id}/dagRuns/{run_id}/clear``, or ``POST dags/{dag_id}/clearTaskInstances``).
+    Clear a dag run so that it runs again.
+
+    The endpoint is ``POST dags/{dag_id}/dagRuns/{run_id}/clear``; on API v1 with ``only_failed``, it is
+    ``POST dags/{dag_id}/clearTaskInstances``.
 
     :param only_failed: whether only its failed tasks run again
     """
-    path, body = api.clear_run(_dag(dag_id), _run(dag_id, run_id), run_id, only_failed=only_failed)
+    path, body = api.clear_run(dag_id, run_id, only_failed=only_failed)
     return Call(
-        "POST",
-        path,
-        _read_cleared,
-        _run_named(dag_id, run_id),
+        method="POST",
+        path=path,
+        read=_read_cleared,
+        about=_run_named(dag_id, run_id),
         body=body,
         dag_id=dag_id,
         idempotent=True,
@@ -217,16 +223,16 @@ def clear_tasks(
     api: RestApi, dag_id: str, run_id: str, instances: Sequence[TaskInstance], *, reset_dag_runs: bool
 ) -> Call[None]:
     """
-    Clear task instances of a run (``POST dags/{dag_id}/clearTaskInstances``).
+    Clear task instances of a dag run (``POST dags/{dag_id}/clearTaskInstances``).
 
-    :param instances: the task instances
-    :param reset_dag_runs: whether the run is set to run again, too
+    :param instances: the task instances to clear; on API v1, all instances of a mapped task are cleared if one is
+    :param reset_dag_runs: whether the run is set to ``queued`` as well, so that it runs again
     """
     return Call(
-        "POST",
-        f"{_dag(dag_id)}/clearTaskInstances",
-        _read_cleared,
-        _run_named(dag_id, run_id),
+        method="POST",
+        path=f"{dag_path(dag_id)}/clearTaskInstances",
+        read=_read_cleared,
+        about=_run_named(dag_id, run_id),
         body={
             "dry_run": False,
             "dag_run_id": run_id,
@@ -240,50 +246,53 @@ def clear_tasks(
 
 
 def list_task_instances(
-    api: RestApi, dag_id: str, run_id: str, params: dict[str, JSON]
+    api: RestApi,
+    page: Page,
+    dag_id: str,
+    run_id: str,
+    filters: Mapping[str, JSONInput],
+    *,
+    group_id: str | None = None,
 ) -> Call[tuple[list[TaskInstance], int]]:
     """
-    List one page of a run's task instances (``GET dags/{dag_id}/dagRuns/{run_id}/taskInstances``).
+    List the task instances of a dag run (``GET dags/{dag_id}/dagRuns/{run_id}/taskInstances``).
 
-    :param run_id: the run, ``~`` for all
+    :param run_id: the run; ``~`` for all runs
+    :param filters: query parameters, e.g. ``state``; the same in both API versions
+    :param group_id: list only this task group (Airflow 3.1.8 and later; earlier versions list the whole run)
     """
     return Call(
-        "GET",
-        f"{_run(dag_id, run_id)}/taskInstances",
-        lambda raw: collection(raw, "task_instances", api.task_instance),
-        f"task instances of {_run_named(dag_id, run_id)}",
-        params=params,
+        method="GET",
+        path=f"{run_path(dag_id, run_id)}/taskInstances",
+        read=collection_reader("task_instances", api.task_instance),
+        about=f"task instances of {_run_named(dag_id, run_id)}",
+        params={**filters, **api.group_filter(group_id), **page},
         dag_id=dag_id,
     )
 
 
 def get_task(api: RestApi, dag_id: str, task_id: str) -> Call[str]:
-    """
-    Get a task of a dag (``GET dags/{dag_id}/tasks/{task_id}``).
-
-    :return: its id
-    """
+    """Get a task of a dag (``GET dags/{dag_id}/tasks/{task_id}``); the result is its id."""
     return Call(
-        "GET",
-        f"{_dag(dag_id)}/tasks/{_segment(task_id)}",
-        lambda raw: str(mapping(raw, "a task", task_id=str)["task_id"]),
-        f"task {task_id!r} of dag {dag_id!r}",
+        method="GET",
+        path=f"{dag_path(dag_id)}/tasks/{segment(task_id)}",
+        read=_read_task_id,
+        about=f"task {task_id!r} of dag {dag_id!r}",
         dag_id=dag_id,
     )
 
 
 def get_task_instance(api: RestApi, dag_id: str, run_id: str, task_id: str, map_index: int) -> Call[TaskInstance]:
     """
-    Get a task instance (``GET dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}``).
+    Get a task instance (``GET dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}[/{map_index}]``).
 
-    :param map_index: which instance of a mapped task, -1 for a task that is not mapped
+    :param map_index: map index of a mapped task instance; -1 for a task that is not mapped
     """
-    mapped = f"/{map_index}" if map_index >= 0 else ""
     return Call(
-        "GET",
-        f"{_run(dag_id, run_id)}/taskInstances/{_segment(task_id)}{mapped}",
-        api.task_instance,
-        f"task {task_id!r} of {_run_named(dag_id, run_id)}",
+        method="GET",
+        path=task_instance_path(dag_id, run_id, task_id) + (f"/{map_index}" if map_index >= 0 else ""),
+        read=api.task_instance,
+        about=f"task {task_id!r} of {_run_named(dag_id, run_id)}",
         dag_id=dag_id,
     )
 
@@ -292,16 +301,18 @@ def get_task_log(
     api: RestApi, dag_id: str, run_id: str, task_id: str, try_number: int, map_index: int
 ) -> Call[list[LogEntry]]:
     """
-    Get the log of one try of a task instance (``GET …/taskInstances/{task_id}/logs/{try_number}``).
+    Get the log of one try of a task instance.
 
-    :param try_number: the try, from 1
-    :param map_index: which instance of a mapped task, -1 for a task that is not mapped
+    The endpoint is ``GET dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{try_number}``.
+
+    :param try_number: the try, counted from 1
+    :param map_index: map index of a mapped task instance; -1 for a task that is not mapped
     """
     return Call(
-        "GET",
-        f"{_run(dag_id, run_id)}/taskInstances/{_segment(task_id)}/logs/{try_number}",
-        api.log_entries,
-        f"log of try {try_number} of task {task_id!r} of {_run_named(dag_id, run_id)}",
+        method="GET",
+        path=f"{task_instance_path(dag_id, run_id, task_id)}/logs/{try_number}",
+        read=api.log_entries,
+        about=f"log of try {try_number} of task {task_id!r} of {_run_named(dag_id, run_id)}",
         params={"full_content": True, "map_index": map_index},
         dag_id=dag_id,
     )
@@ -310,29 +321,29 @@ def get_task_log(
 def get_end_of_task_log(
     api: RestApi, dag_id: str, run_id: str, task_id: str, try_number: int, map_index: int
 ) -> Call[list[LogEntry]]:
-    """Ask for the log of one try of a task instance, and read no more than its end, where its error is."""
+    """Get the log of one try of a task instance like :func:`get_task_log`, but read only its last part."""
     whole = get_task_log(api, dag_id, run_id, task_id, try_number, map_index)
     return replace(whole, read_end=api.end_of_log)
 
 
 def get_xcom(api: RestApi, dag_id: str, run_id: str, task_id: str, key: str, map_index: int | None) -> Call[JSON]:
     """
-    Get the value of an XCom (``GET …/taskInstances/{task_id}/xcomEntries/{key}``).
+    Get the value of an XCom.
 
-    :param task_id: the task that pushed it
-    :param key: its key
-    :param map_index: which instance of a mapped task, ``None`` for a task that is not mapped
+    The endpoint is ``GET dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/{key}``.
+
+    :param map_index: map index of a mapped task instance; ``None`` for a task that is not mapped
     """
     return Call(
-        "GET",
-        f"{_run(dag_id, run_id)}/taskInstances/{_segment(task_id)}/xcomEntries/{_segment(key)}",
-        lambda raw: mapping(raw, "an XCom", key=str, value=object)["value"],
-        f"XCom {key!r} of task {task_id!r} of {_run_named(dag_id, run_id)}",
+        method="GET",
+        path=f"{task_instance_path(dag_id, run_id, task_id)}/xcomEntries/{segment(key)}",
+        read=_read_xcom_value,
+        about=f"XCom {key!r} of task {task_id!r} of {_run_named(dag_id, run_id)}",
         params={**api.XCOM_PARAMS, "map_index": map_index},
         dag_id=dag_id,
     )
 
 
-def list_pools(api: RestApi, params: Mapping[str, JSON]) -> Call[tuple[list[Pool], int]]:
-    """List one page of pools (``GET pools``)."""
-    return Call("GET", "pools", lambda raw: collection(raw, "pools", _read_pool), "pools", params=params)
+def list_pools(api: RestApi, page: Page) -> Call[tuple[list[Pool], int]]:
+    """List pools (``GET pools``)."""
+    return Call(method="GET", path="pools", read=collection_reader("pools", _read_pool), about="pools", params=page)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from astro_provider.api import calls
-from astro_provider.api.any_endpoint import any_endpoint
+from astro_provider.api.any_endpoint import any_endpoint, unchanged
 from astro_provider.api.call import Call
 from astro_provider.api.dates import iso
 from astro_provider.api.errors import (
@@ -20,7 +19,7 @@ from astro_provider.api.exchange import Exchange
 from astro_provider.api.failures import describe_failure
 from astro_provider.api.memory import memory_of
 from astro_provider.api.paging import DAG_KEYS, POOL_KEYS, RUN_KEYS, TASK_INSTANCE_KEYS, read_list
-from astro_provider.api.reading import collection, collection_key, mapping
+from astro_provider.api.reading import collection_key, collection_reader, mapping
 from astro_provider.api.states import FINISHED_TASK_STATES
 
 if TYPE_CHECKING:
@@ -29,8 +28,9 @@ if TYPE_CHECKING:
     from astro_provider.api.deployment import Deployment
     from astro_provider.api.flow import Flow
     from astro_provider.api.rest_api import RestApi
-    from astro_provider.api.types import JSON, Dag, DagRun, LogEntry, Pool, TaskInstance
+    from astro_provider.api.types import JSON, Dag, DagRun, JSONInput, LogEntry, Page, Pool, TaskInstance
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -56,36 +56,46 @@ class Client(Exchange):
         method: str,
         endpoint: str,
         *,
-        params: Mapping[str, JSON] | None = None,
-        body: JSON = None,
+        params: Mapping[str, JSONInput] | None = None,
+        body: JSONInput = None,
         headers: Mapping[str, str] | None = None,
     ) -> Flow[JSON]:
         """Ask any endpoint; the parsed answer."""
         call = any_endpoint(method, endpoint, params=params, body=body, headers=headers)
-        return self.call(lambda api: call)
+
+        def make_call(_: RestApi) -> Call[JSON]:
+            return call
+
+        return self.call(make_call)
 
     def all_pages(
-        self, endpoint: str, *, params: Mapping[str, JSON] | None = None, headers: Mapping[str, str] | None = None
+        self, endpoint: str, *, params: Mapping[str, JSONInput] | None = None, headers: Mapping[str, str] | None = None
     ) -> Flow[dict[str, JSON]]:
         """Ask for a collection, page after page; the answer has the form of one page, with the items of all."""
-        page: dict[str, JSON] = {}
+        last_page: dict[str, JSON] = {}
 
-        def question(api: RestApi, limits: dict[str, JSON]) -> Call[tuple[list[JSON], int]]:
-            call = any_endpoint("GET", endpoint, params={**(params or {}), **limits}, headers=headers)
+        def read(raw: JSON) -> tuple[list[JSON], int]:
+            last_page.update(mapping(raw, "a collection"))
+            return collection_reader(collection_key(raw), unchanged)(raw)
 
-            def read(raw: JSON) -> tuple[list[JSON], int]:
-                page.update(mapping(raw, "a collection"))
-                return collection(raw, collection_key(raw), lambda item: item)
+        def make_call(_: RestApi, page: Page) -> Call[tuple[list[JSON], int]]:
+            call = any_endpoint("GET", endpoint, params={**(params or {}), **page}, headers=headers)
+            return Call(
+                method=call.method,
+                path=call.path,
+                read=read,
+                about=call.about,
+                params=call.params,
+                headers=call.headers,
+            )
 
-            return Call(call.method, call.path, read, call.about, call.params, None, call.headers)
-
-        items = yield from self._all(question)
-        return {**page, collection_key(page): items, "total_entries": len(items)}
+        rows = yield from read_list(self.pages(make_call))
+        return {**last_page, collection_key(last_page): rows, "total_entries": len(rows)}
 
     def test(self) -> Flow[str]:
         """Ask which Airflow answers, then with the credentials for a dag; say so in a sentence."""
         version = yield from self.call(calls.version)
-        yield from self.call(calls.list_dags, {"limit": 1})
+        yield from self.call(calls.list_dags, {"limit": 1}, {})
         return (
             f"Airflow {version} (REST API {self._assumed().NAME}) answers at {self.deployment.url}, "
             "and accepts the credentials."
@@ -124,7 +134,7 @@ class Client(Exchange):
             plain_conf = None if conf is None else json.loads(json.dumps(conf, allow_nan=False))
         except (TypeError, ValueError) as error:
             raise InvalidParameterError(f"conf must be JSON: {error}") from None
-        fields: dict[str, JSON] = {
+        fields: dict[str, JSONInput] = {
             "dag_run_id": run_id,
             "logical_date": iso("logical_date", logical_date),
             "data_interval_start": iso("data_interval_start", data_interval_start),
@@ -149,32 +159,26 @@ class Client(Exchange):
         """Mark a dag run failed, which ends what it runs."""
         return self.call(calls.set_run_state, dag_id, run_id, "failed")
 
-    def list_dags(self, **filters: JSON) -> Flow[list[Dag]]:
+    def list_dags(self, **filters: JSONInput) -> Flow[list[Dag]]:
         """Ask for all dags that the filters let through."""
         limit = filters.pop("limit", None)
-        return self._all(
-            lambda api, page: calls.list_dags(api, {"order_by": "dag_id", **filters, **page}), DAG_KEYS, limit
-        )
+        return read_list(self.pages(calls.list_dags, {"order_by": "dag_id", **filters}), DAG_KEYS, limit)
 
     def list_pools(self) -> Flow[list[Pool]]:
         """Ask for all pools."""
-        return self._all(calls.list_pools, POOL_KEYS)
+        return read_list(self.pages(calls.list_pools), POOL_KEYS)
 
-    def list_dag_runs(self, dag_id: str, **filters: JSON) -> Flow[list[DagRun]]:
+    def list_dag_runs(self, dag_id: str, **filters: JSONInput) -> Flow[list[DagRun]]:
         """Ask for all runs of a dag that the filters let through; a ``limit`` ends the list after so many."""
         limit = filters.pop("limit", None)
-        return self._all(lambda api, page: calls.list_dag_runs(api, dag_id, {**filters, **page}), RUN_KEYS, limit)
+        return read_list(self.pages(calls.list_dag_runs, dag_id, filters), RUN_KEYS, limit)
 
     def list_task_instances(
-        self, dag_id: str, run_id: str, *, group_id: str | None = None, **filters: JSON
+        self, dag_id: str, run_id: str, *, group_id: str | None = None, **filters: JSONInput
     ) -> Flow[list[TaskInstance]]:
         """List all task instances of a run that the filters let through."""
-
-        def question(api: RestApi, page: dict[str, JSON]) -> Call[tuple[list[TaskInstance], int]]:
-            params = {**filters, **api.group_filter(group_id), **page}
-            return calls.list_task_instances(api, dag_id, run_id, params)
-
-        return self._all(question, TASK_INSTANCE_KEYS)
+        pages = self.pages(calls.list_task_instances, dag_id, run_id, filters, group_id=group_id)
+        return read_list(pages, TASK_INSTANCE_KEYS)
 
     def list_instances_of_tasks(self, dag_id: str, run_id: str, task_ids: Sequence[str]) -> Flow[list[TaskInstance]]:
         """
@@ -183,26 +187,32 @@ class Client(Exchange):
         One request, but for more than a page. Where the target does not take it (the token may not list across dags,
         or the target is an early Airflow 2), all task instances of the run are listed.
         """
-        filters: dict[str, JSON] = {"dag_ids": [dag_id], "dag_run_ids": [run_id], "task_ids": [*task_ids]}
+        filters = {"dag_ids": [dag_id], "dag_run_ids": [run_id], "task_ids": task_ids}
         try:
-            return (
-                yield from self._all(
-                    lambda api, page: calls.search_task_instances(api, filters, page), TASK_INSTANCE_KEYS
-                )
-            )
+            return (yield from read_list(self.pages(calls.search_task_instances, filters), TASK_INSTANCE_KEYS))
         except TargetError as error:
             if isinstance(error, TargetUnavailableError) or error.status == 401:
                 raise
         instances = yield from self.list_task_instances(dag_id, run_id)
         return [instance for instance in instances if instance["task_id"] in task_ids]
 
-    def _all(
+    def pages(
         self,
-        question: Callable[[RestApi, dict[str, JSON]], Call[tuple[list[T], int]]],
-        keys: Sequence[str] = (),
-        limit: JSON = None,
-    ) -> Flow[list[T]]:
-        return read_list(lambda page: self.call(question, page), keys, limit)
+        endpoint: Callable[Concatenate[RestApi, Page, P], Call[tuple[list[T], int]]],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> Callable[[Page], Flow[tuple[list[T], int]]]:
+        """
+        Make the function that gets one page of a list, for :func:`read_list`.
+
+        :param endpoint: a function of ``calls`` that lists something
+        :param args: further arguments of ``endpoint``
+        """
+
+        def get_page(page: Page) -> Flow[tuple[list[T], int]]:
+            return self.call(endpoint, page, *args, **kwargs)
+
+        return get_page
 
     def at_target(self, at: float) -> str:
         """Write a time of our clock (seconds since the epoch) as the target's clock has it."""
@@ -216,9 +226,13 @@ class Client(Exchange):
         :param ended_after: the earliest end date, by the target's clock
         :param due_after: the earliest ``run_after`` (v1: logical date), by the target's clock
         """
-        return self._all(
-            lambda api, page: calls.list_finished_runs(api, [*dag_ids], ended_after, due_after, page), RUN_KEYS
-        )
+        filters = {
+            "dag_ids": dag_ids,
+            "end_date_gte": ended_after,
+            "run_after_gte": due_after,
+            "order_by": "end_date",
+        }
+        return read_list(self.pages(calls.search_dag_runs, filters, only_finished=True), RUN_KEYS)
 
     def finished_runs_of_dag(self, dag_id: str, ended_after: str, due_after: str) -> Flow[list[DagRun]]:
         """List the same of one dag, for a token that may not list across dags."""
@@ -241,23 +255,18 @@ class Client(Exchange):
         :param run_ids: only of these runs, by default of all
         :param task_ids: only of these tasks, by default of all
         """
-        filters: dict[str, JSON] = {
-            "dag_ids": [*dag_ids],
-            "dag_run_ids": None if run_ids is None else [*run_ids],
-            "task_ids": None if task_ids is None else [*task_ids],
-            "state": [*FINISHED_TASK_STATES],
+        filters = {
+            "dag_ids": dag_ids,
+            "dag_run_ids": run_ids,
+            "task_ids": task_ids,
+            "state": FINISHED_TASK_STATES,
             "end_date_gte": ended_after,
         }
-
-        def question(api: RestApi, page: dict[str, JSON]) -> Call[tuple[list[TaskInstance], int]]:
-            # As for runs: the next poll is its repetition.
-            return replace(calls.search_task_instances(api, filters, page), idempotent=False)
-
-        return self._all(question, TASK_INSTANCE_KEYS)
+        return read_list(self.pages(calls.search_task_instances, filters, idempotent=False), TASK_INSTANCE_KEYS)
 
     def finished_tasks_of_dag(self, dag_id: str, ended_after: str) -> Flow[list[TaskInstance]]:
         """List the same of one dag, for a token that may not list across dags."""
-        return self.list_task_instances(dag_id, "~", state=[*FINISHED_TASK_STATES], end_date_gte=ended_after)
+        return self.list_task_instances(dag_id, "~", state=FINISHED_TASK_STATES, end_date_gte=ended_after)
 
     def find_by_logical_date(self, dag_id: str, logical_date: str) -> Flow[DagRun | None]:
         """Find the run of a dag that has this logical date."""
@@ -277,8 +286,7 @@ class Client(Exchange):
         if try_number is None:
             instance = yield from self.call(calls.get_task_instance, dag_id, run_id, task_id, map_index)
             try_number = instance["try_number"]
-        number = try_number
-        return (yield from self.call(calls.get_task_log, dag_id, run_id, task_id, number, map_index))
+        return (yield from self.call(calls.get_task_log, dag_id, run_id, task_id, try_number, map_index))
 
     def get_xcom(
         self, dag_id: str, run_id: str, task_id: str, *, key: str = "return_value", map_index: int | None = None
@@ -288,7 +296,7 @@ class Client(Exchange):
 
     def lists_groups(self) -> bool:
         """Say whether the target's lists of task instances can be told a task group."""
-        return bool(self._assumed().group_filter("any"))
+        return self._assumed().FILTERS_BY_GROUP
 
     def run_url(self, dag_id: str, run_id: str) -> str:
         """Say where the target's UI shows a dag run, for the API version that is known or assumed."""

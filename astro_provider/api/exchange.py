@@ -71,14 +71,10 @@ class Exchange(Sender):
         :return: the result
         :raise AstroError: whatever went wrong, see ``errors``
         """
-
-        def question(api: RestApi) -> Call[T]:
-            return endpoint(api, *args, **kwargs)
-
         try:
-            return (yield from self._call(question))
+            return (yield from self._call(endpoint, *args, **kwargs))
         except NotFoundError as error:
-            call = question(self._assumed())
+            call = endpoint(self._assumed(), *args, **kwargs)
             if call.dag_id is None:
                 raise
             raise (yield from self._with_similar_dags(error, call.dag_id)) from None
@@ -88,7 +84,7 @@ class Exchange(Sender):
     ) -> Flow[T | None]:
         """Call an endpoint; ``None`` if there is no such thing."""
         try:
-            return (yield from self._call(lambda api: endpoint(api, *args, **kwargs)))
+            return (yield from self._call(endpoint, *args, **kwargs))
         except NotFoundError:
             return None
 
@@ -103,15 +99,15 @@ class Exchange(Sender):
             return API_VERSIONS[self.deployment.api_version]
         return self.memory.api_version or API_VERSIONS["v2"]
 
-    def _call(self, question: Callable[[RestApi], Call[T]]) -> Flow[T]:
+    def _call(self, endpoint: Callable[Concatenate[RestApi, P], Call[T]], *args: P.args, **kwargs: P.kwargs) -> Flow[T]:
         """Ask the assumed API version, and the other one where the reply shows that the assumption was wrong."""
         api = self._assumed()
-        attempt = yield from self._attempt(question(api), api)
+        attempt = yield from self._attempt(endpoint(api, *args, **kwargs), api)
         if attempt.other_api_version:
             if self.deployment.api_version is not None:
                 yield from self._check_api_version(attempt.reply, other(api))
             elif attempt.reply.status != 405 or (yield from self._answers(other(api))):
-                second = yield from self._attempt(question(other(api)), other(api))
+                second = yield from self._attempt(endpoint(other(api), *args, **kwargs), other(api))
                 # Where neither is right, v2's answer says more: v1's is only that it has been removed.
                 if not second.other_api_version or other(api).NAME == "v2":
                     attempt, api = second, other(api)
@@ -171,12 +167,11 @@ class Exchange(Sender):
     def _with_similar_dags(self, error: NotFoundError, dag_id: str) -> Flow[NotFoundError]:
         """Name the dags with similar ids, where the 404 is about the dag; finding none never hides the error."""
         try:
-            matches, _ = yield from self._call(
-                lambda api: calls.list_dags(api, {"limit": calls.PAGE_SIZE, "dag_id_pattern": dag_id})
-            )
+            page = {"limit": calls.PAGE_SIZE}
+            matches, _ = yield from self._call(calls.list_dags, page, {"dag_id_pattern": dag_id})
             if any(dag["dag_id"] == dag_id for dag in matches):
                 return error
-            dags, _ = yield from self._call(lambda api: calls.list_dags(api, {"limit": calls.PAGE_SIZE}))
+            dags, _ = yield from self._call(calls.list_dags, page, {})
         except AstroError:
             return error
         similar = similar_ids(dag_id, [dag["dag_id"] for dag in (*matches, *dags)])

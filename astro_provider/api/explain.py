@@ -91,8 +91,8 @@ def access_denied(credentials: Credentials | None, now: float) -> str:
     )
 
 
-def similar_ids(end_states: str, ids: Iterable[str]) -> list[str]:
-    """Find up to five ids that look like the wanted one, the most alike first."""
-    unique = {name.lower(): name for name in ids if name != end_states}
-    found = difflib.get_close_matches(end_states.lower(), unique, n=5, cutoff=0.6)
+def similar_ids(wanted: str, ids: Iterable[str]) -> list[str]:
+    """Find up to five ids that are similar to the wanted one, the most similar first."""
+    unique = {name.lower(): name for name in ids if name != wanted}
+    found = difflib.get_close_matches(wanted.lower(), unique, n=5, cutoff=0.6)
     return [unique[name] for name in found]

@@ -61,9 +61,7 @@ def _filters(client: Client, run: DagRun) -> Flow[bool]:
     if client.memory.filters_groups is None or client.clock() >= client.memory.filters_groups_until:
         try:
             found, _ = yield from client.call(
-                lambda api: calls.list_task_instances(
-                    api, run["dag_id"], run["dag_run_id"], {**api.group_filter(_NO_GROUP), "limit": 1}
-                )
+                calls.list_task_instances, {"limit": 1}, run["dag_id"], run["dag_run_id"], {}, group_id=_NO_GROUP
             )
         except NotFoundError as error:
             if _NO_GROUP not in str(error):  # the run itself is gone, which says nothing of groups

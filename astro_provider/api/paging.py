@@ -1,4 +1,4 @@
-"""Reading a list page after page until it is whole."""
+"""Paging: reads a list page by page until it is complete."""
 
 from __future__ import annotations
 
@@ -12,55 +12,55 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from astro_provider.api.flow import Flow
-    from astro_provider.api.types import JSON
+    from astro_provider.api.types import JSONInput, Page
 
 T = TypeVar("T")
 
 MAX_READINGS = 5
-"""How many times a list is read from its beginning, before it is an error that it was never whole."""
+"""How many times a list that is incomplete is read from its beginning before it is an error."""
 
 MAX_ROWS = 1_000_000
-"""A list is read up to so many rows: a target that never comes to its end would fill the memory."""
+"""Rows after which reading a list is an error: a target that sends pages without end would fill the memory."""
 
 DAG_KEYS = ("dag_id",)
 POOL_KEYS = ("name",)
 RUN_KEYS = ("dag_id", "dag_run_id")
 TASK_INSTANCE_KEYS = ("dag_id", "dag_run_id", "task_id", "map_index")
-"""What tells one task instance from all others."""
+"""The keys that identify a task instance."""
 
 
 def read_list(
-    ask_page: Callable[[dict[str, JSON]], Flow[tuple[list[T], int]]],
+    get_page: Callable[[Page], Flow[tuple[list[T], int]]],
     keys: Sequence[str] = (),
-    limit: JSON = None,
+    limit: JSONInput = None,
 ) -> Flow[list[T]]:
     """
-    Read a list until all of its rows have come.
+    Read a list until it is complete.
 
-    Airflow 2 lists task instances in no particular order, so that a row can come twice and another one not at all.
-    Only as many distinct rows as the target counts are a whole list; otherwise it is read again.
+    Airflow 2 lists task instances in no particular order, so a row can appear on two pages and another row on none. A
+    list is therefore complete if it has as many distinct rows as the target counts; otherwise it is read again.
 
-    :param ask_page: asks for one page, given ``limit`` and ``offset``; returns its rows and how many there are in all
-    :param keys: what tells one row from all others; without it, rows that are equal are taken for the same
-    :param limit: how many rows are wanted, by default all
+    :param get_page: returns the flow that gets one page: its rows, and the number of rows on all pages
+    :param keys: keys that identify a row; by default, rows that are equal count as one
+    :param limit: maximum number of rows; by default all
     :return: the rows
-    :raise UnexpectedAnswerError: the list was not whole in ``MAX_READINGS`` readings
+    :raise UnexpectedAnswerError: the list was incomplete ``MAX_READINGS`` times, or has more than ``MAX_ROWS`` rows
     """
-    end_states = None if limit is None else int(str(limit))
+    max_rows = None if limit is None else int(str(limit))
     union: dict[str, T] = {}
     rows: list[T] = []
     total = 0
     for _ in range(MAX_READINGS):
-        rows, total, pages = yield from _read_once(ask_page, end_states)
+        rows, total, pages = yield from _read_once(get_page, max_rows)
         if pages <= 1 and (rows or not total):
             return rows
         distinct = {_identity(row, keys): row for row in rows}
-        if len(distinct) >= (total if end_states is None else min(total, end_states)):
+        if len(distinct) >= (total if max_rows is None else min(total, max_rows)):
             return rows
         union.update(distinct)
-    if not keys:  # rows of a kind that nothing is known of may be equal
+    if not keys:  # different rows of an unknown kind can be equal
         return rows
-    if end_states is None and len(union) >= total:
+    if max_rows is None and len(union) >= total:
         return list(union.values())
     raise UnexpectedAnswerError(
         f"A list of {total} rows was not whole in {MAX_READINGS} readings: the last one had "
@@ -69,14 +69,14 @@ def read_list(
 
 
 def _read_once(
-    ask_page: Callable[[dict[str, JSON]], Flow[tuple[list[T], int]]], end_states: int | None
+    get_page: Callable[[Page], Flow[tuple[list[T], int]]], max_rows: int | None
 ) -> Flow[tuple[list[T], int, int]]:
-    """Read from the beginning to the end, by what came: a target may send shorter pages than it was asked for."""
+    """Read all pages once; the offset counts the rows received, because a target can send fewer than ``limit``."""
     rows: list[T] = []
     total = pages = 0
-    while end_states is None or len(rows) < end_states:
-        size = PAGE_SIZE if end_states is None else min(PAGE_SIZE, end_states - len(rows))
-        page, total = yield from ask_page({"limit": size, "offset": len(rows)})
+    while max_rows is None or len(rows) < max_rows:
+        size = PAGE_SIZE if max_rows is None else min(PAGE_SIZE, max_rows - len(rows))
+        page, total = yield from get_page({"limit": size, "offset": len(rows)})
         rows += page
         pages += 1
         if len(rows) > MAX_ROWS:

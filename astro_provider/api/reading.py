@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from astro_provider.api.dates import parse_date
@@ -96,20 +97,23 @@ def mapping(raw: JSON, what: str, **required: type | tuple[type, ...]) -> dict[s
     raise Unexpected(f"{what} with {', '.join(required)}" if required else what)
 
 
-def collection(raw: JSON, key: str, read: Callable[[JSON], T]) -> tuple[list[T], int]:
+def collection_reader(key: str, read_row: Callable[[JSON], T]) -> Callable[[JSON], tuple[list[T], int]]:
     """
-    Read one page of a collection.
+    Make the function that reads one page of a list.
 
-    :param raw: what came
-    :param key: where the items are, e.g. ``dag_runs``
-    :param read: how one item is read
-    :return: the items of this page, and how many there are on all pages
+    :param key: the key that holds the rows, e.g. ``dag_runs``
+    :param read_row: function that reads one row
+    :return: function that returns the rows of the page, and the number of rows on all pages
     """
+    return partial(_read_collection, key=key, read_row=read_row)
+
+
+def _read_collection(raw: JSON, key: str, read_row: Callable[[JSON], T]) -> tuple[list[T], int]:
     page = mapping(raw, f"a collection of {key}", **{key: list})
-    items = page[key]
+    rows = page[key]
     total = page.get("total_entries")
-    assert isinstance(items, list)  # mapping() saw to it; this tells the type checker
-    return [read(item) for item in items], total if isinstance(total, int) else len(items)
+    assert isinstance(rows, list)  # mapping() checks it; this is for the type checker
+    return [read_row(row) for row in rows], total if isinstance(total, int) else len(rows)
 
 
 def collection_key(raw: JSON) -> str:

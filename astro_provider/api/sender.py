@@ -98,7 +98,8 @@ class Sender:
             reply = yield from self._send(Request("POST", fetching.url, headers, fetching.body, idempotent=True))
         credentials.check_token_reply(reply, fetching.source)
         with naming(fetching.source):
-            token, seconds = reply.read(Call("POST", fetching.url, read_token, "token request"), self.clock())
+            call = Call(method="POST", path=fetching.url, read=read_token, about="token request")
+            token, seconds = reply.read(call, self.clock())
         memory.token_expires = self.clock() + seconds
         return token
 

@@ -1,52 +1,77 @@
 """
-What the hook returns: plain dicts, JSON-serialisable, with the v2 names whichever API version answered.
+The types of results: plain, JSON-serialisable dicts.
 
-Every answer keeps whatever else the target sent; these are the keys that are always there.
-Dates are ISO 8601 text as the target wrote them (UTC).
+They have the key names of API v2, whichever API version the target has (``logical_date``, never ``execution_date``).
+A result keeps every other key that the target sends, too; the keys below are always present.
+
+Dates are ISO 8601 text in UTC, as the target wrote them. A date is null if it does not exist yet, or if the target sent
+something that is not a date.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TypeAlias, TypedDict
 
 JSON: TypeAlias = "dict[str, JSON] | list[JSON] | str | int | float | bool | None"
+"""Parsed JSON."""
+
+JSONInput: TypeAlias = "Mapping[str, JSONInput] | Sequence[JSONInput] | str | int | float | bool | None"
+"""What can be sent as JSON or as a query parameter: like ``JSON``, but other mappings and sequences as well."""
+
+Page: TypeAlias = Mapping[str, int]
+"""The ``limit`` and ``offset`` of one page of a list."""
 
 
 class DagRun(TypedDict):
-    """A dag run. ``run_after``, ``queued_at``, ``duration`` and ``partition_key`` are null on an Airflow 2 target."""
+    """A dag run."""
 
     dag_id: str
     dag_run_id: str
     state: str
+    """``queued``, ``running``, ``success`` or ``failed``."""
     run_type: str
+    """``manual``, ``scheduled``, ``backfill`` and others, as Airflow's ``DagRunType``."""
     logical_date: str | None
+    """Null for a run without a logical date (Airflow 3.0 and later)."""
     data_interval_start: str | None
     data_interval_end: str | None
     run_after: str | None
+    """The earliest time at which the run can start; null before Airflow 3.0."""
     queued_at: str | None
+    """When the run was last queued; null before Airflow 3.0."""
     start_date: str | None
+    """When the run started."""
     end_date: str | None
+    """When the run ended."""
     duration: float | None
+    """Seconds from start to end; null if the target does not send it, as Airflow 2."""
     conf: dict[str, JSON] | None
     note: str | None
     partition_key: str | None
+    """The partition of a run of a partitioned dag; null before Airflow 3.2."""
 
 
 class TaskInstance(TypedDict):
-    """A task instance; ``state`` is null until the scheduler has looked at it."""
+    """A task instance."""
 
     dag_id: str
     dag_run_id: str
     task_id: str
     map_index: int
+    """-1 for a task that is not mapped."""
     state: str | None
+    """A state of Airflow's ``TaskInstanceState``; null until the scheduler has handled the task instance."""
     try_number: int
+    """The latest try, counted from 1; 0 before the first try."""
     start_date: str | None
+    """When the latest try started."""
     end_date: str | None
+    """When the latest try ended."""
 
 
 class Dag(TypedDict):
-    """A dag, as the lists of dags have it."""
+    """A dag."""
 
     dag_id: str
     is_paused: bool | None
@@ -57,13 +82,17 @@ class Pool(TypedDict):
 
     name: str
     slots: int
+    """The size of the pool; -1 for an unlimited pool."""
 
 
 class LogEntry(TypedDict):
-    """One entry of a task log; ``timestamp`` and ``level`` are null where the target logs plain text."""
+    """One entry of a task log: a structured entry, or a line of text (from an Airflow 2 target, always)."""
 
     event: str
+    """The message, or the line of text."""
     timestamp: str | None
+    """Null for a line of text."""
     level: str | None
+    """``info``, ``error`` and so on; null for a line of text."""
     error: str | None
-    """The exception's class and message where the entry carries one."""
+    """Class and message of the exception that the entry carries, if it carries one."""

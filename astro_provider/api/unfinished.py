@@ -1,15 +1,11 @@
-"""Lists of what has not finished in a target, so that one request checks many waits."""
+"""Lists of unfinished runs and of task instances in a target, so that one request checks many waits."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING
 
 from astro_provider.api import calls
-from astro_provider.api.call import Call
 from astro_provider.api.paging import RUN_KEYS, TASK_INSTANCE_KEYS, read_list
-from astro_provider.api.reading import collection
 from astro_provider.api.states import DAG_RUN_STATES, FINISHED_DAG_RUN_STATES
 
 if TYPE_CHECKING:
@@ -17,8 +13,7 @@ if TYPE_CHECKING:
 
     from astro_provider.api.client import Client
     from astro_provider.api.flow import Flow
-    from astro_provider.api.rest_api import RestApi
-    from astro_provider.api.types import JSON, DagRun, TaskInstance
+    from astro_provider.api.types import DagRun, JSONInput, TaskInstance
 
 MAX_ROWS = 3 * calls.PAGE_SIZE
 """Rows of a list that are read: a dag may have many more unfinished runs than anybody waits for."""
@@ -37,30 +32,20 @@ def unfinished_runs(client: Client, dag_ids: Sequence[str], due_from: str, due_u
     :raise AstroError: the list failed; Airflow 2.1 and 2.2 refuse it, as does a target whose token may not list across
         dags
     """
-
-    def question(page: dict[str, JSON], api: RestApi) -> Call[tuple[list[DagRun], int]]:
-        return Call(
-            "POST",
-            "dags/~/dagRuns/list",
-            lambda raw: collection(raw, "dag_runs", api.dag_run),
-            "runs of several dags",
-            body={
-                "dag_ids": [*dag_ids],
-                "states": [*_UNFINISHED],
-                **api.run_filters({"run_after_gte": due_from, "run_after_lte": due_until}),
-                "order_by": "id",
-                **{f"page_{key}": value for key, value in page.items()},
-            },
-            # Sent once: the waits that it does not check are checked individually.
-        )
-
-    return read_list(lambda page: client.call(partial(question, page)), RUN_KEYS, MAX_ROWS)
+    filters: dict[str, JSONInput] = {
+        "dag_ids": dag_ids,
+        "states": _UNFINISHED,
+        "run_after_gte": due_from,
+        "run_after_lte": due_until,
+        "order_by": "id",
+    }
+    return read_list(client.pages(calls.search_dag_runs, filters), RUN_KEYS, MAX_ROWS)
 
 
 def unfinished_runs_of_dag(client: Client, dag_id: str, due_from: str, due_until: str) -> Flow[list[DagRun]]:
     """List the same of one dag, for a token that may not list across dags; Airflow 2.1 lists finished runs, too."""
     return client.list_dag_runs(
-        dag_id, state=[*_UNFINISHED], run_after_gte=due_from, run_after_lte=due_until, limit=MAX_ROWS
+        dag_id, state=_UNFINISHED, run_after_gte=due_from, run_after_lte=due_until, limit=MAX_ROWS
     )
 
 
@@ -73,10 +58,7 @@ def instances_of_tasks(
     :return: all of them; none where there are more than ``MAX_ROWS``
     :raise AstroError: the list failed; early versions of Airflow 2 refuse it
     """
-    filters: dict[str, JSON] = {"dag_ids": [*dag_ids], "dag_run_ids": [*run_ids], "task_ids": [*task_ids]}
-
-    def question(page: dict[str, JSON], api: RestApi) -> Call[tuple[list[TaskInstance], int]]:
-        return replace(calls.search_task_instances(api, filters, page), idempotent=False)
-
-    rows = yield from read_list(lambda page: client.call(partial(question, page)), TASK_INSTANCE_KEYS, MAX_ROWS)
+    filters = {"dag_ids": dag_ids, "dag_run_ids": run_ids, "task_ids": task_ids}
+    pages = client.pages(calls.search_task_instances, filters, idempotent=False)
+    rows = yield from read_list(pages, TASK_INSTANCE_KEYS, MAX_ROWS)
     return rows if len(rows) < MAX_ROWS else []

@@ -1,42 +1,60 @@
-"""REST API v1 (Airflow 2): what it names things, and how its answers become ours."""
+"""REST API v1 (Airflow 2): the names it uses, and how its responses are read."""
 
 from __future__ import annotations
 
 import ast
 import re
 from typing import TYPE_CHECKING, cast
-from urllib.parse import quote
 
 from astro_provider.api.errors import RequestNotPossible
 from astro_provider.api.reading import mapping, readable
 from astro_provider.api.types import DagRun
+from astro_provider.api.urls import dag_path, encoded, run_path
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from astro_provider.api.deployment import ApiVersion
-    from astro_provider.api.types import JSON, LogEntry, TaskInstance
+    from astro_provider.api.types import JSON, JSONInput, LogEntry, TaskInstance
 
 NAME: ApiVersion = "v1"
-# v1 answers with text unless told otherwise (Airflow 2.10+).
-XCOM_PARAMS: dict[str, JSON] = {"stringify": False}
+
+XCOM_PARAMS: dict[str, JSONInput] = {"stringify": False}
+"""Query parameters of an XCom: v1 of Airflow 2.10 and later returns its value as text by default."""
+
+FINISHED_RUNS: dict[str, JSONInput] = {}
+"""
+Filter of a list of runs for those that have finished, next to a filter by end date.
+
+The end date is enough, because only finished runs have one. A filter by state is refused by Airflow 2.1 and 2.2.
+"""
+
+FILTERS_BY_GROUP = False
+"""Whether a list of task instances has a filter by task group (in some versions of Airflow at least)."""
 
 _ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2}|.)", re.DOTALL)
-_MEANT = {"n": "\n", "r": "\r", "t": "\t"}
+_ESCAPED_CHARACTERS = {"n": "\n", "r": "\r", "t": "\t"}
 _V2_ONLY = ("run_after", "partition_key")
 
 
-def trigger_body(fields: dict[str, JSON]) -> dict[str, JSON]:
-    """Body of a trigger: an unset field is left out, as null is refused."""
-    given: dict[str, JSON] = {key: value for key, value in fields.items() if value is not None}
+def trigger_body(fields: Mapping[str, JSONInput]) -> dict[str, JSONInput]:
+    """
+    Make the body of a request that triggers a dag run.
+
+    Fields that are ``None`` are left out, because v1 refuses null.
+
+    :param fields: the fields with their names in API v2
+    :raise RequestNotPossible: a field that only API v2 has
+    """
+    given: dict[str, JSONInput] = {key: value for key, value in fields.items() if value is not None}
     for name in _V2_ONLY:
         if name in given:
             raise RequestNotPossible(f"{name} needs Airflow 3 in the target; this one runs Airflow 2 (REST API v1)")
     return given
 
 
-def run_filters(filters: dict[str, JSON]) -> dict[str, JSON]:
-    """Query parameters for a list of dag runs; ``execution_date`` stands for ``logical_date`` and ``run_after``."""
+def run_filters(filters: Mapping[str, JSONInput]) -> dict[str, JSONInput]:
+    """Rename the filters of a list of runs: v1 has ``execution_date`` for ``logical_date`` and ``run_after``."""
     renamed = {_v1_name(key): value for key, value in filters.items()}
     order = renamed.get("order_by")
     if isinstance(order, str):
@@ -48,20 +66,11 @@ def _v1_name(name: str) -> str:
     return name.replace("logical_date", "execution_date").replace("run_after", "execution_date")
 
 
-def finished_runs_body(dag_ids: list[str], states: list[str], ended_after: str, due_after: str) -> dict[str, JSON]:
-    """
-    Body of a list of runs of several dags that ended after a time.
-
-    Without the states, which Airflow 2.1 and 2.2 refuse: what has not finished has no end date either.
-    """
-    return {"dag_ids": [*dag_ids], "end_date_gte": ended_after, "execution_date_gte": due_after}
-
-
-def clear_run(dag_path: str, run_path: str, run_id: str, *, only_failed: bool) -> tuple[str, dict[str, JSON]]:
-    """Path and body that clear a run: all of its tasks, or the failed ones."""
+def clear_run(dag_id: str, run_id: str, *, only_failed: bool) -> tuple[str, dict[str, JSONInput]]:
+    """Return path and body of a request that clears all tasks of a run, or only the failed ones."""
     if not only_failed:
-        return f"{run_path}/clear", {"dry_run": False}
-    return f"{dag_path}/clearTaskInstances", {
+        return f"{run_path(dag_id, run_id)}/clear", {"dry_run": False}
+    return f"{dag_path(dag_id)}/clearTaskInstances", {
         "dry_run": False,
         "dag_run_id": run_id,
         "only_failed": True,
@@ -69,13 +78,13 @@ def clear_run(dag_path: str, run_path: str, run_id: str, *, only_failed: bool) -
     }
 
 
-def task_keys(instances: Sequence[TaskInstance]) -> list[JSON]:
-    """How a request to clear tasks names them: by task id, which means all instances of a mapped task."""
+def task_keys(instances: Sequence[TaskInstance]) -> list[JSONInput]:
+    """Name task instances in a request that clears them: by task id, which means all instances of a mapped task."""
     return [*dict.fromkeys(instance["task_id"] for instance in instances)]
 
 
-def group_filter(group_id: str | None) -> dict[str, JSON]:
-    """v1 has no filter by group."""
+def group_filter(group_id: str | None) -> dict[str, JSONInput]:
+    """Return no query parameters, because v1 has no filter by task group."""
     return {}
 
 
@@ -98,7 +107,7 @@ def task_instance(raw: JSON) -> TaskInstance:
 
 
 def log_entries(raw: JSON) -> list[LogEntry]:
-    """Read a task log: text, or the written form of a list of (host, text) pairs."""
+    """Read a task log, which is text, or the ``repr`` of a list of (host, text) pairs."""
     content = cast("str", mapping(raw, "a task log", content=str)["content"])
     try:
         text = "\n".join(str(part[1]) for part in ast.literal_eval(content))
@@ -108,9 +117,14 @@ def log_entries(raw: JSON) -> list[LogEntry]:
 
 
 def end_of_log(text: str) -> list[LogEntry]:
-    """Read the end of a task log: of the JSON of a text, which may be the written form of a list of pairs."""
+    """
+    Read the last part of a task log.
+
+    :param text: the end of the response: JSON that holds a string, which is text or the ``repr`` of a list of pairs
+    :return: its lines, without the first one, which is incomplete
+    """
     content = re.sub(r'"\s*,\s*"continuation_token"[^\\]*$', "", text)
-    # Whole lines only, and no half of an escape. A newline is written \\n in a text, \\\\n in the form of a list.
+    # Cut at a line break, so that no escape is cut in half. JSON has \\n for it, and \\\\n inside of a repr.
     content = content.partition("\\n")[2]
     for _ in range(2):
         content = _ESCAPE.sub(_unescaped, content)
@@ -119,7 +133,7 @@ def end_of_log(text: str) -> list[LogEntry]:
 
 def _unescaped(found: re.Match[str]) -> str:
     escaped = found[1]
-    return chr(int(escaped[1:], 16)) if len(escaped) > 1 else _MEANT.get(escaped, escaped)
+    return chr(int(escaped[1:], 16)) if len(escaped) > 1 else _ESCAPED_CHARACTERS.get(escaped, escaped)
 
 
 def _lines(text: str) -> list[LogEntry]:
@@ -127,5 +141,5 @@ def _lines(text: str) -> list[LogEntry]:
 
 
 def run_url(deployment_url: str, dag_id: str, run_id: str) -> str:
-    """Where the UI shows a dag run."""
-    return f"{deployment_url}/dags/{quote(dag_id, safe='')}/grid?dag_run_id={quote(run_id, safe='')}"
+    """Return the URL of a dag run in the target's UI."""
+    return f"{deployment_url}/dags/{encoded(dag_id)}/grid?dag_run_id={encoded(run_id)}"

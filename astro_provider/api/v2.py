@@ -1,4 +1,4 @@
-"""REST API v2 (Airflow 3): what it names things, and how its answers become ours."""
+"""REST API v2 (Airflow 3): the names it uses, and how its responses are read."""
 
 from __future__ import annotations
 
@@ -6,54 +6,65 @@ import json
 import re
 from contextlib import suppress
 from typing import TYPE_CHECKING, cast
-from urllib.parse import quote
 
 from astro_provider.api.reading import mapping, readable
+from astro_provider.api.states import FINISHED_DAG_RUN_STATES
 from astro_provider.api.types import DagRun
+from astro_provider.api.urls import encoded, run_path
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from astro_provider.api.deployment import ApiVersion
-    from astro_provider.api.types import JSON, LogEntry, TaskInstance
+    from astro_provider.api.types import JSON, JSONInput, LogEntry, TaskInstance
 
 NAME: ApiVersion = "v2"
+
+XCOM_PARAMS: dict[str, JSONInput] = {}
+"""Query parameters of an XCom."""
+
+FINISHED_RUNS: dict[str, JSONInput] = {"states": FINISHED_DAG_RUN_STATES}
+"""Filter of a list of runs for those that have finished, next to a filter by end date."""
+
+FILTERS_BY_GROUP = True
+"""Whether a list of task instances has a filter by task group: Airflow 3.1.8 and later; earlier ones ignore it."""
+
 _BETWEEN_ENTRIES = re.compile(r"\}\s*,\s*(?=\{)")
 _DECODER = json.JSONDecoder()
-XCOM_PARAMS: dict[str, JSON] = {}
 
 
-def trigger_body(fields: dict[str, JSON]) -> dict[str, JSON]:
-    """Body of a trigger: the key ``logical_date`` is required, null means none."""
+def trigger_body(fields: Mapping[str, JSONInput]) -> dict[str, JSONInput]:
+    """
+    Make the body of a request that triggers a dag run.
+
+    Fields that are ``None`` are left out, except ``logical_date``: the key is required, and null means none.
+
+    :param fields: the fields
+    """
     given = {key: value for key, value in fields.items() if value is not None}
     return {"logical_date": None, **given}
 
 
-def run_filters(filters: dict[str, JSON]) -> dict[str, JSON]:
-    """Query parameters for a list of dag runs."""
-    return filters
+def run_filters(filters: Mapping[str, JSONInput]) -> dict[str, JSONInput]:
+    """Return the filters of a list of runs unchanged."""
+    return {**filters}
 
 
-def finished_runs_body(dag_ids: list[str], states: list[str], ended_after: str, due_after: str) -> dict[str, JSON]:
-    """Body of a list of runs of several dags that ended after a time; ``run_after`` is indexed, ``end_date`` is not."""
-    return {"dag_ids": [*dag_ids], "states": [*states], "end_date_gte": ended_after, "run_after_gte": due_after}
+def clear_run(dag_id: str, run_id: str, *, only_failed: bool) -> tuple[str, dict[str, JSONInput]]:
+    """Return path and body of a request that clears all tasks of a run, or only the failed ones."""
+    return f"{run_path(dag_id, run_id)}/clear", {"dry_run": False, "only_failed": only_failed}
 
 
-def clear_run(dag_path: str, run_path: str, run_id: str, *, only_failed: bool) -> tuple[str, dict[str, JSON]]:
-    """Path and body that clear a run: all of its tasks, or the failed ones."""
-    return f"{run_path}/clear", {"dry_run": False, "only_failed": only_failed}
-
-
-def task_keys(instances: Sequence[TaskInstance]) -> list[JSON]:
-    """How a request to clear tasks names them: by task id, and map index of a mapped task."""
+def task_keys(instances: Sequence[TaskInstance]) -> list[JSONInput]:
+    """Name task instances in a request that clears them: by task id, and by map index if the task is mapped."""
     return [
         instance["task_id"] if instance["map_index"] < 0 else [instance["task_id"], instance["map_index"]]
         for instance in instances
     ]
 
 
-def group_filter(group_id: str | None) -> dict[str, JSON]:
-    """Query parameters that list the task instances of a group (Airflow 3.1.8+; older ones list all of the run)."""
+def group_filter(group_id: str | None) -> dict[str, JSONInput]:
+    """Return the query parameters that list only the task instances of a group; see ``FILTERS_BY_GROUP``."""
     return {"task_group_id": group_id}
 
 
@@ -73,24 +84,29 @@ def task_instance(raw: JSON) -> TaskInstance:
 
 
 def log_entries(raw: JSON) -> list[LogEntry]:
-    """Read a task log: structured entries, or lines of text where the log store keeps text."""
+    """Read a task log, which is structured entries, or lines of text if the log store keeps text."""
     content = mapping(raw, "a task log", content=list)["content"]
-    assert isinstance(content, list)  # mapping() saw to it; this tells the type checker
+    assert isinstance(content, list)  # mapping() checks it; this is for the type checker
     return [_log_entry(entry) for entry in content]
 
 
 def end_of_log(text: str) -> list[LogEntry]:
-    """Read the end of a task log: the entries that are whole, of the JSON of many."""
+    """
+    Read the last part of a task log.
+
+    :param text: the end of the response: JSON whose beginning is missing
+    :return: the entries that are complete
+    """
     entries: list[LogEntry] = []
     boundary = _BETWEEN_ENTRIES.search(text)
     while boundary is not None:
         position = boundary.end()
-        # What looks like an entry may be a frame of a traceback, or be written inside of a text.
+        # Braces also separate the frames of a traceback, and can be part of a message.
         with suppress(ValueError, RecursionError):
             raw, position = _DECODER.raw_decode(text, position)
             if isinstance(raw, dict) and isinstance(raw.get("event"), str):
                 entries.append(_log_entry(raw))
-            position -= 1  # the bracket that ends an entry begins what is between it and the next one
+            position -= 1  # the next boundary begins with the brace that ends this entry
         boundary = _BETWEEN_ENTRIES.search(text, position)
     return entries
 
@@ -109,12 +125,12 @@ def _log_entry(raw: JSON) -> LogEntry:
 
 
 def _exception(detail: JSON) -> str | None:
-    """Take class and message of the exception that was raised last (the first of a chain)."""
+    """Return class and message of the exception that was raised last, which is the first of the chain."""
     if not isinstance(detail, list) or not detail or not isinstance(detail[0], dict):
         return None
     return f"{detail[0].get('exc_type')}: {detail[0].get('exc_value')}"
 
 
 def run_url(deployment_url: str, dag_id: str, run_id: str) -> str:
-    """Where the UI shows a dag run."""
-    return f"{deployment_url}/dags/{quote(dag_id, safe='')}/runs/{quote(run_id, safe='')}"
+    """Return the URL of a dag run in the target's UI."""
+    return f"{deployment_url}/dags/{encoded(dag_id)}/runs/{encoded(run_id)}"

@@ -155,7 +155,7 @@ def test_the_generation_is_asked_for_only_where_it_is_not_known(
 
 
 def test_looking_for_what_is_not_there_finds_nothing(target: ScriptedTarget) -> None:
-    assert target.run(target.client().find(lambda api: calls.get_dag(api, "d"))) is None
+    assert target.run(target.client().find(calls.get_dag, "d")) is None
     assert target.calls_received == ["GET /api/v2/dags/d"]
 
 

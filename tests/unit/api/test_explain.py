@@ -114,7 +114,7 @@ def test_who_has_no_credentials_is_told_so() -> None:
 
 
 @pytest.mark.parametrize(
-    ("end_states", "there", "similar"),
+    ("wanted", "there", "similar"),
     [
         ("sales", ["sales_daily", "hr", "Sales", "sale"], ["Sales", "sale", "sales_daily"]),
         ("sales", ["sales"], []),
@@ -123,8 +123,8 @@ def test_who_has_no_credentials_is_told_so() -> None:
         ("d", [f"d{i}" for i in range(9)], 5),
     ],
 )
-def test_similar_ids(end_states: str, there: list[str], similar: list[str] | int) -> None:
-    found = similar_ids(end_states, iter(there))
+def test_similar_ids(wanted: str, there: list[str], similar: list[str] | int) -> None:
+    found = similar_ids(wanted, iter(there))
     assert (found if isinstance(similar, list) else len(found)) == similar
 
 

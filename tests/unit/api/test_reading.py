@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from astro_provider.api import v1, v2
-from astro_provider.api.reading import Unexpected, collection, collection_key, mapping, parse_json
+from astro_provider.api.reading import Unexpected, collection_key, collection_reader, mapping, parse_json
 from tests.unit import payloads
 
 
@@ -38,18 +39,18 @@ def test_what_needs_no_keys_is_named_alone() -> None:
     ("total", "read"), [({"total_entries": 7}, 7), ({}, 2), ({"total_entries": None}, 2), ({"total_entries": "7"}, 2)]
 )
 def test_a_page_tells_how_many_there_are(total: dict[str, Any], read: int) -> None:
-    assert collection({"pools": [1, 2], **total}, "pools", as_it_is) == ([1, 2], read)
+    assert collection_reader("pools", as_it_is)({"pools": [1, 2], **total}) == ([1, 2], read)
 
 
 @pytest.mark.parametrize("raw", [None, [], {}, {"pools": None}, {"pools": {}}, {"dags": []}])
 def test_what_is_no_page_is_refused(raw: Any) -> None:
     with pytest.raises(Unexpected, match=r"^a collection of pools with pools$"):
-        collection(raw, "pools", as_it_is)
+        collection_reader("pools", as_it_is)(raw)
 
 
 def test_an_item_that_is_none_is_refused() -> None:
     with pytest.raises(Unexpected, match=r"^a pool with name$"):
-        collection({"pools": [{"name": "a"}, {}]}, "pools", lambda raw: mapping(raw, "a pool", name=str))
+        collection_reader("pools", partial(mapping, what="a pool", name=str))({"pools": [{"name": "a"}, {}]})
 
 
 def test_the_list_of_an_unknown_collection_is_found() -> None:
@@ -83,6 +84,6 @@ def test_a_malformed_date_of_one_row_leaves_the_others_readable(api_version: Any
     make = getattr(payloads.of(api_version.NAME), kind)
     dates = ("logical_date", "end_date", *(["execution_date"] if api_version is v1 else []))
     rows = {"rows": [make(**dict.fromkeys(dates, date)), make()], "total_entries": 2}
-    (odd, even), _ = collection(rows, "rows", getattr(api_version, kind))
+    (odd, even), _ = collection_reader("rows", getattr(api_version, kind))(rows)
     assert (odd["logical_date"], odd["end_date"], odd["state"]) == (None, None, "success")
     assert (even["logical_date"], even["end_date"]) == (payloads.DATE, payloads.DATE)

@@ -344,5 +344,5 @@ def test_the_query_of_a_request_is_not_shown(target: ScriptedTarget) -> None:
 
 def test_a_question_about_no_dag_lists_none(target: ScriptedTarget) -> None:
     with pytest.raises(NotFoundError):
-        target.run(target.client().call(lambda api: calls.list_pools(api, {})))
+        target.run(target.client().call(calls.list_pools, {}))
     assert target.calls_received == ["GET /api/v2/pools"]
