@@ -1,8 +1,11 @@
 """
-Every difference between the Airflow versions that this package runs in.
+Every difference between the Airflow versions that this package runs in, and every private name of Airflow that it uses.
 
-The names that the package uses of Airflow are imported from here: from ``airflow.sdk`` on Airflow 3, from Airflow's
-own modules on Airflow 2. They are loaded at first use, because every DAG file pays for an import at every parse.
+Other modules import the names of Airflow from here. They come from ``airflow.sdk`` on Airflow 3 and from Airflow's own
+modules on Airflow 2, and are loaded at first use, because each import of a DAG file costs time whenever it is parsed.
+
+Each constant and function below says with which versions of Airflow its behaviour was measured ("Measured"), and how
+to find out whether it is still needed ("Check"). To support another version of Airflow, go through these notes.
 """
 
 from __future__ import annotations
@@ -35,11 +38,11 @@ if TYPE_CHECKING:
         AirflowSkipException,
         AirflowTaskTimeout,
     )
+    from airflow.sdk.execution_time.context import TaskStateStoreAccessor
     from airflow.sdk.execution_time.xcom import XCom
     from airflow.sdk.types import TaskInstanceKey
 
-__all__ = [
-    "AIRFLOW_VERSION",
+__all__ = [  # the names of Airflow that other modules import from here
     "AirflowException",
     "AirflowFailException",
     "AirflowNotFoundException",
@@ -54,17 +57,43 @@ __all__ = [
     "Param",
     "TaskInstanceKey",
     "XCom",
-    "ask_supervisor",
     "conf",
     "determine_kwargs",
-    "get_async_connection",
-    "was_rescheduled",
 ]
 
 T = TypeVar("T")
 
 AIRFLOW_VERSION = Version(_airflow_version).release[:3]
 """The running Airflow, e.g. ``(3, 3, 2)``. Compare it as a tuple: ``AIRFLOW_VERSION >= (3, 3)``."""
+
+CAN_START_FROM_TRIGGER = AIRFLOW_VERSION >= (3, 3)
+"""
+Whether a task can start in the triggerer, with templates that the triggerer renders.
+
+Measured: the triggerer of 3.2.2 renders no templates, that of 3.3.0 does. Check: remove this when Airflow 3.2 is no
+longer supported.
+"""
+
+RETRIES_FROM_TRIGGERER = AIRFLOW_VERSION >= (3, 3, 1)
+"""
+Whether a task that the triggerer fails (``TaskFailedEvent``) is retried if it has retries left.
+
+Measured: 3.3.0 fails such a task for good, 3.3.2 retries it. Check: remove this when 3.3.0 is no longer supported.
+"""
+
+EXECUTION_TIMEOUT_SPANS_DEFERRAL = AIRFLOW_VERSION < (3, 0)
+"""
+Whether ``execution_timeout`` counts from the start of the try, including the time in which the task is deferred.
+
+Airflow 3 counts anew when a deferred task resumes. Measured: 2.11.2, 3.3.2. Check: where ``task_runner`` of
+``airflow.sdk`` executes a task, it has the comment "handle timeout in case of deferral".
+"""
+
+BASE_URL_SECTION = "api" if AIRFLOW_VERSION >= (3, 0) else "webserver"
+"""The section of Airflow's configuration that has ``base_url``."""
+
+UNSET_BASE_URL = "" if AIRFLOW_VERSION >= (3, 0) else "http://localhost:8080"
+"""The value of ``base_url`` that is not set. Measured: 2.11.2, 3.3.2. Check: Airflow's ``config.yml``."""
 
 _EXCEPTIONS = ("airflow.sdk.exceptions", "airflow.exceptions")
 
@@ -86,11 +115,16 @@ _MODULES = {
     "conf": ("airflow.sdk.configuration", "airflow.configuration"),
     "determine_kwargs": ("airflow.sdk.bases.decorator", "airflow.utils.operator_helpers"),
 }
-"""The modules that have a name, the newest first. Airflow 3.0 and 3.1 have some of them in both."""
+"""
+The modules that define each name, the newest first.
+
+Measured: 2.11.0, 3.0.6, 3.1.8, 3.2.2 and 3.3.2; 3.0 and 3.1 define some names in the older module only. Check: the unit
+tests of a new version fail if a name has moved.
+"""
 
 
 def __getattr__(name: str) -> Any:
-    """Load a name of Airflow from the first module that has it, and keep it."""
+    """Load a name of Airflow from the first module that defines it, and cache it."""
     for module in _MODULES.get(name, ()):
         try:
             value = getattr(import_module(module), name)
@@ -101,18 +135,21 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-async def ask_supervisor(function: Callable[..., T], *arguments: Any) -> T:
+async def call_supervisor(function: Callable[..., T], *arguments: Any) -> T:
     """
-    Call a blocking function that asks Airflow for something, such as a connection or a state, on an event loop.
+    Call a blocking function of Airflow, such as one that reads a connection or a state, from an event loop.
 
-    In a triggerer of Airflow 3.0 and 3.1, the supervisor's answers come in the order of the requests. There, only
-    ``sync_to_async`` keeps a call in another thread from reading the answer to another request, and a call that is
-    cancelled leaves its answer to the next one; either ends the whole triggerer ("Response read out of order!").
-    So the call goes on in the background where the caller is cancelled.
+    The supervisor of a triggerer of Airflow 3.0 and 3.1 sends its responses in the order of the requests. Only
+    ``sync_to_async`` keeps a call in another thread from reading the response to another request, and the response to
+    a call that was cancelled would be read by the next call. Either ends the whole triggerer, with the error "Response
+    read out of order!". Therefore, a call continues in the background if its caller is cancelled.
 
-    :param function: the function
-    :param arguments: its arguments
-    :return: what it returns
+    Measured: needed with 3.0.6 and 3.1.8; 3.2.2 matches responses by number (``TriggerCommsDecoder._pending``).
+    Check: ``asyncio.to_thread`` is enough when Airflow 3.1 is no longer supported.
+
+    :param function: the blocking function
+    :param arguments: its positional arguments
+    :return: what the function returns
     """
     import asyncio
 
@@ -123,11 +160,14 @@ async def ask_supervisor(function: Callable[..., T], *arguments: Any) -> T:
 
 async def get_async_connection(conn_id: str) -> tuple[Connection, dict[str, Any]]:
     """
-    Read a connection on an event loop.
+    Read a connection from an event loop.
+
+    Measured: ``BaseHook.aget_connection`` (Airflow 3.1 and later) masks secrets with a call that blocks the event loop
+    before 3.3.2. Check: use it alone when Airflow 3.3.1 is no longer supported.
 
     :param conn_id: id of the connection
     :return: the connection, and its Extra as a dict
-    :raise AirflowNotFoundException: there is no such connection
+    :raise AirflowNotFoundException: the connection does not exist
     """
     from astro_provider.airflow_versions import BaseHook
 
@@ -135,17 +175,111 @@ async def get_async_connection(conn_id: str) -> tuple[Connection, dict[str, Any]
         connection = await BaseHook.aget_connection(conn_id)
         return connection, await connection.aextra_dejson()
 
-    # Before 3.3.2, aget_connection (3.1 and up) masks secrets with a blocking call on the event loop.
     def read() -> tuple[Connection, dict[str, Any]]:
         connection = BaseHook.get_connection(conn_id)
         return connection, connection.extra_dejson
 
-    return await ask_supervisor(read)
+    return await call_supervisor(read)
+
+
+def _has_async_supervisor() -> bool:
+    """
+    Check whether the supervisor answers asynchronous calls.
+
+    ``airflow dags test`` runs triggers in its own process, where the supervisor answers blocking calls only. Measured:
+    3.3.2. Check: ``InProcessSupervisorComms`` of ``airflow.sdk.execution_time.supervisor`` has no method ``asend``.
+    """
+    from airflow.sdk.execution_time import task_runner
+
+    supervisor = getattr(task_runner, "SUPERVISOR_COMMS", None)
+    return supervisor is None or hasattr(supervisor, "asend")
+
+
+def triggers_have_on_kill() -> bool:
+    """
+    Check whether the triggerer calls ``on_kill`` of a trigger whose task was ended, instead of only cancelling it.
+
+    Measured: 3.2.2 does not, 3.3.0 and 3.3.2 do. Check: remove this when Airflow 3.2 is no longer supported.
+    """
+    from airflow.triggers.base import BaseTrigger
+
+    return hasattr(BaseTrigger, "on_kill")
+
+
+def task_state(task_instance: Any) -> str | None:
+    """
+    Read the state of a task from Airflow: with the API of Airflow 3, from the database of Airflow 2. Blocks.
+
+    :param task_instance: the task instance of a context or a trigger
+    :return: the state; ``None`` for a task without one, or that was deleted
+    """
+    state = _state_in_airflow_3(task_instance) if AIRFLOW_VERSION >= (3, 0) else _state_in_airflow_2(task_instance)
+    return None if state is None else str(getattr(state, "value", state))
+
+
+def _state_in_airflow_3(task_instance: Any) -> Any:
+    from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+
+    states_by_run = RuntimeTaskInstance.get_task_states(
+        dag_id=task_instance.dag_id,
+        task_ids=[task_instance.task_id],
+        run_ids=[task_instance.run_id],
+        map_index=task_instance.map_index,
+    )
+    return next(iter(states_by_run.get(task_instance.run_id, {}).values()), None)
+
+
+def _state_in_airflow_2(task_instance: Any) -> Any:
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.utils.session import create_session
+
+    with create_session() as session:
+        return session.query(TaskInstance.state).filter_by(**task_instance_key(task_instance)).scalar()
+
+
+def heartbeat_timed_out(task_instance: Any) -> bool:
+    """
+    Check whether the scheduler failed this try because its worker sent no heartbeat. Blocks.
+
+    Airflow 2 has a log entry of it in its database. Airflow 3 does not show it to a task, so this returns ``False``
+    there. Measured: 2.11.2, 3.3.2. Check: ``get_task_states`` of Airflow 3 returns nothing but the state.
+
+    :param task_instance: the task instance of the context
+    """
+    if AIRFLOW_VERSION >= (3, 0):
+        return False
+    from airflow.models.log import Log
+    from airflow.utils.session import create_session
+
+    entry = {"try_number": task_instance.try_number, "event": "heartbeat timeout"}
+    with create_session() as session:
+        entries = session.query(Log.id).filter_by(**task_instance_key(task_instance), **entry)
+        return entries.first() is not None
+
+
+def task_instance_key(task_instance: Any) -> dict[str, Any]:
+    """Return what identifies a task instance, without its try number, as keyword arguments of Airflow's queries."""
+    return {name: getattr(task_instance, name) for name in ("dag_id", "task_id", "run_id", "map_index")}
+
+
+def task_state_store(context: Context) -> TaskStateStoreAccessor | None:
+    """
+    Return Airflow's task state store (Airflow 3.3 and later), whose content survives retries and clears.
+
+    Measured: 3.2.2 has none, 3.3.0 and 3.3.2 do. Check: remove this when Airflow 3.2 is no longer supported.
+
+    :param context: the task's context
+    :return: the store; ``None`` before Airflow 3.3
+    """
+    return context.get("task_state_store")
 
 
 def was_rescheduled(sensor: BaseSensorOperator, context: Context) -> bool:
     """
-    Say whether an earlier process of this task has rescheduled it since it was last cleared.
+    Check whether an earlier process of this task has rescheduled it since it was last cleared.
+
+    Airflow 3 has a counter in the context. Airflow 2 has a private function that its own sensors use. Measured:
+    2.11.2, 3.3.2. Check: ``BaseSensorOperator.execute`` of Airflow 2.11 calls ``_orig_start_date``.
 
     :param sensor: a sensor in reschedule mode
     :param context: the context of its task
@@ -163,9 +297,47 @@ def was_rescheduled(sensor: BaseSensorOperator, context: Context) -> bool:
     return first_date is not None
 
 
-def _has_async_supervisor() -> bool:
-    """Check that this is not ``airflow dags test``, which runs triggers itself and answers blocking calls only."""
-    from airflow.sdk.execution_time import task_runner
+def given_parameters(operator: BaseOperator) -> frozenset[str]:
+    """
+    Return the names of the parameters that an operator was created with, including those whose value is ``None``.
 
-    supervisor = getattr(task_runner, "SUPERVISOR_COMMS", None)
-    return supervisor is None or hasattr(supervisor, "asend")
+    Measured: private in 2.11.2 and 3.3.2. Check: this raises an ``AttributeError`` if Airflow has renamed it.
+
+    :param operator: the operator
+    """
+    return frozenset(operator._BaseOperator__init_kwargs)  # type: ignore[attr-defined]  # Airflow sets it dynamically
+
+
+def has_pre_execute(operator: BaseOperator) -> bool:
+    """
+    Check whether the user gave the operator a function ``pre_execute``, which only a worker calls.
+
+    Measured: private in 2.11.2 and 3.3.2. Check: this raises an ``AttributeError`` if Airflow has renamed it.
+
+    :param operator: the operator
+    """
+    return operator._pre_execute_hook is not None
+
+
+def has_post_execute(operator: BaseOperator) -> bool:
+    """Check whether the user gave the operator a function ``post_execute``; see :func:`has_pre_execute`."""
+    return operator._post_execute_hook is not None
+
+
+def with_openlineage_parent(conf: dict[str, Any] | None, task_instance: Any) -> dict[str, Any] | None:
+    """
+    Add the parent run of OpenLineage to the conf of a dag run, if the OpenLineage provider is installed and active.
+
+    Measured: the standard providers 1.2.0 and 1.6.0, in the constraints of Airflow 2.11.0 and 3.0.6, lack the function.
+    Check: remove the fallback when the constraints of the oldest supported Airflow have it.
+
+    :param conf: the conf
+    :param task_instance: the task instance that is the parent
+    :return: the conf with OpenLineage's properties, or the same conf
+    """
+    try:
+        from airflow.providers.standard.utils.openlineage import safe_inject_openlineage_properties_into_dagrun_conf
+    except ImportError:
+        return conf
+    injected: dict[str, Any] | None = safe_inject_openlineage_properties_into_dagrun_conf(conf, task_instance)
+    return injected

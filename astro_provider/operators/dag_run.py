@@ -329,7 +329,7 @@ class AstroTriggerDagRunOperator(BaseOperator):
 
     def on_kill(self) -> None:
         """Cancel the remote run, if a user ends this task while it waits on a worker."""
-        from astro_provider.tasks.state import ended_by_user
+        from astro_provider.tasks.task_state import ended_by_user
 
         run, self._waiting_for = self._waiting_for, None
         if run is None or not self._cancels or self._context is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
 
-from astro_provider.airflow_versions import AIRFLOW_VERSION
+from astro_provider.airflow_versions import EXECUTION_TIMEOUT_SPANS_DEFERRAL
 
 MAX_RESUME_SECONDS = 30.0
 """Seconds before the limit at which a wait ends on Airflow 2, where the time until a worker has resumed counts, too."""
@@ -26,7 +26,7 @@ def deferral_limits(
         return None, None
     now = datetime.now(timezone.utc)
     end = (started or now) + execution_timeout
-    if AIRFLOW_VERSION < (3, 0):
+    if EXECUTION_TIMEOUT_SPANS_DEFERRAL:
         early = min(MAX_RESUME_SECONDS, execution_timeout.total_seconds() / 10)
         return end.timestamp() - early, execution_timeout
     return end.timestamp(), end - now + timedelta(seconds=BACKUP_SECONDS)

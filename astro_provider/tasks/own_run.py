@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from astro_provider.airflow_versions import AIRFLOW_VERSION, conf
+from astro_provider.airflow_versions import BASE_URL_SECTION, UNSET_BASE_URL, conf, task_state_store
 from astro_provider.api.empty import is_empty
 from astro_provider.run_id import first_try_number, remote_run_id
 
@@ -124,17 +124,21 @@ def _first_try(noted: dict[str, Any], ti: Any, retries: int, clear_number: int |
 
 
 def _noted(context: Context) -> dict[str, Any]:
-    # Without the store (before Airflow 3.3, or where it does not answer), the number of retries tells.
-    with suppress(Exception):
-        noted = context["task_state_store"].get(STORE_KEY)
+    store = task_state_store(context)
+    if store is None:
+        return {}
+    with suppress(Exception):  # if the store does not respond, the number of retries decides
+        noted = store.get(STORE_KEY)
         if isinstance(noted, dict) and {"first_try", "last_try", "max_tries", "clear_number", "began"} <= set(noted):
             return noted
     return {}
 
 
 def _write(context: Context, note: dict[str, Any]) -> None:
-    with suppress(Exception):
-        context["task_state_store"].set(STORE_KEY, note)
+    store = task_state_store(context)
+    if store is not None:
+        with suppress(Exception):
+            store.set(STORE_KEY, note)
 
 
 def _seconds(date: datetime | None) -> float | None:
@@ -147,11 +151,10 @@ def _seconds(date: datetime | None) -> float | None:
 
 def _this_deployment(warn: Callable[[str], None]) -> str:
     """Name the triggering Deployment: by the URL of its UI, which Astro sets."""
-    section, unset = ("api", "") if AIRFLOW_VERSION >= (3, 0) else ("webserver", "http://localhost:8080")
-    url: str = conf.get(section, "base_url", fallback="") or ""
-    if url == unset:
+    url: str = conf.get(BASE_URL_SECTION, "base_url", fallback="") or ""
+    if url == UNSET_BASE_URL:
         warn(
-            f"[{section}] base_url of this Deployment is not set. Should another Deployment without one have a task of "
-            "the same name in a run of the same id, the two would take each other's remote run for their own."
+            f"[{BASE_URL_SECTION}] base_url of this Deployment is not set. Should another Deployment without one have "
+            "a task of the same name in a run of the same id, the two would take each other's remote run for their own."
         )
     return url

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from astro_provider.airflow_versions import with_openlineage_parent
 from astro_provider.api.empty import is_empty
 from astro_provider.api.errors import InvalidParameterError
 from astro_provider.tasks.rendered import is_resolved_later
@@ -37,14 +38,7 @@ def run_conf(conf: object, ti: Any) -> dict[str, Any] | None:
     :raise InvalidParameterError: see :func:`parsed_conf`
     """
     parsed = parsed_conf(conf)
-    if ti is None:
-        return parsed
-    try:
-        from airflow.providers.standard.utils.openlineage import safe_inject_openlineage_properties_into_dagrun_conf
-    except ImportError:  # an older standard provider, or none (Airflow 2)
-        return parsed
-    injected: dict[str, Any] | None = safe_inject_openlineage_properties_into_dagrun_conf(dr_conf=parsed, ti=ti)
-    return injected
+    return parsed if ti is None else with_openlineage_parent(parsed, ti)
 
 
 def check_conf(conf: object) -> None:

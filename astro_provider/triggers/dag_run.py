@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+from astro_provider.airflow_versions import triggers_have_on_kill
 from astro_provider.api.durations import DEFAULT_POKE_INTERVAL_SECONDS, poke_interval_seconds
 from astro_provider.api.errors import AstroError, ConnectionUnreadableError
 from astro_provider.tasks.cancel import cancel_in_triggerer, uninterrupted
-from astro_provider.tasks.state import deferral_ended
+from astro_provider.tasks.task_state import deferral_ended
 from astro_provider.triggers.events import error_event, event_of
 from astro_provider.triggers.watcher.registry import watching
 from astro_provider.waits.transient import Tolerance
@@ -121,8 +122,7 @@ class AstroDagRunTrigger(BaseTrigger):
                 warn=self.log.warning,
             )
         except asyncio.CancelledError:
-            # Airflow 3.3 and up call on_kill instead.
-            if not hasattr(BaseTrigger, "on_kill"):
+            if not triggers_have_on_kill():
                 await self.on_kill()
             raise
         if event["outcome"] == "timeout" and self._run_to_cancel:

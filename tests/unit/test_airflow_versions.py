@@ -9,11 +9,22 @@ from typing import Any
 
 import pytest
 
-from astro_provider.airflow_versions import AIRFLOW_VERSION, ask_supervisor, get_async_connection
+from astro_provider.airflow_versions import (
+    AIRFLOW_VERSION,
+    CAN_START_FROM_TRIGGER,
+    BaseOperator,
+    call_supervisor,
+    get_async_connection,
+    given_parameters,
+    has_post_execute,
+    has_pre_execute,
+    task_state_store,
+    triggers_have_on_kill,
+)
 
 
 async def test_a_blocking_call_returns_what_the_function_returns() -> None:
-    assert await ask_supervisor(lambda *arguments: arguments, 1, 2) == (1, 2)
+    assert await call_supervisor(lambda *arguments: arguments, 1, 2) == (1, 2)
 
 
 async def test_a_blocking_call_goes_on_when_its_caller_is_cancelled() -> None:
@@ -28,7 +39,7 @@ async def test_a_blocking_call_goes_on_when_its_caller_is_cancelled() -> None:
         await may_end.wait()
         ended.set()
 
-    calling = asyncio.create_task(ask_supervisor(lambda: async_to_sync(asend)()))
+    calling = asyncio.create_task(call_supervisor(lambda: async_to_sync(asend)()))
     await began.wait()
     calling.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -36,6 +47,39 @@ async def test_a_blocking_call_goes_on_when_its_caller_is_cancelled() -> None:
     may_end.set()
     await asyncio.to_thread(ended.wait, 5)
     assert ended.is_set()
+
+
+def test_the_parameters_of_an_operator_are_those_that_it_was_created_with() -> None:
+    given = given_parameters(BaseOperator(task_id="a", retries=None))
+    assert {"task_id", "retries"} <= given
+    assert "queue" not in given
+
+
+def test_hooks_around_execute_are_found() -> None:
+    hooks: list[dict[str, Any]] = [{}, {"pre_execute": print}, {"post_execute": print}]
+    operators = [BaseOperator(task_id="a", **options) for options in hooks]
+    assert [has_pre_execute(operator) for operator in operators] == [False, True, False]
+    assert [has_post_execute(operator) for operator in operators] == [False, False, True]
+
+
+def test_a_private_name_that_airflow_has_renamed_is_an_error() -> None:
+    renamed: Any = object()
+    with pytest.raises(AttributeError, match="_pre_execute_hook"):
+        has_pre_execute(renamed)
+    with pytest.raises(AttributeError, match="_post_execute_hook"):
+        has_post_execute(renamed)
+    with pytest.raises(AttributeError, match="_BaseOperator__init_kwargs"):
+        given_parameters(renamed)
+
+
+def test_the_task_state_store_is_none_where_airflow_has_none() -> None:
+    store: Any = object()
+    assert task_state_store({}) is None
+    assert task_state_store({"task_state_store": store}) is store  # type: ignore[typeddict-item]  # a fake store
+
+
+def test_on_kill_of_triggers_came_with_starting_from_the_trigger() -> None:
+    assert triggers_have_on_kill() is CAN_START_FROM_TRIGGER
 
 
 @pytest.mark.skipif(AIRFLOW_VERSION < (3, 3), reason="Airflow 3.3 and up")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from astro_provider.airflow_versions import AIRFLOW_VERSION, AirflowTaskTimeout
-from astro_provider.tasks import state as task_state
+from astro_provider.tasks import task_state
 from tests.unit.operators.test_dag_run_existing import DATE, blocked, clash, retry
 from tests.unit.operators.test_dag_run_waiting import deferral, waiting
 from tests.unit.operators.trigger import RUN_ID
@@ -27,8 +27,8 @@ CANCELLED = f"Cancelled the run of dag 'd', which was running: {RUN_ID}"
 @pytest.fixture
 def task_is(monkeypatch: pytest.MonkeyPatch) -> Callable[[str | None], None]:
     """Set the state of the task."""
-    monkeypatch.setattr(task_state, "_heartbeat_timed_out", lambda ti: False)
-    return lambda state: monkeypatch.setattr(task_state, "_state", lambda ti: state)
+    monkeypatch.setattr(task_state, "heartbeat_timed_out", lambda ti: False)
+    return lambda state: monkeypatch.setattr(task_state, "task_state", lambda ti: state)
 
 
 def kill(operator: Any, clock: FakeClock, in_context: dict[str, Any] | None = None) -> None:
@@ -72,7 +72,7 @@ def test_nothing_is_cancelled_where_nobody_can_tell(
     def unknown(ti: Any) -> str:
         raise RuntimeError("the API server is away")
 
-    monkeypatch.setattr(task_state, "_state", unknown)
+    monkeypatch.setattr(task_state, "task_state", unknown)
     kill(waiting(), clock)
     assert fake_airflow.runs[RUN_ID]["state"] == "queued"
 

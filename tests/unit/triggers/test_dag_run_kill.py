@@ -9,8 +9,7 @@ import pytest
 from airflow.triggers.base import BaseTrigger
 
 from astro_provider.airflow_versions import XCom
-from astro_provider.tasks import cancel
-from astro_provider.tasks import state as task_state
+from astro_provider.tasks import cancel, task_state
 from astro_provider.triggers.dag_run import AstroDagRunTrigger
 from tests.unit.scripted_server import SILENCE
 from tests.unit.scripted_target import json_response
@@ -36,7 +35,7 @@ def task_is(monkeypatch: pytest.MonkeyPatch, calls_received: list[str]) -> Any:
     """Set the state of the waiting task, and which run it waits for."""
 
     def task_is(state: str | None, run_id: str = "theirs") -> None:
-        monkeypatch.setattr(task_state, "_state", lambda ti: (calls_received.append(ti.task_id), state)[1])
+        monkeypatch.setattr(task_state, "task_state", lambda ti: (calls_received.append(ti.task_id), state)[1])
         monkeypatch.setattr(XCom, "get_one", staticmethod(lambda **_: run_id))
 
     return task_is
@@ -88,7 +87,7 @@ async def test_nothing_is_cancelled_where_the_state_cannot_be_read(
     def unknown(ti: Any) -> str:
         raise RuntimeError("the API server is away")
 
-    monkeypatch.setattr(task_state, "_state", unknown)
+    monkeypatch.setattr(task_state, "task_state", unknown)
     fake_airflow.has_run("theirs", "running")
     await waiting().on_kill()
     assert fake_airflow.runs["theirs"]["state"] == "running"

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from astro_provider.airflow_versions import AIRFLOW_VERSION, XCom
-from astro_provider.tasks import state as task_state
-from astro_provider.tasks.state import deferral_ended, ended_by_user
+from astro_provider.tasks import task_state
+from astro_provider.tasks.task_state import deferral_ended, ended_by_user
 from tests.unit.task_runner import TaskInstance
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ async def test_a_supervisor_that_does_not_answer_does_not_keep_the_triggerer(
 ) -> None:
     answered = threading.Event()
     monkeypatch.setattr(task_state, "MAX_STATE_SECONDS", 0.1)
-    monkeypatch.setattr(task_state, "_state", lambda ti: (answered.wait(30), "failed")[1])
+    monkeypatch.setattr(task_state, "task_state", lambda ti: (answered.wait(30), "failed")[1])
     assert await deferral_ended(TASK, "theirs") is False
     answered.set()
 
@@ -112,7 +112,7 @@ async def test_a_deferral_has_ended_when_its_task_is_in_another_state(
 async def test_a_cleared_task_that_has_deferred_again_waits_for_another_run(
     monkeypatch: pytest.MonkeyPatch, remote_run_is: Callable[[str | None], None], run_id: str | None, ended: bool
 ) -> None:
-    monkeypatch.setattr(task_state, "_state", lambda ti: "deferred")
+    monkeypatch.setattr(task_state, "task_state", lambda ti: "deferred")
     remote_run_is(run_id)
     assert await deferral_ended(TASK, "theirs") is ended
 

@@ -1,0 +1,64 @@
+"""Whether a user ended a task, or whether only its worker or its triggerer stops."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from astro_provider.airflow_versions import call_supervisor, heartbeat_timed_out, task_instance_key, task_state
+from astro_provider.links import XCOM_RUN_ID
+
+_UNFINISHED_STATES = ("running", "deferred", "queued", "scheduled", "up_for_retry")
+"""States of a task on a worker that Airflow runs again, or lets another process continue."""
+
+MAX_STATE_SECONDS = 10.0
+"""How long a triggerer waits for the state of a task. While it stops, its supervisor might not respond."""
+
+
+def ended_by_user(task_instance: Any) -> bool:
+    """
+    Check on a worker whether a user marked, cleared or killed the task that is ended there.
+
+    A task whose heartbeat timed out on its last try is ``failed``, too. Airflow 2 logs the timeout, so this function
+    returns ``False`` for such a task. Airflow 3 shows a task only its state. There, a worker that was frozen for longer
+    than ``[scheduler] task_instance_heartbeat_timeout`` on the last try counts as ended by a user.
+
+    :param task_instance: the task instance of the context
+    :return: whether a user ended the task; ``False`` if the state cannot be read, because a remote run that continues
+        can be cancelled by hand, but the cancellation of a run cannot be undone
+    """
+    try:
+        state = task_state(task_instance)
+        return state not in _UNFINISHED_STATES and not (state == "failed" and heartbeat_timed_out(task_instance))
+    except Exception:
+        return False
+
+
+async def deferral_ended(task_instance: Any, remote_run_id: str) -> bool:
+    """
+    Check on the triggerer's event loop whether a task no longer waits for a remote run.
+
+    Airflow cancels a trigger for one of three reasons: a user marked or cleared the task; Airflow ended the deferral
+    after its timeout; or the triggerer stops, or hands its triggers over to another triggerer. Only in the last case
+    does the task still wait for the same run. A task that a user cleared might have been deferred again by now, for
+    another run: Airflow keeps the trigger of a cleared task until the task has another trigger.
+
+    :param task_instance: the task instance of the trigger
+    :param remote_run_id: the run that the trigger waits for
+    :return: whether the task no longer waits for that run; ``False`` if this cannot be read within
+        ``MAX_STATE_SECONDS``
+    """
+    try:
+        waits = call_supervisor(_waits_for, task_instance, remote_run_id)
+        return not await asyncio.wait_for(waits, MAX_STATE_SECONDS)
+    except Exception:
+        return False
+
+
+def _waits_for(task_instance: Any, remote_run_id: str) -> bool:
+    if task_state(task_instance) != "deferred":
+        return False
+    from astro_provider.airflow_versions import XCom
+
+    run_id = XCom.get_one(**task_instance_key(task_instance), key=XCOM_RUN_ID)
+    return run_id is None or run_id == remote_run_id
