@@ -1,4 +1,9 @@
-"""What a flow is: a generator that yields requests and pauses, and is sent responses."""
+"""
+Flows: generators that yield requests and pauses, and are sent responses.
+
+A flow makes all decisions and does no I/O. A hook runs it: it takes each step that the flow yields, does what the step
+says, and resumes the flow with the outcome. The blocking and the async hook differ only in how they do that.
+"""
 
 from __future__ import annotations
 
@@ -6,24 +11,29 @@ from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias, TypeVar
 
+from astro_provider.api.errors import TransportError
+
 T = TypeVar("T")
 
 MAX_ANSWER_BYTES = 32 * 1024 * 1024
-"""More than any sane answer, less than what would hurt a worker or a triggerer."""
+"""Size of the largest response that is read: far more than usual, and little enough for a worker or a triggerer."""
 
 MAX_END_BYTES = 4 * 1024 * 1024
-"""How much is kept of an answer of which only the end is read: a log of 31 MiB takes 235 MiB of memory as a whole."""
+"""Bytes that are kept of a response of which the end is enough: a whole log of 31 MiB would take 235 MiB of memory."""
 
 
 @dataclass(frozen=True)
 class Request:
     """
-    A request to carry.
+    A request to send.
 
-    :param headers: all of them, credentials included, so they are not logged
-    :param idempotent: whether it can be sent again although the target may have handled it already
-    :param only_end: whether no more than the last ``MAX_END_BYTES`` of the answer are kept; one such request at a time
-        is carried in a process
+    :param method: HTTP method
+    :param url: absolute URL, percent-encoded
+    :param headers: all headers, including credentials; they are therefore not part of the ``repr``
+    :param body: request body, not part of the ``repr`` either
+    :param idempotent: whether the request can be sent again even if the target has already handled it
+    :param only_end: whether only the last ``MAX_END_BYTES`` of the response are kept. A process sends one such request
+        at a time
     """
 
     method: str
@@ -37,12 +47,14 @@ class Request:
 @dataclass(frozen=True)
 class Response:
     """
-    What came back.
+    The response to a request.
 
-    :param headers: names in lower case
-    :param body: at most ``MAX_ANSWER_BYTES`` and a little more long, or ``MAX_END_BYTES`` where only the end is kept
-    :param cut: whether the body is only the end of the answer
-    :param resent: whether the target may have handled the same request before, and its answer was lost
+    :param status: HTTP status
+    :param headers: headers, their names in lower case
+    :param body: response body. Reading stops after ``MAX_ANSWER_BYTES``; with ``only_end``, the body is the last
+        ``MAX_END_BYTES``
+    :param cut: whether the beginning of the body is missing
+    :param resent: whether the request was sent more than once, and the target might have handled it each time
     """
 
     status: int
@@ -54,18 +66,37 @@ class Response:
 
 @dataclass(frozen=True)
 class Pause:
-    """Wait this many seconds, then go on."""
+    """
+    A step that waits.
+
+    :param seconds: how long
+    """
 
     seconds: float
 
 
 @dataclass(frozen=True)
 class ReloadConnection:
-    """Read the Airflow connection again, give what it says to the client (``Client.use``), then go on."""
+    """A step that reads the Airflow connection again and passes the result to ``Client.use``."""
 
 
 Step: TypeAlias = Request | Pause | ReloadConnection
-"""What a flow asks the hook to do."""
+"""What a flow yields."""
+
+Outcome: TypeAlias = Response | TransportError | None
+"""What a step results in: a request in a response or an error, every other step in ``None``."""
 
 Flow: TypeAlias = Generator[Step, "Response | None", T]
-"""Yields steps, is sent the response to a request and ``None`` after any other step, returns a ``T``."""
+"""A generator that yields steps, is sent responses (``None`` after a step without one), and returns a ``T``."""
+
+
+def resume(flow: Flow[T], outcome: Outcome) -> Step:
+    """
+    Resume a flow with the outcome of its last step.
+
+    :param flow: the flow
+    :param outcome: the outcome; ``None`` also starts a flow
+    :return: the next step
+    :raise StopIteration: the flow has returned; ``value`` is its result
+    """
+    return flow.throw(outcome) if isinstance(outcome, TransportError) else flow.send(outcome)

@@ -1,58 +1,60 @@
-"""AsyncAstroHook: the same flows as AstroHook's, carried by ``aiohttp``, for triggers."""
+"""AsyncAstroHook: runs flows with ``aiohttp``, for triggers."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from astro_provider.airflow_versions import get_async_connection
 from astro_provider.api.client import client_of
 from astro_provider.api.errors import TransportError
-from astro_provider.api.flow import Pause, ReloadConnection
+from astro_provider.api.flow import Pause, ReloadConnection, Response, resume
 from astro_provider.connection import read_connection
 from astro_provider.hooks.http_aiohttp import AsyncCarrier
 from astro_provider.hooks.lookup import LookupLog, lookup
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from types import TracebackType
 
     from astro_provider.api.client import Client
     from astro_provider.api.deployment import Deployment
-    from astro_provider.api.flow import Flow, Response, Step
-    from astro_provider.api.types import JSON, Dag, DagRun, LogEntry, Pool, TaskInstance
+    from astro_provider.api.flow import Flow, Outcome, Step
     from astro_provider.connection import AirflowConnection
 
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
-_LARGE_ANSWER = 256 * 1024
-"""Bytes of an answer whose reading would keep the event loop from other work for too long."""
+_LARGE_BODY_BYTES = 256 * 1024
+"""Size above which a response is parsed in a thread, because it would block the event loop for too long."""
 
 
 class _FlowEndError(Exception):
-    """A flow's end, as a StopIteration cannot cross from a thread."""
+    """Carries the result of a flow out of a thread, which a ``StopIteration`` cannot leave."""
 
     def __init__(self, value: object) -> None:
         super().__init__()
         self.value = value
 
 
-def _sent(flow: Flow[T], response: Response) -> Step:
+def _resume_in_thread(flow: Flow[T], outcome: Outcome) -> Step:
     try:
-        return flow.send(response)
+        return resume(flow, outcome)
     except StopIteration as end:
         raise _FlowEndError(end.value) from None
 
 
 class AsyncAstroHook:
     """
-    The async twin, for triggers: the same flows, carried by ``aiohttp``.
+    Runs the flows of a Deployment's client with ``aiohttp``, for triggers.
 
-    ``async with AsyncAstroHook("http_conn") as hook: run = await hook.get_dag_run(dag_id, run_id)``
+    It is not part of the public API. It has no method per endpoint; a trigger runs a flow of the client::
+
+        async with AsyncAstroHook("http_conn") as hook:
+            client = await hook.client()
+            run = await hook.run(client.get_dag_run(dag_id, run_id))
 
     :param http_conn_id: id of an Airflow connection of type ``astro`` or ``http``
     """
@@ -126,102 +128,42 @@ class AsyncAstroHook:
 
     async def run(self, flow: Flow[T]) -> T:
         """
-        Run a flow of :meth:`client` to its end: carry its requests, wait out its pauses, reload the connection.
+        Run a flow of :meth:`client` until it returns.
 
         :param flow: the flow
-        :return: what the flow returns
+        :return: the result of the flow
+        :raise AstroError: the flow failed; see :mod:`astro_provider.api.errors`
         """
+        outcome: Outcome = None
         try:
-            step = next(flow)
             while True:
-                if isinstance(step, Pause):
-                    await asyncio.sleep(step.seconds)
-                    step = flow.send(None)
-                    continue
-                if isinstance(step, ReloadConnection):
-                    await self.reload_connection()
-                    step = flow.send(None)
-                    continue
-                try:
-                    # Which carrier is asked each time: one that was closed in between would open another session.
-                    response = await (await self._open())[1].send(step)
-                except TransportError as error:
-                    step = flow.throw(error)
-                    continue
-                if len(response.body) > _LARGE_ANSWER:
-                    step = await asyncio.to_thread(_sent, flow, response)
+                if isinstance(outcome, Response) and len(outcome.body) > _LARGE_BODY_BYTES:
+                    step = await asyncio.to_thread(_resume_in_thread, flow, outcome)
                 else:
-                    step = flow.send(response)
+                    step = resume(flow, outcome)
+                outcome = await self._do(step)
         except StopIteration as end:
             return cast("T", end.value)
         except _FlowEndError as end:
             return cast("T", end.value)
         finally:
-            with suppress(ValueError):  # the thread that a cancelled task has left behind still runs it
-                flow.close()  # a task that is cancelled must not leave others waiting for what it began
+            with suppress(ValueError):  # a cancelled task leaves behind a thread that is still running the flow
+                flow.close()  # flows that wait for this one to fetch a token must not wait on
 
-    async def request(
-        self, method: str, endpoint: str, *, params: Mapping[str, JSON] | None = None, json: JSON = None
-    ) -> JSON:
-        """Ask any endpoint; see :meth:`AstroHook.request`."""
-        return await self.run((await self.client()).request(method, endpoint, params=params, body=json))
-
-    async def list_dags(self, **filters: JSON) -> list[Dag]:
-        """List dags; see :meth:`AstroHook.list_dags`."""
-        return await self.run((await self.client()).list_dags(**filters))
-
-    async def get_dag(self, dag_id: str) -> Dag:
-        """Get a dag; see :meth:`AstroHook.get_dag`."""
-        return await self.run((await self.client()).get_dag(dag_id))
-
-    async def pause_dag(self, dag_id: str) -> Dag:
-        """Pause a dag; see :meth:`AstroHook.pause_dag`."""
-        return await self.run((await self.client()).set_paused(dag_id, paused=True))
-
-    async def unpause_dag(self, dag_id: str) -> Dag:
-        """Unpause a dag; see :meth:`AstroHook.unpause_dag`."""
-        return await self.run((await self.client()).set_paused(dag_id, paused=False))
-
-    async def trigger_dag_run(self, dag_id: str, **fields: Any) -> DagRun:
-        """Trigger a dag run; takes and raises what :meth:`AstroHook.trigger_dag_run` does."""
-        return await self.run((await self.client()).trigger_dag_run(dag_id, **fields))
-
-    async def get_dag_run(self, dag_id: str, run_id: str) -> DagRun:
-        """Get a dag run; see :meth:`AstroHook.get_dag_run`."""
-        return await self.run((await self.client()).get_dag_run(dag_id, run_id))
-
-    async def list_dag_runs(self, dag_id: str, **filters: JSON) -> list[DagRun]:
-        """List a dag's runs; see :meth:`AstroHook.list_dag_runs`."""
-        return await self.run((await self.client()).list_dag_runs(dag_id, **filters))
-
-    async def clear_dag_run(self, dag_id: str, run_id: str, *, only_failed: bool = False) -> DagRun:
-        """Clear a dag run; see :meth:`AstroHook.clear_dag_run`."""
-        return await self.run((await self.client()).clear_dag_run(dag_id, run_id, only_failed=only_failed))
-
-    async def cancel_dag_run(self, dag_id: str, run_id: str) -> DagRun:
-        """Cancel a dag run; see :meth:`AstroHook.cancel_dag_run`."""
-        return await self.run((await self.client()).cancel_dag_run(dag_id, run_id))
-
-    async def list_task_instances(self, dag_id: str, run_id: str) -> list[TaskInstance]:
-        """List task instances; see :meth:`AstroHook.list_task_instances`."""
-        return await self.run((await self.client()).list_task_instances(dag_id, run_id))
-
-    async def get_task_log(
-        self, dag_id: str, run_id: str, task_id: str, *, try_number: int | None = None, map_index: int = -1
-    ) -> list[LogEntry]:
-        """Get a task's log; see :meth:`AstroHook.get_task_log`."""
-        flow = (await self.client()).get_task_log(dag_id, run_id, task_id, try_number=try_number, map_index=map_index)
-        return await self.run(flow)
-
-    async def get_xcom(
-        self, dag_id: str, run_id: str, task_id: str, *, key: str = "return_value", map_index: int | None = None
-    ) -> JSON:
-        """Get an XCom; see :meth:`AstroHook.get_xcom`."""
-        return await self.run((await self.client()).get_xcom(dag_id, run_id, task_id, key=key, map_index=map_index))
-
-    async def list_pools(self) -> list[Pool]:
-        """List pools; see :meth:`AstroHook.list_pools`."""
-        return await self.run((await self.client()).list_pools())
+    async def _do(self, step: Step) -> Outcome:
+        if isinstance(step, Pause):
+            await asyncio.sleep(step.seconds)
+            return None
+        if isinstance(step, ReloadConnection):
+            await self.reload_connection()
+            return None
+        try:
+            # Not the carrier of the last request: the hook may have been closed since, and a closed carrier would
+            # open another session.
+            _, carrier = await self._open()
+            return await carrier.send(step)
+        except TransportError as error:
+            return error
 
     async def close(self) -> None:
         """Close the connections to the target; a later call reads the Airflow connection anew and opens others."""

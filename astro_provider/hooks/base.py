@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from astro_provider.airflow_versions import BaseHook
 from astro_provider.api.client import client_of
 from astro_provider.api.errors import TransportError
-from astro_provider.api.flow import Pause, ReloadConnection
+from astro_provider.api.flow import Pause, ReloadConnection, resume
 from astro_provider.connection import read_connection
 from astro_provider.hooks.http_requests import SyncCarrier
 from astro_provider.hooks.lookup import LookupLog, lookup
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from astro_provider.api.client import Client
     from astro_provider.api.deployment import Deployment
-    from astro_provider.api.flow import Flow
+    from astro_provider.api.flow import Flow, Outcome, Step
     from astro_provider.connection import AirflowConnection
 
 T = TypeVar("T")
@@ -83,32 +83,32 @@ class DeploymentHook(BaseHook):
 
     def run(self, flow: Flow[T]) -> T:
         """
-        Run a flow of :attr:`client` to its end: carry its requests, wait out its pauses, reload the connection.
+        Run a flow of :attr:`client` until it returns.
 
         :param flow: the flow
-        :return: what the flow returns
+        :return: the result of the flow
+        :raise AstroError: the flow failed; see :mod:`astro_provider.api.errors`
         """
+        outcome: Outcome = None
         try:
-            step = next(flow)
             while True:
-                if isinstance(step, Pause):
-                    time.sleep(step.seconds)
-                    step = flow.send(None)
-                    continue
-                if isinstance(step, ReloadConnection):
-                    self.reload_connection()
-                    step = flow.send(None)
-                    continue
-                try:
-                    response = self._carrier.send(step)
-                except TransportError as error:
-                    step = flow.throw(error)
-                else:
-                    step = flow.send(response)
+                outcome = self._do(resume(flow, outcome))
         except StopIteration as end:
             return cast("T", end.value)
         finally:
-            flow.close()  # a task that is killed must not leave others waiting for what it began
+            flow.close()  # if the task is killed, flows that wait for this one to fetch a token must not wait on
+
+    def _do(self, step: Step) -> Outcome:
+        if isinstance(step, Pause):
+            time.sleep(step.seconds)
+            return None
+        if isinstance(step, ReloadConnection):
+            self.reload_connection()
+            return None
+        try:
+            return self._carrier.send(step)
+        except TransportError as error:
+            return error
 
     def close(self) -> None:
         """Close the connections to the target; a later call opens new ones."""

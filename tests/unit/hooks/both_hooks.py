@@ -1,4 +1,4 @@
-"""The two ways to ask a target, so that one test can be for both."""
+"""Runs flows with the blocking and with the async hook, so that one test covers both."""
 
 from __future__ import annotations
 
@@ -17,33 +17,40 @@ if TYPE_CHECKING:
 
     from astro_provider.api.client import Client
     from astro_provider.api.flow import Flow
+    from astro_provider.api.types import Dag
 
 T = TypeVar("T")
-Ask: TypeAlias = "Callable[..., T]"
+RunFlow: TypeAlias = "Callable[..., T]"
 
 
-def ask_blocking(*questions: Callable[[Client], Flow[T]]) -> T:
-    """Ask with ``AstroHook``, all with one hook; the last answer."""
+def run_blocking(*flows: Callable[[Client], Flow[T]]) -> T:
+    """Run flows one after the other with one ``AstroHook``; the result is that of the last one."""
     with AstroHook() as hook:
-        return [hook.run(question(hook.client)) for question in questions][-1]
+        return [hook.run(flow(hook.client)) for flow in flows][-1]
 
 
-def ask_async(*questions: Callable[[Client], Flow[T]]) -> T:
-    """Ask with ``AsyncAstroHook``, all with one hook; the last answer."""
+def run_async(*flows: Callable[[Client], Flow[T]]) -> T:
+    """Run flows one after the other with one ``AsyncAstroHook``; the result is that of the last one."""
 
     async def main() -> T:
         async with AsyncAstroHook() as hook:
-            return [await hook.run(question(await hook.client())) for question in questions][-1]
+            return [await hook.run(flow(await hook.client())) for flow in flows][-1]
 
     return asyncio.run(main())
 
 
-BOTH = pytest.mark.parametrize("ask", [ask_blocking, ask_async], ids=["blocking", "async"])
+BOTH_HOOKS = pytest.mark.parametrize("run_flow", [run_blocking, run_async], ids=["blocking", "async"])
 
 
 def get_dag(client: Client) -> Flow[Any]:
-    """Ask for a dag: a GET, which is sent again."""
+    """Get a dag: a GET, which is sent again after an error."""
     return client.get_dag("d")
+
+
+async def get_dag_async(hook: AsyncAstroHook) -> Dag:
+    """Get a dag with an async hook that is open already."""
+    client = await hook.client()
+    return await hook.run(client.get_dag("d"))
 
 
 def trigger(client: Client) -> Flow[Any]:
@@ -51,18 +58,19 @@ def trigger(client: Client) -> Flow[Any]:
     return client.trigger_dag_run("d", run_id="r")
 
 
-def error_of(ask: Ask[Any], question: Callable[[Client], Flow[Any]] = get_dag) -> AstroError:
+def error_of(run_flow: RunFlow[Any], flow: Callable[[Client], Flow[Any]] = get_dag) -> AstroError:
+    """Run a flow that fails, and return its error, which must not contain the token."""
     with pytest.raises(AstroError) as caught:
-        ask(question)
+        run_flow(flow)
     assert TOKEN not in str(caught.value)
     return caught.value
 
 
-def trouble_of(
-    ask: Ask[Any], question: Callable[[Client], Flow[Any]] = get_dag, *, sent: bool | None = None
+def transport_error_of(
+    run_flow: RunFlow[Any], flow: Callable[[Client], Flow[Any]] = get_dag, *, sent: bool | None = None
 ) -> TransportError:
-    """Ask, and see the request not get through; ``sent`` says whether it may have arrived all the same."""
-    error = error_of(ask, question)
+    """Run a flow that fails without a response; ``sent`` is whether the target might have received the request."""
+    error = error_of(run_flow, flow)
     assert isinstance(error, TransportError)
     assert sent in (None, error.sent)
     return error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -18,6 +18,8 @@ from tests.unit.scripted_target import json_response
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from astro_provider.api.client import Client
+    from astro_provider.api.flow import Flow
     from tests.unit.scripted_server import ScriptedServer
 
 
@@ -46,11 +48,11 @@ async def test_a_pause_lets_others_work(server: ScriptedServer, monkeypatch: pyt
     server.on("GET", "dags/d", json_response({}, 503), json_response(payloads.v2.dag()))
     async with AsyncAstroHook() as hook:
         client = await hook.client()
-        asking = asyncio.create_task(hook.run(client.get_dag("d")))
+        running = asyncio.create_task(hook.run(client.get_dag("d")))
         await begun.wait()
-        assert not asking.done()
+        assert not running.done()
         enough.set()
-        assert (await asking)["dag_id"] == "d"
+        assert (await running)["dag_id"] == "d"
 
 
 async def test_no_such_connection() -> None:
@@ -104,28 +106,28 @@ async def test_one_hook_asks_many_things_at_once(server: ScriptedServer) -> None
 
 
 @pytest.mark.parametrize(
-    ("method", "arguments"),
+    ("method", "arguments", "flow"),
     [
-        ("list_dags", ()),
-        ("get_dag", ("d",)),
-        ("pause_dag", ("d",)),
-        ("unpause_dag", ("d",)),
-        ("trigger_dag_run", ("d",)),
-        ("get_dag_run", ("d", "r")),
-        ("list_dag_runs", ("d",)),
-        ("clear_dag_run", ("d", "r")),
-        ("cancel_dag_run", ("d", "r")),
-        ("list_task_instances", ("d", "r")),
-        ("get_task_log", ("d", "r", "t")),
-        ("get_xcom", ("d", "r", "t")),
-        ("list_pools", ()),
-        ("request", ("GET", "dags")),
+        ("list_dags", (), lambda client: client.list_dags()),
+        ("get_dag", ("d",), lambda client: client.get_dag("d")),
+        ("pause_dag", ("d",), lambda client: client.set_paused("d", paused=True)),
+        ("unpause_dag", ("d",), lambda client: client.set_paused("d", paused=False)),
+        ("trigger_dag_run", ("d",), lambda client: client.trigger_dag_run("d")),
+        ("get_dag_run", ("d", "r"), lambda client: client.get_dag_run("d", "r")),
+        ("list_dag_runs", ("d",), lambda client: client.list_dag_runs("d")),
+        ("clear_dag_run", ("d", "r"), lambda client: client.clear_dag_run("d", "r", only_failed=False)),
+        ("cancel_dag_run", ("d", "r"), lambda client: client.cancel_dag_run("d", "r")),
+        ("list_task_instances", ("d", "r"), lambda client: client.list_task_instances("d", "r")),
+        ("get_task_log", ("d", "r", "t"), lambda client: client.get_task_log("d", "r", "t")),
+        ("get_xcom", ("d", "r", "t"), lambda client: client.get_xcom("d", "r", "t")),
+        ("list_pools", (), lambda client: client.list_pools()),
+        ("request", ("GET", "dags"), lambda client: client.request("GET", "dags")),
     ],
 )
-async def test_it_asks_what_the_blocking_hook_asks(
-    server: ScriptedServer, method: str, arguments: tuple[str, ...]
+async def test_both_hooks_send_the_same_requests(
+    server: ScriptedServer, method: str, arguments: tuple[str, ...], flow: Callable[[Client], Flow[Any]]
 ) -> None:
-    """Both are refused; what they sent by then is the same."""
+    """The server refuses all requests; the requests until then are the same."""
     with AstroHook() as blocking, pytest.raises(AstroError):
         getattr(blocking, method)(*arguments)
     calls_received, server.received[:] = (
@@ -133,8 +135,9 @@ async def test_it_asks_what_the_blocking_hook_asks(
         [],
     )
     async with AsyncAstroHook() as hook:
+        client = await hook.client()
         with pytest.raises(AstroError):
-            await getattr(hook, method)(*arguments)
+            await hook.run(flow(client))
     assert calls_received
     assert [(received.method, received.path, received.body) for received in server.received] == calls_received
 
@@ -142,4 +145,6 @@ async def test_it_asks_what_the_blocking_hook_asks(
 async def test_a_large_answer_is_read_whole(server: ScriptedServer) -> None:
     server.on("GET", "dags/d", json_response({**payloads.v2.dag(), "description": "x" * 1_000_000}))
     async with AsyncAstroHook() as hook:
-        assert len((await hook.get_dag("d"))["description"]) == 1_000_000  # type: ignore[typeddict-item]
+        client = await hook.client()
+        dag = await hook.run(client.get_dag("d"))
+    assert len(dag["description"]) == 1_000_000  # type: ignore[typeddict-item]

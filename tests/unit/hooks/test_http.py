@@ -16,7 +16,15 @@ from astro_provider.api.errors import (
     UnexpectedAnswerError,
 )
 from tests.unit import payloads
-from tests.unit.hooks.both_hooks import BOTH, Ask, ask_blocking, error_of, get_dag, trigger, trouble_of
+from tests.unit.hooks.both_hooks import (
+    BOTH_HOOKS,
+    RunFlow,
+    error_of,
+    get_dag,
+    run_blocking,
+    transport_error_of,
+    trigger,
+)
 from tests.unit.scripted_server import HANGUP, SILENCE, ScriptedServer
 from tests.unit.scripted_target import (
     TOKEN,
@@ -41,24 +49,24 @@ def _quick(pauses: list[float]) -> None:
     """Pauses take no time."""
 
 
-@BOTH
-def test_one_connection_serves_all_requests_of_a_hook(ask: Ask[Any], server: ScriptedServer) -> None:
+@BOTH_HOOKS
+def test_one_connection_serves_all_requests_of_a_hook(run_flow: RunFlow[Any], server: ScriptedServer) -> None:
     server.on("GET", "dags/d", OK)
-    ask(get_dag, get_dag, get_dag)
+    run_flow(get_dag, get_dag, get_dag)
     assert (len(server.received), server.connections) == (3, 1)
 
 
-@BOTH
-def test_a_hook_that_is_left_closes_its_connection(ask: Ask[Any], server: ScriptedServer) -> None:
+@BOTH_HOOKS
+def test_a_hook_that_is_left_closes_its_connection(run_flow: RunFlow[Any], server: ScriptedServer) -> None:
     server.on("GET", "dags/d", OK)
-    ask(get_dag)
+    run_flow(get_dag)
     assert server.closed.acquire(timeout=5)
 
 
-@BOTH
-def test_requests_say_who_sends_them(ask: Ask[Any], server: ScriptedServer) -> None:
+@BOTH_HOOKS
+def test_requests_say_who_sends_them(run_flow: RunFlow[Any], server: ScriptedServer) -> None:
     server.on("POST", "dags/d/dagRuns", json_response(payloads.v2.dag_run("r")))
-    ask(trigger)
+    run_flow(trigger)
     [received] = server.received
     assert received.headers["user-agent"] == f"airflow-provider-astro/{__version__}"
     assert received.headers["authorization"] == f"Bearer {TOKEN}"
@@ -66,17 +74,17 @@ def test_requests_say_who_sends_them(ask: Ask[Any], server: ScriptedServer) -> N
     assert received.json == {"logical_date": None, "dag_run_id": "r"}
 
 
-@BOTH
-def test_cookies_are_not_kept(ask: Ask[Any], server: ScriptedServer) -> None:
+@BOTH_HOOKS
+def test_cookies_are_not_kept(run_flow: RunFlow[Any], server: ScriptedServer) -> None:
     server.on("GET", "dags/d", json_response(payloads.v2.dag(), Set_Cookie="session=1; Path=/"))
-    ask(get_dag, get_dag)
+    run_flow(get_dag, get_dag)
     assert ["cookie" in received.headers for received in server.received] == [False, False]
 
 
-@BOTH
+@BOTH_HOOKS
 @pytest.mark.parametrize("token", [TOKEN, None])
 def test_a_netrc_is_nobodys_credentials(
-    ask: Ask[Any],
+    run_flow: RunFlow[Any],
     token: str | None,
     server: ScriptedServer,
     connect: Callable[..., None],
@@ -88,54 +96,56 @@ def test_a_netrc_is_nobodys_credentials(
     monkeypatch.setenv("NETRC", str(netrc))
     connect(server.url, password=token)
     server.on("GET", "dags/d", OK)
-    ask(get_dag)
+    run_flow(get_dag)
     assert server.received[0].headers.get("authorization") == (f"Bearer {token}" if token else None)
 
 
-@BOTH
-def test_ids_arrive_as_they_are(ask: Ask[Any], server: ScriptedServer) -> None:
+@BOTH_HOOKS
+def test_ids_arrive_as_they_are(run_flow: RunFlow[Any], server: ScriptedServer) -> None:
     ids = "żółw/~?#% .+"
     encoded = "%C5%BC%C3%B3%C5%82w%2F~%3F%23%25%20.%2B"
     server.on("GET", f"dags/{encoded}/dagRuns/{encoded}", json_response(payloads.v2.dag_run()))
-    ask(lambda client: client.get_dag_run(ids, ids))
+    run_flow(lambda client: client.get_dag_run(ids, ids))
     assert server.received[0].target == f"/api/v2/dags/{encoded}/dagRuns/{encoded}"
 
 
-@BOTH
+@BOTH_HOOKS
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-@pytest.mark.parametrize("question", [get_dag, trigger])
+@pytest.mark.parametrize("flow", [get_dag, trigger])
 def test_a_redirect_to_another_host_gets_no_request(
-    ask: Ask[Any], status: int, question: Callable[[Client], Flow[Any]], server: ScriptedServer
+    run_flow: RunFlow[Any], status: int, flow: Callable[[Client], Flow[Any]], server: ScriptedServer
 ) -> None:
     with ScriptedServer() as other:
         for method, path in (("GET", "dags/d"), ("POST", "dags/d/dagRuns")):
             server.on(method, path, redirect_response(f"{other.url}/login", status))
-        error = error_of(ask, question)
+        error = error_of(run_flow, flow)
         assert isinstance(error, NotAirflowError)
         assert f"is redirected to {other.url}/login" in str(error)
         assert (len(server.received), other.connections) == (1, 0)
 
 
-@BOTH
-def test_a_redirect_on_the_same_host_is_followed(ask: Ask[Any], server: ScriptedServer) -> None:
+@BOTH_HOOKS
+def test_a_redirect_on_the_same_host_is_followed(run_flow: RunFlow[Any], server: ScriptedServer) -> None:
     server.on("GET", "dags/d", redirect_response("/api/v2/moved"))
     server.on("GET", "moved", OK)
-    assert ask(get_dag)["dag_id"] == "d"
+    assert run_flow(get_dag)["dag_id"] == "d"
     assert server.received[1].headers["authorization"] == f"Bearer {TOKEN}"
 
 
-@BOTH
+@BOTH_HOOKS
 @pytest.mark.parametrize("answer", [html_response("Sign in to Astro"), html_response("Sign in to Astro", 404)])
-def test_a_page_where_an_api_should_be(ask: Ask[Any], answer: ScriptedResponse, server: ScriptedServer) -> None:
+def test_a_page_where_an_api_should_be(
+    run_flow: RunFlow[Any], answer: ScriptedResponse, server: ScriptedServer
+) -> None:
     for path in ("/api/v1/dags/d", "/api/v2/dags/d"):
         server.on("GET", path, answer)
-    error = error_of(ask)
+    error = error_of(run_flow)
     assert isinstance(error, NotAirflowError)
     for part in (f"{server.url}/api/v2/dags/d is no Airflow REST API", "'Sign in to Astro'", "connection 'http_conn'"):
         assert part in str(error)
 
 
-@BOTH
+@BOTH_HOOKS
 @pytest.mark.parametrize(
     ("answer", "expected"),
     [
@@ -150,17 +160,17 @@ def test_a_page_where_an_api_should_be(ask: Ask[Any], answer: ScriptedResponse, 
     ],
 )
 def test_an_answer_that_the_api_does_not_describe(
-    ask: Ask[Any], answer: ScriptedResponse, expected: str, server: ScriptedServer
+    run_flow: RunFlow[Any], answer: ScriptedResponse, expected: str, server: ScriptedServer
 ) -> None:
     server.on("GET", "dags/d", answer)
-    error = error_of(ask)
+    error = error_of(run_flow)
     assert isinstance(error, UnexpectedAnswerError)
     assert f"Deployment {server.url} (connection 'http_conn') answered GET {server.url}/api/v2/dags/d" in str(error)
     assert expected in str(error)
 
 
-@BOTH
-def test_50_mb_are_not_read(ask: Ask[Any], server: ScriptedServer) -> None:
+@BOTH_HOOKS
+def test_50_mb_are_not_read(run_flow: RunFlow[Any], server: ScriptedServer) -> None:
     sent = []
 
     def body() -> Iterator[bytes]:
@@ -170,55 +180,59 @@ def test_50_mb_are_not_read(ask: Ask[Any], server: ScriptedServer) -> None:
             yield b"x" * 1024 * 1024
 
     server.on("GET", "dags/d", lambda received: ScriptedResponse(200, chunks=body(), promised=50 * 1024 * 1024 + 12))
-    error = error_of(ask)
+    error = error_of(run_flow)
     assert isinstance(error, UnexpectedAnswerError)
     assert """expected at most 32 MiB of JSON, but got '{"dag_id": "xxx""" in str(error)
     assert len(str(error)) < 500
     assert len(sent) < 50
 
 
-@BOTH
-def test_a_truncated_answer_is_asked_for_again_then_told(ask: Ask[Any], server: ScriptedServer) -> None:
+@BOTH_HOOKS
+def test_a_truncated_answer_is_asked_for_again_then_told(run_flow: RunFlow[Any], server: ScriptedServer) -> None:
     cut = ScriptedResponse(200, b'{"dag_id": "d", ', promised=1000)
     server.on("GET", "dags/d", cut, OK)
-    assert ask(get_dag)["dag_id"] == "d"
+    assert run_flow(get_dag)["dag_id"] == "d"
     server.on("GET", "dags/d", cut)
-    error = trouble_of(ask, sent=True)
+    error = transport_error_of(run_flow, sent=True)
     assert str(error) == f"The answer of {server.host} to GET broke off: a part of it is missing."
 
 
-@BOTH
-def test_a_trigger_whose_answer_broke_off_is_not_sent_again(ask: Ask[Any], server: ScriptedServer) -> None:
+@BOTH_HOOKS
+def test_a_trigger_whose_answer_broke_off_is_not_sent_again(run_flow: RunFlow[Any], server: ScriptedServer) -> None:
     server.on("POST", "dags/d/dagRuns", ScriptedResponse(200, b'{"dag_run_id": ', promised=1000))
-    error = trouble_of(ask, trigger, sent=True)
+    error = transport_error_of(run_flow, trigger, sent=True)
     assert f"The answer of {server.host} to POST broke off" in str(error)
     assert len(server.received) == 1
 
 
-@BOTH
-@pytest.mark.parametrize("question", [get_dag, trigger])
+@BOTH_HOOKS
+@pytest.mark.parametrize("flow", [get_dag, trigger])
 def test_a_connection_that_is_closed_without_an_answer(
-    ask: Ask[Any], question: Callable[[Client], Flow[Any]], server: ScriptedServer
+    run_flow: RunFlow[Any], flow: Callable[[Client], Flow[Any]], server: ScriptedServer
 ) -> None:
     for method, path in (("GET", "dags/d"), ("POST", "dags/d/dagRuns")):
         server.on(method, path, HANGUP)
-    error = trouble_of(ask, question, sent=True)
+    error = transport_error_of(run_flow, flow, sent=True)
     assert f"The connection to {server.host} failed" in str(error)
     # aiohttp sends a GET again by itself.
-    assert len(server.received) in ((3, 6) if question is get_dag else (1,))
+    assert len(server.received) in ((3, 6) if flow is get_dag else (1,))
 
 
-@BOTH
-def test_a_target_that_never_answers(ask: Ask[Any], server: ScriptedServer, connect: Callable[..., None]) -> None:
+@BOTH_HOOKS
+def test_a_target_that_never_answers(
+    run_flow: RunFlow[Any], server: ScriptedServer, connect: Callable[..., None]
+) -> None:
     connect(server.url, password=TOKEN, extra={"timeout": [5, 0.05]})
     server.on("POST", "dags/d/dagRuns", SILENCE)
-    error = trouble_of(ask, trigger, sent=True)
+    error = transport_error_of(run_flow, trigger, sent=True)
     assert str(error) == f"{server.host} did not answer POST within 0.05 seconds."
     assert len(server.received) == 1
 
 
-@BOTH
-def test_a_target_that_stops_in_the_middle(ask: Ask[Any], server: ScriptedServer, connect: Callable[..., None]) -> None:
+@BOTH_HOOKS
+def test_a_target_that_stops_in_the_middle(
+    run_flow: RunFlow[Any], server: ScriptedServer, connect: Callable[..., None]
+) -> None:
     connect(server.url, password=TOKEN, extra={"timeout": [5, 0.05]})
 
     def body() -> Iterator[bytes]:
@@ -226,19 +240,19 @@ def test_a_target_that_stops_in_the_middle(ask: Ask[Any], server: ScriptedServer
         server.wait_for_the_end()
 
     server.on("POST", "dags/d/dagRuns", lambda received: ScriptedResponse(200, chunks=body(), promised=1000))
-    error = trouble_of(ask, trigger, sent=True)
+    error = transport_error_of(run_flow, trigger, sent=True)
     assert str(error) == f"{server.host} did not answer POST within 0.05 seconds."
 
 
-@BOTH
+@BOTH_HOOKS
 def test_a_target_that_accepts_no_connection(
-    ask: Ask[Any], connect: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+    run_flow: RunFlow[Any], connect: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
         host, port = full.getsockname()
         with socket.create_connection((host, port)), _filled(host, port):
             connect(f"http://{host}:{port}", extra={"timeout": [0.05, 5]})
-            error = trouble_of(ask, trigger, sent=False)
+            error = transport_error_of(run_flow, trigger, sent=False)
     assert str(error) == f"{host}:{port} accepted no connection within 0.05 seconds."
 
 
@@ -261,12 +275,12 @@ class _filled:  # noqa: N801
             each.close()
 
 
-@BOTH
-def test_a_port_that_nobody_listens_to(ask: Ask[Any], connect: Callable[..., None]) -> None:
+@BOTH_HOOKS
+def test_a_port_that_nobody_listens_to(run_flow: RunFlow[Any], connect: Callable[..., None]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         host = f"127.0.0.1:{closed.getsockname()[1]}"
     connect(f"http://{host}", password=TOKEN)
-    error = trouble_of(ask, sent=False)
+    error = transport_error_of(run_flow, sent=False)
     assert str(error) == f"{host} refused the connection: nothing listens there, or it is down."
 
 
@@ -276,23 +290,23 @@ def test_what_the_caller_was_handling_is_not_what_went_wrong(server: ScriptedSer
     try:
         raise ConnectionRefusedError
     except ConnectionRefusedError:
-        assert "failed" in str(trouble_of(ask_blocking, trigger, sent=True))
+        assert "failed" in str(transport_error_of(run_blocking, trigger, sent=True))
     assert len(server.received) == 1
 
 
-@BOTH
+@BOTH_HOOKS
 @pytest.mark.parametrize("name", ["nowhere.invalid", "two..dots.invalid", f"{'long' * 16}.invalid"])
-def test_a_name_that_is_not_resolved(ask: Ask[Any], name: str, connect: Callable[..., None]) -> None:
+def test_a_name_that_is_not_resolved(run_flow: RunFlow[Any], name: str, connect: Callable[..., None]) -> None:
     connect(name, password=TOKEN)
-    error = trouble_of(ask, sent=False)
+    error = transport_error_of(run_flow, sent=False)
     assert str(error).startswith(f"The name {name!r} cannot be resolved. Check Host of the connection")
 
 
-@BOTH
+@BOTH_HOOKS
 @pytest.mark.parametrize(
     "noise", [b"SSH-2.0-OpenSSH_9.2\r\n", b"HTTP/1.1 abc\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n"]
 )
-def test_a_port_that_speaks_something_else(ask: Ask[Any], noise: bytes, connect: Callable[..., None]) -> None:
+def test_a_port_that_speaks_something_else(run_flow: RunFlow[Any], noise: bytes, connect: Callable[..., None]) -> None:
     import threading
 
     with socket.create_server(("127.0.0.1", 0)) as odd:
@@ -310,7 +324,7 @@ def test_a_port_that_speaks_something_else(ask: Ask[Any], noise: bytes, connect:
         threading.Thread(target=speak, daemon=True).start()
         host = f"127.0.0.1:{odd.getsockname()[1]}"
         connect(f"http://{host}", password=TOKEN)
-        error = error_of(ask)
+        error = error_of(run_flow)
         odd.shutdown(socket.SHUT_RDWR)
     assert isinstance(error, (TransportError, UnexpectedAnswerError))
     assert host in str(error)
@@ -324,10 +338,14 @@ def proxy() -> Iterator[ScriptedServer]:
         yield running
 
 
-@BOTH
+@BOTH_HOOKS
 @pytest.mark.parametrize("extra", ["{url}", "{host}", {"http": "{url}"}])
 def test_a_proxy_of_the_connection(
-    ask: Ask[Any], extra: Any, proxy: ScriptedServer, connect: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+    run_flow: RunFlow[Any],
+    extra: Any,
+    proxy: ScriptedServer,
+    connect: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     as_written = (
@@ -336,23 +354,27 @@ def test_a_proxy_of_the_connection(
         else extra.format(url=proxy.url, host=proxy.host)
     )
     connect("http://airflow.example.com", extra={"proxies": as_written})
-    assert ask(get_dag)["dag_id"] == "d"
+    assert run_flow(get_dag)["dag_id"] == "d"
 
 
-@BOTH
+@BOTH_HOOKS
 @pytest.mark.parametrize("written", ["http://{}", "{}"])
 def test_a_proxy_of_the_environment(
-    ask: Ask[Any], written: str, proxy: ScriptedServer, connect: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+    run_flow: RunFlow[Any],
+    written: str,
+    proxy: ScriptedServer,
+    connect: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("http_proxy", written.format(proxy.host))
     connect("http://airflow.example.com")
-    assert ask(get_dag)["dag_id"] == "d"
+    assert run_flow(get_dag)["dag_id"] == "d"
 
 
-@BOTH
+@BOTH_HOOKS
 @pytest.mark.parametrize(("no_proxy", "extra"), [("127.0.0.1", {}), ("", {"trust_env": False})])
 def test_a_proxy_of_the_environment_that_is_not_for_this_target(
-    ask: Ask[Any],
+    run_flow: RunFlow[Any],
     no_proxy: str,
     extra: dict[str, Any],
     server: ScriptedServer,
@@ -364,38 +386,38 @@ def test_a_proxy_of_the_environment_that_is_not_for_this_target(
     monkeypatch.setenv("no_proxy", no_proxy)
     connect(server.url, extra=extra)
     server.on("GET", "dags/d", OK)
-    ask(get_dag)
+    run_flow(get_dag)
     assert (len(server.received), proxy.connections) == (1, 0)
 
 
-@BOTH
+@BOTH_HOOKS
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_a_proxy_that_cannot_be_reached(ask: Ask[Any], scheme: str, connect: Callable[..., None]) -> None:
+def test_a_proxy_that_cannot_be_reached(run_flow: RunFlow[Any], scheme: str, connect: Callable[..., None]) -> None:
     connect(f"{scheme}://airflow.example.com", extra={"proxies": "http://me:hidden-1@127.0.0.1:9"})
-    error = trouble_of(ask, sent=False)
+    error = transport_error_of(run_flow, sent=False)
     assert "The proxy for airflow.example.com cannot be reached or refuses" in str(error)
     assert "hidden-1" not in str(error)
 
 
-@BOTH
-def test_a_proxy_that_refuses(ask: Ask[Any], proxy: ScriptedServer, connect: Callable[..., None]) -> None:
+@BOTH_HOOKS
+def test_a_proxy_that_refuses(run_flow: RunFlow[Any], proxy: ScriptedServer, connect: Callable[..., None]) -> None:
     connect("https://airflow.example.com", extra={"proxies": proxy.url})
-    error = trouble_of(ask, sent=False)
+    error = transport_error_of(run_flow, sent=False)
     assert "The proxy for airflow.example.com cannot be reached or refuses" in str(error)
 
 
-@BOTH
+@BOTH_HOOKS
 @pytest.mark.parametrize("scheme", ["gopher", "socks5"])
-def test_a_proxy_of_a_kind_that_is_not_there(ask: Ask[Any], scheme: str, connect: Callable[..., None]) -> None:
+def test_a_proxy_of_a_kind_that_is_not_there(run_flow: RunFlow[Any], scheme: str, connect: Callable[..., None]) -> None:
     connect("https://airflow.example.com", extra={"proxies": f"{scheme}://me:hidden-1@127.0.0.1:9"})
-    error = trouble_of(ask)
+    error = transport_error_of(run_flow)
     assert "airflow.example.com" in str(error)
     assert "hidden-1" not in str(error)
 
 
-@BOTH
+@BOTH_HOOKS
 def test_a_token_url_is_asked_with_the_same_care(
-    ask: Ask[Any], server: ScriptedServer, connect: Callable[..., None]
+    run_flow: RunFlow[Any], server: ScriptedServer, connect: Callable[..., None]
 ) -> None:
     with ScriptedServer() as tokens:
         extra = {
@@ -406,23 +428,25 @@ def test_a_token_url_is_asked_with_the_same_care(
         }
         connect(server.url, extra=extra)
         tokens.on("POST", "/token", redirect_response(f"{server.url}/token", 307))
-        assert isinstance(error_of(ask), NotAirflowError)
+        assert isinstance(error_of(run_flow), NotAirflowError)
         assert server.connections == 0
         tokens.on("POST", "/token", json_response({"error": "nobody knows hidden-1"}, 401))
-        error = error_of(ask)
+        error = error_of(run_flow)
         assert isinstance(error, AccessDeniedError)
         assert "nobody knows ***" in str(error)
         tokens.on("POST", "/token", json_response({"access_token": "fetched-1"}))
         server.on("GET", "dags/d", OK)
-        ask(get_dag)
+        run_flow(get_dag)
     assert [received.headers.get("x-key") for received in tokens.received] == [None] * 3
     assert server.received[0].headers["authorization"] == "Bearer fetched-1"
 
 
-@BOTH
-def test_a_secret_that_a_target_writes_into_its_headers_is_not_shown(ask: Ask[Any], server: ScriptedServer) -> None:
+@BOTH_HOOKS
+def test_a_secret_that_a_target_writes_into_its_headers_is_not_shown(
+    run_flow: RunFlow[Any], server: ScriptedServer
+) -> None:
     def echo(received: ReceivedRequest) -> ScriptedResponse:
         return redirect_response(f"http://other.example.com/{received.headers['authorization'].split()[1]}")
 
     server.on("GET", "dags/d", echo)
-    assert "other.example.com/***" in str(error_of(ask))
+    assert "other.example.com/***" in str(error_of(run_flow))

@@ -17,7 +17,7 @@ from astro_provider.hooks import http
 from astro_provider.hooks.astro import AstroHook
 from astro_provider.hooks.astro_async import AsyncAstroHook
 from tests.unit import payloads
-from tests.unit.hooks.both_hooks import BOTH, Ask
+from tests.unit.hooks.both_hooks import BOTH_HOOKS, RunFlow
 from tests.unit.scripted_server import SILENCE
 from tests.unit.scripted_target import ReceivedRequest, ScriptedResponse, json_response
 
@@ -42,8 +42,8 @@ def _failed_tasks(server: ScriptedServer) -> None:
     server.on("GET", TASKS, json_response(payloads.v2.collection("task_instances", *FAILED)))
 
 
-@BOTH
-def test_a_log_of_31_mib_takes_little_memory(ask: Ask[Any], server: ScriptedServer) -> None:
+@BOTH_HOOKS
+def test_a_log_of_31_mib_takes_little_memory(run_flow: RunFlow[Any], server: ScriptedServer) -> None:
     entry = json.dumps({"event": "x" * 100, "level": "info"}).encode() + b","
     chunk = entry * (MIB // len(entry))
     end = json.dumps({"event": "Task failed", "level": "error", "error_detail": [{"exc_type": "E", "exc_value": "x"}]})
@@ -63,7 +63,7 @@ def test_a_log_of_31_mib_takes_little_memory(ask: Ask[Any], server: ScriptedServ
     server.on("GET", TASKS, json_response(payloads.v2.collection("task_instances", FAILED[0])))
     tracemalloc.start()
     try:
-        text = ask(describe)
+        text = run_flow(describe)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -117,16 +117,16 @@ def test_one_log_is_read_at_a_time(describe_all: Callable[[], None], server: Scr
     assert (logs.calls_received, logs.most) == (20, 1)
 
 
-@BOTH
+@BOTH_HOOKS
 def test_a_log_that_does_not_come_is_given_up_early(
-    ask: Ask[Any], server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+    run_flow: RunFlow[Any], server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(http, "MAX_LOG_READ_SECONDS", 0.3)
     monkeypatch.setattr(failures, "MAX_LOG_SECONDS", 0.2)
     monkeypatch.setattr(retries, "MAX_RESEND_LOG_SECONDS", 0.2)
     server.on("GET", f"{TASKS}/t0/logs/1", SILENCE)
     began = time.monotonic()
-    text = ask(describe)
+    text = run_flow(describe)
     assert time.monotonic() - began < 5
     assert "t0 (try 1): (its log could not be read: TransportError)" in text
     assert text.count("its log was not requested") == len(FAILED) - 1

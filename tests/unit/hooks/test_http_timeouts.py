@@ -14,7 +14,7 @@ from astro_provider.api.deployment import HttpOptions
 from astro_provider.api.errors import TransportError
 from astro_provider.hooks.http import total_timeout
 from tests.unit import payloads
-from tests.unit.hooks.both_hooks import BOTH, Ask, trigger
+from tests.unit.hooks.both_hooks import BOTH_HOOKS, RunFlow, trigger
 from tests.unit.scripted_target import ScriptedResponse, json_response
 
 if TYPE_CHECKING:
@@ -64,11 +64,11 @@ SLOW = {
 }
 
 
-@BOTH
+@BOTH_HOOKS
 @pytest.mark.parametrize("slow", SLOW.values(), ids=SLOW)
 @pytest.mark.parametrize("proxy", [False, True], ids=["direct", "proxy"])
 def test_a_target_that_sends_byte_by_byte_is_given_up(
-    ask: Ask[Any], slow: bytes, proxy: bool, connect: Callable[..., None]
+    run_flow: RunFlow[Any], slow: bytes, proxy: bool, connect: Callable[..., None]
 ) -> None:
     with dripping(slow, 0.001 if slow is SLOW["body"] else 0.01) as host:
         if proxy:
@@ -78,25 +78,25 @@ def test_a_target_that_sends_byte_by_byte_is_given_up(
             connect(f"http://{host}", extra={"timeout": TIMEOUT})
         began = time.monotonic()
         with pytest.raises(TransportError) as caught:
-            ask(trigger)
+            run_flow(trigger)
     assert 1 < time.monotonic() - began < 10
     assert str(caught.value) == f"{host} did not finish its answer to POST within 1.1 seconds."
     assert caught.value.sent
 
 
-@BOTH
-def test_a_proxy_that_answers_byte_by_byte_is_given_up(ask: Ask[Any], connect: Callable[..., None]) -> None:
+@BOTH_HOOKS
+def test_a_proxy_that_answers_byte_by_byte_is_given_up(run_flow: RunFlow[Any], connect: Callable[..., None]) -> None:
     with dripping(SLOW["header"], 0.01) as proxy:
         connect("https://airflow.example.com", extra={"timeout": TIMEOUT, "proxies": f"http://{proxy}"})
         began = time.monotonic()
         with pytest.raises(TransportError):
-            ask(trigger)
+            run_flow(trigger)
     assert time.monotonic() - began < 10
 
 
-@BOTH
+@BOTH_HOOKS
 def test_an_answer_that_takes_longer_than_to_read_once_is_read(
-    ask: Ask[Any], server: ScriptedServer, connect: Callable[..., None]
+    run_flow: RunFlow[Any], server: ScriptedServer, connect: Callable[..., None]
 ) -> None:
     """Each wait for the next bytes is short enough, and so is the whole."""
     connect(server.url, extra={"timeout": TIMEOUT})
@@ -111,12 +111,14 @@ def test_an_answer_that_takes_longer_than_to_read_once_is_read(
         "POST", "dags/d/dagRuns", lambda received: ScriptedResponse(200, whole.body, whole.headers, chunks=body())
     )
     began = time.monotonic()
-    assert ask(trigger)["dag_run_id"] == "r"
+    assert run_flow(trigger)["dag_run_id"] == "r"
     assert time.monotonic() - began > 0.4
 
 
-@BOTH
-def test_each_request_has_its_own_time(ask: Ask[Any], server: ScriptedServer, connect: Callable[..., None]) -> None:
+@BOTH_HOOKS
+def test_each_request_has_its_own_time(
+    run_flow: RunFlow[Any], server: ScriptedServer, connect: Callable[..., None]
+) -> None:
     """Over one connection, which lives longer than any of them may take."""
     connect(server.url, extra={"timeout": TIMEOUT})
 
@@ -125,7 +127,7 @@ def test_each_request_has_its_own_time(ask: Ask[Any], server: ScriptedServer, co
         return json_response(payloads.v2.dag_run("r"))
 
     server.on("POST", "dags/d/dagRuns", slow)
-    ask(*[trigger] * 7)
+    run_flow(*[trigger] * 7)
     assert (len(server.received), server.connections) == (7, 1)
 
 

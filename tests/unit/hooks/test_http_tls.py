@@ -15,7 +15,7 @@ from astro_provider.api.errors import CertificateError, TransportError
 from astro_provider.api.flow import Request
 from astro_provider.hooks.http import transport_error
 from tests.unit import payloads
-from tests.unit.hooks.both_hooks import BOTH, Ask, error_of, get_dag, trouble_of
+from tests.unit.hooks.both_hooks import BOTH_HOOKS, RunFlow, error_of, get_dag, transport_error_of
 from tests.unit.scripted_server import ScriptedServer
 from tests.unit.scripted_target import TOKEN, json_response
 
@@ -31,28 +31,28 @@ def _quick(pauses: list[float]) -> None:
     """Pauses take no time."""
 
 
-@BOTH
-def test_a_certificate_that_nobody_knows(ask: Ask[Any], tls_server: ScriptedServer) -> None:
-    error = trouble_of(ask, sent=False)
+@BOTH_HOOKS
+def test_a_certificate_that_nobody_knows(run_flow: RunFlow[Any], tls_server: ScriptedServer) -> None:
+    error = transport_error_of(run_flow, sent=False)
     assert isinstance(error, CertificateError)
     assert f"TLS to localhost:{tls_server.port} failed: self-signed certificate" in str(error)
     assert '"verify" may name a CA bundle' in str(error)
     assert tls_server.received == []
 
 
-@BOTH
+@BOTH_HOOKS
 def test_a_certificate_of_another_host(
-    ask: Ask[Any], tls_server: ScriptedServer, connect: Callable[..., None], certificate: Path
+    run_flow: RunFlow[Any], tls_server: ScriptedServer, connect: Callable[..., None], certificate: Path
 ) -> None:
     connect(f"https://127.0.0.1:{tls_server.port}", extra={"verify": str(certificate)})
-    error = error_of(ask)
+    error = error_of(run_flow)
     assert "IP address mismatch, certificate is not valid for '127.0.0.1'" in str(error)
 
 
-@BOTH
+@BOTH_HOOKS
 @pytest.mark.parametrize("environment", [False, True])
 def test_verify_says_which_certificates_are_trusted(
-    ask: Ask[Any],
+    run_flow: RunFlow[Any],
     environment: bool,
     tls_server: ScriptedServer,
     connect: Callable[..., None],
@@ -64,13 +64,13 @@ def test_verify_says_which_certificates_are_trusted(
         connect(tls_server.url)
     else:
         connect(tls_server.url, extra={"verify": str(certificate)})
-    assert ask(get_dag)["dag_id"] == "d"
+    assert run_flow(get_dag)["dag_id"] == "d"
 
 
-@BOTH
+@BOTH_HOOKS
 @pytest.mark.parametrize("verify", [True, "another bundle"])
 def test_what_only_the_operating_system_trusts_is_not_trusted(
-    ask: Ask[Any],
+    run_flow: RunFlow[Any],
     verify: bool | str,
     tls_server: ScriptedServer,
     connect: Callable[..., None],
@@ -81,12 +81,12 @@ def test_what_only_the_operating_system_trusts_is_not_trusted(
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     assert len(ssl.create_default_context().get_ca_certs()) == 1
     connect(tls_server.url, extra={"verify": certifi.where() if verify is not True else True})
-    assert isinstance(trouble_of(ask, sent=False), CertificateError)
+    assert isinstance(transport_error_of(run_flow, sent=False), CertificateError)
 
 
-@BOTH
+@BOTH_HOOKS
 def test_the_bundle_of_requests_is_trusted(
-    ask: Ask[Any],
+    run_flow: RunFlow[Any],
     tls_server: ScriptedServer,
     connect: Callable[..., None],
     certificate: Path,
@@ -99,20 +99,20 @@ def test_the_bundle_of_requests_is_trusted(
     preloaded = ssl.create_default_context(cafile=certificate)
     monkeypatch.setattr(requests.adapters, "_preloaded_ssl_context", preloaded, raising=False)
     connect(tls_server.url)
-    assert ask(get_dag)["dag_id"] == "d"
+    assert run_flow(get_dag)["dag_id"] == "d"
 
 
-@BOTH
+@BOTH_HOOKS
 def test_a_folder_of_certificates_is_trusted_too(
-    ask: Ask[Any], tls_server: ScriptedServer, connect: Callable[..., None], certificate: Path, tmp_path: Path
+    run_flow: RunFlow[Any], tls_server: ScriptedServer, connect: Callable[..., None], certificate: Path, tmp_path: Path
 ) -> None:
     connect(tls_server.url, extra={"verify": str(tmp_path)})
-    assert "self-signed certificate" in str(error_of(ask))
+    assert "self-signed certificate" in str(error_of(run_flow))
 
 
-@BOTH
+@BOTH_HOOKS
 def test_verify_false_trusts_everybody_whatever_the_environment_says(
-    ask: Ask[Any],
+    run_flow: RunFlow[Any],
     tls_server: ScriptedServer,
     connect: Callable[..., None],
     monkeypatch: pytest.MonkeyPatch,
@@ -120,11 +120,11 @@ def test_verify_false_trusts_everybody_whatever_the_environment_says(
 ) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", certifi.where())
     connect(tls_server.url, extra={"verify": False})
-    assert ask(get_dag)["dag_id"] == "d"
+    assert run_flow(get_dag)["dag_id"] == "d"
 
 
-@BOTH
-def test_a_client_certificate_is_shown(ask: Ask[Any], certificate: Path, connect: Callable[..., None]) -> None:
+@BOTH_HOOKS
+def test_a_client_certificate_is_shown(run_flow: RunFlow[Any], certificate: Path, connect: Callable[..., None]) -> None:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(certificate))
     context.load_cert_chain(certificate)
     context.verify_mode = ssl.CERT_REQUIRED
@@ -133,11 +133,11 @@ def test_a_client_certificate_is_shown(ask: Ask[Any], certificate: Path, connect
         picky.on("GET", "dags/d", OK)
         for cert in (str(certificate), [str(certificate), str(certificate)]):
             connect(f"https://localhost:{picky.port}", extra={**trusted, "cert": cert})
-            assert ask(get_dag)["dag_id"] == "d"
+            assert run_flow(get_dag)["dag_id"] == "d"
         connect(f"https://localhost:{picky.port}", extra=trusted)
-        trouble_of(ask)  # a reset of the connection may overtake what the server says of it
+        transport_error_of(run_flow)  # a reset of the connection may overtake what the server says of it
         connect(f"https://localhost:{picky.port}", extra={"verify": False, "cert": str(certificate)})
-        assert ask(get_dag)["dag_id"] == "d"
+        assert run_flow(get_dag)["dag_id"] == "d"
 
 
 @pytest.mark.parametrize(
@@ -157,43 +157,45 @@ def test_a_refused_client_certificate_is_an_error_of_certificates(reason: str, k
     assert f"TLS to x.example.com failed: {reason}" in str(error)
 
 
-@BOTH
+@BOTH_HOOKS
 @pytest.mark.parametrize(
     ("option", "value"),
     [("verify", "/nowhere/x.pem"), ("cert", "/nowhere/x.pem"), ("cert", ["/dev/null", "/nowhere/x.pem"])],
 )
 def test_a_certificate_file_that_is_not_there_is_named(
-    ask: Ask[Any], option: str, value: Any, tls_server: ScriptedServer, connect: Callable[..., None]
+    run_flow: RunFlow[Any], option: str, value: Any, tls_server: ScriptedServer, connect: Callable[..., None]
 ) -> None:
     connect(tls_server.url, extra={option: value})
-    assert str(error_of(ask)) == (
+    assert str(error_of(run_flow)) == (
         f"Connection 'http_conn', field Extra \"{option}\": there is no /nowhere/x.pem on this machine"
     )
 
 
-@BOTH
+@BOTH_HOOKS
 @pytest.mark.parametrize("option", ["verify", "cert"])
 def test_a_certificate_file_that_holds_none(
-    ask: Ask[Any], option: str, tls_server: ScriptedServer, connect: Callable[..., None], tmp_path: Path
+    run_flow: RunFlow[Any], option: str, tls_server: ScriptedServer, connect: Callable[..., None], tmp_path: Path
 ) -> None:
     (tmp_path / "x.pem").write_text("nothing")
     connect(tls_server.url, extra={option: str(tmp_path / "x.pem")})
-    error = trouble_of(ask)
+    error = transport_error_of(run_flow)
     assert f"localhost:{tls_server.port}" in str(error)
 
 
-@BOTH
-def test_https_to_a_port_that_speaks_http(ask: Ask[Any], server: ScriptedServer, connect: Callable[..., None]) -> None:
+@BOTH_HOOKS
+def test_https_to_a_port_that_speaks_http(
+    run_flow: RunFlow[Any], server: ScriptedServer, connect: Callable[..., None]
+) -> None:
     connect(f"https://{server.host}", password=TOKEN)
-    error = trouble_of(ask)
+    error = transport_error_of(run_flow)
     assert f"TLS to {server.host} failed" in str(error)
     assert "Check that it speaks https" in str(error)
 
 
-@BOTH
+@BOTH_HOOKS
 def test_http_to_a_port_that_speaks_https(
-    ask: Ask[Any], tls_server: ScriptedServer, connect: Callable[..., None]
+    run_flow: RunFlow[Any], tls_server: ScriptedServer, connect: Callable[..., None]
 ) -> None:
     connect(f"http://localhost:{tls_server.port}", password=TOKEN)
-    error = trouble_of(ask)
+    error = transport_error_of(run_flow)
     assert f"localhost:{tls_server.port}" in str(error)

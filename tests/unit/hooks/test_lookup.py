@@ -19,6 +19,7 @@ from astro_provider.hooks.astro import AstroHook
 from astro_provider.hooks.astro_async import AsyncAstroHook
 from astro_provider.hooks.lookup import no_connection, unreadable
 from tests.unit import payloads
+from tests.unit.hooks.both_hooks import get_dag_async
 from tests.unit.scripted_target import TOKEN, json_response
 
 if TYPE_CHECKING:
@@ -59,10 +60,10 @@ def twice_blocking(change: Callable[[], None]) -> None:
 def twice_async(change: Callable[[], None]) -> None:
     async def main() -> None:
         async with AsyncAstroHook() as hook:
-            await hook.get_dag("d")
+            await get_dag_async(hook)
             change()
             await hook.reload_connection()
-            await hook.get_dag("d")
+            await get_dag_async(hook)
 
     asyncio.run(main())
 

@@ -12,6 +12,7 @@ from astro_provider.airflow_versions import BaseHook
 from astro_provider.hooks.astro import AstroHook
 from astro_provider.hooks.astro_async import AsyncAstroHook
 from tests.unit import payloads
+from tests.unit.hooks.both_hooks import get_dag_async
 from tests.unit.scripted_server import ScriptedServer
 from tests.unit.scripted_target import TOKEN, json_response
 
@@ -24,7 +25,7 @@ RUN = "dags/d/dagRuns/r"
 REFUSED = json_response({"detail": "Signature has expired"}, 401)
 
 
-class Reloading:
+class ChangeAndReload:
     """One of the two hooks, asked for a dag before and after a change and a reload."""
 
     def __init__(self, *, blocking: bool) -> None:
@@ -44,16 +45,16 @@ class Reloading:
     @staticmethod
     async def _main(change: Callable[[], None], reloads: int) -> None:
         async with AsyncAstroHook() as hook:
-            await hook.get_dag("d")
+            await get_dag_async(hook)
             change()
             for _ in range(reloads):
                 await hook.reload_connection()
-            await hook.get_dag("d")
+            await get_dag_async(hook)
 
 
 @pytest.fixture(params=["blocking", "async"])
-def ask(request: pytest.FixtureRequest) -> Reloading:
-    return Reloading(blocking=request.param == "blocking")
+def change_and_reload(request: pytest.FixtureRequest) -> ChangeAndReload:
+    return ChangeAndReload(blocking=request.param == "blocking")
 
 
 @pytest.fixture
@@ -67,24 +68,26 @@ def tokens(server: ScriptedServer) -> list[str]:
 
 
 def test_the_next_request_is_sent_with_the_new_token(
-    dag: ScriptedServer, connect: Callable[..., None], ask: Reloading
+    dag: ScriptedServer, connect: Callable[..., None], change_and_reload: ChangeAndReload
 ) -> None:
-    ask(lambda: connect(dag.url, password="another-token"))
+    change_and_reload(lambda: connect(dag.url, password="another-token"))
     assert tokens(dag) == [f"Bearer {TOKEN}", "Bearer another-token"]
     assert dag.connections == 1, "the session is kept where only the token has changed"
 
 
 def test_the_next_request_goes_to_the_new_url_with_the_new_options(
-    dag: ScriptedServer, connect: Callable[..., None], ask: Reloading
+    dag: ScriptedServer, connect: Callable[..., None], change_and_reload: ChangeAndReload
 ) -> None:
     with ScriptedServer() as elsewhere:
         elsewhere.on("GET", "dags/d", json_response(payloads.v2.dag()))
-        ask(lambda: connect(elsewhere.url, password="another-token", extra={"timeout": 7}))
+        change_and_reload(lambda: connect(elsewhere.url, password="another-token", extra={"timeout": 7}))
         assert (len(dag.received), tokens(elsewhere)) == (1, ["Bearer another-token"])
 
 
-def test_new_options_make_a_new_session(dag: ScriptedServer, connect: Callable[..., None], ask: Reloading) -> None:
-    ask(lambda: connect(dag.url, password=TOKEN, extra={"timeout": 7}))
+def test_new_options_make_a_new_session(
+    dag: ScriptedServer, connect: Callable[..., None], change_and_reload: ChangeAndReload
+) -> None:
+    change_and_reload(lambda: connect(dag.url, password=TOKEN, extra={"timeout": 7}))
     assert dag.connections == 2
 
 
@@ -94,20 +97,20 @@ def test_new_options_make_a_new_session(dag: ScriptedServer, connect: Callable[.
 def test_a_connection_that_cannot_be_used_any_more_is_used_as_it_was_read_before(
     dag: ScriptedServer,
     connect: Callable[..., None],
-    ask: Reloading,
+    change_and_reload: ChangeAndReload,
     broken: Callable[..., None],
     log_lines: list[str],
 ) -> None:
-    ask(lambda: broken(connect), reloads=3)
+    change_and_reload(lambda: broken(connect), reloads=3)
     assert tokens(dag) == [f"Bearer {TOKEN}"] * 2
     [warning] = [line for line in log_lines if "as it was read before" in line]
     assert "Connection 'http_conn', field " in warning
 
 
 def test_a_connection_that_is_gone_is_used_as_it_was_read_before(
-    dag: ScriptedServer, ask: Reloading, monkeypatch: pytest.MonkeyPatch, log_lines: list[str]
+    dag: ScriptedServer, change_and_reload: ChangeAndReload, monkeypatch: pytest.MonkeyPatch, log_lines: list[str]
 ) -> None:
-    ask(lambda: monkeypatch.delenv("AIRFLOW_CONN_HTTP_CONN"))
+    change_and_reload(lambda: monkeypatch.delenv("AIRFLOW_CONN_HTTP_CONN"))
     assert tokens(dag) == [f"Bearer {TOKEN}"] * 2
     assert "There is no such connection" in log_lines[-1]
 
@@ -139,7 +142,7 @@ async def test_requests_under_way_survive_a_reload(server: ScriptedServer, conne
 
     server.on("GET", "dags/d", answer)
     async with AsyncAstroHook() as hook:
-        first = asyncio.create_task(hook.get_dag("d"))
+        first = asyncio.create_task(get_dag_async(hook))
         assert await asyncio.to_thread(arrived.wait, 10)
         connect(server.url, password=TOKEN, extra={"timeout": 7})
         await hook.reload_connection()

@@ -12,6 +12,7 @@ import pytest
 from astro_provider.hooks.astro import AstroHook
 from astro_provider.hooks.astro_async import AsyncAstroHook
 from tests.unit import payloads
+from tests.unit.hooks.both_hooks import get_dag_async
 from tests.unit.scripted_target import json_response
 
 if TYPE_CHECKING:
@@ -37,20 +38,20 @@ def slow(server: ScriptedServer, connect: Callable[..., None]) -> ScriptedServer
     return server
 
 
-async def ask_async() -> list[str]:
+async def get_dags_async() -> list[str]:
     async with AsyncAstroHook() as hook:
-        return [dag["dag_id"] for dag in await asyncio.gather(*(hook.get_dag("d") for _ in range(MANY)))]
+        return [dag["dag_id"] for dag in await asyncio.gather(*(get_dag_async(hook) for _ in range(MANY)))]
 
 
-def ask_blocking(_: int) -> str:
+def get_dag_blocking(_: int) -> str:
     with AstroHook() as hook:
         return hook.get_dag("d")["dag_id"]
 
 
 def test_threads_and_an_event_loop_share_one_fetch(slow: ScriptedServer) -> None:
     with ThreadPoolExecutor(MANY + 1) as threads:
-        on_a_loop = threads.submit(lambda: asyncio.run(ask_async()))
-        on_threads = list(threads.map(ask_blocking, range(MANY)))
+        on_a_loop = threads.submit(lambda: asyncio.run(get_dags_async()))
+        on_threads = list(threads.map(get_dag_blocking, range(MANY)))
     assert on_threads + on_a_loop.result() == ["d"] * 2 * MANY
     assert slow.calls_received.count("POST /token") == 1
     assert {received.headers["authorization"] for received in slow.received if received.method == "GET"} == {
@@ -60,9 +61,9 @@ def test_threads_and_an_event_loop_share_one_fetch(slow: ScriptedServer) -> None
 
 async def test_a_task_that_is_cancelled_while_it_fetches_leaves_it_to_the_next(slow: ScriptedServer) -> None:
     async with AsyncAstroHook() as hook:
-        first = asyncio.create_task(hook.get_dag("d"))
+        first = asyncio.create_task(get_dag_async(hook))
         await asyncio.sleep(0.1)
-        second = asyncio.create_task(hook.get_dag("d"))
+        second = asyncio.create_task(get_dag_async(hook))
         await asyncio.sleep(0)
         first.cancel()
         assert (await asyncio.wait_for(second, 10))["dag_id"] == "d"
