@@ -1,1 +1,1 @@
-"""What this repository needs to be worked on: environments, real deployments, the demo."""
+"""Development tools of this repository: Python environments, real Airflow deployments, and the demo."""

@@ -1,3 +1,3 @@
--- For docker-compose.yaml: a database for each deployment.
+-- For docker-compose.yaml: one database for each deployment.
 CREATE DATABASE triggering;
 CREATE DATABASE target;

@@ -1,9 +1,9 @@
 """
-Two deployments here, and a DAG in the one that triggers a DAG in the other and brings home what it returned.
+Start two deployments; a DAG in one triggers a DAG in the other and returns its result.
 
     python -m dev.demo [--keep]
 
-Ends with 0 only if both runs really happened and both sides agree on what the target's task returned.
+The exit code is 0 only if both runs succeeded and both deployments hold the same result.
 """
 
 from __future__ import annotations
@@ -22,50 +22,50 @@ from rich.table import Table
 
 from dev.deployments import TARGET, TRIGGERING, Deployment, DeploymentError, running
 from dev.environments import ROOT
-from dev.screen import Screen
+from dev.progress_table import ProgressTable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 EXAMPLES = ROOT / "example_dags"
-# In the triggering deployment: the dag, its task that triggers, its task that shows what came home.
+# In the triggering deployment: the dag, the task that triggers the remote run, and the task that shows its result.
 TRIGGERING_DAG, TRIGGER_TASK, RESULT_TASK = "trigger_and_wait", "trigger", "show_result"
-# In the target: the dag, and its task that returns something.
+# In the target: the dag, and the task that returns the result.
 TARGET_DAG, TARGET_TASK = "remote_report", "report"
-RUN_TIMEOUT = 180  # seconds; it takes about 20
-POLL_INTERVAL = 0.5
+RUN_TIMEOUT_SECONDS = 180  # a run usually takes about 20
+POLL_INTERVAL_SECONDS = 0.5
 
 
 class DemoError(Exception):
-    """The demo did not do what it should; the text says what is wrong."""
+    """The demo failed; the message says why."""
 
 
 @dataclass(frozen=True)
-class Run:
-    """One dag run, in one of the two deployments."""
+class DemoRun:
+    """A dag run in one of the two deployments."""
 
     deployment: Deployment
     dag_id: str
     run_id: str
 
-    def ask(self, below: str = "") -> Any:
-        return self.deployment.request("GET", f"dags/{self.dag_id}/dagRuns/{quote(self.run_id, safe='')}{below}")
+    def get(self, subpath: str = "") -> Any:
+        return self.deployment.request("GET", f"dags/{self.dag_id}/dagRuns/{quote(self.run_id, safe='')}{subpath}")
 
     def tasks(self) -> Any:
-        return self.ask("/taskInstances")["task_instances"]
+        return self.get("/taskInstances")["task_instances"]
 
     def xcom(self, task_id: str, key: str = "return_value") -> Any:
         try:
-            return self.ask(f"/taskInstances/{task_id}/xcomEntries/{key}")["value"]
+            return self.get(f"/taskInstances/{task_id}/xcomEntries/{key}")["value"]
         except requests.HTTPError as error:
             raise DemoError(f"{task_id} of {self.dag_id} in {self.deployment.name} left no {key}: {error}") from error
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--keep", action="store_true", help="leave both deployments up until Ctrl-C")
+    parser.add_argument("--keep", action="store_true", help="keep both deployments running until Ctrl-C")
     keep = parser.parse_args().keep
-    # Not a terminal: a log, which has room for whole run ids.
+    # Output that is not a terminal is a log file, which has room for whole run ids.
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
     try:
         return demo(console, keep)
@@ -73,7 +73,7 @@ def main() -> int:
         console.print(f"\n{error}", style="red", markup=False)
         return 1
     except KeyboardInterrupt:
-        console.print("\nInterrupted; everything is stopped.")
+        console.print("\nInterrupted; both deployments are stopped.")
         return 130
 
 
@@ -81,96 +81,98 @@ def demo(console: Console, keep: bool) -> int:
     triggering = replace(TRIGGERING, dags=[EXAMPLES / f"{TRIGGERING_DAG}.py"])
     target = replace(TARGET, dags=[EXAMPLES / "target" / f"{TARGET_DAG}.py"])
     with ExitStack() as stack:
-        with Screen(console, "Starting two deployments") as screen:
-            progress = lambda deployment, state: screen.show(deployment.name, deployment.url, state)  # noqa: E731
+        with ProgressTable(console, "Starting two deployments") as progress_table:
+            progress = lambda deployment, state: progress_table.show(deployment.name, deployment.url, state)  # noqa: E731
             stack.enter_context(running(triggering, target, progress=progress))
             triggering.add_connection("http_conn", target.connection())
             for deployment, dag_id in (triggering, TRIGGERING_DAG), (target, TARGET_DAG):
-                screen.show(deployment.name, dag_id, "waiting for the dag")
+                progress_table.show(deployment.name, dag_id, "waiting for the dag")
                 deployment.wait_for_dags(dag_id)
-                screen.show(deployment.name, dag_id, "ready")
+                progress_table.show(deployment.name, dag_id, "ready")
         try:
-            with Screen(console, f"Running {TRIGGERING_DAG}, which triggers {TARGET_DAG}") as screen:
+            with ProgressTable(console, f"Running {TRIGGERING_DAG}, which triggers {TARGET_DAG}") as progress_table:
                 local = trigger(triggering)
-                follow(local, target, screen)
+                follow(local, target, progress_table)
             summarise(console, local, target)
         finally:
             if keep and not isinstance(sys.exc_info()[1], KeyboardInterrupt):
-                stay_up(console, triggering, target)
+                keep_running(console, triggering, target)
         console.print("Stopping both ...")
     return 0
 
 
-def trigger(triggering: Deployment) -> Run:
+def trigger(triggering: Deployment) -> DemoRun:
     run = triggering.request("POST", f"dags/{TRIGGERING_DAG}/dagRuns", json={"logical_date": None})
-    return Run(triggering, TRIGGERING_DAG, run["dag_run_id"])
+    return DemoRun(triggering, TRIGGERING_DAG, run["dag_run_id"])
 
 
-def follow(local: Run, target: Deployment, screen: Screen) -> None:
-    """Show what happens on both sides until the run in the triggering deployment is over."""
-    screen.show(local.deployment.name, local.dag_id, "queued")
-    screen.show(target.name, TARGET_DAG, "not there yet")
-    deadline = time.monotonic() + RUN_TIMEOUT
+def follow(local: DemoRun, target: Deployment, progress_table: ProgressTable) -> None:
+    """Show the runs and tasks of both deployments until the run in the triggering deployment has ended."""
+    progress_table.show(local.deployment.name, local.dag_id, "queued")
+    progress_table.show(target.name, TARGET_DAG, "not created yet")
+    deadline = time.monotonic() + RUN_TIMEOUT_SECONDS
     state = ""
     while state not in ("success", "failed"):
         if time.monotonic() > deadline:
-            raise DemoError(f"{TRIGGERING_DAG} is still {state} after {RUN_TIMEOUT} s")
-        time.sleep(POLL_INTERVAL)
-        state = local.ask()["state"]  # before the tasks, so that they are shown as they ended
+            raise DemoError(f"{TRIGGERING_DAG} is still {state} after {RUN_TIMEOUT_SECONDS} s")
+        time.sleep(POLL_INTERVAL_SECONDS)
+        state = local.get()["state"]  # read before the tasks, so that the final states of the tasks are shown
         for run in (local, *newest_run(target)):
-            show(run, screen)
+            show(run, progress_table)
 
 
-def newest_run(target: Deployment) -> Iterator[Run]:
+def newest_run(target: Deployment) -> Iterator[DemoRun]:
     for run in target.request("GET", f"dags/{TARGET_DAG}/dagRuns", params={"order_by": "-id", "limit": 1})["dag_runs"]:
-        yield Run(target, TARGET_DAG, run["dag_run_id"])
+        yield DemoRun(target, TARGET_DAG, run["dag_run_id"])
 
 
-def show(run: Run, screen: Screen) -> None:
-    screen.show(run.deployment.name, run.dag_id, run.ask()["state"])
+def show(run: DemoRun, progress_table: ProgressTable) -> None:
+    progress_table.show(run.deployment.name, run.dag_id, run.get()["state"])
     for task in run.tasks():
-        screen.show(run.deployment.name, f"  {task['task_id']}", task["state"] or "not scheduled")
+        progress_table.show(run.deployment.name, f"  {task['task_id']}", task["state"] or "not scheduled")
 
 
-def summarise(console: Console, local: Run, target: Deployment) -> None:
+def summarise(console: Console, local: DemoRun, target: Deployment) -> None:
     """
-    Print both runs and the value that came home.
+    Print both runs and the result.
 
-    :raises DemoError: something of that is not as it should be
+    :raises DemoError: a run failed, or the results differ
     """
-    if (state := local.ask()["state"]) != "success":
-        logs = [last_words(local, task) for task in local.tasks() if task["state"] == "failed"]
+    if (state := local.get()["state"]) != "success":
+        logs = [last_log_lines(local, task) for task in local.tasks() if task["state"] == "failed"]
         raise DemoError("\n".join([f"{local.dag_id} ended {state}.", *logs]))
-    remote = Run(target, TARGET_DAG, local.xcom(TRIGGER_TASK, "trigger_run_id"))
-    table = Table(title="What happened", title_justify="left")
+    remote = DemoRun(target, TARGET_DAG, local.xcom(TRIGGER_TASK, "trigger_run_id"))
+    table = Table(title="Runs", title_justify="left")
     for heading in ("deployment", "dag", "run", "state", "duration"):
         table.add_column(heading, overflow="fold")
     for run in (local, remote):
-        answer = run.ask()
-        table.add_row(run.deployment.name, run.dag_id, run.run_id, answer["state"], f"{answer['duration']:.1f} s")
+        details = run.get()
+        table.add_row(run.deployment.name, run.dag_id, run.run_id, details["state"], f"{details['duration']:.1f} s")
     console.print(table)
-    if (state := remote.ask()["state"]) != "success":
-        raise DemoError(f"{remote.dag_id} in {target.name} is {state}, but {local.dag_id} took it for a success")
-    returned, brought_home = remote.xcom(TARGET_TASK), local.xcom(RESULT_TASK)
-    console.print(f"{TARGET_TASK} in {target.name} returned     {returned!r}", markup=False)
-    console.print(f"{RESULT_TASK} in {local.deployment.name} saw  {brought_home!r}", markup=False)
-    if returned != brought_home:
-        raise DemoError("They differ: the value did not come home.")
-    console.print("Both agree: the value came home.", style="green")
+    if (state := remote.get()["state"]) != "success":
+        raise DemoError(f"{remote.dag_id} in {target.name} is {state}, but {local.dag_id} reported success")
+    returned, received = remote.xcom(TARGET_TASK), local.xcom(RESULT_TASK)
+    console.print(f"{TARGET_TASK} in {target.name} returned {returned!r}", markup=False)
+    console.print(f"{RESULT_TASK} in {local.deployment.name} received {received!r}", markup=False)
+    if returned != received:
+        raise DemoError(
+            "The results differ: the target returned another value than the triggering deployment received."
+        )
+    console.print("Both deployments hold the same result.", style="green")
 
 
-def last_words(run: Run, task: dict[str, Any]) -> str:
-    """The end of a task's log."""
-    log = run.ask(f"/taskInstances/{task['task_id']}/logs/{task['try_number']}")["content"]
+def last_log_lines(run: DemoRun, task: dict[str, Any]) -> str:
+    """Return the last lines of a task's log."""
+    log = run.get(f"/taskInstances/{task['task_id']}/logs/{task['try_number']}")["content"]
     lines = [entry["event"] for entry in log if not entry["event"].startswith("::")]
     for entry in log:
         lines += [f"{error['exc_type']}: {error['exc_value']}" for error in entry.get("error_detail") or ()]
     return "\n  ".join([f"The last log lines of {task['task_id']}:", *lines[-15:]])
 
 
-def stay_up(console: Console, *deployments: Deployment) -> None:
-    """Print where the deployments are and how to get in, and wait for Ctrl-C."""
-    table = Table(title="Both stay up until Ctrl-C", title_justify="left")
+def keep_running(console: Console, *deployments: Deployment) -> None:
+    """Print the addresses and logins of the deployments, and wait for Ctrl-C."""
+    table = Table(title="Both deployments run until Ctrl-C", title_justify="left")
     for heading in ("deployment", "address", "user", "password"):
         table.add_column(heading)
     for deployment in deployments:

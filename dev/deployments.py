@@ -5,9 +5,9 @@ Start and stop real Airflow deployments on this machine.
         target.wait_for_dags("remote_report")
         target.request("POST", "dags/remote_report/dagRuns", json={"logical_date": None})
 
-Each has an environment of its own (`dev/environments.py`), a PostgreSQL database, ports, and a home under
-`.build/run/`, which is kept until the next start for the sake of its logs. Every process is on a leash
-(`dev/processes.py`): when the caller ends, even by `kill -9`, none is left.
+Each deployment has its own Python environment (`dev/environments.py`), PostgreSQL database, ports, and AIRFLOW_HOME
+under `.build/run/`, which is kept until the next start, because it contains the logs. All processes are supervised
+(`dev/processes.py`): they end with their caller, even after `kill -9`.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ import requests
 
 from dev import database, environments, settings
 from dev.processes import SupervisedProcess, free_ports, reserve_port
-from dev.rest_api import POLL_INTERVAL, DeploymentError, RestApi
+from dev.rest_api import POLL_INTERVAL_SECONDS, DeploymentError, RestApi
 
 __all__ = ["TARGET", "TARGET_V1", "TRIGGERING", "Deployment", "DeploymentError", "running"]
 
 RUN = environments.BUILD / "run"
 DEV = Path(__file__).resolve().parent
 
-START_TIMEOUT = 240.0  # seconds; a busy machine with a cold disk needs about half of it
-HEALTH_TIMEOUT = 3.0
+START_TIMEOUT_SECONDS = 240.0  # a busy machine with a cold disk needs about half of it
+HEALTH_TIMEOUT_SECONDS = 3.0
 
-# What a deployment is made of beside its database, by generation: our name, and Airflow's command.
+# The components of a deployment beside its database, by major version of Airflow: our name, and Airflow's command.
 COMMANDS = {
     3: {
         "api-server": "api-server",
@@ -52,15 +52,15 @@ Progress = Callable[["Deployment", str], None]
 @dataclass(eq=False)
 class Deployment(RestApi):
     """
-    One Airflow with a REST API.
+    One Airflow deployment with a REST API.
 
-    To use one of the standard ones with dags of your own: `replace(TARGET, dags=[...])`.
+    `replace(TARGET, dags=[...])` makes a standard deployment with other dags.
 
-    :param name: what people and folders call it
-    :param environment: the environment that it runs in, a key of `environments.ENVIRONMENTS`
-    :param port: of REST API and UI; where it is taken, the next free one is used instead
-    :param dags: files, or folders whose files (not those of subfolders), copied into its dags folder
-    :param env: further environment variables for all its processes, such as `AIRFLOW_CONN_...`
+    :param name: its name in messages and paths
+    :param environment: its Python environment, a key of `environments.ENVIRONMENTS`
+    :param port: the port of REST API and UI. If it is in use, the next free port is used
+    :param dags: Python files, and folders of Python files (without subfolders), copied into the dags folder
+    :param env: additional environment variables of all its processes, such as `AIRFLOW_CONN_...`
     """
 
     name: str
@@ -84,93 +84,93 @@ class Deployment(RestApi):
 
     @property
     def components(self) -> tuple[str, ...]:
-        """Its processes, by their names in Airflow 3 (the `api-server` of Airflow 2 is its webserver)."""
-        return ("database", *COMMANDS[self.generation])
+        """The names of its components, as in Airflow 3 (the `api-server` of Airflow 2 is its webserver)."""
+        return ("database", *COMMANDS[self.airflow_major])
 
     @property
     def url(self) -> str:
         return f"http://localhost:{self.port}"
 
     @property
-    def home(self) -> Path:
+    def airflow_home(self) -> Path:
         return RUN / f"{self.name}-{self.port}"
 
     @property
     def dags_folder(self) -> Path:
-        return self.home / "dags"
+        return self.airflow_home / "dags"
 
     @property
     def database_address(self) -> str:
-        """SQLAlchemy address of its PostgreSQL database, for psycopg2; once it runs."""
+        """The SQLAlchemy address of its PostgreSQL database, for psycopg2. Available while the database runs."""
         return self._address_file.read_text()
 
     def log(self, component: str) -> Path:
-        """What a component has written to its console."""
-        return self.home / "console" / f"{component}.log"
+        """Return the file with the console output of a component."""
+        return self.airflow_home / "console" / f"{component}.log"
 
     def start(self, *components: str) -> None:
         """
-        Start what was stopped, all of it or these components, and wait until it is healthy.
+        Start these components (default: all) unless they run, and wait until they are healthy.
 
-        :raises DeploymentError: it does not become healthy
+        :raises DeploymentError: a component does not become healthy
         """
-        for _ in self.starting(*components):
-            time.sleep(POLL_INTERVAL)
+        for _ in self.start_steps(*components):
+            time.sleep(POLL_INTERVAL_SECONDS)
 
     def stop(self, *components: str) -> None:
-        """Stop all of it or these components. Database, port and home stay as they are, for `start`."""
-        self.let_go(*components)
+        """Stop these components (default: all). Data, port and AIRFLOW_HOME are kept for `start`."""
+        self.request_stop(*components)
         names = [name for name in self._processes if name in (components or self._processes)]
         for name in sorted(names, key="database".__eq__):  # the database last
             process = self._processes[name]
-            process.let_go()
+            process.request_stop()
             process.wait()
             del self._processes[name]
 
-    def let_go(self, *components: str) -> None:
-        """Tell all of it or these components to end, without waiting. The database stays, for the others' sake."""
+    def request_stop(self, *components: str) -> None:
+        """Request these components (default: all) to end, without waiting. The database, which others need, goes on."""
         for name, process in self._processes.items():
             if name != "database" and name in (components or self._processes):
-                process.let_go()
+                process.request_stop()
 
     def close(self) -> None:
-        """Stop all of it, and give the port back."""
+        """Stop all components and release the port."""
         self.stop()
-        self._remove_database_elsewhere()
+        self._remove_database_folder()
         if self._reservation:
             self._reservation.close()
             self._reservation = None
 
     def restart(self, *components: str) -> None:
-        """Stop and start all of it or these components."""
+        """Stop and start these components (default: all)."""
         self.stop(*components)
         self.start(*components)
 
     def pids(self, component: str) -> list[int]:
-        """The processes of a component, the one that was started first at the front."""
+        """Return the process ids of a component, the first started one first."""
         return self._processes[component].pids()
 
     def cpu_seconds(self, component: str) -> float:
-        """The processor time used by a component since it was started, children included, also ended ones."""
+        """Return the processor time of a component since its start, including that of running and ended children."""
         return self._processes[component].cpu_seconds()
 
-    def starting(self, *components: str) -> Iterator[str]:
+    def start_steps(self, *components: str) -> Iterator[str]:
         """
-        Start all of it or these components; yield what is being waited for, until all are healthy.
+        Start these components (default: all), and yield the name of one that is not ready until all are healthy.
 
-        A generator, so that several deployments start at the same time without threads: whenever Ctrl-C
-        comes, `stop` knows every process.
+        This is a generator, so that several deployments can start at the same time without threads: `stop` then
+        knows every process, even after Ctrl-C.
 
-        :raises DeploymentError: one ended, or is not healthy in time
+        :raises DeploymentError: a component ended, or is not healthy in time
         """
         if self._reservation is None:
             self._prepare()
-        deadline = time.monotonic() + START_TIMEOUT
-        for waiting_for in self._stages(components or self.components):
+        deadline = time.monotonic() + START_TIMEOUT_SECONDS
+        for waiting_for in self._start_in_order(components or self.components):
             yield waiting_for
             self._check_alive()
             if time.monotonic() > deadline:
-                raise self._error(f"its {waiting_for} is not ready after {START_TIMEOUT:.0f} s", waiting_for)
+                raise self._error(f"its {waiting_for} is not ready after {START_TIMEOUT_SECONDS:.0f} s", waiting_for)
 
     def _check_alive(self) -> None:
         for name, process in self._processes.items():
@@ -189,63 +189,63 @@ class Deployment(RestApi):
         )
 
     def _prepare(self) -> None:
-        """Take a port, and make an empty home with the dags in it."""
+        """Reserve a port, and create an AIRFLOW_HOME that contains only the dags."""
         self.port, self._reservation = reserve_port(self.port, RUN)
         self._log_ports = free_ports(2)
-        shutil.rmtree(self.home, ignore_errors=True)
+        shutil.rmtree(self.airflow_home, ignore_errors=True)
         self.dags_folder.mkdir(parents=True)
-        self._remove_database_elsewhere()  # what a run that was killed has left
+        self._remove_database_folder()  # remains of a run that was killed
         self.log("").parent.mkdir()
-        (self.home / settings.PASSWORDS_FILE).write_text(settings.PASSWORDS)
+        (self.airflow_home / settings.PASSWORDS_FILE).write_text(settings.PASSWORDS)
         self._has_tables = False
         self._tokens.clear()
         for source in self.dags:
             for file in sorted(source.glob("*.py")) if source.is_dir() else [source]:
                 shutil.copy(file, self.dags_folder)
 
-    def _stages(self, components: Sequence[str]) -> Iterator[str]:
-        """Start one after the other what needs the one before; yield whatever is not ready yet."""
+    def _start_in_order(self, components: Sequence[str]) -> Iterator[str]:
+        """Start components in the order of their dependencies; yield the name of one that is not ready yet."""
         components = [name for name in components if not self._is_alive(name)]
         if "database" in components:
-            yield from self._database_starting()
+            yield from self._start_database()
         if not self._has_tables:
-            yield from self._to_its_end("migration", "-m", "airflow", "db", "migrate")
-            if self.generation == 2:
+            yield from self._run_to_completion("migration", "-m", "airflow", "db", "migrate")
+            if self.airflow_major == 2:
                 users = [f"{user}:{role}" for user, role in settings.USERS.items()]
-                yield from self._to_its_end("users", str(DEV / "users_v1.py"), *users)
+                yield from self._run_to_completion("users", str(DEV / "users_v1.py"), *users)
             self._has_tables = True
-        commands = {name: command for name, command in COMMANDS[self.generation].items() if name in components}
+        commands = {name: command for name, command in COMMANDS[self.airflow_major].items() if name in components}
         for name, command in commands.items():
             self._run(name, self.environment, "-m", "airflow", command)
         while waiting_for := self._unhealthy(commands):
             yield waiting_for
 
-    def _database_starting(self) -> Iterator[str]:
+    def _start_database(self) -> Iterator[str]:
         self._address_file.unlink(missing_ok=True)
         self._run(
             "database",
             "triggering",
             str(DEV / "database.py"),
-            str(database.folder_for(self.home)),
+            str(database.folder_for(self.airflow_home)),
             str(self._address_file),
         )
         while not self._address_file.exists():
             yield "database"
 
-    def _remove_database_elsewhere(self) -> None:
-        """Remove the folder of its database, if that is not its home."""
-        if self.home.exists() and (folder := database.folder_for(self.home)) != self.home:
+    def _remove_database_folder(self) -> None:
+        """Remove the folder of the database, if it is not the AIRFLOW_HOME."""
+        if self.airflow_home.exists() and (folder := database.folder_for(self.airflow_home)) != self.airflow_home:
             shutil.rmtree(folder)
 
-    def _to_its_end(self, name: str, *arguments: str) -> Iterator[str]:
-        """Run a program of the deployment's environment that must end before anything else goes on."""
+    def _run_to_completion(self, name: str, *arguments: str) -> Iterator[str]:
+        """Run a program in the deployment's environment; yield its name until it has succeeded."""
         process = self._run(name, self.environment, *arguments)
         while process.exit_code != 0:
             yield name
         del self._processes[name]
 
     def _run(self, name: str, environment: str, *arguments: str) -> SupervisedProcess:
-        assert self._reservation, "it has not been started"
+        assert self._reservation, "the deployment has not been started"
         process = SupervisedProcess(
             [environments.python(environment), *arguments], self._environ(), self.log(name), self._reservation
         )
@@ -254,32 +254,34 @@ class Deployment(RestApi):
 
     @property
     def _address_file(self) -> Path:
-        return self.home / "database.address"
+        return self.airflow_home / "database.address"
 
     def _environ(self) -> dict[str, str]:
         address = self.database_address if self._address_file.exists() else ""
         bin_folder = environments.python(self.environment).parent
         ports = settings.Ports(self.port, *self._log_ports)
-        return settings.environ(self.airflow_version, bin_folder, self.home, address, ports, self._keys, self.env)
+        return settings.environ(
+            self.airflow_version, bin_folder, self.airflow_home, address, ports, self._keys, self.env
+        )
 
     def _unhealthy(self, components: Iterable[str]) -> str | None:
-        """The first of these components that is not ready yet."""
+        """Return the first of these components that is not ready yet; None if all are ready."""
         if not self._is_alive("api-server"):
-            return None  # it was stopped on purpose, and nobody else can be asked
-        path = f"{self.api}/monitor/health" if self.generation == 3 else "/health"
+            return None  # stopped on purpose; only the API server reports health
+        path = f"{self.api}/monitor/health" if self.airflow_major == 3 else "/health"
         try:
-            response = requests.get(f"{self.url}{path}", timeout=HEALTH_TIMEOUT)
+            response = requests.get(f"{self.url}{path}", timeout=HEALTH_TIMEOUT_SECONDS)
             response.raise_for_status()
             health = response.json()
         except requests.RequestException:
             return "api-server"
         for name in components:
-            if name != "api-server" and not self._is_beating(name, health):
+            if name != "api-server" and not self._has_recent_heartbeat(name, health):
                 return name
         return None
 
-    def _is_beating(self, component: str, health: Any) -> bool:
-        """Whether a component has given a sign of life since it was started; before, Airflow may show an old one."""
+    def _has_recent_heartbeat(self, component: str, health: Any) -> bool:
+        """Return whether a component sent a heartbeat since its start; the latest one can be from an earlier start."""
         key = component.replace("-", "_")
         heartbeat = health[key][f"latest_{key}_heartbeat"]
         started = self._processes[component].started
@@ -289,25 +291,25 @@ class Deployment(RestApi):
 @contextmanager
 def running(*deployments: Deployment, progress: Progress | None = None) -> Iterator[tuple[Deployment, ...]]:
     """
-    Have these deployments run, all healthy, for as long as the `with` block lasts.
+    Run these deployments for the duration of the `with` block, which begins when all are healthy.
 
-    :param progress: is told again and again what each is waiting for; "healthy" when it waits for nothing
-    :raises DeploymentError: one of them does not start
+    :param progress: called repeatedly with each deployment and the component that it waits for, or "healthy"
+    :raises DeploymentError: a deployment does not start
     """
     try:
-        starting = {deployment: deployment.starting() for deployment in deployments}
-        while starting:
-            for deployment in list(starting):
-                waiting_for = next(starting[deployment], "healthy")
+        start_steps = {deployment: deployment.start_steps() for deployment in deployments}
+        while start_steps:
+            for deployment in list(start_steps):
+                waiting_for = next(start_steps[deployment], "healthy")
                 if waiting_for == "healthy":
-                    del starting[deployment]
+                    del start_steps[deployment]
                 if progress:
                     progress(deployment, waiting_for)
-            time.sleep(POLL_INTERVAL)
+            time.sleep(POLL_INTERVAL_SECONDS)
         yield deployments
     finally:
         for deployment in deployments:
-            deployment.let_go()
+            deployment.request_stop()
         for deployment in deployments:
             deployment.close()
 

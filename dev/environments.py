@@ -1,7 +1,7 @@
 """
-The Python environments of this repository, made by uv under `.build/` when they are missing or stale.
+The Python environments of this repository. uv creates them under `.build/` when they are missing or out of date.
 
-Run as a script it needs nothing but Python 3.10 and its standard library:
+As a script, this module needs nothing but Python 3.10 and its standard library:
 
     python3 dev/environments.py triggering target
     python3 dev/environments.py --lock
@@ -34,39 +34,39 @@ UV_VERSION = "0.13.9"
 TOOLS = BUILD / "tools" / f"uv-{UV_VERSION}"
 UV = TOOLS / "bin" / "uv"
 
-# A Python that was built without one of these starts, and fails later in the middle of Airflow.
-NEEDED_MODULES = ("bz2", "ctypes", "lzma", "sqlite3", "ssl")
+# A Python that was built without one of these modules starts, but Airflow fails in it later.
+REQUIRED_MODULES = ("bz2", "ctypes", "lzma", "sqlite3", "ssl")
 
 AIRFLOW_3_PYTHONS = ("3.12", "3.11", "3.10", "3.13", "3.14")
 AIRFLOW_2_PYTHONS = ("3.12", "3.11", "3.10")
 
 
 class SetupError(Exception):
-    """An environment cannot be made; the text says what is missing."""
+    """An environment cannot be created; the message says what is missing."""
 
 
 @dataclass(frozen=True)
 class Environment:
     """
-    One virtual environment: what `requirements/<name>.txt` lists and, if wanted, this repository.
+    One virtual environment: the packages of `requirements/<name>.txt` and, optionally, this repository.
 
-    :param holds: what it is for, in a word or two
-    :param pythons: the Python versions that it can be made with, the preferred one first
-    :param airflow: the version of Airflow in it, if any
-    :param with_package: whether this repository is installed too, editable
-    :param published_before: a date; everything in it was published by then, or "" for no such limit
-    :param resolves_ours: whether what this repository depends on is resolved too. Otherwise it must work with what is
-        there: such an environment stands for the constraints of an Airflow release
-    :param lowest: whether it holds the oldest versions that this repository allows
+    :param contents: its main package and version, for messages
+    :param pythons: the Python versions that it supports, the preferred one first
+    :param airflow: its version of Airflow; empty without Airflow
+    :param with_package: whether this repository is installed too, in editable mode
+    :param published_before: a date; only packages published before it are installed. Empty for no limit
+    :param resolves_package: whether the dependencies of this repository are resolved too. Otherwise the package must
+        work with the versions that Airflow needs, as when users install it with the constraints of an Airflow release
+    :param lowest: whether it contains the oldest versions of dependencies that this repository allows
     """
 
     name: str
-    holds: str
+    contents: str
     pythons: tuple[str, ...]
     airflow: str = ""
     with_package: bool = False
     published_before: str = ""
-    resolves_ours: bool = True
+    resolves_package: bool = True
     lowest: bool = False
 
     @property
@@ -83,15 +83,15 @@ class Environment:
 
     @property
     def stamp(self) -> Path:
-        """Written when the environment is complete; holds the fingerprint of what it was made of."""
+        """A file written when the environment is complete; contains the fingerprint of its inputs."""
         return self.path / ".stamp"
 
     def fingerprint(self) -> str:
-        made_of = [str(ROOT), self.requirements.read_text()]
+        inputs = [str(ROOT), self.requirements.read_text()]
         if self.with_package:
-            # How the tools are configured, which is what changes most often there, does not matter.
-            made_of.append(PYPROJECT.read_text().partition("\n[tool.")[0])
-        return hashlib.sha256("\n".join(made_of).encode()).hexdigest()
+            # The settings of tools in pyproject.toml change often and do not affect an environment.
+            inputs.append(PYPROJECT.read_text().partition("\n[tool.")[0])
+        return hashlib.sha256("\n".join(inputs).encode()).hexdigest()
 
     def is_fresh(self) -> bool:
         return self.python.exists() and self.stamp.exists() and self.stamp.read_text() == self.fingerprint()
@@ -105,7 +105,7 @@ RELEASES = {
     "3.2.2": "2026-05-31",
     "3.3.2": "2026-09-19",
 }
-"""Releases of Airflow that the package must install and run with, each with a date two days after its release."""
+"""Airflow releases that the package must install and run with, each with a date two days after the release."""
 
 
 def _release(version: str, published_before: str) -> Environment:
@@ -127,72 +127,72 @@ ENVIRONMENTS = {
 
 
 def python(name: str) -> Path:
-    """The interpreter of the environment `name`."""
+    """Return the interpreter of the environment `name`."""
     return ENVIRONMENTS[name].python
 
 
 @functools.cache
 def site_packages(name: str) -> Path:
-    """The folder that the packages of the environment `name` are installed in."""
+    """Return the `site-packages` folder of the environment `name`."""
     return next((ENVIRONMENTS[name].path / "lib").glob("python3.*/site-packages"))
 
 
-def make(environment: Environment, say: Callable[[str], None] = print) -> None:
+def make(environment: Environment, log: Callable[[str], None] = print) -> None:
     """
-    Make `environment`, unless it is there and fresh.
+    Create `environment`, unless it exists and is up to date.
 
-    :param say: is told, in one line, what takes time
-    :raises SetupError: no fitting Python, or uv could not install
+    :param log: called with one line before each step that takes time
+    :raises SetupError: no suitable Python was found, or uv failed
     """
-    with _only_one(environment.path.with_suffix(".lock")):
+    with _exclusive_lock(environment.path.with_suffix(".lock")):
         if environment.is_fresh():
             return
         started = time.monotonic()
         interpreter = find_python(environment)
-        _make_tools(say)
-        say(f"{environment.name}: installing {environment.holds} and what goes with it")
+        _install_uv(log)
+        log(f"{environment.name}: installing {environment.contents} and its dependencies")
         _uv("venv", "--quiet", "--clear", "--python", interpreter, environment.path)
         into = ("--python", environment.python, "--no-deps")
         _uv("pip", "install", *into, "--requirement", environment.requirements)
         if environment.with_package:
             _uv("pip", "install", *into, "--editable", ROOT)
         environment.stamp.write_text(environment.fingerprint())
-        say(f"{environment.name}: ready after {time.monotonic() - started:.0f} s")
+        log(f"{environment.name}: ready after {time.monotonic() - started:.0f} s")
 
 
 def find_python(environment: Environment, candidates: Sequence[str] | None = None) -> str:
     """
-    A Python that runs, is whole, and that the environment's Airflow supports.
+    Find a complete Python of a version that the environment supports.
 
-    :param candidates: interpreters to choose from, the first that fits wins; default: this one, those on
-        the PATH, those of pyenv
-    :raises SetupError: none fits; names those that were found
+    :param candidates: interpreters to choose from; the first suitable one is returned. Default: the running
+        interpreter, those on the PATH, and those of pyenv
+    :raises SetupError: none is suitable; the message lists those that were found
     """
-    seen: dict[str, str] = {}
+    rejected: dict[str, str] = {}
     for candidate in _known_pythons(environment) if candidates is None else candidates:
         version = _version(candidate)
         if version in environment.pythons:
             return candidate
-        seen[candidate] = version or "does not run, or lacks one of " + ", ".join(NEEDED_MODULES)
+        rejected[candidate] = version or "does not run, or lacks one of " + ", ".join(REQUIRED_MODULES)
     raise SetupError(
-        f"{environment.holds} runs on Python {', '.join(sorted(environment.pythons))}, "
+        f"{environment.contents} runs on Python {', '.join(sorted(environment.pythons))}, "
         "and none of them was found. Install one of them so that it is on the PATH.\nFound instead:\n"
-        + "\n".join(f"  {path}: {what}" for path, what in seen.items())
+        + "\n".join(f"  {path}: {reason}" for path, reason in rejected.items())
     )
 
 
 def lock() -> None:
-    """Write every requirements file again, with the newest versions that go together, up to a date if there is one."""
-    _make_tools(print)
+    """Write every requirements file again, with the newest compatible versions (see `Environment.published_before`)."""
+    _install_uv(print)
     for environment in ENVIRONMENTS.values():
         arguments: list[str | Path] = [environment.requirements.with_suffix(".in")]
         if environment.published_before:
             arguments += ["--exclude-newer", environment.published_before]
-            # The tests need a clock that time.monotonic follows, too, which came later than the oldest releases.
+            # The tests need a time-machine that moves time.monotonic; it is newer than the oldest Airflow releases.
             arguments += ["--exclude-newer-package", "time-machine=2026-11-01"]
         if environment.lowest:
             arguments += ["--resolution", "lowest-direct"]
-        if environment.with_package and environment.resolves_ours:
+        if environment.with_package and environment.resolves_package:
             arguments.append(PYPROJECT)
         if (overrides := environment.requirements.with_suffix(".overrides")).exists():
             arguments += ["--overrides", overrides]
@@ -206,15 +206,15 @@ def _known_pythons(environment: Environment) -> Iterator[str]:
     for version in environment.pythons:
         if found := shutil.which(f"python{version}"):
             yield found
-    # pyenv's commands on the PATH refuse to run for all versions but the active ones.
+    # pyenv's commands on the PATH run only for the active versions.
     pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
     for version in environment.pythons:
         yield from map(str, sorted(pyenv.glob(f"versions/{version}.*/bin/python"), reverse=True))
 
 
 def _version(interpreter: str) -> str | None:
-    """Major and minor version of an interpreter; None if it does not run or is not whole."""
-    code = f"import {', '.join(NEEDED_MODULES)}, sys; print('%d.%d' % sys.version_info[:2])"
+    """Return the major and minor version of an interpreter; None if it does not run or lacks a required module."""
+    code = f"import {', '.join(REQUIRED_MODULES)}, sys; print('%d.%d' % sys.version_info[:2])"
     try:
         answer = subprocess.run([interpreter, "-c", code], capture_output=True, text=True, timeout=20)
     except (OSError, subprocess.TimeoutExpired):
@@ -222,18 +222,18 @@ def _version(interpreter: str) -> str | None:
     return answer.stdout.strip() if answer.returncode == 0 else None
 
 
-def _make_tools(say: Callable[[str], None]) -> None:
-    """Install the pinned uv into an environment of its own, unless it is there."""
-    with _only_one(TOOLS.with_name("lock")):
+def _install_uv(log: Callable[[str], None]) -> None:
+    """Install the pinned uv into its own environment, unless it is installed."""
+    with _exclusive_lock(TOOLS.with_name("lock")):
         if not UV.exists():
-            say(f"uv {UV_VERSION}: installing")
+            log(f"uv {UV_VERSION}: installing")
             _run(sys.executable, "-m", "venv", "--clear", TOOLS)
             _run(TOOLS / "bin" / "python", "-m", "pip", "install", "--quiet", f"uv=={UV_VERSION}")
 
 
 def _uv(*arguments: str | Path) -> None:
-    """Run uv, and show what it is busy with, but not the list of all that it has installed."""
-    # Everything comes from the package index; no other place is asked for another Python.
+    """Run uv and show its progress, without its list of installed packages."""
+    # uv must not download a Python: only interpreters of this machine are used.
     env = {**os.environ, "UV_PYTHON_DOWNLOADS": "never", "UV_NO_PROJECT": "1"}
     with subprocess.Popen((UV, *arguments), env=env, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr
@@ -254,8 +254,8 @@ def _failure(*command: str | Path) -> SetupError:
 
 
 @contextmanager
-def _only_one(lock_file: Path) -> Iterator[None]:
-    """Let one process at a time make an environment; the others wait for it."""
+def _exclusive_lock(lock_file: Path) -> Iterator[None]:
+    """Hold a lock file, so that only one process creates an environment at a time."""
     lock_file.parent.mkdir(parents=True, exist_ok=True)
     with lock_file.open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
@@ -265,7 +265,7 @@ def _only_one(lock_file: Path) -> Iterator[None]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", choices=[[], *ENVIRONMENTS], metavar="environment")
-    parser.add_argument("--lock", action="store_true", help="write dev/requirements/*.txt anew")
+    parser.add_argument("--lock", action="store_true", help="write dev/requirements/*.txt again")
     arguments = parser.parse_args()
     try:
         if arguments.lock:

@@ -1,4 +1,4 @@
-"""Processes that cannot outlive this one, and ports that only one of us uses at a time."""
+"""Processes that end with this one, and TCP ports that only one deployment uses at a time."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 SUPERVISE = Path(__file__).resolve().parent / "supervise.py"
-GRACE = 5.0  # seconds that a process gets to end by itself
+GRACE_SECONDS = 5.0  # between SIGTERM and SIGKILL
 
 
 class SupervisedProcess:
     """
-    A command that ends, with everything that it has started, when this program ends for any reason.
+    A command that ends, with all its descendants, when this program ends for any reason.
 
-    :param log: where its output goes, after what is there
-    :param reservation: a lock that is held for as long as the command or anything that it started is alive
+    :param log: the file to which its output is appended
+    :param reservation: a lock that is held while the command or one of its descendants runs
     """
 
     def __init__(self, command: Iterable[str | Path], env: Mapping[str, str], log: Path, reservation: IO[str]) -> None:
@@ -35,38 +35,38 @@ class SupervisedProcess:
         self.started = datetime.now(timezone.utc)
         with log.open("ab") as output:
             self._process = subprocess.Popen(
-                [environments.python("triggering"), SUPERVISE, str(GRACE), *command],
+                [environments.python("triggering"), SUPERVISE, str(GRACE_SECONDS), *command],
                 env=env,
                 cwd=log.parent,
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 pass_fds=(reservation.fileno(),),
-                # Ctrl-C in a terminal is for the caller, who then decides what ends and in which order.
+                # Ctrl-C in a terminal must reach the caller only, which then stops the processes in the right order.
                 start_new_session=True,
             )
 
     @property
     def exit_code(self) -> int | None:
-        """None while it runs."""
+        """The exit code of the command; None while it runs."""
         return self._process.poll()
 
-    def let_go(self) -> None:
-        """Tell it to end, without waiting for that."""
+    def request_stop(self) -> None:
+        """Request the command to end, without waiting for it."""
         assert self._process.stdin
         with suppress(BrokenPipeError):
             self._process.stdin.close()
 
     def wait(self) -> None:
-        """Wait until it and everything that it started have ended."""
-        self._process.wait(GRACE + 10)
+        """Wait until the command and all its descendants have ended."""
+        self._process.wait(GRACE_SECONDS + 10)
 
     def pids(self) -> list[int]:
-        """It and what it started, the first of them at the front."""
+        """Return the process ids of the command and its descendants, the command first."""
         return [process.pid for process in psutil.Process(self._process.pid).children(recursive=True)]
 
     def cpu_seconds(self) -> float:
-        """The processor time used so far, by everything that it started, also by what has ended."""
+        """Return the processor time used by the command and its running and ended descendants."""
         supervisor = psutil.Process(self._process.pid)
         total = 0.0
         for process in [supervisor, *supervisor.children(recursive=True)]:
@@ -80,15 +80,17 @@ class SupervisedProcess:
             return "".join(file.readlines()[-count:])
 
 
-def reserve_port(end_states: int, folder: Path) -> tuple[int, IO[str]]:
+def reserve_port(wanted: int, folder: Path) -> tuple[int, IO[str]]:
     """
-    The port `wanted` or the next one that is free, and the lock which keeps it ours.
+    Return the port `wanted`, or the next free one, and the lock that reserves it.
 
-    A deployment listens only seconds after it has been given its port. The lock, a file in `folder`, keeps
-    another one from choosing the same port meanwhile.
+    A deployment starts to listen seconds after its port was chosen. Until then, the lock, a file in `folder`, keeps
+    other deployments from choosing the same port.
+
+    :raises OSError: no port is free
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for port in range(end_states, end_states + 100):
+    for port in range(wanted, wanted + 100):
         lock = (folder / f"{port}.lock").open("w")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -98,18 +100,18 @@ def reserve_port(end_states: int, folder: Path) -> tuple[int, IO[str]]:
         if _is_free(port):
             return port, lock
         lock.close()
-    raise OSError(f"No free port from {end_states} to {end_states + 99}")
+    raise OSError(f"No free port from {wanted} to {wanted + 99}")
 
 
 def free_ports(count: int) -> list[int]:
-    """Different ports that nobody listens on now, for servers whose port is nobody's business."""
+    """Return `count` different free ports."""
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.create_server(("", 0))) for _ in range(count)]
         return [server.getsockname()[1] for server in sockets]
 
 
 def _is_free(port: int) -> bool:
-    """Whether nobody listens on any of the addresses that `localhost` means."""
+    """Return whether no process listens on this port of any address of `localhost`."""
     found = socket.getaddrinfo("localhost", port, type=socket.SOCK_STREAM)
     return not any(_is_taken(family, address[:2]) for family, _, _, _, address in found)
 
@@ -118,5 +120,5 @@ def _is_taken(family: socket.AddressFamily, address: tuple[Any, ...]) -> bool:
     try:
         socket.create_server(address, family=family).close()
     except OSError as error:
-        return error.errno == errno.EADDRINUSE  # not: this machine has no such address
+        return error.errno == errno.EADDRINUSE  # other errors: this machine has no such address
     return False

@@ -1,4 +1,4 @@
-"""A deployment seen from outside: its REST API, its users, and connections to it."""
+"""The REST API of a deployment, authenticated as one of its users, and Airflow connections to the deployment."""
 
 from __future__ import annotations
 
@@ -14,51 +14,51 @@ import requests
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-REQUEST_TIMEOUT = (5.0, 60.0)  # seconds to connect, to answer
-POLL_INTERVAL = 0.3  # seconds
+REQUEST_TIMEOUT_SECONDS = (5.0, 60.0)  # to connect, to respond
+POLL_INTERVAL_SECONDS = 0.3
 
 
 class DeploymentError(Exception):
-    """A deployment does not start, or has no such dag; the text says why, with the last log lines."""
+    """A deployment does not start, or a dag does not exist; the message says why and holds the last log lines."""
 
 
 class RestApi(ABC):
-    """What can be asked of a deployment that runs."""
+    """The REST API of a running deployment."""
 
-    name: str  # what error texts call it
+    name: str  # used in error messages
     _tokens: dict[str, str]  # by user
 
     @property
     @abstractmethod
     def url(self) -> str:
-        """Its address, without a path."""
+        """The address of the deployment, without a path."""
 
     @property
     @abstractmethod
     def airflow_version(self) -> str:
-        """Such as `3.3.2`."""
+        """The version of Airflow, such as `3.3.2`."""
 
     @property
-    def generation(self) -> int:
-        """The first number of the version: what API, commands and settings depend on."""
+    def airflow_major(self) -> int:
+        """The major version of Airflow, on which REST API, commands and settings depend."""
         return int(self.airflow_version.split(".")[0])
 
     @property
     def api(self) -> str:
-        """The root of the REST API below `url`."""
-        return "/api/v2" if self.generation == 3 else "/api/v1"
+        """The path of the REST API."""
+        return "/api/v2" if self.airflow_major == 3 else "/api/v1"
 
     def request(self, method: str, path: str, *, user: str = "admin", **options: Any) -> Any:
         """
-        Ask the REST API.
+        Call an endpoint of the REST API.
 
-        :param path: below the API root, such as `dags/x/dagRuns`
+        :param path: relative to the API, such as `dags/x/dagRuns`
         :param user: one of `settings.USERS`
         :param options: of `requests.request`, such as `json` and `params`
-        :returns: the parsed answer; None where there is none
-        :raises requests.HTTPError: the answer is an error; the text holds it
+        :returns: the parsed response; None if it has no body
+        :raises requests.HTTPError: the response is an error; the message contains it
         """
-        options.setdefault("timeout", REQUEST_TIMEOUT)
+        options.setdefault("timeout", REQUEST_TIMEOUT_SECONDS)
         headers = {"Authorization": self.authorization(user), **options.pop("headers", {})}
         response = requests.request(method, f"{self.url}{self.api}/{path}", headers=headers, **options)
         if not response.ok:
@@ -69,12 +69,12 @@ class RestApi(ABC):
         return response.json() if response.content else None
 
     def authorization(self, user: str = "admin") -> str:
-        """The value of an `Authorization` header for one of `settings.USERS`."""
-        if self.generation == 2:
+        """Return the value of an `Authorization` header for one of `settings.USERS`."""
+        if self.airflow_major == 2:
             return "Basic " + base64.b64encode(f"{user}:{user}".encode()).decode()
         if user not in self._tokens:
             response = requests.post(
-                f"{self.url}/auth/token", json={"username": user, "password": user}, timeout=REQUEST_TIMEOUT
+                f"{self.url}/auth/token", json={"username": user, "password": user}, timeout=REQUEST_TIMEOUT_SECONDS
             )
             response.raise_for_status()
             self._tokens[user] = response.json()["access_token"]
@@ -82,10 +82,10 @@ class RestApi(ABC):
 
     def connection(self, form: str = "http", user: str = "admin") -> dict[str, Any]:
         """
-        A connection to this deployment as a user would make it, for `add_connection` or `AIRFLOW_CONN_...`.
+        Return a connection to this deployment, for `add_connection` or `AIRFLOW_CONN_...`.
 
-        :param form: `http`, as the Astro documentation has it, or `astro`, both with a token that lives for a
-            day; or `login`, of type `http` with name and password, which can be made before anything runs
+        :param form: `http` (as in the Astro documentation) or `astro`, both with a token that is valid for a day; or
+            `login`, a connection of type `http` with user name and password, which needs no running deployment
         """
         if form == "login":
             return {"conn_type": "http", "host": self.url, "login": user, "password": user}
@@ -96,7 +96,7 @@ class RestApi(ABC):
         return {"conn_type": "http", "host": self.url, "schema": "http", "extra": extra}
 
     def add_connection(self, conn_id: str, connection: Mapping[str, Any]) -> None:
-        """Save a connection in this deployment, in place of one that has the same id."""
+        """Create a connection in this deployment; one with the same id is replaced."""
         body = {**connection, "connection_id": conn_id}
         if "extra" in body:
             body["extra"] = json.dumps(body["extra"])
@@ -108,8 +108,8 @@ class RestApi(ABC):
         """
         Wait until all these dags can be triggered.
 
-        :param timeout: seconds
-        :raises DeploymentError: a file cannot be imported, or the time is over
+        :param timeout: in seconds
+        :raises DeploymentError: a file cannot be imported, or the timeout is over
         """
         deadline = time.monotonic() + timeout
         while missing := [dag_id for dag_id in dag_ids if not self._has_dag(dag_id)]:
@@ -117,7 +117,7 @@ class RestApi(ABC):
                 raise DeploymentError(f"{self.name} cannot import {error['filename']}:\n{error['stack_trace']}")
             if time.monotonic() > deadline:
                 raise DeploymentError(f"{self.name} has no dag {', '.join(missing)} after {timeout:.0f} s")
-            time.sleep(POLL_INTERVAL)
+            time.sleep(POLL_INTERVAL_SECONDS)
 
     def _has_dag(self, dag_id: str) -> bool:
         try:

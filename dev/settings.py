@@ -1,7 +1,7 @@
 """
-How a deployment of ours is configured: environment variables, by generation of Airflow.
+The configuration of the deployments in `dev/deployments.py`: environment variables for Airflow 2 and Airflow 3.
 
-Nothing here starts anything. `docker-compose.yaml` says the same for containers, and a test compares the two.
+`docker-compose.yaml` contains the same settings for containers; `tests/dev/test_compose.py` compares the two.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-# Throw-away users: name -> role. The password is the name. They guard nothing but local examples.
+# Users of local deployments, with their roles. The password of each user is the user name.
 USERS = {"admin": "admin", "viewer": "viewer"}
 PASSWORDS = json.dumps({user: user for user in USERS})
-PASSWORDS_FILE = "passwords.json"  # in the home of a deployment of Airflow 3
+PASSWORDS_FILE = "passwords.json"  # in the AIRFLOW_HOME of an Airflow 3 deployment
 
-# The caller's own Airflow and Python settings are none of a deployment's business.
-CALLERS_OWN = ("AIRFLOW", "PYTHON", "VIRTUAL_ENV", "COV_CORE", "COVERAGE", "PYTEST")
+# Airflow and Python settings of the caller that must not reach a deployment.
+DROPPED_PREFIXES = ("AIRFLOW", "PYTHON", "VIRTUAL_ENV", "COV_CORE", "COVERAGE", "PYTEST")
 
 
 @dataclass(frozen=True)
 class Keys:
-    """What the processes of one deployment have in common and nobody else knows."""
+    """Random secrets that the processes of one deployment share."""
 
     fernet_key: str = field(default_factory=lambda: base64.urlsafe_b64encode(os.urandom(32)).decode())
     jwt_secret: str = field(default_factory=lambda: secrets.token_hex(32))
@@ -39,7 +39,7 @@ class Keys:
 
 @dataclass(frozen=True)
 class Ports:
-    """The TCP ports of one deployment: REST API, logs of running triggers, logs of running tasks."""
+    """The TCP ports of one deployment: REST API, trigger log server, worker log server."""
 
     api: int
     trigger_logs: int
@@ -49,33 +49,33 @@ class Ports:
 def environ(
     airflow_version: str,
     bin_folder: Path,
-    home: Path,
+    airflow_home: Path,
     database: str,
     ports: Ports,
     keys: Keys,
     extra: Mapping[str, str],
 ) -> dict[str, str]:
     """
-    The whole environment of a deployment's processes.
+    Return all environment variables of a deployment's processes.
 
-    :param bin_folder: of its Python environment
-    :param database: SQLAlchemy address of its PostgreSQL database, for psycopg2
-    :param extra: further variables, stronger than those made here
+    :param bin_folder: the `bin` folder of its Python environment
+    :param database: the SQLAlchemy address of its PostgreSQL database, for psycopg2
+    :param extra: additional variables; they replace others of the same name
     """
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(CALLERS_OWN)}
-    generation = _airflow_2 if airflow_version.startswith("2.") else _airflow_3
-    settings = _common(home, database, ports, keys) | generation(home, database, ports, keys)
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(DROPPED_PREFIXES)}
+    for_version = _airflow_2 if airflow_version.startswith("2.") else _airflow_3
+    settings = _common(airflow_home, database, ports, keys) | for_version(airflow_home, database, ports, keys)
     variables = {f"AIRFLOW__{section.upper()}__{key.upper()}": value for (section, key), value in settings.items()}
     own = {
-        "AIRFLOW_HOME": str(home),
-        "PATH": f"{bin_folder}{os.pathsep}{inherited['PATH']}",  # Airflow 2 looks for gunicorn there
+        "AIRFLOW_HOME": str(airflow_home),
+        "PATH": f"{bin_folder}{os.pathsep}{inherited['PATH']}",  # Airflow 2 searches gunicorn there
         "PYTHONUNBUFFERED": "1",
     }
-    return {**inherited, **own, **_measured(), **variables, **extra}
+    return {**inherited, **own, **_coverage_variables(), **variables, **extra}
 
 
-def _measured() -> dict[str, str]:
-    """What has a deployment's processes count as well when `make test` measures which code is run."""
+def _coverage_variables() -> dict[str, str]:
+    """Return the variables that turn on coverage in a deployment's processes, if `make test` measures it."""
     if "MEASURE_DEPLOYMENTS" not in os.environ:
         return {}
     return {"COVERAGE_PROCESS_START": str(ROOT / "dev" / "coverage.ini"), "COVERAGE_FILE": str(ROOT / ".coverage")}
@@ -84,22 +84,22 @@ def _measured() -> dict[str, str]:
 Settings = dict[tuple[str, str], str]
 
 
-def _common(home: Path, database: str, ports: Ports, keys: Keys) -> Settings:
+def _common(airflow_home: Path, database: str, ports: Ports, keys: Keys) -> Settings:
     return {
         ("core", "executor"): "LocalExecutor",
         ("core", "parallelism"): "16",
         ("core", "load_examples"): "False",
-        ("core", "dags_folder"): str(home / "dags"),
+        ("core", "dags_folder"): str(airflow_home / "dags"),
         ("core", "dags_are_paused_at_creation"): "False",
         ("core", "fernet_key"): keys.fernet_key,
         ("database", "sql_alchemy_conn"): database,
         ("database", "load_default_connections"): "False",
-        ("logging", "base_log_folder"): str(home / "logs"),
+        ("logging", "base_log_folder"): str(airflow_home / "logs"),
         ("logging", "colored_console_log"): "False",
         ("logging", "trigger_log_server_port"): str(ports.trigger_logs),
         ("logging", "worker_log_server_port"): str(ports.worker_logs),
         ("usage_data_collection", "enabled"): "False",
-        # What a person or a test waits for should take a second or two, not half a minute.
+        # Short intervals, so that a test waits for seconds rather than for half a minute.
         ("scheduler", "scheduler_idle_sleep_time"): "0.5",
         ("scheduler", "job_heartbeat_sec"): "2",
         ("triggerer", "job_heartbeat_sec"): "2",
@@ -107,13 +107,13 @@ def _common(home: Path, database: str, ports: Ports, keys: Keys) -> Settings:
     }
 
 
-def _airflow_3(home: Path, database: str, ports: Ports, keys: Keys) -> Settings:
+def _airflow_3(airflow_home: Path, database: str, ports: Ports, keys: Keys) -> Settings:
     base_url = f"http://localhost:{ports.api}"
     return {
         ("core", "execution_api_server_url"): f"{base_url}/execution/",
         ("core", "auth_manager"): ("airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager"),
         ("core", "simple_auth_manager_users"): ",".join(f"{user}:{role}" for user, role in USERS.items()),
-        ("core", "simple_auth_manager_passwords_file"): str(home / PASSWORDS_FILE),
+        ("core", "simple_auth_manager_passwords_file"): str(airflow_home / PASSWORDS_FILE),
         ("database", "sql_alchemy_conn_async"): database.replace("psycopg2", "asyncpg"),
         ("api", "base_url"): base_url,
         ("api", "host"): "localhost",
@@ -126,7 +126,7 @@ def _airflow_3(home: Path, database: str, ports: Ports, keys: Keys) -> Settings:
     }
 
 
-def _airflow_2(home: Path, database: str, ports: Ports, keys: Keys) -> Settings:
+def _airflow_2(airflow_home: Path, database: str, ports: Ports, keys: Keys) -> Settings:
     return {
         ("api", "auth_backends"): "airflow.api.auth.backend.basic_auth,airflow.api.auth.backend.session",
         ("core", "auth_manager"): "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager",
@@ -134,7 +134,7 @@ def _airflow_2(home: Path, database: str, ports: Ports, keys: Keys) -> Settings:
         ("webserver", "web_server_host"): "localhost",
         ("webserver", "web_server_port"): str(ports.api),
         ("webserver", "workers"): "1",
-        # The monitor of the webserver can lose count of its workers, and then ends a webserver that answers (2.11.2).
+        # The webserver's monitor can lose count of its workers and then ends a healthy webserver (Airflow 2.11.2).
         ("webserver", "web_server_master_timeout"): "0",
         ("webserver", "secret_key"): keys.secret_key,
         ("webserver", "expose_config"): "False",

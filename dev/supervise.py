@@ -1,13 +1,13 @@
 """
-Run a command that cannot outlive its caller.
+Run a command that ends when its caller ends.
 
     python supervise.py GRACE COMMAND [ARGUMENT ...]
 
-When standard input ends, which happens at the latest when the caller dies, however it dies, the command gets
-SIGTERM, and after GRACE seconds it and everything that it ever started get SIGKILL. SIGTERM does the same.
-When the command ends by itself, what it left behind is killed, and its exit code is this one's.
+Standard input ends at the latest when the caller ends, for whatever reason. Then, or on SIGTERM, the command receives
+SIGTERM, and after GRACE seconds the command and all its descendants receive SIGKILL. If the command ends by itself, its
+remaining descendants are killed, and this program ends with the exit code of the command.
 
-Airflow's processes start sessions and process groups of their own, so ending a group would not end them all.
+Airflow's processes start their own sessions and process groups, so ending one process group would not end all of them.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def main() -> int:
     threading.Thread(target=wait_for_end_of_input, args=(caller_gone,), daemon=True).start()
     threading.Thread(target=end_command, args=(child.pid, float(grace), caller_gone), daemon=True).start()
 
-    # All waiting is done here, since orphans arrive here too and somebody has to collect them.
+    # One loop waits for all processes, because orphans become children of this process and must be reaped.
     while True:
         pid, status = os.waitpid(-1, 0)
         if pid == child.pid:
@@ -45,7 +45,7 @@ def main() -> int:
 
 
 def adopt_orphans() -> None:
-    """Become the parent of every descendant whose own parent ends, so that none can slip away."""
+    """Become the parent of every descendant whose own parent ends, so that none escapes supervision."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
@@ -57,15 +57,15 @@ def wait_for_end_of_input(caller_gone: threading.Event) -> None:
 
 
 def end_command(pid: int, grace: float, caller_gone: threading.Event) -> None:
-    """Once the caller is gone, end the command: politely first, so that it can tidy up."""
+    """End the command when the caller is gone, with SIGTERM first, so that it can clean up."""
     caller_gone.wait()
     os.kill(pid, signal.SIGTERM)
-    time.sleep(grace)  # unless the command ends, and this program with it
+    time.sleep(grace)  # this program ends earlier if the command does
     kill(psutil.Process().children(recursive=True))
 
 
 def kill_descendants() -> None:
-    """Kill until nobody is left: a process may start another one while its parent is being killed."""
+    """Kill descendants until none is left: one can start another while its parent is being killed."""
     while descendants := psutil.Process().children(recursive=True):
         kill(descendants)
         psutil.wait_procs(descendants, timeout=1)

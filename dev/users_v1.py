@@ -1,9 +1,9 @@
 """
-Make the users of an Airflow 2 deployment; runs inside its environment.
+Create the users of an Airflow 2 deployment; runs in the Python environment of the deployment.
 
     python users_v1.py NAME:ROLE [NAME:ROLE ...]
 
-`airflow users create` takes one user at a time and loads all of Airflow for each.
+`airflow users create` creates only one user and loads all of Airflow each time.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def main() -> None:
         for name, role in (argument.split(":") for argument in sys.argv[1:]):
             found = security.find_role(role.capitalize())
             if not security.add_user(name, name, name, f"{name}@example.com", found, name):
-                sys.exit(f"The user {name} could not be made")
+                sys.exit(f"The user {name} could not be created")
 
 
 if __name__ == "__main__":

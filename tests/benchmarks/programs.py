@@ -68,6 +68,6 @@ class Talk:
 
 def environ(connections: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     """The environment of a process with these Airflow connections, and nothing of the caller's Airflow."""
-    own = {name: value for name, value in os.environ.items() if not name.startswith(settings.CALLERS_OWN)}
+    own = {name: value for name, value in os.environ.items() if not name.startswith(settings.DROPPED_PREFIXES)}
     conns = {f"AIRFLOW_CONN_{conn_id.upper()}": json.dumps(conn) for conn_id, conn in connections.items()}
     return {**own, **conns, "AIRFLOW_HOME": str(KEPT / "airflow"), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}

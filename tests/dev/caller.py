@@ -1,9 +1,9 @@
 """
-Have a deployment run, for `test_nothing_left.py`, which ends this program in all sorts of ways.
+Run a deployment, for `test_no_process_left.py`, which ends this program in several ways.
 
     python -m tests.dev.caller STAGE [raise]
 
-Prints a line when the deployment waits for STAGE, then goes on, or raises an error.
+Prints the AIRFLOW_HOME when the deployment waits for STAGE, and then continues or, with `raise`, raises an error.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from dev.deployments import Deployment, running
 
 
 def main() -> None:
-    # Who is started in the background of a script is deaf to Ctrl-C, and so is what it starts; this one must hear it.
+    # A process that a script starts in the background ignores Ctrl-C, and so do its children. This one must not.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     stage, *then = sys.argv[1:]
 
     def progress(deployment: Deployment, waiting_for: str) -> None:
         if waiting_for == stage:
-            print(deployment.home, flush=True)
+            print(deployment.airflow_home, flush=True)
             if then:
-                raise RuntimeError("as was asked")
+                raise RuntimeError("raised on request")
 
     with running(Deployment("nothing-left", "triggering", 8090), progress=progress):
         time.sleep(600)

@@ -1,3 +1,5 @@
+"""An embedded PostgreSQL server starts as any user, several at a time, in any folder."""
+
 from __future__ import annotations
 
 import os
@@ -20,14 +22,14 @@ from dev import database, environments
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-AT_ONCE = 3
+CONCURRENT_STARTS = 3
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
 
 @pytest.fixture
 def private() -> Iterator[Path]:
-    """A folder of the running user below one that nobody else can search, as a home directory often is."""
+    """A folder below one that only the running user can search, as home directories often are."""
     home = Path(tempfile.mkdtemp(dir="/tmp"))
     (home / "checkout").mkdir()
     yield home / "checkout"
@@ -36,14 +38,14 @@ def private() -> Iterator[Path]:
 
 @pytest.fixture
 def public(private: Path) -> Path:
-    """A folder that everybody can search, and only the running user can write to."""
+    """A folder that all users can search, and only the running user can write to."""
     private.parent.chmod(0o755)
     return private
 
 
 @pytest.fixture
 def elsewhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Stands for the temporary directory, which everybody can write to."""
+    """Replaces the temporary directory, which all users can write to."""
     folder = Path(tempfile.mkdtemp(dir="/tmp"))
     folder.chmod(0o1777)
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
@@ -53,7 +55,7 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 @contextmanager
 def running(folders: list[Path], python: str = sys.executable, **user: Any) -> Iterator[list[Path]]:
-    """Start a database in each of these folders, all at once; yield the files that hold their addresses."""
+    """Start a database in each of these folders, all at the same time; yield the files that hold their addresses."""
     addresses = [folder / "address" for folder in folders]
     servers = [
         subprocess.Popen([python, database.__file__, folder, address], stderr=subprocess.DEVNULL, **user)
@@ -81,9 +83,9 @@ def can_use(user: dict[str, Any], path: str) -> bool:
     return subprocess.run(["test", "-x", path], **user).returncode == 0
 
 
-def start_at_once(rounds: int, homes: Path, python: str = sys.executable, **user: Any) -> None:
+def start_at_once(rounds: int, parent: Path, python: str = sys.executable, **user: Any) -> None:
     for _ in range(rounds):
-        folders = [Path(tempfile.mkdtemp(dir=homes)) for _ in range(AT_ONCE)]
+        folders = [Path(tempfile.mkdtemp(dir=parent)) for _ in range(CONCURRENT_STARTS)]
         for folder in folders:
             folder.chmod(0o755)
             if "user" in user:
@@ -94,7 +96,7 @@ def start_at_once(rounds: int, homes: Path, python: str = sys.executable, **user
 
 
 @pytest.mark.integration
-def test_three_start_at_once(public: Path) -> None:
+def test_three_databases_start_at_the_same_time(public: Path) -> None:
     users = {user.pw_name for user in pwd.getpwall()}
     start_at_once(10, public)
     assert {user.pw_name for user in pwd.getpwall()} == users
@@ -102,20 +104,20 @@ def test_three_start_at_once(public: Path) -> None:
 
 @pytest.mark.integration
 @as_root
-def test_an_ordinary_user_starts_three_at_once_while_root_does(public: Path) -> None:
-    daemon = pwd.getpwnam("daemon")  # some user that every machine has
+def test_ordinary_user_starts_three_databases_while_one_of_root_runs(public: Path) -> None:
+    daemon = pwd.getpwnam("daemon")  # a user that exists on every machine
     user = {"user": daemon.pw_uid, "group": daemon.pw_gid, "extra_groups": []}
     package = environments.site_packages("triggering")
     python = next((path for path in (sys.executable, "/usr/bin/python3") if can_use(user, path)), None)
     if not python or not can_use(user, str(package)):
-        pytest.skip("no Python, or not this checkout, can be reached by anybody but root")
+        pytest.skip("other users than root can access no Python, or not this checkout")
     with running([public]):
         start_at_once(3, public, python, env={**os.environ, "PYTHONPATH": str(package)}, **user)
 
 
 @pytest.mark.integration
 @as_root
-def test_a_private_folder_stays_private(private: Path, elsewhere: Path) -> None:
+def test_private_folder_stays_private(private: Path, elsewhere: Path) -> None:
     folder = database.folder_for(private)
     assert folder.parent == elsewhere
     for name in (database.PACKAGE, f"{database.PACKAGE}.libs"):
@@ -125,21 +127,21 @@ def test_a_private_folder_stays_private(private: Path, elsewhere: Path) -> None:
     assert private.parent.stat().st_mode & 0o777 == 0o700
 
 
-def test_a_path_too_long_for_a_socket(public: Path, elsewhere: Path) -> None:
-    home = public / ("long" * 25)
-    home.mkdir()
-    folder = database.folder_for(home)
+def test_folder_is_in_the_temporary_directory_when_the_path_is_too_long(public: Path, elsewhere: Path) -> None:
+    deployment_folder = public / ("long" * 25)
+    deployment_folder.mkdir()
+    folder = database.folder_for(deployment_folder)
     assert folder.parent == elsewhere
-    assert folder == database.folder_for(home)
-    assert folder != database.folder_for(Path(f"{home}-2"))
+    assert folder == database.folder_for(deployment_folder)
+    assert folder != database.folder_for(Path(f"{deployment_folder}-2"))
 
 
-def test_an_ordinary_path_is_used_itself(public: Path) -> None:
+def test_folder_is_the_deployments_own_when_its_path_is_short(public: Path) -> None:
     assert database.folder_for(public) == public
 
 
 @as_root
-def test_a_folder_that_somebody_else_has_made_is_not_used(private: Path, elsewhere: Path) -> None:
+def test_folder_that_another_user_created_is_not_used(private: Path, elsewhere: Path) -> None:
     os.chown(database.folder_for(private), 1, 1)
-    with pytest.raises(PermissionError, match="belongs to somebody else"):
+    with pytest.raises(PermissionError, match="belongs to another user"):
         database.folder_for(private)

@@ -1,4 +1,4 @@
-"""The demo says that it worked only if it did."""
+"""The demo reports success only if both runs succeeded and both deployments hold the same result."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import requests
 from rich.console import Console
 
 from dev import demo
-from dev.demo import DemoError, Run
+from dev.demo import DemoError, DemoRun
 from dev.deployments import DeploymentError
-from dev.screen import Screen
+from dev.progress_table import ProgressTable
 
 
 class FakeDeployment:
-    """Answers as the REST API does, from a dict of paths."""
+    """Responds as the REST API does, from a mapping of path endings to responses."""
 
     def __init__(self, name: str, **answers: Any) -> None:
         self.name = name
@@ -30,54 +30,52 @@ class FakeDeployment:
         raise requests.HTTPError(f"{path} answered 404", response=SimpleNamespace(status_code=404))
 
 
-HERE = {
+LOCAL = {
     "dagRuns/local": {"state": "success", "duration": 9.0},
     "trigger/xcomEntries/trigger_run_id": {"value": "remote"},
     "show_result/xcomEntries/return_value": {"value": {"rows": 12}},
 }
-THERE = {
+REMOTE = {
     "dagRuns/remote": {"state": "success", "duration": 5.0},
     "report/xcomEntries/return_value": {"value": {"rows": 12}},
 }
 
 
-def summary(here: dict[str, Any], there: dict[str, Any]) -> str:
+def summary(local_answers: dict[str, Any], remote_answers: dict[str, Any]) -> str:
     output = StringIO()
-    local = Run(FakeDeployment("triggering", **here), "trigger_and_wait", "local")
-    demo.summarise(Console(file=output, width=120), local, FakeDeployment("target", **there))
+    local = DemoRun(FakeDeployment("triggering", **local_answers), "trigger_and_wait", "local")
+    demo.summarise(Console(file=output, width=120), local, FakeDeployment("target", **remote_answers))
     return output.getvalue()
 
 
-def test_both_sides_agree() -> None:
-    text = summary(HERE, THERE)
+def test_demo_succeeds_when_both_results_are_equal() -> None:
+    text = summary(LOCAL, REMOTE)
     assert "remote_report" in text
     assert "9.0 s" in text
-    assert "Both agree" in text
+    assert "same result" in text
 
 
-def test_the_value_is_another_one() -> None:
-    with pytest.raises(DemoError, match="They differ"):
-        summary({**HERE, "show_result/xcomEntries/return_value": {"value": None}}, THERE)
+def test_demo_fails_when_the_results_differ() -> None:
+    with pytest.raises(DemoError, match="results differ"):
+        summary({**LOCAL, "show_result/xcomEntries/return_value": {"value": None}}, REMOTE)
 
 
-def test_the_remote_run_does_not_exist() -> None:
+def test_demo_fails_when_the_remote_run_does_not_exist() -> None:
     with pytest.raises(requests.HTTPError, match="dagRuns/remote answered 404"):
-        summary(HERE, {})
+        summary(LOCAL, {})
 
 
-def test_the_remote_run_failed_and_nobody_noticed() -> None:
-    with pytest.raises(
-        DemoError, match="remote_report in target is failed, but trigger_and_wait took it for a success"
-    ):
-        summary(HERE, {**THERE, "dagRuns/remote": {"state": "failed", "duration": 5.0}})
+def test_demo_fails_when_the_local_run_missed_a_remote_failure() -> None:
+    with pytest.raises(DemoError, match="remote_report in target is failed, but trigger_and_wait reported success"):
+        summary(LOCAL, {**REMOTE, "dagRuns/remote": {"state": "failed", "duration": 5.0}})
 
 
-def test_the_triggering_run_names_no_remote_run() -> None:
+def test_demo_fails_when_the_local_run_names_no_remote_run() -> None:
     with pytest.raises(DemoError, match="trigger of trigger_and_wait in triggering left no trigger_run_id"):
-        summary({"dagRuns/local": HERE["dagRuns/local"]}, THERE)
+        summary({"dagRuns/local": LOCAL["dagRuns/local"]}, REMOTE)
 
 
-def test_the_triggering_run_failed() -> None:
+def test_demo_shows_the_task_log_when_the_local_run_failed() -> None:
     failed = {
         "dagRuns/local": {"state": "failed", "duration": 9.0},
         "/taskInstances": {"task_instances": [{"task_id": "trigger", "state": "failed", "try_number": 1}]},
@@ -89,7 +87,7 @@ def test_the_triggering_run_failed() -> None:
         },
     }
     with pytest.raises(DemoError, match=r"(?s)ended failed.*last log lines of trigger:.*AstroError: no such dag"):
-        summary(failed, THERE)
+        summary(failed, REMOTE)
 
 
 @pytest.mark.parametrize(
@@ -103,24 +101,24 @@ def test_the_triggering_run_failed() -> None:
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_the_exit_code(error: BaseException | None, code: int, mocker: Any) -> None:
+def test_exit_code_is_nonzero_after_an_error(error: BaseException | None, code: int, mocker: Any) -> None:
     mocker.patch("sys.argv", ["demo.py"])
     mocker.patch("dev.demo.demo", side_effect=error, return_value=0)
     assert demo.main() == code
 
 
-def test_without_a_terminal_each_change_is_one_line() -> None:
+def test_progress_without_a_terminal_prints_one_line_per_change() -> None:
     output = StringIO()
-    with Screen(Console(file=output, width=120), "Starting") as screen:
+    with ProgressTable(Console(file=output, width=120), "Starting") as screen:
         for state in ("queued", "queued", "running"):
             screen.show("target", "report", state)
     lines = output.getvalue().splitlines()
     assert [line.split()[-1] for line in lines] == ["...", "queued", "running"]
 
 
-def test_in_a_terminal_places_stand_together() -> None:
+def test_progress_in_a_terminal_groups_rows_by_deployment() -> None:
     output = StringIO()
-    with Screen(Console(file=output, width=120, force_terminal=True), "Starting") as screen:
+    with ProgressTable(Console(file=output, width=120, force_terminal=True), "Starting") as screen:
         screen.show("here", "a", "running")
         screen.show("there", "b", "running")
         screen.show("here", "c", "success")

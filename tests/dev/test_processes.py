@@ -1,3 +1,5 @@
+"""Ports are reserved for as long as their process runs, and supervised processes can be stopped and measured."""
+
 from __future__ import annotations
 
 import os
@@ -13,42 +15,42 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_a_port_that_is_taken_is_left_alone(tmp_path: Path) -> None:
-    with socket.create_server(("localhost", 0)) as somebody:
-        end_states = somebody.getsockname()[1]
-        port, lock = reserve_port(end_states, tmp_path)
+def test_port_in_use_is_not_reserved(tmp_path: Path) -> None:
+    with socket.create_server(("localhost", 0)) as listener:
+        wanted = listener.getsockname()[1]
+        port, lock = reserve_port(wanted, tmp_path)
         lock.close()
-    assert port > end_states
+    assert port > wanted
 
 
-def test_a_reserved_port_is_not_given_away_again_until_it_is_free(tmp_path: Path) -> None:
-    [end_states] = free_ports(1)
-    first, lock = reserve_port(end_states, tmp_path)
-    second, other_lock = reserve_port(end_states, tmp_path)
-    assert (first, second > end_states) == (end_states, True)
+def test_reserved_port_is_not_reserved_again_until_it_is_released(tmp_path: Path) -> None:
+    [wanted] = free_ports(1)
+    first, lock = reserve_port(wanted, tmp_path)
+    second, other_lock = reserve_port(wanted, tmp_path)
+    assert (first, second > wanted) == (wanted, True)
     lock.close()
-    third, lock = reserve_port(end_states, tmp_path)
-    assert third == end_states
+    third, lock = reserve_port(wanted, tmp_path)
+    assert third == wanted
     lock.close()
     other_lock.close()
 
 
-def test_a_reservation_lasts_as_long_as_the_process(tmp_path: Path) -> None:
-    [end_states] = free_ports(1)
-    _, lock = reserve_port(end_states, tmp_path)
+def test_reservation_lasts_as_long_as_the_process(tmp_path: Path) -> None:
+    [wanted] = free_ports(1)
+    _, lock = reserve_port(wanted, tmp_path)
     command = [sys.executable, "-c", "import time; time.sleep(600)"]
     process = SupervisedProcess(command, os.environ, tmp_path / "log", lock)
     lock.close()
-    taken, other_lock = reserve_port(end_states, tmp_path)
+    taken, other_lock = reserve_port(wanted, tmp_path)
     other_lock.close()
-    process.let_go()
+    process.request_stop()
     process.wait()
-    free, lock = reserve_port(end_states, tmp_path)
+    free, lock = reserve_port(wanted, tmp_path)
     lock.close()
-    assert (taken > end_states, free) == (True, end_states)
+    assert (taken > wanted, free) == (True, wanted)
 
 
-def test_what_a_process_says_and_costs(tmp_path: Path) -> None:
+def test_process_reports_its_output_and_processor_time(tmp_path: Path) -> None:
     _, lock = reserve_port(free_ports(1)[0], tmp_path)
     program = "sum(range(10_000_000)); print('done'); import time; time.sleep(600)"
     process = SupervisedProcess([sys.executable, "-uc", program], os.environ, tmp_path / "log", lock)
@@ -56,17 +58,17 @@ def test_what_a_process_says_and_costs(tmp_path: Path) -> None:
         assert process.exit_code is None
     assert process.cpu_seconds() > 0
     assert len(process.pids()) == 1
-    process.let_go()
+    process.request_stop()
     process.wait()
     lock.close()
     assert process.exit_code != 0
 
 
-def test_ports_are_different() -> None:
+def test_free_ports_are_different() -> None:
     assert len(set(free_ports(5))) == 5
 
 
-def test_no_port_is_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reserving_fails_when_no_port_is_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dev.processes._is_free", lambda port: False)
     with pytest.raises(OSError, match="No free port from 8080 to 8179"):
         reserve_port(8080, tmp_path)

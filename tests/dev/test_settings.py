@@ -1,3 +1,5 @@
+"""Deployments get their own settings and keys, and none of the caller's."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -11,7 +13,7 @@ STANDARD = pytest.mark.parametrize("deployment", [TRIGGERING, TARGET, TARGET_V1]
 
 
 @STANDARD
-def test_the_callers_own_settings_stay_outside(
+def test_settings_of_the_caller_do_not_reach_a_deployment(
     deployment: Deployment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("AIRFLOW__CORE__FERNET_KEY", "AIRFLOW_CONN_X", "PYTHONPATH", "VIRTUAL_ENV"):
@@ -30,11 +32,11 @@ def test_the_callers_own_settings_stay_outside(
     assert environ["PATH"].startswith(f"{tmp_path}/bin:")
 
 
-def test_no_two_deployments_share_a_key() -> None:
+def test_two_deployments_have_different_keys() -> None:
     assert settings.Keys() != settings.Keys()
 
 
-def test_deployments_are_measured_only_when_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_coverage_is_measured_only_on_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def environ() -> dict[str, str]:
         return settings.environ("3.3.2", tmp_path, tmp_path, "", settings.Ports(1, 2, 3), settings.Keys(), {})
 

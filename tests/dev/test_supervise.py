@@ -1,4 +1,4 @@
-"""A supervised command ends with its caller, whatever it started and however it resists."""
+"""A supervised command and all its descendants end when its caller ends, even if they ignore SIGTERM."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-LEASH = Path(__file__).parents[2] / "dev" / "supervise.py"
-GRACE = "0.5"
+SUPERVISE = Path(__file__).parents[2] / "dev" / "supervise.py"
+GRACE_SECONDS = "0.5"
 
-# Starts a process in a session of its own, as Airflow does, whose parent then ends; prints its process id.
-SLIPS_AWAY = """
+# Starts a process in its own session, as Airflow does, whose parent then ends; prints its process id.
+DETACHED = """
 import os, subprocess, sys
 if os.fork() == 0:
     os.setsid()
@@ -23,20 +23,20 @@ if os.fork() == 0:
     os._exit(0)
 os.wait()
 """
-LINGERS = "import time; time.sleep(600)"
+SLEEPING = "import time; time.sleep(600)"
 IGNORES_SIGTERM = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(os.getpid(), flush=True);"
 
 
 def supervised(program: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, LEASH, GRACE, sys.executable, "-c", program],
+        [sys.executable, SUPERVISE, GRACE_SECONDS, sys.executable, "-c", program],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     )
 
 
-def process_that_it_names(supervisor: subprocess.Popen[str]) -> psutil.Process:
+def printed_process(supervisor: subprocess.Popen[str]) -> psutil.Process:
     assert supervisor.stdout
     return psutil.Process(int(supervisor.stdout.readline()))
 
@@ -46,24 +46,24 @@ def has_ended(process: psutil.Process) -> bool:
     return not alive
 
 
-def test_what_slipped_away_ends_when_the_caller_closes_the_pipe() -> None:
-    supervisor = supervised(SLIPS_AWAY + LINGERS)
-    sleeper = process_that_it_names(supervisor)
+def test_detached_process_ends_when_the_caller_closes_the_pipe() -> None:
+    supervisor = supervised(DETACHED + SLEEPING)
+    sleeper = printed_process(supervisor)
     supervisor.communicate()
     assert has_ended(sleeper)
 
 
-def test_what_slipped_away_ends_with_the_command() -> None:
-    supervisor = supervised(SLIPS_AWAY)
-    sleeper = process_that_it_names(supervisor)
+def test_detached_process_ends_when_the_command_ends() -> None:
+    supervisor = supervised(DETACHED)
+    sleeper = printed_process(supervisor)
     supervisor.wait(10)
     assert has_ended(sleeper)
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, None], ids=["SIGTERM", "end of input"])
-def test_a_command_that_ignores_sigterm_is_killed(how: signal.Signals | None) -> None:
-    supervisor = supervised("import os;" + IGNORES_SIGTERM + LINGERS)
-    command = process_that_it_names(supervisor)
+def test_command_that_ignores_sigterm_is_killed(how: signal.Signals | None) -> None:
+    supervisor = supervised("import os;" + IGNORES_SIGTERM + SLEEPING)
+    command = printed_process(supervisor)
     if how:
         supervisor.send_signal(how)
         supervisor.wait(10)
@@ -72,9 +72,11 @@ def test_a_command_that_ignores_sigterm_is_killed(how: signal.Signals | None) ->
     assert has_ended(command)
 
 
-def test_a_command_may_tidy_up_first() -> None:
-    tidy = "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit('tidied')); print(0, flush=True);"
-    supervisor = supervised(tidy + LINGERS)
+def test_command_can_clean_up_before_it_is_killed() -> None:
+    cleanup = (
+        "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit('cleaned up')); print(0, flush=True);"
+    )
+    supervisor = supervised(cleanup + SLEEPING)
     assert supervisor.stdout
     supervisor.stdout.readline()
     supervisor.communicate()
@@ -82,11 +84,11 @@ def test_a_command_may_tidy_up_first() -> None:
 
 
 @pytest.mark.parametrize("code", [0, 3])
-def test_the_exit_code_is_the_commands(code: int) -> None:
+def test_exit_code_of_the_command_is_passed_on(code: int) -> None:
     supervisor = supervised(f"raise SystemExit({code})")
     assert supervisor.wait(10) == code
 
 
-def test_a_command_that_is_killed_does_not_count_as_success() -> None:
+def test_exit_code_is_not_zero_when_the_command_is_killed() -> None:
     supervisor = supervised("import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
     assert supervisor.wait(10) != 0

@@ -80,7 +80,7 @@ class Run:
 
 def start(deployment: Deployment, dag_id: str, *, run_id: str | None = None, **body: Any) -> Run:
     """Trigger a dag run over the plain REST API."""
-    if deployment.generation == 3:
+    if deployment.airflow_major == 3:
         body.setdefault("logical_date", None)
     if run_id:
         body["dag_run_id"] = run_id

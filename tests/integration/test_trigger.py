@@ -68,7 +68,7 @@ def test_links_to_the_run_in_the_targets_own_ui(batch, conn, target):
     links = run.deployment.request("GET", f"{run.path}/taskInstances/trigger/links")["extra_links"]
     remote = remote_run(run, target, "quick")
     encoded = remote.run_id.replace(":", "%3A")
-    page = f"dags/quick/runs/{encoded}" if target.generation == 3 else f"dags/quick/grid?dag_run_id={encoded}"
+    page = f"dags/quick/runs/{encoded}" if target.airflow_major == 3 else f"dags/quick/grid?dag_run_id={encoded}"
     assert links == {"Remote dag run": f"{target.url}/{page}"}
 
 

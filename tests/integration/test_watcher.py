@@ -123,7 +123,7 @@ def connect(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 @pytest.fixture
 async def proxy(target: Deployment, connect: Callable[..., None]) -> AsyncIterator[RecordingProxy]:
     async with RecordingProxy(target) as proxy:
-        connect(target.connection("astro" if target.generation == 3 else "login"), proxy)
+        connect(target.connection("astro" if target.airflow_major == 3 else "login"), proxy)
         yield proxy
 
 
@@ -149,7 +149,7 @@ async def ends(*runs: Run, state: str = "success") -> None:
 
 async def task_ends(run: Run, task_id: str) -> None:
     """Let a task end, in the target."""
-    body = {"new_state": "success"} | ({"dry_run": False} if run.deployment.generation == 2 else {})
+    body = {"new_state": "success"} | ({"dry_run": False} if run.deployment.airflow_major == 2 else {})
     await asyncio.to_thread(run.deployment.request, "PATCH", f"{run.path}/taskInstances/{task_id}", json=body)
 
 
@@ -315,8 +315,8 @@ async def test_a_target_that_goes_away_and_comes_back(target, proxy, waits):
 @pytest.fixture
 def narrow(target: Deployment) -> dict[str, object]:
     """A connection whose user may ask for the dag that is waited for, and for no list across dags."""
-    if target.generation == 3:
-        password = json.loads((target.home / PASSWORDS_FILE).read_text())[NARROW]
+    if target.airflow_major == 3:
+        password = json.loads((target.airflow_home / PASSWORDS_FILE).read_text())[NARROW]
         return {**target.connection("login"), "login": NARROW, "password": password}
     resources = [f"DAG:{DAG}", f"DAG Run:{DAG}"]
     actions = [{"action": {"name": "can_read"}, "resource": {"name": resource}} for resource in resources]

@@ -82,7 +82,7 @@ def test_it_triggers_and_waits(runs: dict[str, Run], mode: str, target: Deployme
 def test_marking_it_failed_cancels_the_remote_run(runs: dict[str, Run], mode: str, target: Deployment) -> None:
     waits = waiting(runs[f"marked_{mode}"], target)
     deployment = waits.task.deployment
-    body = {"new_state": "failed"} | ({"dry_run": False} if deployment.generation == 2 else {})
+    body = {"new_state": "failed"} | ({"dry_run": False} if deployment.airflow_major == 2 else {})
     deployment.request("PATCH", f"{waits.task.path}/taskInstances/trigger", json=body)
     waits.wait_until_cancelled()
     assert waits.task.states()["trigger"] == "failed"

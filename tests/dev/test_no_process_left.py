@@ -1,4 +1,4 @@
-"""When the program that runs a deployment ends, however it ends, no process of the deployment is left."""
+"""No process of a deployment is left after the program that runs it has ended, by a signal or an exception."""
 
 from __future__ import annotations
 
@@ -29,18 +29,20 @@ def caller(*arguments: str) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
-def home_once_it_is_there(process: subprocess.Popen[str]) -> str:
+def read_airflow_home(process: subprocess.Popen[str]) -> str:
     assert process.stdout
     assert process.stderr
     return process.stdout.readline().strip() or pytest.fail(process.stderr.read())
 
 
-def processes_of(home: str) -> list[psutil.Process]:
-    """All that belongs to the deployment in this folder, wherever it hangs in the tree of processes."""
+def processes_of(airflow_home: str) -> list[psutil.Process]:
+    """Return all processes of the deployment with this AIRFLOW_HOME, whatever their parents are."""
     found = []
     for process in psutil.process_iter():
         with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
-            if process.environ().get("AIRFLOW_HOME") == home or any(home in word for word in process.cmdline()):
+            if process.environ().get("AIRFLOW_HOME") == airflow_home or any(
+                airflow_home in word for word in process.cmdline()
+            ):
                 found.append(process)
     return found
 
@@ -54,22 +56,22 @@ def processes_of(home: str) -> list[psutil.Process]:
         pytest.param(signal.SIGTERM, "migration", {"postgres", "migrate"}, id="SIGTERM"),
     ],
 )
-def test_nothing_is_left_after_a_signal(how: signal.Signals, stage: str, components: set[str]) -> None:
+def test_no_process_is_left_after_a_signal(how: signal.Signals, stage: str, components: set[str]) -> None:
     with caller(stage) as process:
-        home = home_once_it_is_there(process)
-        left = processes_of(home)
+        airflow_home = read_airflow_home(process)
+        left = processes_of(airflow_home)
         command_lines = "\n".join(" ".join(one.cmdline()) for one in left)
         assert {name for name in components if name in command_lines} == components
         process.send_signal(how)
         process.wait(30)
         _, alive = psutil.wait_procs(left, timeout=20)
     assert not alive
-    assert not processes_of(home)
+    assert not processes_of(airflow_home)
 
 
-def test_nothing_is_left_after_an_exception() -> None:
+def test_no_process_is_left_after_an_exception() -> None:
     with caller("migration", "raise") as process:
-        home = home_once_it_is_there(process)
+        airflow_home = read_airflow_home(process)
         _, errors = process.communicate(timeout=30)
-    assert "as was asked" in errors
-    assert not processes_of(home)
+    assert "raised on request" in errors
+    assert not processes_of(airflow_home)

@@ -1,4 +1,4 @@
-"""Show how several things come along: a table that keeps itself up to date, or lines where there is no terminal."""
+"""Show the states of deployments, dags and tasks: a live table in a terminal, otherwise one line per change."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 COLOURS = {"success": "green", "healthy": "green", "failed": "red", "upstream_failed": "red"}
-STILL = {*COLOURS, "not there yet", ""}
+STATES_WITHOUT_SPINNER = {*COLOURS, "not created yet", ""}
 
-Row = tuple[str, str]  # where, what
+Row = tuple[str, str]  # deployment, and dag, task or address
 
 
-class Screen:
+class ProgressTable:
     """
-    A title, and rows that each are in some state; to be used in a `with` block, and updated often.
+    A table of rows, each with a state; it is shown for the duration of a `with` block.
 
-    :param title: what is going on
+    :param title: shown above the table, with the time since the table was created
     """
 
     def __init__(self, console: Console, title: str) -> None:
@@ -34,7 +34,7 @@ class Screen:
         self._changed: dict[Row, float] = {}
         self._live = Live(console=console, get_renderable=self._table, refresh_per_second=8)
 
-    def __enter__(self) -> Screen:
+    def __enter__(self) -> ProgressTable:
         if self._console.is_terminal:
             self._live.start()
         else:
@@ -44,14 +44,16 @@ class Screen:
     def __exit__(self, *_: object) -> None:
         self._live.stop()
 
-    def show(self, where: str, what: str, state: str) -> None:
-        """Set the state of one row; rows of the same place stand together."""
-        if self._states.get((where, what)) == state:
+    def show(self, deployment: str, item: str, state: str) -> None:
+        """Set the state of one row. Rows of the same deployment are grouped."""
+        if self._states.get((deployment, item)) == state:
             return
-        self._states[where, what] = state
-        self._changed[where, what] = time.monotonic()
+        self._states[deployment, item] = state
+        self._changed[deployment, item] = time.monotonic()
         if not self._console.is_terminal:
-            self._console.print(f"{self._elapsed(time.monotonic())}  {where:<12} {what:<22} {state}", highlight=False)
+            self._console.print(
+                f"{self._elapsed(time.monotonic())}  {deployment:<12} {item:<22} {state}", highlight=False
+            )
 
     def _elapsed(self, moment: float) -> str:
         return f"{moment - self._began:6.1f} s"
@@ -61,10 +63,10 @@ class Screen:
         table = Table(title=f"{self._title}  {self._elapsed(now)}", title_justify="left", min_width=78)
         for heading in ("deployment", "", "state", "since"):
             table.add_column(heading)
-        places = list(dict.fromkeys(where for where, _ in self._states))
-        for where, what in sorted(self._states, key=lambda row: places.index(row[0])):
-            state = self._states[where, what]
+        deployments = list(dict.fromkeys(deployment for deployment, _ in self._states))
+        for deployment, item in sorted(self._states, key=lambda row: deployments.index(row[0])):
+            state = self._states[deployment, item]
             text = Text(state, style=COLOURS.get(state, ""))
-            shown = text if state in STILL else Spinner("dots", text=text)
-            table.add_row(where, what, shown, f"{now - self._changed[where, what]:5.1f} s")
+            shown = text if state in STATES_WITHOUT_SPINNER else Spinner("dots", text=text)
+            table.add_row(deployment, item, shown, f"{now - self._changed[deployment, item]:5.1f} s")
         return table
