@@ -12,8 +12,8 @@ from astro_provider.api.flow import Request
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from astro_provider.api.api_versions import RestApi
     from astro_provider.api.deployment import Deployment
-    from astro_provider.api.rest_api import RestApi
     from astro_provider.api.types import JSON, JSONInput
 
 T_co = TypeVar("T_co", covariant=True)

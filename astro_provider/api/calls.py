@@ -14,14 +14,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 from astro_provider.api.call import Call
-from astro_provider.api.reading import collection_reader, mapping
+from astro_provider.api.parsing import collection_reader, mapping
 from astro_provider.api.sanitize import plain
 from astro_provider.api.urls import dag_path, run_path, segment, task_instance_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from astro_provider.api.rest_api import RestApi
+    from astro_provider.api.api_versions import RestApi
     from astro_provider.api.types import JSON, Dag, DagRun, JSONInput, LogEntry, Page, Pool, TaskInstance
 
 PAGE_SIZE = 100

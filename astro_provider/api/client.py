@@ -19,15 +19,14 @@ from astro_provider.api.exchange import Exchange
 from astro_provider.api.failures import describe_failure
 from astro_provider.api.memory import memory_of
 from astro_provider.api.paging import DAG_KEYS, POOL_KEYS, RUN_KEYS, TASK_INSTANCE_KEYS, read_list
-from astro_provider.api.reading import collection_key, collection_reader, mapping
-from astro_provider.api.states import FINISHED_TASK_STATES
+from astro_provider.api.parsing import collection_key, collection_reader, mapping
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from astro_provider.api.api_versions import RestApi
     from astro_provider.api.deployment import Deployment
     from astro_provider.api.flow import Flow
-    from astro_provider.api.rest_api import RestApi
     from astro_provider.api.types import JSON, Dag, DagRun, JSONInput, LogEntry, Page, Pool, TaskInstance
 
 P = ParamSpec("P")
@@ -217,56 +216,6 @@ class Client(Exchange):
     def at_target(self, at: float) -> str:
         """Write a time of our clock (seconds since the epoch) as the target's clock has it."""
         return datetime.fromtimestamp(at + self.memory.clock_lead, timezone.utc).isoformat()
-
-    def finished_runs(self, dag_ids: Sequence[str], ended_after: str, due_after: str) -> Flow[list[DagRun]]:
-        """
-        List the runs of several dags that have finished since a time: one request, but for more than a page.
-
-        :param dag_ids: the dags
-        :param ended_after: the earliest end date, by the target's clock
-        :param due_after: the earliest ``run_after`` (v1: logical date), by the target's clock
-        """
-        filters = {
-            "dag_ids": dag_ids,
-            "end_date_gte": ended_after,
-            "run_after_gte": due_after,
-            "order_by": "end_date",
-        }
-        return read_list(self.pages(calls.search_dag_runs, filters, only_finished=True), RUN_KEYS)
-
-    def finished_runs_of_dag(self, dag_id: str, ended_after: str, due_after: str) -> Flow[list[DagRun]]:
-        """List the same of one dag, for a token that may not list across dags."""
-        # Airflow 2.1 has no filter by state; what has not finished has no end date either.
-        return self.list_dag_runs(dag_id, end_date_gte=ended_after, run_after_gte=due_after)
-
-    def finished_tasks(
-        self,
-        dag_ids: Sequence[str],
-        ended_after: str,
-        *,
-        run_ids: Sequence[str] | None = None,
-        task_ids: Sequence[str] | None = None,
-    ) -> Flow[list[TaskInstance]]:
-        """
-        List the task instances of several dags that have finished since a time.
-
-        :param dag_ids: the dags
-        :param ended_after: the earliest end date, by the target's clock
-        :param run_ids: only of these runs, by default of all
-        :param task_ids: only of these tasks, by default of all
-        """
-        filters = {
-            "dag_ids": dag_ids,
-            "dag_run_ids": run_ids,
-            "task_ids": task_ids,
-            "state": FINISHED_TASK_STATES,
-            "end_date_gte": ended_after,
-        }
-        return read_list(self.pages(calls.search_task_instances, filters, idempotent=False), TASK_INSTANCE_KEYS)
-
-    def finished_tasks_of_dag(self, dag_id: str, ended_after: str) -> Flow[list[TaskInstance]]:
-        """List the same of one dag, for a token that may not list across dags."""
-        return self.list_task_instances(dag_id, "~", state=FINISHED_TASK_STATES, end_date_gte=ended_after)
 
     def find_by_logical_date(self, dag_id: str, logical_date: str) -> Flow[DagRun | None]:
         """Find the run of a dag that has this logical date."""

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
-from astro_provider.api.answers import UNAVAILABLE_STATUSES, is_html
 from astro_provider.api.errors import AccessDeniedError, NotAirflowError
+from astro_provider.api.responses import UNAVAILABLE_STATUSES, is_html
 from astro_provider.api.tokens import TokenRequest
 
 if TYPE_CHECKING:

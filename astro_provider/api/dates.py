@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime, timezone
 
-from astro_provider.api.empty import is_empty
 from astro_provider.api.errors import InvalidParameterError, UnexpectedAnswerError
+from astro_provider.api.template_values import is_empty
 
 
 def iso(parameter: str, value: datetime | str | None) -> str | None:

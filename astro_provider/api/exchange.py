@@ -13,8 +13,9 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Concatenate, Generic, ParamSpec, TypeVar
 
 from astro_provider.api import calls
-from astro_provider.api.answers import is_other_api_version, is_removed_api, is_unknown_route
+from astro_provider.api.api_versions import API_VERSIONS, RestApi, other
 from astro_provider.api.credentials import NoTokenEndpointError
+from astro_provider.api.error_body import similar_ids
 from astro_provider.api.errors import (
     AccessDeniedError,
     AstroError,
@@ -25,9 +26,8 @@ from astro_provider.api.errors import (
     TargetUnavailableError,
     UnexpectedAnswerError,
 )
-from astro_provider.api.explain import similar_ids
 from astro_provider.api.reply import without_query
-from astro_provider.api.rest_api import API_VERSIONS, RestApi, other
+from astro_provider.api.responses import is_other_api_version, is_removed_api, is_unknown_route
 from astro_provider.api.sender import Sender
 
 if TYPE_CHECKING:

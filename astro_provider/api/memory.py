@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from astro_provider.api.tokens import Fetches
 
 if TYPE_CHECKING:
+    from astro_provider.api.api_versions import RestApi
     from astro_provider.api.deployment import Deployment
-    from astro_provider.api.rest_api import RestApi
 
 
 @dataclass

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
-from astro_provider.api.answers import UNAVAILABLE_STATUSES, is_html, is_json_object
+from astro_provider.api.error_body import access_denied, beginning, page_title, reasons
 from astro_provider.api.errors import (
     AccessDeniedError,
     AstroError,
@@ -18,9 +18,9 @@ from astro_provider.api.errors import (
     TargetUnavailableError,
     UnexpectedAnswerError,
 )
-from astro_provider.api.explain import access_denied, beginning, page_title, reasons
 from astro_provider.api.flow import MAX_ANSWER_BYTES
-from astro_provider.api.reading import Unexpected, parse_json
+from astro_provider.api.parsing import Unexpected, parse_json
+from astro_provider.api.responses import UNAVAILABLE_STATUSES, is_html, is_json_object
 from astro_provider.api.sanitize import may_hold, plain, secrets_in_data, without_secrets
 from astro_provider.api.tokens import read_token
 

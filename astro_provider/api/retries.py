@@ -5,9 +5,9 @@ from __future__ import annotations
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
-from astro_provider.api.answers import retry_after
 from astro_provider.api.errors import TransportError
 from astro_provider.api.flow import Pause
+from astro_provider.api.responses import retry_after
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,22 +7,22 @@ from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING, TypeVar
 
-from astro_provider.api.answers import is_token_refused
 from astro_provider.api.call import Call
 from astro_provider.api.credentials import TokenCredentials
 from astro_provider.api.flow import Pause, Request
 from astro_provider.api.redirects import MAX_REDIRECTS, redirect_url, redirected
 from astro_provider.api.reply import Reply, clean
+from astro_provider.api.responses import is_token_refused
 from astro_provider.api.retries import Resends, send_with_retries
 from astro_provider.api.tokens import FETCH_CHECK_SECONDS, naming, read_token
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from astro_provider.api.api_versions import RestApi
     from astro_provider.api.deployment import Deployment
     from astro_provider.api.flow import Flow
     from astro_provider.api.memory import Memory
-    from astro_provider.api.rest_api import RestApi
 
 T = TypeVar("T")
 

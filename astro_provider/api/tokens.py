@@ -11,7 +11,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from astro_provider.api.errors import AstroError
-from astro_provider.api.reading import Unexpected
+from astro_provider.api.parsing import Unexpected
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

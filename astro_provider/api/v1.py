@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING, cast
 
 from astro_provider.api.errors import RequestNotPossible
-from astro_provider.api.reading import mapping, readable
+from astro_provider.api.parsing import mapping, readable
 from astro_provider.api.types import DagRun
 from astro_provider.api.urls import dag_path, encoded, run_path
 

@@ -7,7 +7,7 @@ import re
 from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 
-from astro_provider.api.reading import mapping, readable
+from astro_provider.api.parsing import mapping, readable
 from astro_provider.api.states import FINISHED_DAG_RUN_STATES
 from astro_provider.api.types import DagRun
 from astro_provider.api.urls import encoded, run_path

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from astro_provider.airflow_versions import BASE_URL_SECTION, UNSET_BASE_URL, conf, task_state_store
-from astro_provider.api.empty import is_empty
+from astro_provider.api.template_values import is_empty
 from astro_provider.run_id import first_try_number, remote_run_id
 
 if TYPE_CHECKING:

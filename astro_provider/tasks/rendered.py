@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from astro_provider.api.empty import is_empty
 from astro_provider.api.errors import InvalidParameterError
+from astro_provider.api.template_values import is_empty
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

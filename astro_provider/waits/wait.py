@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from astro_provider.api import calls
 from astro_provider.api.dates import parse_date
 from astro_provider.api.errors import NotAirflowError, NotFoundError
-from astro_provider.api.groups import members
 from astro_provider.api.states import FINISHED_DAG_RUN_STATES, FINISHED_TASK_STATES
+from astro_provider.api.task_groups import members
 from astro_provider.waits.hints import Hints, airflow_version
 
 if TYPE_CHECKING:

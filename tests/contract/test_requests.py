@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from astro_provider.api import calls
+from astro_provider.api import calls, poll_lists
+from astro_provider.api.api_versions import API_VERSIONS
 from astro_provider.api.client import Client
 from astro_provider.api.credentials import Login
 from astro_provider.api.errors import AstroError, ConflictError, InvalidRequestError, NotFoundError, RequestNotPossible
@@ -19,7 +20,6 @@ from astro_provider.api.exchange import Exchange
 from astro_provider.api.flow import Request
 from astro_provider.api.memory import Memory
 from astro_provider.api.repair import repair_dag_run
-from astro_provider.api.rest_api import API_VERSIONS
 from astro_provider.api.sender import Sender
 from astro_provider.waits.loop import wait_for_dag_run, watch
 from astro_provider.waits.wait import EndStates, RunWait
@@ -108,7 +108,7 @@ class Recording(Client):
 
 
 def _at_target(client: Client, run: str) -> Flow[Any]:
-    return client.finished_runs([DAG], client.at_target(0), client.at_target(0))
+    return poll_lists.finished_runs(client, [DAG], client.at_target(0), client.at_target(0))
 
 
 FLOWS: dict[str, Callable[[Client, str], Flow[Any]]] = {
@@ -149,12 +149,17 @@ FLOWS: dict[str, Callable[[Client, str], Flow[Any]]] = {
         limit=1,
     ),
     "list runs of all dags": lambda client, run: client.list_dag_runs("~"),
-    "finished runs": lambda client, run: client.finished_runs([DAG, "paused", "none"], DATE, DATE),
-    "finished runs of a dag": lambda client, run: client.finished_runs_of_dag(DAG, DATE, DATE),
-    "finished tasks": lambda client, run: client.finished_tasks([DAG, "paused", "none"], DATE),
-    "finished tasks of runs": lambda client, run: client.finished_tasks([DAG], DATE, run_ids=[run, "none"]),
-    "some finished tasks": lambda client, run: client.finished_tasks([DAG], DATE, task_ids=["load.ż", "none"]),
-    "finished tasks of a dag": lambda client, run: client.finished_tasks_of_dag(DAG, DATE),
+    "finished runs": lambda client, run: poll_lists.finished_runs(client, [DAG, "paused", "none"], DATE, DATE),
+    "finished runs of a dag": lambda client, run: poll_lists.finished_runs_of_dag(client, DAG, DATE, DATE),
+    "finished tasks": lambda client, run: poll_lists.finished_tasks(client, [DAG, "paused", "none"], DATE),
+    "finished tasks of runs": lambda client, run: poll_lists.finished_tasks(client, [DAG], DATE, run_ids=[run, "none"]),
+    "some finished tasks": lambda client, run: poll_lists.finished_tasks(
+        client, [DAG], DATE, task_ids=["load.ż", "none"]
+    ),
+    "finished tasks of a dag": lambda client, run: poll_lists.finished_tasks_of_dag(client, DAG, DATE),
+    "unfinished runs": lambda client, run: poll_lists.unfinished_runs(client, [DAG, "paused"], DATE, DATE),
+    "unfinished runs of a dag": lambda client, run: poll_lists.unfinished_runs_of_dag(client, DAG, DATE, DATE),
+    "tasks of runs": lambda client, run: poll_lists.instances_of_tasks(client, [DAG], [run], ["extract", "none"]),
     "instances of tasks": lambda client, run: client.list_instances_of_tasks(DAG, run, ["extract", "load.ż"]),
     "the target's clock": _at_target,
     "cancel": lambda client, run: client.cancel_dag_run(DAG, run),
@@ -262,12 +267,12 @@ def test_what_the_target_does_not_take_is_answered_as_described() -> None:
 
 FINISHED: dict[str, tuple[Callable[[Client], Flow[Any]], Callable[[Client, str], Flow[Any]]]] = {
     "runs": (
-        lambda client: client.finished_runs(["paused", DAG], DATE, DATE),
-        lambda client, dag_id: client.finished_runs_of_dag(dag_id, DATE, DATE),
+        lambda client: poll_lists.finished_runs(client, ["paused", DAG], DATE, DATE),
+        lambda client, dag_id: poll_lists.finished_runs_of_dag(client, dag_id, DATE, DATE),
     ),
     "tasks": (
-        lambda client: client.finished_tasks(["paused", DAG], DATE),
-        lambda client, dag_id: client.finished_tasks_of_dag(dag_id, DATE),
+        lambda client: poll_lists.finished_tasks(client, ["paused", DAG], DATE),
+        lambda client, dag_id: poll_lists.finished_tasks_of_dag(client, dag_id, DATE),
     ),
 }
 
@@ -303,7 +308,8 @@ def test_the_request_for_a_token_is_described() -> None:
     assert target.requests[1].headers["Authorization"] == "Bearer token-of-a-login"
 
 
-def test_every_call_has_such_a_test(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("module", [calls, poll_lists])
+def test_every_call_has_such_a_test(module: types.ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     """A call that is added without one is named here."""
     calls_received: set[str] = set()
 
@@ -314,9 +320,9 @@ def test_every_call_has_such_a_test(monkeypatch: pytest.MonkeyPatch) -> None:
 
         return noted
 
-    ours = {name: function for name, function in vars(calls).items() if _is_ours(function, calls)}
+    ours = {name: function for name, function in vars(module).items() if _is_ours(function, module)}
     for name, function in ours.items():
-        monkeypatch.setattr(calls, name, noting(name, function))
+        monkeypatch.setattr(module, name, noting(name, function))
     for api_version in ("v1", "v2"):
         for flow in flows(api_version).values():
             target = DescribedAirflow(api_version)

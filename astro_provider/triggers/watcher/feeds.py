@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from astro_provider.api import unfinished
+from astro_provider.api import poll_lists
 from astro_provider.api.errors import InvalidRequestError
 from astro_provider.api.types import DagRun, TaskInstance
 from astro_provider.triggers.watcher.feed import LIST_BY_DAG_SECONDS, Feed
@@ -27,16 +27,16 @@ class FinishedRuns(Feed[DagRun]):
     rows_named = "dag runs"
 
     def _list(self, client: Client, plan: Plan, ended_after: str) -> Flow[list[DagRun]]:
-        return client.finished_runs(plan.dag_ids, ended_after, plan.due_after)
+        return poll_lists.finished_runs(client, plan.dag_ids, ended_after, plan.due_after)
 
     def _list_dag(self, client: Client, dag_id: str, ended_after: str, plan: Plan) -> Flow[list[DagRun]]:
-        return client.finished_runs_of_dag(dag_id, ended_after, plan.due_after)
+        return poll_lists.finished_runs_of_dag(client, dag_id, ended_after, plan.due_after)
 
     def unfinished(self, client: Client, batch: Batch) -> Flow[list[DagRun]]:
         """List the runs that are queued or running."""
         if batch.by_dag:
-            return unfinished.unfinished_runs_of_dag(client, batch.dag_ids[0], *batch.due)
-        return unfinished.unfinished_runs(client, batch.dag_ids, *batch.due)
+            return poll_lists.unfinished_runs_of_dag(client, batch.dag_ids[0], *batch.due)
+        return poll_lists.unfinished_runs(client, batch.dag_ids, *batch.due)
 
     def _key(self, row: DagRun) -> Hashable:
         return (row["dag_id"], row["dag_run_id"], row["end_date"])
@@ -55,18 +55,20 @@ class FinishedTasks(Feed[TaskInstance]):
         rows: list[TaskInstance] = []
         try:
             for dag_ids, run_ids, task_ids in plan.filters:
-                rows += yield from client.finished_tasks(dag_ids, ended_after, run_ids=run_ids, task_ids=task_ids)
+                rows += yield from poll_lists.finished_tasks(
+                    client, dag_ids, ended_after, run_ids=run_ids, task_ids=task_ids
+                )
         except InvalidRequestError:  # early versions of Airflow 2 filter by dags only
-            rows = yield from client.finished_tasks(plan.dag_ids, ended_after)
+            rows = yield from poll_lists.finished_tasks(client, plan.dag_ids, ended_after)
             self._unfiltered_until = self._clock() + LIST_BY_DAG_SECONDS
         return rows
 
     def _list_dag(self, client: Client, dag_id: str, ended_after: str, plan: Plan) -> Flow[list[TaskInstance]]:
-        return client.finished_tasks_of_dag(dag_id, ended_after)
+        return poll_lists.finished_tasks_of_dag(client, dag_id, ended_after)
 
     def unfinished(self, client: Client, batch: Batch) -> Flow[list[TaskInstance]]:
         """List the instances of the tasks, in whatever state."""
-        return unfinished.instances_of_tasks(client, batch.dag_ids, batch.run_ids, batch.task_ids)
+        return poll_lists.instances_of_tasks(client, batch.dag_ids, batch.run_ids, batch.task_ids)
 
     def _lists_unfinished(self) -> bool:
         return not self.lists_by_dag and super()._lists_unfinished()  # dag by dag, they cannot be filtered by runs

@@ -212,19 +212,3 @@ def test_a_wait_that_is_too_long_says_so(any_target: ScriptedTarget) -> None:
         wait(any_target, "queued", "running", timeout=12)
     assert any_target.pauses == [5, 5, 2]
     assert str(caught.value).endswith(f"See {client_of(any_target).run_url('d', 'r')}")
-
-
-@pytest.mark.parametrize("by_dag", [False, True], ids=["across dags", "of a dag"])
-def test_what_has_finished_is_told_by_its_end_date_as_airflow_2_1_has_no_filter_by_state(
-    target_v1: ScriptedTarget, by_dag: bool
-) -> None:
-    answer = json_response(target_v1.payloads.collection("dag_runs", target_v1.payloads.dag_run("r", "success")))
-    for method, path in (("POST", "dags/~/dagRuns/list"), ("GET", "dags/d/dagRuns")):
-        target_v1.on(method, path, answer)
-    client = client_of(target_v1)
-    of_dag, across = client.finished_runs_of_dag, client.finished_runs
-    dates = (payloads.DATE, payloads.DATE)
-    (run,) = target_v1.run(of_dag("d", *dates) if by_dag else across(["d"], *dates))
-    (received,) = target_v1.received
-    calls_received = set(received.query if by_dag else received.json)
-    assert (run["dag_run_id"], calls_received & {"end_date_gte", "state", "states"}) == ("r", {"end_date_gte"})

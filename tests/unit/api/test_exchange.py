@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from astro_provider.api import calls
+from astro_provider.api import calls, poll_lists
+from astro_provider.api.api_versions import API_VERSIONS
 from astro_provider.api.errors import (
     AccessDeniedError,
     AstroError,
@@ -19,7 +20,6 @@ from astro_provider.api.errors import (
 )
 from astro_provider.api.flow import Request
 from astro_provider.api.memory import Memory
-from astro_provider.api.rest_api import API_VERSIONS
 from tests.unit import payloads
 from tests.unit.fake_airflow import FakeAirflow
 from tests.unit.scripted_target import ScriptedResponse, ScriptedTarget, html_response, json_response
@@ -59,7 +59,7 @@ def test_a_target_that_changed_its_generation_is_found_again(before: str, after:
 
 CHANGES: dict[str, Callable[[Client], Flow[Any]]] = {
     "POST dags/d/dagRuns": lambda client: client.trigger_dag_run("d", run_id="r"),
-    "POST dags/~/dagRuns/list": lambda client: client.finished_runs(["d"], payloads.DATE, payloads.DATE),
+    "POST dags/~/dagRuns/list": lambda client: poll_lists.finished_runs(client, ["d"], payloads.DATE, payloads.DATE),
     "PATCH dags/d": lambda client: client.set_paused("d", paused=True),
     "DELETE pools/p": lambda client: client.request("DELETE", "pools/p"),
 }

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from astro_provider.api import poll_lists
 from astro_provider.api.errors import (
     ConflictError,
     TargetError,
@@ -124,7 +125,10 @@ def test_a_poll_is_not_sent_again_as_the_next_one_is_its_repetition(
     target.on("POST", f"dags/~/{what}/list", trouble, target.play)
     client = target.client()
     dates = (payloads.DATE, payloads.DATE)
-    runs, tasks = client.finished_runs(["d"], *dates), client.finished_tasks(["d"], payloads.DATE)
+    runs, tasks = (
+        poll_lists.finished_runs(client, ["d"], *dates),
+        poll_lists.finished_tasks(client, ["d"], payloads.DATE),
+    )
     with pytest.raises((TransportError, TargetUnavailableError)):
         target.run(runs if what == "dagRuns" else tasks)
     assert (len(target.received), target.pauses) == (1, [])

@@ -6,6 +6,7 @@ import base64
 
 import pytest
 
+from astro_provider.api.api_versions import API_VERSIONS
 from astro_provider.api.credentials import (
     DEFAULT_AUDIENCE,
     DEFAULT_TOKEN_URL,
@@ -15,7 +16,6 @@ from astro_provider.api.credentials import (
 )
 from astro_provider.api.errors import AccessDeniedError, NotAirflowError, UnexpectedAnswerError
 from astro_provider.api.memory import Memory
-from astro_provider.api.rest_api import API_VERSIONS
 from tests.unit import payloads
 from tests.unit.scripted_target import BEARER, ScriptedTarget, html_response, json_response
 

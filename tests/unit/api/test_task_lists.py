@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from astro_provider.api.api_versions import API_VERSIONS
 from astro_provider.api.errors import AccessDeniedError, TargetUnavailableError
 from astro_provider.api.memory import Memory
-from astro_provider.api.rest_api import API_VERSIONS
 from astro_provider.waits.wait import EndStates, RunWait
 from tests.unit.fake_airflow import FakeAirflow
 from tests.unit.scripted_target import html_response, json_response

@@ -6,7 +6,7 @@ import pytest
 
 from astro_provider.api import v1
 from astro_provider.api.errors import RequestNotPossible
-from astro_provider.api.reading import Unexpected
+from astro_provider.api.parsing import Unexpected
 from astro_provider.api.types import DagRun
 from tests.unit import payloads
 

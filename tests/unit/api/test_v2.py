@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from astro_provider.api import v2
-from astro_provider.api.reading import Unexpected
+from astro_provider.api.parsing import Unexpected
 from astro_provider.api.types import DagRun
 from tests.unit import payloads
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from astro_provider.api.api_versions import API_VERSIONS
 from astro_provider.api.errors import NotAirflowError, NotFoundError
 from astro_provider.api.memory import Memory
-from astro_provider.api.rest_api import API_VERSIONS
 from astro_provider.waits.loop import watch as watching
 from astro_provider.waits.wait import EndStates, RunWait
 from tests.unit.fake_airflow import FakeAirflow

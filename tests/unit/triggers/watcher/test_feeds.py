@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from astro_provider.api.api_versions import API_VERSIONS
 from astro_provider.api.errors import AccessDeniedError
 from astro_provider.api.memory import Memory
-from astro_provider.api.rest_api import API_VERSIONS
 from astro_provider.triggers.watcher import feed, feeds
 from astro_provider.triggers.watcher.feeds import FinishedRuns, FinishedTasks
 from astro_provider.triggers.watcher.subscription import Subscription

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from astro_provider.api.client import Client
+from astro_provider.api import poll_lists
 from astro_provider.api.errors import AccessDeniedError, NotFoundError, TransportError
 from astro_provider.triggers.watcher import registry
 from astro_provider.triggers.watcher.feed import OVERLAP_SECONDS
@@ -398,7 +398,7 @@ async def test_a_defect_of_the_poll_ends_no_wait(
     one, two, three = waits("one"), waits("two"), waits("three")
     await clock.sleep_async(1)
     with monkeypatch.context() as patched:
-        patched.setattr(Client, "finished_runs", lambda *_: {}["defect"])
+        patched.setattr(poll_lists, "finished_runs", lambda *_: {}["defect"])
         target.ends("one")
         target.ends("two", "failed")
         await clock.sleep_async(2 * POLLS_PER_CHECK * INTERVAL)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from astro_provider.api.errors import NotFoundError, RequestNotPossible
-from astro_provider.api.groups import MAX_BELIEVED_SECONDS
+from astro_provider.api.task_groups import MAX_BELIEVED_SECONDS
 from astro_provider.waits.wait import EndStates, RunWait, Verdict
 from tests.unit.scripted_target import ScriptedTarget, json_response
 

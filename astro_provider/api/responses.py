@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from astro_provider.api.reading import parse_json
+from astro_provider.api.parsing import parse_json
 
 if TYPE_CHECKING:
     from astro_provider.api.flow import Response

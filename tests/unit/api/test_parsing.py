@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from astro_provider.api import v1, v2
-from astro_provider.api.reading import Unexpected, collection_key, collection_reader, mapping, parse_json
+from astro_provider.api.parsing import Unexpected, collection_key, collection_reader, mapping, parse_json
 from tests.unit import payloads
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from astro_provider.api.credentials import AuthorizationHeader
-from astro_provider.api.explain import access_denied, beginning, page_title, reasons, similar_ids
+from astro_provider.api.error_body import access_denied, beginning, page_title, reasons, similar_ids
 from tests.unit import payloads
 
 

@@ -1,0 +1,124 @@
+"""The lists that a poll requests: each one checks many waits at once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from astro_provider.api import calls
+from astro_provider.api.paging import RUN_KEYS, TASK_INSTANCE_KEYS, read_list
+from astro_provider.api.states import DAG_RUN_STATES, FINISHED_DAG_RUN_STATES, FINISHED_TASK_STATES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from astro_provider.api.client import Client
+    from astro_provider.api.flow import Flow
+    from astro_provider.api.types import DagRun, JSONInput, TaskInstance
+
+MAX_UNFINISHED_ROWS = 3 * calls.PAGE_SIZE
+"""Rows of a list of unfinished runs that are read: a dag can have many more of them than there are waits."""
+
+_UNFINISHED = [state for state in DAG_RUN_STATES if state not in FINISHED_DAG_RUN_STATES]
+
+
+def finished_runs(client: Client, dag_ids: Sequence[str], ended_after: str, due_after: str) -> Flow[list[DagRun]]:
+    """
+    List the runs of several dags that have finished since a time (``POST dags/~/dagRuns/list``).
+
+    :param client: the target
+    :param dag_ids: the dags
+    :param ended_after: the earliest end date, ISO 8601 by the target's clock
+    :param due_after: the earliest ``run_after`` (v1: logical date), ISO 8601 by the target's clock
+    :return: the runs, ordered by end date
+    :raise AstroError: the list failed; a target refuses it if the token cannot list across dags
+    """
+    # API v2 has an index for run_after, but none for end_date.
+    filters = {"dag_ids": dag_ids, "end_date_gte": ended_after, "run_after_gte": due_after, "order_by": "end_date"}
+    return read_list(client.pages(calls.search_dag_runs, filters, only_finished=True), RUN_KEYS)
+
+
+def finished_runs_of_dag(client: Client, dag_id: str, ended_after: str, due_after: str) -> Flow[list[DagRun]]:
+    """List the same runs of one dag (``GET dags/{dag_id}/dagRuns``), for a token that cannot list across dags."""
+    # No filter by state, which Airflow 2.1 does not have: only finished runs have an end date.
+    return client.list_dag_runs(dag_id, end_date_gte=ended_after, run_after_gte=due_after)
+
+
+def finished_tasks(
+    client: Client,
+    dag_ids: Sequence[str],
+    ended_after: str,
+    *,
+    run_ids: Sequence[str] | None = None,
+    task_ids: Sequence[str] | None = None,
+) -> Flow[list[TaskInstance]]:
+    """
+    List the task instances that have finished since a time (``POST dags/~/dagRuns/~/taskInstances/list``).
+
+    :param client: the target
+    :param dag_ids: the dags
+    :param ended_after: the earliest end date, ISO 8601 by the target's clock
+    :param run_ids: only task instances of these runs; by default, of all runs
+    :param task_ids: only instances of these tasks; by default, of all tasks
+    :raise InvalidRequestError: an early version of Airflow 2, which does not filter by runs and tasks
+    """
+    filters = {
+        "dag_ids": dag_ids,
+        "dag_run_ids": run_ids,
+        "task_ids": task_ids,
+        "state": FINISHED_TASK_STATES,
+        "end_date_gte": ended_after,
+    }
+    return read_list(client.pages(calls.search_task_instances, filters, idempotent=False), TASK_INSTANCE_KEYS)
+
+
+def finished_tasks_of_dag(client: Client, dag_id: str, ended_after: str) -> Flow[list[TaskInstance]]:
+    """List the same task instances of one dag, for a token that cannot list across dags."""
+    return client.list_task_instances(dag_id, "~", state=FINISHED_TASK_STATES, end_date_gte=ended_after)
+
+
+def unfinished_runs(client: Client, dag_ids: Sequence[str], due_from: str, due_until: str) -> Flow[list[DagRun]]:
+    """
+    List the queued and running runs of several dags (``POST dags/~/dagRuns/list``).
+
+    :param client: the target
+    :param dag_ids: the dags
+    :param due_from: the earliest ``run_after`` (v1: logical date), as the target wrote it
+    :param due_until: the latest ``run_after`` (v1: logical date), as the target wrote it
+    :return: the runs, at most ``MAX_UNFINISHED_ROWS``
+    :raise AstroError: the list failed; Airflow 2.1 and 2.2 refuse it, and any target if the token cannot list across
+        dags
+    """
+    filters: dict[str, JSONInput] = {
+        "dag_ids": dag_ids,
+        "states": _UNFINISHED,
+        "run_after_gte": due_from,
+        "run_after_lte": due_until,
+        "order_by": "id",
+    }
+    return read_list(client.pages(calls.search_dag_runs, filters), RUN_KEYS, MAX_UNFINISHED_ROWS)
+
+
+def unfinished_runs_of_dag(client: Client, dag_id: str, due_from: str, due_until: str) -> Flow[list[DagRun]]:
+    """List the same runs of one dag, for a token that cannot list across dags; Airflow 2.1 adds finished runs."""
+    return client.list_dag_runs(
+        dag_id, state=_UNFINISHED, run_after_gte=due_from, run_after_lte=due_until, limit=MAX_UNFINISHED_ROWS
+    )
+
+
+def instances_of_tasks(
+    client: Client, dag_ids: Sequence[str], run_ids: Sequence[str], task_ids: Sequence[str]
+) -> Flow[list[TaskInstance]]:
+    """
+    List the instances of some tasks of some runs, in any state (``POST dags/~/dagRuns/~/taskInstances/list``).
+
+    :param client: the target
+    :param dag_ids: the dags
+    :param run_ids: the runs
+    :param task_ids: the tasks
+    :return: all of these task instances; empty if there are more than ``MAX_UNFINISHED_ROWS``
+    :raise AstroError: the list failed; early versions of Airflow 2 refuse it
+    """
+    filters = {"dag_ids": dag_ids, "dag_run_ids": run_ids, "task_ids": task_ids}
+    pages = client.pages(calls.search_task_instances, filters, idempotent=False)
+    rows = yield from read_list(pages, TASK_INSTANCE_KEYS, MAX_UNFINISHED_ROWS)
+    return rows if len(rows) < MAX_UNFINISHED_ROWS else []
