@@ -27,8 +27,8 @@ if "AIRFLOW_HOME" not in os.environ:
 
 from astro_provider.api.errors import NotFoundError
 from astro_provider.triggers.watcher.batches import POLLS_PER_LIST
+from astro_provider.triggers.watcher.check_rate import POLLS_PER_CHECK
 from astro_provider.triggers.watcher.registry import watching
-from astro_provider.triggers.watcher.turns import POLLS_PER_CHECK
 from astro_provider.waits.wait import EndStates, RunWait, Verdict
 from dev.deployments import Deployment
 from dev.settings import PASSWORDS_FILE

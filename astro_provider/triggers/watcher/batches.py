@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from astro_provider.api.calls import PAGE_SIZE
 from astro_provider.api.states import FINISHED_TASK_STATES
-from astro_provider.triggers.watcher.turns import Turns
+from astro_provider.triggers.watcher.check_rate import CheckRate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -61,7 +61,7 @@ class Batches:
 
     def __init__(self) -> None:
         self._subscriptions: dict[Subscription, None] = {}
-        self._turns = Turns(POLLS_PER_LIST)
+        self._check_rate = CheckRate(POLLS_PER_LIST)
         self._by_dag = False
         self._round: list[Batch] = []
         self._batches_per_round = 0
@@ -94,7 +94,7 @@ class Batches:
             self._begin_round(by_dag=by_dag)
         intervals = Counter(each.poke_interval for each in self._subscriptions)
         size = len(self._subscriptions) / max(self._batches_per_round, 1)
-        number = self._turns.due(elapsed, intervals, max(size, 1.0))
+        number = self._check_rate.take(elapsed, intervals, max(size, 1.0))
         taken: list[Batch] = []
         while self._round and len(taken) < number:
             batch = self._round.pop()

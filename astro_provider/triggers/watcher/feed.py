@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, ClassVar, Generic
 
 from astro_provider.api.errors import AccessDeniedError, InvalidRequestError, NotFoundError
 from astro_provider.triggers.watcher.batches import Batch, Batches, in_doubt
+from astro_provider.triggers.watcher.check_rate import POLLS_PER_CHECK, CheckRate
 from astro_provider.triggers.watcher.index import SubscriptionIndex
 from astro_provider.triggers.watcher.plan import Listed, Plan, Row
-from astro_provider.triggers.watcher.turns import POLLS_PER_CHECK, Turns
 from astro_provider.waits.transient import Tolerance
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class Feed(ABC, Generic[Row]):
         self._clock = clock
         self._line: OrderedDict[Subscription, None] = OrderedDict()
         self._intervals: Counter[float] = Counter()
-        self._turns = Turns()
+        self._check_rate = CheckRate()
         self._batches = Batches()
         self._individually_until = float("-inf")
         self._polls = 0
@@ -164,12 +164,12 @@ class Feed(ABC, Generic[Row]):
         if self.answers_nothing:
             number = int(self._polls % POLLS_PER_CHECK == 0)
         elif self.failing:
-            number = self._turns.due_without_lists(elapsed, self._intervals)
+            number = self._check_rate.take_without_lists(elapsed, self._intervals)
         else:
             if len(self._line) > MAX_WAITS_CHECKED_INDIVIDUALLY:
                 # One that has not been checked yet waits for that check already.
                 line = [each for each in self._line if each.checks and each not in self._batches]
-            number = self._turns.due(elapsed, Counter(each.poke_interval for each in line))
+            number = self._check_rate.take(elapsed, Counter(each.poke_interval for each in line))
         taken = list(islice(line, number))
         for subscription in taken:
             self._line.move_to_end(subscription)

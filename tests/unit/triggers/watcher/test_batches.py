@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from astro_provider.triggers.watcher.batches import POLLS_PER_LIST, Batches, batched, in_doubt
+from astro_provider.triggers.watcher.check_rate import ROUND_SECONDS
 from astro_provider.triggers.watcher.subscription import Subscription
-from astro_provider.triggers.watcher.turns import ROUND_SECONDS
 from astro_provider.waits.wait import EndStates, RunWait, Verdict
 from tests.unit import payloads
 

@@ -10,8 +10,8 @@ import pytest
 from astro_provider.api import poll_lists
 from astro_provider.api.errors import AccessDeniedError, NotFoundError, TransportError
 from astro_provider.triggers.watcher import registry
+from astro_provider.triggers.watcher.check_rate import POLLS_PER_CHECK, ROUND_SECONDS
 from astro_provider.triggers.watcher.feed import OVERLAP_SECONDS
-from astro_provider.triggers.watcher.turns import POLLS_PER_CHECK, ROUND_SECONDS
 from astro_provider.triggers.watcher.watcher import MAX_CHECKS_AT_ONCE, MAX_OVERTIME_SECONDS
 from astro_provider.waits.transient import MAX_REFUSED_SECONDS as TOLERATED_SECONDS
 from astro_provider.waits.wait import EndStates
