@@ -1,67 +1,68 @@
-"""The run id that a triggering task gives to the run it creates: derived from the task, never random."""
+"""The run id of the run that a task creates: derived from the task, never random."""
 
 from __future__ import annotations
 
 import hashlib
 import re
 
-MAX_LENGTH = 200
+MAX_RUN_ID_CHARACTERS = 200
 """
-Airflow's database holds 250 characters, but every task of a run with more than 245 fails on a target that logs into
-files: a folder named ``run_id=<run id>`` would exceed 255 bytes. The rest is for what a log store puts around it.
+Airflow's database has room for 250 characters. With more than 245, every task of the run fails on a target that logs to
+files, because the name of the log folder ``run_id=<run id>`` exceeds 255 bytes. 200 leaves room for the prefixes of
+other log stores.
 """
 
 _FORBIDDEN = re.compile(r"[^A-Za-z0-9_.~:+-]")
-"""What the default ``[scheduler] allowed_run_id_pattern`` of Airflow 3 forbids."""
+"""The characters that the default ``[scheduler] allowed_run_id_pattern`` of Airflow 3 does not allow."""
 
-_DIGEST_LENGTH = 12
+_DIGEST_CHARACTERS = 12
 
 
 def first_try_number(max_tries: int, retries: int) -> int:
     """
     Derive the number of the first try since the task was last cleared.
 
-    Airflow leaves ``max_tries`` alone over automatic retries and raises it when a task is cleared.
+    Airflow raises ``max_tries`` when a task is cleared, and leaves it unchanged over automatic retries.
 
-    :param max_tries: of the task instance
-    :param retries: of the task
+    :param max_tries: ``max_tries`` of the task instance
+    :param retries: the number of retries of the task
     """
-    # A DAG may have got more retries since; its tasks' max_tries stay behind for a while.
+    # If the DAG file has raised retries since, max_tries can be lower.
     return max(max_tries - retries, 0) + 1
 
 
 def remote_run_id(*, deployment: str, dag_id: str, run_id: str, task_id: str, map_index: int, first_try: int) -> str:
     """
-    Derive the run id: the same on every retry and after a crash, another after a clear.
+    Derive the run id, which is the same on every retry and after a crash, and another after a clear.
 
-    ``<deployment>~<dag_id>~<run_id>~<task_id>[+<map_index>]~<first_try>``, with slashes of the Deployment's URL
-    written as ``+``. In an id that would be too long, the run id is cut, because it is that of a run which another
-    Deployment has triggered, and names that one's dag and task; then the other parts. A digest of all parts is
-    appended if a character was replaced or the id was cut, so that different tasks never get the same id.
+    The form is ``<deployment>~<dag_id>~<run_id>~<task_id>[+<map_index>]~<first_try>``, where ``+`` replaces the slashes
+    in the Deployment's URL. If this is too long, the run id in it is cut first: in a chain of Deployments, it names the
+    dag and task of another Deployment. If that is not enough, the end is cut. An id that was cut, or in which a
+    character was replaced, ends in a digest of all parts, so that different tasks never get the same id.
 
     :param deployment: URL of the triggering Deployment
     :param dag_id: the triggering dag
-    :param run_id: its run
+    :param run_id: the run of the triggering dag
     :param task_id: the triggering task
-    :param map_index: which one of a mapped task, -1 for a task that is not mapped
+    :param map_index: map index of the task, -1 for a task that is not mapped
     :param first_try: number of its first try since it was last cleared, see :func:`first_try_number`
-    :return: 1 to 200 characters of those that Airflow 3 allows by default
+    :return: 1 to 200 characters that Airflow 3 allows by default
     """
-    identity = re.sub(r"^https?://", "", deployment).strip("/")
+    host_and_path = re.sub(r"^https?://", "", deployment).strip("/")
     mapped = f"+{map_index}" if map_index >= 0 else ""
-    parts = [identity.replace("/", "+"), dag_id, run_id, f"{task_id}{mapped}", str(first_try)]
-    readable = _FORBIDDEN.sub("_", "~".join(parts))
-    # The ids of dags and tasks hold neither ~ nor +, so that an id with all of its characters is unambiguous.
-    whole = (
-        "~".join(parts) == readable
-        and "+" not in identity
-        and not any("~" in part for part in (identity, dag_id, task_id))
+    parts = [host_and_path.replace("/", "+"), dag_id, run_id, f"{task_id}{mapped}", str(first_try)]
+    plain = _FORBIDDEN.sub("_", "~".join(parts))
+    # Ids of dags and tasks usually contain neither ~ nor +, so that the parts of such an id can be told apart.
+    is_unambiguous = (
+        "~".join(parts) == plain
+        and "+" not in host_and_path
+        and not any("~" in part for part in (host_and_path, dag_id, task_id))
     )
-    if whole and len(readable) <= MAX_LENGTH:
-        return readable
+    if is_unambiguous and len(plain) <= MAX_RUN_ID_CHARACTERS:
+        return plain
     text = "\x00".join([deployment, dag_id, run_id, task_id, str(map_index), str(first_try)])
-    digest = hashlib.sha256(text.encode()).hexdigest()[:_DIGEST_LENGTH]
-    room = MAX_LENGTH - _DIGEST_LENGTH - 1
-    excess = max(len(readable) - room, 0)
+    digest = hashlib.sha256(text.encode()).hexdigest()[:_DIGEST_CHARACTERS]
+    room = MAX_RUN_ID_CHARACTERS - _DIGEST_CHARACTERS - 1
+    excess = max(len(plain) - room, 0)
     parts[2] = parts[2][: max(len(run_id) - excess, 0)]
     return f"{_FORBIDDEN.sub('_', '~'.join(parts))[:room]}~{digest}"

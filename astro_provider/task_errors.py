@@ -1,4 +1,4 @@
-"""How errors of the target end a task: for good, or with a retry."""
+"""Whether an error fails a task for good, fails it with retries, or skips it."""
 
 from __future__ import annotations
 
@@ -49,25 +49,25 @@ def parameter_errors() -> Iterator[None]:
         raise ParameterError(str(error)) from None
 
 
-def skipped_instead(option: str, message: str) -> str:
-    """Say why a task that would have failed is skipped."""
+def skip_message(option: str, message: str) -> str:
+    """Write the message of a task that is skipped, because the sensor has ``option``, instead of failed."""
     return f"Skipped, as {option} is set: {message}"
 
 
 def fail_or_skip(sensor: BaseSensorOperator, error: BaseException) -> NoReturn:
     """
-    End a sensor with an error, the same in every mode and every Airflow version.
+    End a sensor with an error, in the same way in every mode and Airflow version.
 
     :param sensor: the sensor
     :param error: the error
     :raise AirflowSkipException: the sensor has ``soft_fail`` or ``never_fail``
-    :raise AirflowFailException: the sensor has ``silent_fail``, which would take the error for a failed poke
+    :raise AirflowFailException: the sensor has ``silent_fail``, with which Airflow would ignore the error itself
     """
     from astro_provider.airflow_versions import AirflowFailException, AirflowSkipException
 
-    for option in ("soft_fail", "never_fail"):
-        if getattr(sensor, option, False):
-            raise AirflowSkipException(skipped_instead(option, str(error))) from error
-    if getattr(sensor, "silent_fail", False):
+    if sensor.soft_fail or sensor.never_fail:
+        option = "soft_fail" if sensor.soft_fail else "never_fail"
+        raise AirflowSkipException(skip_message(option, str(error))) from error
+    if sensor.silent_fail:
         raise AirflowFailException(str(error)) from error
     raise error

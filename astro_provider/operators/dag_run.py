@@ -12,8 +12,9 @@ from astro_provider.api.states import DAG_RUN_STATES, checked_states
 from astro_provider.links import XCOM_RUN_ID, XCOM_URL, RemoteDagRunLink
 from astro_provider.task_errors import final_errors, parameter_errors
 from astro_provider.tasks.existing_run import ON_EXISTING_RUN
-from astro_provider.tasks.own_run import note_attached, own_run
-from astro_provider.tasks.rendered import as_bool, as_choice, as_text, is_resolved_later, rendered_id
+from astro_provider.tasks.paused import IF_PAUSED
+from astro_provider.tasks.planned_run import plan_run, store_attached
+from astro_provider.tasks.rendered import as_bool, as_choice, as_text, is_template, rendered_id
 from astro_provider.tasks.run_conf import check_conf, run_conf
 
 if TYPE_CHECKING:
@@ -23,64 +24,60 @@ if TYPE_CHECKING:
     from astro_provider.airflow_versions import Context
     from astro_provider.api.types import DagRun
     from astro_provider.hooks.astro import AstroHook
-    from astro_provider.tasks.own_run import OwnRun
     from astro_provider.waits.wait import Verdict
-
-IF_PAUSED = ("trigger", "unpause", "fail")
 
 
 class AstroTriggerDagRunOperator(BaseOperator):
     """
-    Triggers a dag run in another Deployment; with ``wait_for_completion``, waits for it and brings its outcome home.
+    Triggers a dag run in another Deployment (``POST dags/{dag_id}/dagRuns``) and, on request, waits for its outcome.
 
-    Retrying is safe. Without ``trigger_run_id``, the run id is derived from this Deployment, dag, run, task, map
-    index and the first try since the task was last cleared, so that a retry finds the run of an earlier try and goes
-    on with it. If that run has failed meanwhile and this task waits for it, the tasks that failed in it run again,
-    and those that were skipped because the run was cancelled or timed out; its successes and branches stay. A request
-    whose answer is lost is sent again. (Before Airflow 3.3, which keeps a note for the retry, the run id changes if
-    ``retries`` is changed between two tries. There, a retry after a clear also cannot tell a finished run with a given
-    run id of before the clear from one of after it, and treats it as ``on_existing_run`` says. Nor can a retry with a
-    given run id and ``on_existing_run="attach"`` tell whether an earlier try created the run or attached to it, so it
-    clears nothing in it.)
+    Returns the remote dag run as it was last seen. Pushes the XComs ``trigger_run_id`` and ``remote_dag_run_url``; the
+    second is the target of the extra link "Remote dag run".
 
-    After a clear of this task, a new run is created; but for Airflow, clearing a task that runs on a worker at that
-    moment is a retry. With a ``logical_date``, of which a dag can have only one run, the run of before the clear is
-    reset instead and runs again, with the conf, note and dates that it was created with.
+    * A retry continues with the run of an earlier try and never creates a second one. For this, the default run id is
+      derived from this Deployment, the dag, run, task and map index, and the first try since the task was last cleared.
+    * If that run has failed, and this task waits for it, the retry clears its failed tasks, and those that were skipped
+      because the run was cancelled or timed out.
+    * A task that was cleared creates a new run. If it has a ``logical_date``, of which a dag can have only one run, it
+      resets its earlier run instead. Airflow treats the clear of a task that is running on a worker as a retry.
+    * Before version 3.3, Airflow cannot store what earlier tries did. There, a change of ``retries`` between two tries
+      changes the derived run id. With ``trigger_run_id``, a retry after a clear handles a finished run as
+      ``on_existing_run`` says, and with ``on_existing_run="attach"``, a retry clears nothing in the run.
 
-    Returns the remote dag run, as it was last seen; pushes the XComs ``trigger_run_id`` and ``remote_dag_run_url``
-    (behind the extra link "Remote dag run"). Dates are datetimes or ISO 8601 text, UTC where they have no offset.
-
-    :param trigger_dag_id: the dag in the target (templated)
-    :param http_conn_id: id of an Airflow connection of type ``astro`` or ``http`` (templated)
-    :param trigger_run_id: run id of the new run (templated); derived by default, with at most 200 characters
-    :param logical_date: logical date of the new run (templated). ``None``, ``""`` and ``"None"`` mean none; an
-        Airflow 2 target takes the current time then
-    :param data_interval_start: start of its data interval, together with its end (templated)
-    :param data_interval_end: end of its data interval (templated)
-    :param run_after: earliest time at which it may start (templated; Airflow 3 targets)
-    :param conf: its conf, a dict or JSON text (templated); sequences, such as the results of a mapped task, are lists
-    :param note: a note on it (templated)
-    :param partition_key: its partition (templated; Airflow 3.2+ targets)
-    :param wait_for_completion: whether to wait until it is in one of ``allowed_states`` or ``failed_states``, by
-        default not (templated: ``true``, ``false``, ``1``, ``0`` and the like)
-    :param poke_interval: seconds between two checks while waiting, or a ``timedelta``; at least 0.5, less is raised to
-        that
-    :param allowed_states: states that end the wait well, by default ``success``
-    :param failed_states: states that fail this task, by default ``failed`` (unless that is allowed)
-    :param on_existing_run: what to do if the run that it would create exists already (the same run id, or the same
-        logical date) and was not created by a try of this task since it was last cleared, as far as can be told:
-        ``"fail"`` for good (the default), ``"attach"`` to that run, ``"reset"`` it (clear it and let it run again),
-        or ``"skip"`` this task (templated). The run keeps the conf, note and dates that it was created with
-    :param if_paused: what to do if the dag is paused in the target: ``"trigger"`` anyway (the default; the run stays
-        queued), ``"unpause"`` it first, or ``"fail"`` (templated). The last two take one more request
-    :param cancel_on_kill: whether a user who marks, clears or kills this task while it waits, or its
-        ``execution_timeout``, cancels the remote run too. Only a run that this task created or reset is cancelled,
-        never one that it attached to. A worker or triggerer that restarts, or hands its triggers over, cancels nothing.
-        (On Airflow 3, a worker that was frozen until its heartbeat timed out on the last try of the task cancels the
-        run, because Airflow shows a task no difference to a user who marks it failed)
+    :param trigger_dag_id: id of the dag in the target (templated)
+    :param http_conn_id: id of an Airflow connection of type ``astro`` or ``http``, by default ``"http_conn"``
+        (templated)
+    :param trigger_run_id: run id of the new run, by default derived, with at most 200 characters (templated)
+    :param logical_date: logical date of the new run (templated). This and the other dates are a datetime or ISO 8601
+        text, UTC without an offset. ``None`` (the default), ``""`` and ``"None"`` mean no logical date; an Airflow 2
+        target uses the current time then
+    :param data_interval_start: start of the data interval, given together with its end (templated)
+    :param data_interval_end: end of the data interval (templated)
+    :param run_after: earliest time at which the run can start (templated; needs Airflow 3 in the target)
+    :param conf: conf of the run: a dict, or the JSON text of one (templated). Other sequences in it, such as the
+        results of a mapped task, become lists
+    :param note: note of the run (templated)
+    :param partition_key: partition key of the run (templated; needs Airflow 3.2 in the target)
+    :param wait_for_completion: whether to wait until the run is in one of ``allowed_states`` or ``failed_states``, by
+        default ``False`` (templated, with values such as ``true``, ``false``, ``1`` and ``0``)
+    :param poke_interval: seconds between two checks while waiting, or a ``timedelta``, by default 5; values below 0.5
+        are raised to 0.5
+    :param allowed_states: states of the run with which this task succeeds, by default ``["success"]``
+    :param failed_states: states of the run with which this task fails, by default ``["failed"]``, unless
+        ``allowed_states`` has it
+    :param on_existing_run: what to do if a run with the same run id or logical date exists that no try of this task has
+        created since it was last cleared (templated): ``"fail"`` (the default; without retries), ``"attach"`` (continue
+        with that run), ``"reset"`` (clear the run, so that it runs again) or ``"skip"`` (skip this task). The run keeps
+        its conf, note and dates
+    :param if_paused: what to do if the dag is paused in the target (templated): ``"trigger"`` (the default; the run
+        stays queued), ``"unpause"`` (first) or ``"fail"``. The last two take one more request
+    :param cancel_on_kill: whether to cancel the remote run if a user marks, clears or kills this task while it waits,
+        or if the task exceeds its ``execution_timeout``; by default ``True``. A run that this task only attached to is
+        never cancelled, and a worker or triggerer that restarts cancels nothing. (On Airflow 3, if a worker freezes on
+        the last try until its heartbeat times out, this looks as if a user had marked the task.)
     :param deferrable: whether to wait in the triggerer, by default ``[operators] default_deferrable``
-    :param openlineage_inject_parent_info: whether the run's conf gets OpenLineage's parent facts, where the
-        OpenLineage provider is there and active
+    :param openlineage_inject_parent_info: whether to add the parent run of OpenLineage to the conf if the OpenLineage
+        provider is installed and active, by default ``True``
     """
 
     template_fields: Sequence[str] = (
@@ -153,84 +150,76 @@ class AstroTriggerDagRunOperator(BaseOperator):
             self.failed_states = checked_states("failed_states", failed_states, DAG_RUN_STATES, default_failed)
             if both := set(self.allowed_states) & set(self.failed_states):
                 raise InvalidParameterError(f"allowed_states and failed_states both have {', '.join(sorted(both))}")
-            self._read_choices(rendered=False)
+            if not is_template(wait_for_completion):
+                as_bool("wait_for_completion", wait_for_completion)
+            if not is_template(on_existing_run):
+                as_choice("on_existing_run", on_existing_run, ON_EXISTING_RUN)
+            if not is_template(if_paused):
+                as_choice("if_paused", if_paused, IF_PAUSED)
             check_conf(conf)
 
-    def _read_choices(self, *, rendered: bool) -> None:
-        if rendered or not is_resolved_later(self.wait_for_completion):
-            self.wait_for_completion = as_bool("wait_for_completion", self.wait_for_completion)
-        for parameter, choices in (("on_existing_run", ON_EXISTING_RUN), ("if_paused", IF_PAUSED)):
-            value = getattr(self, parameter)
-            if rendered or not is_resolved_later(value):
-                setattr(self, parameter, as_choice(parameter, value, choices))
-
-    def _read_ids(self) -> None:
-        for name in ("trigger_dag_id", "http_conn_id"):
-            setattr(self, name, rendered_id(name, getattr(self, name)))
-        for name in ("trigger_run_id", "note", "partition_key"):
-            setattr(self, name, as_text(getattr(self, name)))
-        self.partition_key = self.partition_key or None
-
-    def execute(self, context: Context) -> DagRun | None:
+    def execute(self, context: Context) -> DagRun:
         """
-        Trigger the run; wait for it, here or in the triggerer.
+        Trigger the run and, if ``wait_for_completion`` is set, wait for it on the worker or in the triggerer.
 
-        :return: the remote dag run, as it was last seen
-        :raise AirflowFailException: what a retry cannot help: refused, a wrong parameter, an existing run with
-            ``on_existing_run="fail"``, a paused dag with ``if_paused="fail"``
+        :return: the remote dag run as it was last seen
+        :raise AirflowFailException: an error that a retry cannot help: a request that the target refuses, an invalid
+            parameter, an existing run with ``on_existing_run="fail"``, a paused dag with ``if_paused="fail"``
         :raise AirflowSkipException: an existing run with ``on_existing_run="skip"``
         :raise DagRunFailedError: the run ended in one of ``failed_states``
         :raise AirflowTaskTimeout: the run did not end within ``execution_timeout``
-        :raise AstroError: other trouble of the target
+        :raise AstroError: another error of the target
         """
         from astro_provider.hooks.astro import AstroHook
+        from astro_provider.tasks.create_run import create_run
         from astro_provider.tasks.paused import check_pause
 
         self._context = context
         with final_errors():
             self._read_ids()
-            self._read_choices(rendered=True)
+            waits = as_bool("wait_for_completion", self.wait_for_completion)
+            on_existing_run = as_choice("on_existing_run", self.on_existing_run, ON_EXISTING_RUN)
+            if_paused = as_choice("if_paused", self.if_paused, IF_PAUSED)
             conf = run_conf(self.conf, context["ti"] if self.openlineage_inject_parent_info else None)
-            own = own_run(
-                context,
-                given_run_id=self.trigger_run_id,
-                retries=self.retries or 0,
-                warn=self.log.warning,
+            planned = plan_run(
+                context, given_run_id=self.trigger_run_id, retries=self.retries or 0, warn=self.log.warning
             )
         with final_errors(), AstroHook(self.http_conn_id) as hook:
-            check_pause(hook, self.trigger_dag_id, own, logical_date=self.logical_date, if_paused=self.if_paused)
-            run = self._trigger(hook, own, conf)
-            note_attached(context, self._attached)
+            check_pause(hook, self.trigger_dag_id, planned, logical_date=self.logical_date, if_paused=if_paused)
+            fields = ("logical_date", "data_interval_start", "data_interval_end", "run_after", "note", "partition_key")
+            run, self._attached = create_run(
+                hook,
+                self.trigger_dag_id,
+                planned,
+                {name: getattr(self, name) for name in fields} | {"conf": conf},
+                on_existing_run=on_existing_run,
+                repair=waits and "failed" in self.failed_states,
+                log=self.log.info,
+            )
+            store_attached(context, self._attached)
             url = hook.client.run_url(run["dag_id"], run["dag_run_id"])
             self.log.info("Dag run %s of dag %s is %s: %s", run["dag_run_id"], run["dag_id"], run["state"], url)
             context["ti"].xcom_push(key=XCOM_RUN_ID, value=run["dag_run_id"])
             context["ti"].xcom_push(key=XCOM_URL, value=url)
-            if not self.wait_for_completion:
+            if not waits:
                 if run["state"] == "queued":
-                    self.log.info("Not waiting for it. (Should the dag be paused there, it starts when unpaused.)")
+                    self.log.info("Not waiting for the run. If the dag is paused there, the run starts when unpaused.")
                 return run
             if self.deferrable and run["state"] not in self._end_states:
                 self._defer(run, context)
             return self._wait(hook, run)
 
-    def _trigger(self, hook: AstroHook, own: OwnRun, conf: dict[str, Any] | None) -> DagRun:
-        from astro_provider.tasks.create_run import create_run
-
-        dates = ("logical_date", "data_interval_start", "data_interval_end", "run_after")
-        run, self._attached = create_run(
-            hook,
-            self.trigger_dag_id,
-            own,
-            {name: getattr(self, name) for name in (*dates, "note", "partition_key")} | {"conf": conf},
-            on_existing_run=self.on_existing_run,
-            repair=bool(self.wait_for_completion) and "failed" in self.failed_states,
-            log=self.log.info,
-        )
-        return run
+    def _read_ids(self) -> None:
+        """Convert what the templates were rendered to, which can be a number with native rendering, to text."""
+        self.trigger_dag_id = rendered_id("trigger_dag_id", self.trigger_dag_id)
+        self.http_conn_id = rendered_id("http_conn_id", self.http_conn_id)
+        self.trigger_run_id = as_text(self.trigger_run_id)
+        self.note = as_text(self.note)
+        self.partition_key = as_text(self.partition_key) or None
 
     @property
     def _cancels(self) -> bool:
-        """Whether the end of this task cancels its run: only if this task created or reset it."""
+        """Whether to cancel the run when this task is ended: only a run that the task created or reset."""
         return self.cancel_on_kill and not self._attached
 
     def _defer(self, run: DagRun, context: Context) -> None:
@@ -256,14 +245,14 @@ class AstroTriggerDagRunOperator(BaseOperator):
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> DagRun:
         """
-        Resume after the wait in the triggerer.
+        Finish the task after the wait in the triggerer.
 
         :param context: the task's context
-        :param event: see :func:`astro_provider.triggers.events.read_event`
-        :return: the remote dag run, as it was last seen
+        :param event: the payload of the trigger's event, see :func:`astro_provider.triggers.events.read_event`
+        :return: the remote dag run as it was last seen
         :raise DagRunFailedError: the run ended in one of ``failed_states``
         :raise AirflowTaskTimeout: the run did not end within ``execution_timeout``
-        :raise AirflowFailException: an error that a retry cannot help, or an event that says nothing of the run
+        :raise AirflowFailException: an error that a retry cannot help, or an event of another wait
         :raise AstroError: another error of the target
         """
         from astro_provider.airflow_versions import AirflowTaskTimeout
@@ -271,19 +260,19 @@ class AstroTriggerDagRunOperator(BaseOperator):
         from astro_provider.triggers.events import read_event
 
         with final_errors():
-            happened = read_event(event)
-            if happened.error:  # no run has failed
-                raise happened.error
-            if happened.outcome in ("skipped", "changed") or (happened.outcome == "success" and not happened.run):
-                raise UnexpectedEventError(f"The task was resumed with an event of another wait: {happened.message}")
-        if happened.outcome == "success" and happened.run:
-            self.log.info("%s", happened.message)
-            return happened.run
-        if happened.outcome == "timeout":
+            ended = read_event(event)
+            if ended.error:
+                raise ended.error
+            if ended.outcome in ("skipped", "changed") or (ended.outcome == "success" and not ended.run):
+                raise UnexpectedEventError(f"The task was resumed with an event of another wait: {ended.message}")
+        if ended.outcome == "success" and ended.run:
+            self.log.info("%s", ended.message)
+            return ended.run
+        if ended.outcome == "timeout":
             raise AirflowTaskTimeout(
-                timeout_message(self.trigger_dag_id, self.execution_timeout, happened.message, happened.url)
+                timeout_message(self.trigger_dag_id, self.execution_timeout, ended.message, ended.url)
             )
-        raise DagRunFailedError(happened.message)
+        raise DagRunFailedError(ended.message)
 
     def _wait(self, hook: AstroHook, run: DagRun) -> DagRun:
         from astro_provider.airflow_versions import AirflowTaskTimeout
@@ -328,7 +317,7 @@ class AstroTriggerDagRunOperator(BaseOperator):
         return verdict.run
 
     def on_kill(self) -> None:
-        """Cancel the remote run, if a user ends this task while it waits on a worker."""
+        """Cancel the remote run if a user ends this task while it waits on a worker. Airflow calls this method."""
         from astro_provider.tasks.task_state import ended_by_user
 
         run, self._waiting_for = self._waiting_for, None

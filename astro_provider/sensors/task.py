@@ -9,7 +9,7 @@ from astro_provider.api.errors import InvalidParameterError
 from astro_provider.api.states import TASK_STATES
 from astro_provider.sensors.dag_run import AstroDagRunSensor
 from astro_provider.tasks import sensor_fields
-from astro_provider.tasks.rendered import is_resolved_later
+from astro_provider.tasks.rendered import is_template
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,7 +64,7 @@ class AstroTaskSensor(AstroDagRunSensor):
         if len(given) != 1 or not getattr(self, given[0]):
             raise InvalidParameterError("give one of external_task_id, external_task_ids and external_task_group_id")
         self._tasks_given_by = given[0]
-        if isinstance(external_task_ids, str) and not is_resolved_later(external_task_ids):
+        if isinstance(external_task_ids, str) and not is_template(external_task_ids):
             raise InvalidParameterError(
                 f"external_task_ids must be a list of task ids, not the text {external_task_ids!r}"
             )

@@ -1,1 +1,1 @@
-"""What operators share when a task runs."""
+"""What operators, sensors and triggers share when a task runs."""

@@ -1,4 +1,4 @@
-"""Cancelling the remote run of a task that a user or a timeout ends, on a worker and in the triggerer."""
+"""Cancelling the remote run when a user or a timeout ends its task, on a worker and in the triggerer."""
 
 from __future__ import annotations
 
@@ -18,36 +18,36 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MAX_CANCEL_SECONDS = 30.0
-"""Seconds that a triggerer, which may be stopping, tries to cancel a run."""
+"""How long a triggerer, which might be stopping, tries to cancel a run."""
 
 
 def cancel_run(client: Client, dag_id: str, run_id: str, *, end_states: Sequence[str] = ()) -> Flow[str]:
     """
-    Cancel a dag run, unless it is over: marking a run failed that has succeeded would fail it.
+    Cancel a dag run, unless it has finished. (Cancelling marks a run failed, also one that has succeeded.)
 
     :param client: the target
     :param dag_id: the dag in the target
     :param run_id: the run
-    :param end_states: states that end the wait for the run, besides those of a finished run
+    :param end_states: further states in which the run is not cancelled, because they have ended the wait for it
     :return: what was done, as a sentence
-    :raise AstroError: the target did not cancel it
+    :raise AstroError: the run could not be cancelled
     """
     state = (yield from client.get_dag_run(dag_id, run_id))["state"]
     if state in (*FINISHED_DAG_RUN_STATES, *end_states):
-        return f"The run of dag {dag_id!r} is not cancelled, as it is {state} already: {run_id}"
+        return f"The run of dag {dag_id!r} is not cancelled, because it is already {state}: {run_id}"
     yield from client.cancel_dag_run(dag_id, run_id)
     return f"Cancelled the run of dag {dag_id!r}, which was {state}: {run_id}"
 
 
 def cancel_on_worker(http_conn_id: str, dag_id: str, run_id: str, log: Any, *, end_states: Sequence[str] = ()) -> str:
     """
-    Cancel a dag run that is not over, and log the result. Errors of the target are logged, not raised.
+    Cancel a dag run that has not finished, and log the result. Errors of the target are logged, not raised.
 
     :param http_conn_id: id of the Airflow connection to the target
     :param dag_id: the dag in the target
     :param run_id: the run
     :param log: the logger of the task
-    :param end_states: states that end the wait for the run, besides those of a finished run
+    :param end_states: see :func:`cancel_run`
     :return: what was done, as a sentence
     """
     from astro_provider.hooks.astro import AstroHook
@@ -56,7 +56,7 @@ def cancel_on_worker(http_conn_id: str, dag_id: str, run_id: str, log: Any, *, e
         with AstroHook(http_conn_id) as hook:
             done = hook.run(cancel_run(hook.client, dag_id, run_id, end_states=end_states))
     except AstroError as error:
-        return _warned(log, dag_id, run_id, error)
+        return _log_failure(log, dag_id, run_id, error)
     log.info("%s", done)
     return done
 
@@ -64,7 +64,7 @@ def cancel_on_worker(http_conn_id: str, dag_id: str, run_id: str, log: Any, *, e
 async def cancel_in_triggerer(
     http_conn_id: str, dag_id: str, run_id: str, log: Any, *, end_states: Sequence[str] = ()
 ) -> str:
-    """Cancel a dag run on the triggerer's event loop, which takes a limited time; see :func:`cancel_on_worker`."""
+    """Do the same as :func:`cancel_on_worker` on an event loop, within ``MAX_CANCEL_SECONDS``."""
     from astro_provider.hooks.astro_async import AsyncAstroHook
 
     async def cancel() -> str:
@@ -75,31 +75,31 @@ async def cancel_in_triggerer(
     try:
         done = await asyncio.wait_for(cancel(), MAX_CANCEL_SECONDS)
     except AstroError as error:
-        return _warned(log, dag_id, run_id, error)
+        return _log_failure(log, dag_id, run_id, error)
     except asyncio.TimeoutError:
-        return _warned(log, dag_id, run_id, f"it took longer than {MAX_CANCEL_SECONDS:g} s.")
+        return _log_failure(log, dag_id, run_id, f"it took longer than {MAX_CANCEL_SECONDS:g} s.")
     log.info("%s", done)
     return done
 
 
-def _warned(log: Any, dag_id: str, run_id: str, error: AstroError | str) -> str:
+def _log_failure(log: Any, dag_id: str, run_id: str, error: AstroError | str) -> str:
     message = f"The run of dag {dag_id!r} could not be cancelled: {error} (run {run_id})"
     log.warning("%s", message)
     return message
 
 
-async def uninterrupted(work: Coroutine[Any, Any, T]) -> T:
+async def run_to_completion(coroutine: Coroutine[Any, Any, T]) -> T:
     """
-    Finish a piece of work though the task that awaits it is cancelled meanwhile.
+    Await a coroutine until it has finished, even if the calling task is cancelled in the meantime.
 
-    Every triggerer (Airflow 2.11 to 3.3) cancels a trigger again about every second until the trigger has ended, so
-    what a trigger does about its cancellation is interrupted at its first request.
+    A triggerer cancels a trigger again about every second until the trigger has ended (measured with Airflow 2.11 to
+    3.3), which would interrupt the requests that a trigger makes when it is cancelled.
 
-    :param work: a coroutine that comes to its end by itself
+    :param coroutine: a coroutine that ends by itself
     :return: what the coroutine returns
     """
-    working = asyncio.ensure_future(work)
-    while not working.done():
+    task = asyncio.ensure_future(coroutine)
+    while not task.done():
         with suppress(asyncio.CancelledError):
-            await asyncio.wait([working])
-    return working.result()
+            await asyncio.wait([task])
+    return task.result()

@@ -1,4 +1,4 @@
-"""How ``execution_timeout`` limits the wait of a deferred task: Airflow's own limit gives the task no message."""
+"""How ``execution_timeout`` limits the wait of a deferred task, with a message that says what the task waited for."""
 
 from __future__ import annotations
 
@@ -7,20 +7,24 @@ from datetime import datetime, timedelta, timezone
 from astro_provider.airflow_versions import EXECUTION_TIMEOUT_SPANS_DEFERRAL
 
 MAX_RESUME_SECONDS = 30.0
-"""Seconds before the limit at which a wait ends on Airflow 2, where the time until a worker has resumed counts, too."""
+"""
+How long before ``execution_timeout`` a wait ends on Airflow 2, where the time until a worker resumes the task counts.
+"""
+
 BACKUP_SECONDS = 60.0
-"""Seconds after the wait's deadline at which Airflow 3 ends the deferral, should no triggerer have done so."""
+"""How long after the deadline of the trigger Airflow 3 ends the deferral, in case that no triggerer has done so."""
 
 
 def deferral_limits(
     execution_timeout: timedelta | None, started: datetime | None
 ) -> tuple[float | None, timedelta | None]:
     """
-    Derive when the trigger of a deferred task gives up, so that the task can say what it waited for.
+    Derive the deadline of a deferred task's trigger, which ends the wait before Airflow ends it without a message.
 
     :param execution_timeout: the limit of one try of the task; ``None`` for no limit
     :param started: when this try of the task started; ``None`` for now
-    :return: the deadline of the trigger, in seconds since the epoch, and the ``timeout`` of the deferral
+    :return: the deadline of the trigger, in seconds since the epoch, and the ``timeout`` of the deferral; both ``None``
+        without a limit
     """
     if execution_timeout is None:
         return None, None
@@ -34,12 +38,12 @@ def deferral_limits(
 
 def timeout_message(dag_id: str, execution_timeout: timedelta | None, happened: str, url: str | None) -> str:
     """
-    Say that a wait took too long.
+    Write the message of a task that exceeded its ``execution_timeout``.
 
     :param dag_id: the dag in the target
     :param execution_timeout: the limit
-    :param happened: what was waited for, and what became of it
-    :param url: where the target's UI shows the run
+    :param happened: what the task waited for, the last known state, and whether the run was cancelled
+    :param url: URL of the run in the target's UI, if known
     """
     see = f" See {url}" if url else ""
     return f"Timed out: dag {dag_id!r} did not finish within execution_timeout ({execution_timeout}). {happened}.{see}"

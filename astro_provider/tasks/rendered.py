@@ -1,8 +1,8 @@
-"""Templated fields at run time: text, or whatever native rendering makes of it."""
+"""Reading templated fields when a task runs. A field is text, or another type with native rendering."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from astro_provider.api.errors import InvalidParameterError
 from astro_provider.api.template_values import is_empty
@@ -13,20 +13,22 @@ if TYPE_CHECKING:
 _TRUE = ("true", "t", "yes", "y", "on", "1")
 _FALSE = ("false", "f", "no", "n", "off", "0")
 
+Choice = TypeVar("Choice", bound=str)
 
-def is_resolved_later(value: object) -> bool:
-    """Say whether a value is only known when the task runs: a template, or the result of another task."""
+
+def is_template(value: object) -> bool:
+    """Check whether Airflow renders a value when the task runs: Jinja text, or the result of another task."""
     return hasattr(value, "iter_references") or (isinstance(value, str) and ("{{" in value or "{%" in value))
 
 
 def rendered_id(parameter: str, value: object) -> str:
     """
-    Read an id as text; ``render_template_as_native_obj=True`` makes a number of one that looks like a number.
+    Read a required id. With native rendering, an id that looks like a number is rendered to a number.
 
-    :param parameter: the parameter that gives the id, for the error
-    :param value: what it was rendered to
-    :return: the id
-    :raise InvalidParameterError: it is ``None``, ``""``, ``"None"``, or not a single value
+    :param parameter: name of the parameter, for the error
+    :param value: what the parameter was rendered to
+    :return: the id as text
+    :raise InvalidParameterError: the value is ``None``, ``""``, ``"None"``, or not a single value
     """
     if is_empty(value):
         raise InvalidParameterError(
@@ -40,10 +42,10 @@ def rendered_id(parameter: str, value: object) -> str:
 
 def as_text(value: object) -> str | None:
     """
-    Read as text what may also be left out.
+    Read an optional text.
 
-    :param value: what was rendered
-    :return: the text; ``None`` for ``None``, and for ``"None"``, which a template makes of it
+    :param value: what the parameter was rendered to
+    :return: the text; ``None`` for ``None`` and for ``"None"``, to which a template renders ``None``
     """
     return None if value is None or str(value).strip() == "None" else str(value)
 
@@ -52,9 +54,9 @@ def as_bool(parameter: str, value: object) -> bool:
     """
     Read a parameter that is true or false.
 
-    :param parameter: its name, for the error
-    :param value: a bool, or what a template makes of one: ``true``, ``yes``, ``on``, ``1`` and their opposites
-    :raise InvalidParameterError: it is neither
+    :param parameter: name of the parameter, for the error
+    :param value: a bool, or a text or number for one: ``true``, ``t``, ``yes``, ``y``, ``on``, ``1``, or the opposite
+    :raise InvalidParameterError: the value is neither true nor false
     """
     text = str(value).strip().lower()
     if text in _TRUE:
@@ -64,15 +66,16 @@ def as_bool(parameter: str, value: object) -> bool:
     raise InvalidParameterError(f"{parameter} must be true or false, not {value!r}")
 
 
-def as_choice(parameter: str, value: object, choices: Sequence[str]) -> str:
+def as_choice(parameter: str, value: object, choices: Sequence[Choice]) -> Choice:
     """
     Read a parameter that is one of several words.
 
-    :param parameter: its name, for the error
-    :param value: what was given
+    :param parameter: name of the parameter, for the error
+    :param value: what the parameter was rendered to
     :param choices: the words
-    :raise InvalidParameterError: it is none of them
+    :raise InvalidParameterError: the value is not one of the words
     """
-    if isinstance(value, str) and value in choices:
-        return value
+    for choice in choices:
+        if value == choice:
+            return choice
     raise InvalidParameterError(f"{parameter} must be one of {', '.join(choices)}, not {value!r}")

@@ -1,4 +1,4 @@
-"""The conf of a run, from what a DAG author gives to the dict that is sent."""
+"""The conf of a run: how the value in a DAG file becomes the JSON object that is sent."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from astro_provider.airflow_versions import with_openlineage_parent
 from astro_provider.api.errors import InvalidParameterError
 from astro_provider.api.template_values import is_empty
-from astro_provider.tasks.rendered import is_resolved_later
+from astro_provider.tasks.rendered import is_template
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,22 +19,22 @@ _MAX_SHOWN_CHARACTERS = 100
 
 def parsed_conf(conf: object) -> dict[str, Any] | None:
     """
-    Read a conf when the task runs.
+    Read a conf whose templates are rendered.
 
-    :param conf: a dict, or JSON text of an object; ``None``, ``""`` and ``"None"`` mean none. A sequence in it, such
-        as the results of a mapped task, becomes a list
-    :return: the dict, of plain JSON values
-    :raise InvalidParameterError: it is neither, or holds what JSON cannot hold
+    :param conf: a dict, or the JSON text of one; ``None``, ``""`` and ``"None"`` mean no conf. Other sequences in it,
+        such as the results of a mapped task, become lists
+    :return: the conf as plain JSON values, or ``None``
+    :raise InvalidParameterError: the conf is neither, or has a value that JSON cannot represent
     """
     return _parsed(conf, _plain)
 
 
 def run_conf(conf: object, ti: Any) -> dict[str, Any] | None:
     """
-    Make the conf that is sent: what the author gave, and OpenLineage's parent facts where its provider is active.
+    Derive the conf that is sent: the user's conf and, if the OpenLineage provider is active, OpenLineage's parent run.
 
     :param conf: see :func:`parsed_conf`
-    :param ti: the task instance that is the parent, ``None`` to leave the facts out
+    :param ti: the task instance that is the parent run; ``None`` to leave it out
     :raise InvalidParameterError: see :func:`parsed_conf`
     """
     parsed = parsed_conf(conf)
@@ -43,13 +43,13 @@ def run_conf(conf: object, ti: Any) -> dict[str, Any] | None:
 
 def check_conf(conf: object) -> None:
     """
-    Refuse a conf when the DAG is parsed, if it is wrong whatever is rendered later.
+    Check a conf when the DAG is parsed. Templates and results of other tasks in it are not checked.
 
-    :param conf: as for :func:`parsed_conf`, with templates and results of other tasks in it
-    :raise InvalidParameterError: it is wrong
+    :param conf: see :func:`parsed_conf`
+    :raise InvalidParameterError: see :func:`parsed_conf`
     """
-    if not is_resolved_later(conf):
-        _parsed(conf, lambda value: None if is_resolved_later(value) else _plain(value))
+    if not is_template(conf):
+        _parsed(conf, _plain_unless_template)
 
 
 def _parsed(conf: object, default: Callable[[object], object]) -> dict[str, Any] | None:
@@ -69,8 +69,12 @@ def _parsed(conf: object, default: Callable[[object], object]) -> dict[str, Any]
     return plain
 
 
+def _plain_unless_template(value: object) -> object:
+    return None if is_template(value) else _plain(value)
+
+
 def _plain(value: object) -> object:
-    """Make a list of what Airflow gives for the results of a mapped task, which is a sequence but no list."""
+    """Convert a mapping or sequence that is no dict or list. Airflow's results of a mapped task are a sequence."""
     if isinstance(value, Mapping):
         return dict(value)
     if isinstance(value, Sequence) and not isinstance(value, (bytes, bytearray, memoryview)):

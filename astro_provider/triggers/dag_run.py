@@ -11,7 +11,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from astro_provider.airflow_versions import triggers_have_on_kill
 from astro_provider.api.durations import DEFAULT_POKE_INTERVAL_SECONDS, poke_interval_seconds
 from astro_provider.api.errors import AstroError, ConnectionUnreadableError
-from astro_provider.tasks.cancel import cancel_in_triggerer, uninterrupted
+from astro_provider.tasks.cancel import cancel_in_triggerer, run_to_completion
 from astro_provider.tasks.task_state import deferral_ended
 from astro_provider.triggers.events import error_event, event_of
 from astro_provider.triggers.watcher.registry import watching
@@ -128,7 +128,7 @@ class AstroDagRunTrigger(BaseTrigger):
         if event["outcome"] == "timeout" and self._run_to_cancel:
             # Here, as Airflow 2 may end the task before a worker has resumed it, without a message then.
             self.log.warning("Timed out: %s", event["message"])
-            event["message"] += f". {await uninterrupted(self._cancel(self._run_to_cancel))}"
+            event["message"] += f". {await run_to_completion(self._cancel(self._run_to_cancel))}"
         yield TriggerEvent(event)
 
     async def on_kill(self) -> None:
@@ -139,7 +139,7 @@ class AstroDagRunTrigger(BaseTrigger):
         and where another triggerer has taken it over.
         """
         if self._run_to_cancel:
-            await uninterrupted(self._cancel_if_ended(self._run_to_cancel))
+            await run_to_completion(self._cancel_if_ended(self._run_to_cancel))
 
     @property
     def _run_to_cancel(self) -> str | None:

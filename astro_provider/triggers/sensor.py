@@ -14,7 +14,7 @@ from airflow.triggers.base import BaseTrigger, TaskFailedEvent, TaskSkippedEvent
 from astro_provider.api.durations import poke_interval_seconds
 from astro_provider.api.errors import InvalidParameterError
 from astro_provider.links import XCOM_URL
-from astro_provider.task_errors import skipped_instead
+from astro_provider.task_errors import skip_message
 from astro_provider.tasks import sensor_fields
 from astro_provider.tasks.rendered import rendered_id
 from astro_provider.triggers.dag_run import serialized, waited
@@ -233,6 +233,6 @@ class AstroSensorTrigger(BaseTrigger):
         if outcome == "timeout":
             message = sensor_fields.timed_out(self.timeout, "timeout", message)
         if end == "skipped" and outcome != "skipped":
-            message = skipped_instead("soft_fail", message)
+            message = skip_message("soft_fail", message)
         self.log.log(_LEVELS[end], "%s", message)
         return _ENDS[end]()

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from astro_provider.run_id import MAX_LENGTH, first_try_number, remote_run_id
+from astro_provider.run_id import MAX_RUN_ID_CHARACTERS, first_try_number, remote_run_id
 
 TASK: dict[str, Any] = {
     "deployment": "https://clq52.astronomer.run/dz3uu847/",
@@ -72,13 +72,13 @@ def test_ids_that_read_the_same_have_different_digests(name: str, one: str, othe
 
 def test_a_long_id_is_cut_and_has_a_digest() -> None:
     ids = {run_id(dag_id="d" * 240, task_id=name) for name in ("one", "two")}
-    assert [len(each) for each in ids] == [MAX_LENGTH] * 2
+    assert [len(each) for each in ids] == [MAX_RUN_ID_CHARACTERS] * 2
     assert all(DIGEST.search(each) and each.startswith("clq52.astronomer.run+dz3uu847~ddd") for each in ids)
 
 
 def test_the_run_id_is_cut_before_what_names_the_task() -> None:
     long = run_id(run_id="r" * 250)
-    assert len(long) == MAX_LENGTH
+    assert len(long) == MAX_RUN_ID_CHARACTERS
     assert long.startswith("clq52.astronomer.run+dz3uu847~sales~rrr")
     assert DIGEST.sub("", long).endswith("rrr~etl.trigger-report~1")
 
@@ -88,7 +88,7 @@ def test_a_chain_of_deployments_keeps_the_parts_that_tell_where_a_run_comes_from
     made = "scheduled__2026-02-01T06:00:00+00:00"
     for number in range(1, 6):
         before, made = made, run_id(deployment=f"https://clq52.astronomer.run/dep{number}", run_id=made)
-        assert len(made) <= MAX_LENGTH
+        assert len(made) <= MAX_RUN_ID_CHARACTERS
         assert made.startswith(f"clq52.astronomer.run+dep{number}~sales~{before[:30]}")
         assert "~etl.trigger-report~1" in made[-40:]
 
@@ -99,8 +99,8 @@ def test_the_log_folder_of_a_run_fits_into_a_file_name(part: str) -> None:
 
 
 def test_an_id_that_just_fits_is_whole() -> None:
-    longest = "d" * (MAX_LENGTH - len(f"{PLAIN}~1") + len("sales"))
-    assert len(run_id(dag_id=longest)) == MAX_LENGTH
+    longest = "d" * (MAX_RUN_ID_CHARACTERS - len(f"{PLAIN}~1") + len("sales"))
+    assert len(run_id(dag_id=longest)) == MAX_RUN_ID_CHARACTERS
     assert not DIGEST.search(run_id(dag_id=longest))
     assert DIGEST.search(run_id(dag_id=longest + "d"))
 
@@ -114,7 +114,7 @@ def test_a_retry_has_the_same_first_try_and_a_clear_another() -> None:
 # Few different characters, those that the id is built with among them, so that what may be mixed up comes up.
 few = st.text(alphabet="a1~+_/ż", max_size=4)
 # And ids that are cut before what tells them apart.
-long = st.builds("a".ljust, st.integers(MAX_LENGTH - 20, MAX_LENGTH + 20), st.just("b"))
+long = st.builds("a".ljust, st.integers(MAX_RUN_ID_CHARACTERS - 20, MAX_RUN_ID_CHARACTERS + 20), st.just("b"))
 tasks = st.fixed_dictionaries(
     {
         "deployment": st.one_of(few, long, st.text()),
@@ -138,7 +138,7 @@ def _is_the_same(one: dict[str, Any], other: dict[str, Any]) -> bool:
 def test_it_is_one_that_airflow_allows(task: dict[str, Any]) -> None:
     made = remote_run_id(**task)
     assert ALLOWED.match(made)
-    assert 1 <= len(made) <= MAX_LENGTH
+    assert 1 <= len(made) <= MAX_RUN_ID_CHARACTERS
     assert made == remote_run_id(**task)
 
 

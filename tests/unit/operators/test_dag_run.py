@@ -200,7 +200,7 @@ def test_a_paused_dag_is_triggered_all_the_same(fake_airflow: FakeAirflowServer,
     fake_airflow.dags["d"] = True
     trigger().execute(context())
     assert list(fake_airflow.runs) == [RUN_ID]
-    assert "Should the dag be paused there" in "\n".join(log_lines)
+    assert "If the dag is paused there" in "\n".join(log_lines)
 
 
 def test_a_wait_says_that_the_dag_is_paused(fake_airflow: FakeAirflowServer, log_lines: list[str], clock: Any) -> None:

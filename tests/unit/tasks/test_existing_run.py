@@ -7,13 +7,21 @@ from typing import Any
 
 import pytest
 
-from astro_provider.tasks.existing_run import ON_EXISTING_RUN, Decision, Existing, Origin, created, decision, origin
+from astro_provider.tasks.existing_run import (
+    ON_EXISTING_RUN,
+    Decision,
+    ExistingRun,
+    Origin,
+    decision,
+    origin,
+    when_created,
+)
 from tests.unit import payloads
 
 THIS_TRY, EARLIER_TRY, BEFORE_CLEAR, OTHER = Origin
 DERIVED = {"same_run_id": True, "derived": True}
 GIVEN = {"same_run_id": True, "derived": False}
-FROM_BEFORE = {"same_run_id": False, "derived": True, "names_this_task": True}
+FROM_BEFORE = {"same_run_id": False, "derived": True, "from_before_clear": True}
 ANOTHER = {"same_run_id": False, "derived": True}
 NOT_OVER, OVER = ("queued", "running"), ("success", "failed")
 ANY_STATE = (*NOT_OVER, *OVER)
@@ -44,9 +52,9 @@ ORIGINS: list[tuple[dict[str, bool], bool, tuple[str, ...], tuple[str, ...], tup
 ]
 
 
-def existing(**facts: Any) -> Existing:
-    plain = {"state": "success", "derived": True, "names_this_task": False, "retry": False, "resent": False}
-    return Existing(**{**plain, "created": "unknown", **facts})
+def existing(**facts: Any) -> ExistingRun:
+    plain = {"state": "success", "derived": True, "from_before_clear": False, "retry": False, "resent": False}
+    return ExistingRun(**{**plain, "created": "unknown", **facts})
 
 
 @pytest.mark.parametrize("choice", ON_EXISTING_RUN)
@@ -114,15 +122,15 @@ def dated(**dates: str | None) -> Any:
     ("dates", "options", "expected"),
     [
         ({"queued_at": LATER}, {}, "since"),
-        ({"queued_at": LATER}, {"exact": False}, "unknown"),
+        ({"queued_at": LATER}, {"started_at_is_exact": False}, "unknown"),
         ({"queued_at": EARLIER}, {}, "before"),
-        ({"queued_at": EARLIER}, {"exact": False}, "before"),
+        ({"queued_at": EARLIER}, {"started_at_is_exact": False}, "before"),
         ({"queued_at": LATER}, {"clock_lead": 2.0}, "before"),
         ({"queued_at": EARLIER}, {"clock_lead": -2.0}, "since"),
         ({"queued_at": LATER, "start_date": EARLIER}, {}, "since"),
         ({"start_date": LATER}, {}, "since"),
         ({}, {}, "unknown"),
-        ({"queued_at": LATER}, {"began": None}, "unknown"),
+        ({"queued_at": LATER}, {"started_at": None}, "unknown"),
         # Airflow 2, which says no run_after
         ({"start_date": LATER, "run_after": None}, {}, "since"),
         ({"run_after": None, "logical_date": LATER}, {}, "unknown"),
@@ -136,5 +144,5 @@ def dated(**dates: str | None) -> Any:
     ],
 )
 def test_when_a_run_was_created(dates: dict[str, Any], options: dict[str, Any], expected: str) -> None:
-    plain = {"began": BEGAN, "exact": True, "clock_lead": 0.0, "logical_date_is_creation": False}
-    assert created(dated(**dates), **{**plain, **options}) == expected
+    plain = {"started_at": BEGAN, "started_at_is_exact": True, "clock_lead": 0.0, "logical_date_is_creation": False}
+    assert when_created(dated(**dates), **{**plain, **options}) == expected

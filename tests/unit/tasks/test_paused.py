@@ -8,8 +8,8 @@ import pytest
 
 from astro_provider.api.errors import NotTriggeredError
 from astro_provider.hooks.astro import AstroHook
-from astro_provider.tasks.own_run import OwnRun
 from astro_provider.tasks.paused import check_pause
+from astro_provider.tasks.planned_run import PlannedRun
 
 if TYPE_CHECKING:
     from tests.unit.fake_airflow import FakeAirflowServer
@@ -18,8 +18,10 @@ DATE = "2026-01-31T06:00:00+00:00"
 REFUSED = r"Dag 'd' is paused in Deployment http.*\(connection 'http_conn'\), and if_paused is 'fail': unpause it"
 
 
-def own(*, retry: bool) -> OwnRun:
-    return OwnRun("mine", derived=True, retry=retry, began=None, exact=False, before_clear=frozenset())
+def own(*, retry: bool) -> PlannedRun:
+    return PlannedRun(
+        "mine", derived=True, retry=retry, started_at=None, started_at_is_exact=False, run_ids_before_clear=frozenset()
+    )
 
 
 def check(if_paused: str, *, retry: bool = False, logical_date: str | None = None) -> None:

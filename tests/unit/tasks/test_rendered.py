@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from astro_provider.tasks.rendered import as_bool, as_choice, as_text, is_resolved_later, rendered_id
+from astro_provider.tasks.rendered import as_bool, as_choice, as_text, is_template, rendered_id
 
 
 @pytest.mark.parametrize(("value", "text"), [("d", "d"), (123, "123"), (1.5, "1.5"), (True, "True")])
@@ -32,7 +32,7 @@ def test_what_may_be_left_out_is_text_or_none() -> None:
 
 @pytest.mark.parametrize(("value", "later"), [("{{ x }}", True), ("{% if x %}", True), ("x", False), (None, False)])
 def test_a_template_is_known_later(value: object, later: bool) -> None:
-    assert is_resolved_later(value) is later
+    assert is_template(value) is later
 
 
 @pytest.mark.parametrize(("value", "read"), [(True, True), ("Yes", True), (1, True), ("false", False), (0, False)])

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from astro_provider.tasks.own_run import OwnRun, own_run
+from astro_provider.tasks.planned_run import PlannedRun, plan_run
 from tests.unit.task_runner import NOW, RUN_BEGAN, Store, TaskInstance, context
 
 
@@ -25,13 +25,13 @@ class Task:
         self.max_tries = self.try_number + self.retries
         self.clear_number += 1
 
-    def runs(self, given: str | None = None) -> OwnRun:
+    def runs(self, given: str | None = None) -> PlannedRun:
         self.try_number += 1
         ti = TaskInstance(try_number=self.try_number, max_tries=self.max_tries)
         dag_run = SimpleNamespace(start_date=RUN_BEGAN, clear_number=self.clear_number)
         more = {} if self.store is None else {"task_state_store": self.store}
         made = context(ti, dag_run=dag_run, **more)
-        return own_run(made, given_run_id=given, retries=self.retries, warn=print)  # type: ignore[arg-type]
+        return plan_run(made, given_run_id=given, retries=self.retries, warn=print)  # type: ignore[arg-type]
 
 
 @pytest.fixture(params=["store", "no store", "store that fails"])
@@ -48,9 +48,9 @@ def test_tries_use_one_run_id_and_a_clear_makes_another(store: Any) -> None:
     assert [[run.run_id[-2:] for run in runs] for runs in (before, after)] == [["~1"] * 3, ["~4"] * 3]
     assert [run.retry for run in (*before, *after)] == [False, True, True] * 2
     assert all(run.derived for run in (*before, *after))
-    assert before[0].before_clear == frozenset()
-    assert before[0].run_id in after[0].before_clear
-    assert after[0].run_id not in after[0].before_clear
+    assert before[0].run_ids_before_clear == frozenset()
+    assert before[0].run_id in after[0].run_ids_before_clear
+    assert after[0].run_id not in after[0].run_ids_before_clear
 
 
 @pytest.mark.parametrize(("retries", "changed"), [(2, 1), (2, 5), (1, 0), (0, 3)])
@@ -102,12 +102,12 @@ def test_when_the_first_try_began() -> None:
     for store, retry_after_clear in ((Store(), (now, True)), (None, (earlier, False))):
         task = Task(1, store)
         first, second = task.runs(), task.runs()
-        assert (first.began, first.exact) == (now, True)
-        assert (second.began, second.exact) == ((now if store else earlier), True)
+        assert (first.started_at, first.started_at_is_exact) == (now, True)
+        assert (second.started_at, second.started_at_is_exact) == ((now if store else earlier), True)
         task.clear()
         first, second = task.runs(), task.runs()
-        assert (first.began, first.exact) == (now, True)
-        assert (second.began, second.exact) == retry_after_clear
+        assert (first.started_at, first.started_at_is_exact) == (now, True)
+        assert (second.started_at, second.started_at_is_exact) == retry_after_clear
 
 
 def test_a_store_that_was_empty_at_the_first_try_does_not_tell_when_that_was() -> None:
@@ -119,7 +119,7 @@ def test_a_store_that_was_empty_at_the_first_try_does_not_tell_when_that_was() -
     task.store = Store()
     task.runs()
     last = task.runs()
-    assert (last.began, last.exact) == (RUN_BEGAN.timestamp(), False)
+    assert (last.started_at, last.started_at_is_exact) == (RUN_BEGAN.timestamp(), False)
 
 
 @pytest.mark.parametrize("stored", ["text", {}, {"first_try": 1}, None, 5])

@@ -1,0 +1,167 @@
+"""The run that a task creates, with the run id that all its tries since it was last cleared use."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from astro_provider.airflow_versions import BASE_URL_SECTION, UNSET_BASE_URL, conf, task_state_store
+from astro_provider.api.template_values import is_empty
+from astro_provider.run_id import first_try_number, remote_run_id
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from astro_provider.airflow_versions import Context
+
+STORE_KEY = "astro_trigger_dag_run"
+"""Key in Airflow's task state store (3.3 and later), whose content survives retries and clears."""
+
+_STORED_FIELDS = {"first_try", "last_try", "max_tries", "clear_number", "began"}
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """
+    The run that a task creates or has created.
+
+    :param run_id: its run id
+    :param derived: whether the run id is derived from the task, so that no other task uses it
+    :param retry: whether this is not the first try since the task was last cleared
+    :param started_at: when that first try started, or an earlier time, in seconds since the epoch; ``None`` if unknown
+    :param started_at_is_exact: whether the first try started at ``started_at``, and not later
+    :param run_ids_before_clear: the run ids that were derived from this task before it was last cleared
+    :param attached: whether an earlier try attached to the run, which it did not create; ``None`` if unknown
+    """
+
+    run_id: str
+    derived: bool
+    retry: bool
+    started_at: float | None
+    started_at_is_exact: bool
+    run_ids_before_clear: frozenset[str]
+    attached: bool | None = None
+
+
+def plan_run(context: Context, *, given_run_id: str | None, retries: int, warn: Callable[[str], None]) -> PlannedRun:
+    """
+    Derive which run this try creates, and store it for later tries.
+
+    A retry uses the run id of the try before it; the first try after a clear uses another one. Before Airflow 3.3, only
+    the number of retries distinguishes the two (see :func:`astro_provider.run_id.first_try_number`), so that a change
+    of ``retries`` between two tries changes the run id. Later versions have the task state store.
+
+    :param context: the task's context
+    :param given_run_id: the run id that the user chose; if it is empty, the run id is derived
+    :param retries: the number of retries of the task
+    :param warn: called with a message for the user
+    """
+    ti = context["ti"]
+    dag_run = context["dag_run"]
+    clear_number = getattr(dag_run, "clear_number", None)
+    stored = _stored(context)
+    first_try, is_stored = _first_try(stored, ti, retries, clear_number)
+    # If retries were lowered since the clear, the derived number is too high.
+    retry = ti.try_number > (min(first_try, stored["last_try"]) if is_stored else first_try)
+    if not retry:
+        started_at, is_exact = _seconds(getattr(ti, "start_date", None)), True
+    elif is_stored and stored["began"] is not None:
+        started_at, is_exact = stored["began"], True
+    else:
+        # After a clear, the first try started long after the run of the triggering dag.
+        started_at, is_exact = _seconds(dag_run.start_date), first_try == 1
+    attached = stored.get("attached") if is_stored else None
+    _store(
+        context,
+        {
+            "first_try": first_try,
+            "last_try": ti.try_number,
+            "max_tries": ti.max_tries,
+            "clear_number": clear_number,
+            "began": started_at if is_exact else None,
+            "attached": attached,
+        },
+    )
+    task: dict[str, Any] = {
+        "deployment": _this_deployment(warn),
+        "dag_id": ti.dag_id,
+        "run_id": ti.run_id,
+        "task_id": ti.task_id,
+        "map_index": -1 if ti.map_index is None else ti.map_index,
+    }
+    given = None if is_empty(given_run_id) else given_run_id
+    return PlannedRun(
+        run_id=given or remote_run_id(**task, first_try=first_try),
+        derived=not given,
+        retry=retry,
+        started_at=started_at,
+        started_at_is_exact=is_exact,
+        run_ids_before_clear=frozenset(remote_run_id(**task, first_try=number) for number in range(1, first_try)),
+        attached=attached,
+    )
+
+
+def store_attached(context: Context, attached: bool) -> None:
+    """
+    Store for later tries whether this try attached to a run that it did not create (Airflow 3.3 and later).
+
+    :param context: the task's context
+    :param attached: whether it attached to the run; otherwise, it created or reset the run
+    """
+    if stored := _stored(context):
+        _store(context, {**stored, "attached": attached})
+
+
+def _first_try(stored: dict[str, Any], ti: Any, retries: int, clear_number: int | None) -> tuple[int, bool]:
+    """Return the number of the first try since the task was last cleared, and whether it comes from the store."""
+    derived = first_try_number(ti.max_tries, retries)
+    if not stored:
+        return derived, False
+    # A clear of this task raises max_tries, unless retries were lowered, and the clear number of the dag run. A clear
+    # of another task raises the clear number only.
+    if stored["max_tries"] == ti.max_tries and (
+        stored["clear_number"] == clear_number or stored["first_try"] == derived
+    ):
+        return stored["first_try"], True
+    # If retries were raised after the clear, the derived number can be one from before the clear.
+    return (derived if derived > stored["last_try"] else ti.try_number), False
+
+
+def _stored(context: Context) -> dict[str, Any]:
+    store = task_state_store(context)
+    if store is None:
+        return {}
+    with suppress(Exception):  # a store that does not respond is like one that is missing
+        stored = store.get(STORE_KEY)
+        if isinstance(stored, dict) and set(stored) >= _STORED_FIELDS:
+            return stored
+    return {}
+
+
+def _store(context: Context, fields: dict[str, Any]) -> None:
+    store = task_state_store(context)
+    if store is not None:
+        with suppress(Exception):
+            store.set(STORE_KEY, fields)
+
+
+def _seconds(date: datetime | None) -> float | None:
+    if date is None:
+        return None
+    from datetime import timezone
+
+    return (date if date.tzinfo else date.replace(tzinfo=timezone.utc)).timestamp()
+
+
+def _this_deployment(warn: Callable[[str], None]) -> str:
+    """Return the URL of the triggering Deployment's UI, which Astro configures."""
+    url: str = conf.get(BASE_URL_SECTION, "base_url", fallback="") or ""
+    if url == UNSET_BASE_URL:
+        warn(
+            f"[{BASE_URL_SECTION}] base_url of this Deployment is not set. If another Deployment without it has a task "
+            "with the same id, in a dag and a dag run with the same ids, each of the two tasks takes the remote run of "
+            "the other for its own."
+        )
+    return url
