@@ -1,4 +1,4 @@
-"""Every request that this package can send is one that Airflow describes; so is every answer of the played Airflow."""
+"""Every request of this package and every response of FakeAirflow match Airflow's OpenAPI descriptions."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from astro_provider.api.repair import repair_dag_run
 from astro_provider.api.sender import Sender
 from astro_provider.waits.loop import wait_for_dag_run, watch
 from astro_provider.waits.wait import EndStates, RunWait
-from tests.contract.description import Description, NotAsDescribed, description
+from tests.contract.openapi import OpenApiDescription, UndescribedError, description
 from tests.unit.fake_airflow import FakeAirflow
 
 if TYPE_CHECKING:
@@ -32,12 +32,12 @@ if TYPE_CHECKING:
     from astro_provider.api.flow import Flow, Step
     from tests.unit.scripted_target import ReceivedRequest, ScriptedResponse
 
-# Kerberos, one of v1's ways to log in, is unknown to the validator.
+# The validator does not support Kerberos, one of the authentication schemes of v1.
 pytestmark = pytest.mark.filterwarnings("ignore:Unsupported scheme type")
 
 DAG = "zażółć.~dag-1"
 RUN = {"v1": "ręczny bieg/1 50%+~.:2026-01-31T06:00:00+00:00", "v2": "A-run_~.:2026-01-31T06:00:00+00:00"}
-"""Airflow 2 takes any run id, Airflow 3 these characters only."""
+"""Airflow 2 accepts any run id, Airflow 3 only these characters."""
 
 KEY = "klucz/ż ?&#+%"
 DATE = "2026-01-31T06:00:00+00:00"
@@ -45,7 +45,7 @@ END_STATES = EndStates(("success",), ("failed",), ("skipped",))
 
 
 class DescribedAirflow(FakeAirflow):
-    """A played Airflow that checks every request, and every answer of its own."""
+    """A fake Airflow that validates every request and every response."""
 
     def __init__(self, api_version: str) -> None:
         super().__init__(api_version)
@@ -65,10 +65,10 @@ class DescribedAirflow(FakeAirflow):
         self.has_xcom(KEY, {"rows": [1, None]})
 
     def client(self, *credentials: Any, **options: Any) -> Client:
-        # What the description of each generation asks for; v2's login has a test of its own.
+        # The authentication in the description of each API version. The login of v2 has its own test.
         if not credentials and self.api_version == "v1":
             credentials = (Login("user", "pass word"),)
-        return Recording(super().client(*credentials, **options))
+        return RecordingClient(super().client(*credentials, **options))
 
     def _carry(self, step: Step) -> Any:
         if isinstance(step, Request):
@@ -78,36 +78,36 @@ class DescribedAirflow(FakeAirflow):
         return super()._carry(step)
 
     def answer(self, received: ReceivedRequest) -> ScriptedResponse:
-        answer = super().answer(received)
-        if self._asked_generation == self.api_version:
-            self._described.check_answer(self.requests[-1], answer)
-        return answer
+        response = super().answer(received)
+        if self._requested_version == self.api_version:
+            self._described.check_response(self.requests[-1], response)
+        return response
 
     @property
-    def _described(self) -> Description:
+    def _described(self) -> OpenApiDescription:
         is_login = urlsplit(self.requests[-1].url).path.startswith("/auth/")
-        return description("auth" if is_login else self._asked_generation)
+        return description("auth" if is_login else self._requested_version)
 
     @property
-    def _asked_generation(self) -> str:
-        """A target of Airflow 2 is asked as if it were one of Airflow 3 at first, with its very first request."""
+    def _requested_version(self) -> str:
+        """The API version in the path. The first request to a target of Airflow 2 uses v2."""
         return "v1" if urlsplit(self.requests[-1].url).path.startswith("/api/v1/") else "v2"
 
 
-class Recording(Client):
-    """A client that notes which of its methods are called."""
+class RecordingClient(Client):
+    """A client that records which of its methods are called."""
 
     called: set[str] = set()
 
     def __init__(self, client: Client) -> None:
-        super().__init__(client.deployment, client.memory, client.clock)  # a copy, but for the class
+        super().__init__(client.deployment, client.memory, client.clock)  # a copy of another class
 
     def __getattribute__(self, name: str) -> Any:
-        Recording.called.add(name)
+        RecordingClient.called.add(name)
         return super().__getattribute__(name)
 
 
-def _at_target(client: Client, run: str) -> Flow[Any]:
+def _finished_since_target_time(client: Client, run: str) -> Flow[Any]:
     return poll_lists.finished_runs(client, [DAG], client.at_target(0), client.at_target(0))
 
 
@@ -122,7 +122,7 @@ FLOWS: dict[str, Callable[[Client, str], Flow[Any]]] = {
     "pause": lambda client, run: client.set_paused(DAG, paused=True),
     "unpause": lambda client, run: client.set_paused(DAG, paused=False),
     "trigger": lambda client, run: client.trigger_dag_run(DAG),
-    "trigger with nothing in it": lambda client, run: client.trigger_dag_run(DAG, logical_date="None", conf={}),
+    "trigger with empty values": lambda client, run: client.trigger_dag_run(DAG, logical_date="None", conf={}),
     "trigger with everything": lambda client, run: client.trigger_dag_run(
         DAG,
         run_id="new~run+1:ok",
@@ -161,10 +161,10 @@ FLOWS: dict[str, Callable[[Client, str], Flow[Any]]] = {
     "unfinished runs of a dag": lambda client, run: poll_lists.unfinished_runs_of_dag(client, DAG, DATE, DATE),
     "tasks of runs": lambda client, run: poll_lists.instances_of_tasks(client, [DAG], [run], ["extract", "none"]),
     "instances of tasks": lambda client, run: client.list_instances_of_tasks(DAG, run, ["extract", "load.ż"]),
-    "the target's clock": _at_target,
+    "the target's clock": _finished_since_target_time,
     "cancel": lambda client, run: client.cancel_dag_run(DAG, run),
     "clear": lambda client, run: client.clear_dag_run(DAG, run, only_failed=False),
-    "clear what failed": lambda client, run: client.clear_dag_run(DAG, run, only_failed=True),
+    "clear failed tasks": lambda client, run: client.clear_dag_run(DAG, run, only_failed=True),
     "repair": lambda client, run: repair_dag_run(client, _ended(run)),
     "list tasks": lambda client, run: client.list_task_instances(DAG, run),
     "list tasks of a group": lambda client, run: client.list_task_instances(
@@ -181,15 +181,15 @@ FLOWS: dict[str, Callable[[Client, str], Flow[Any]]] = {
     "describe a failure": lambda client, run: client.describe_failure(
         {"dag_id": DAG, "dag_run_id": run}  # type: ignore[typeddict-item]
     ),
-    "wait for a run": lambda client, run: _watched(client, run_id=run, must_exist=True),
-    "wait for a run that is paused": lambda client, run: _watched(client, "paused", run_id="queued", must_exist=True),
-    "wait for a logical date": lambda client, run: _watched(client, logical_dates=[DATE, "2020-01-01T00:00:00+00:00"]),
-    "wait for the newest run": lambda client, run: _watched(client, latest=True),
-    "wait for tasks": lambda client, run: _watched(
+    "wait for a run": lambda client, run: _wait(client, run_id=run, must_exist=True),
+    "wait for a run of a paused dag": lambda client, run: _wait(client, "paused", run_id="queued", must_exist=True),
+    "wait for a logical date": lambda client, run: _wait(client, logical_dates=[DATE, "2020-01-01T00:00:00+00:00"]),
+    "wait for the newest run": lambda client, run: _wait(client, latest=True),
+    "wait for tasks": lambda client, run: _wait(
         client, run_id=run, task_ids=["extract", "load.ż"], check_existence=True
     ),
-    "wait for a group": lambda client, run: _watched(client, run_id=run, group_id="group", check_existence=True),
-    "wait for a group that is not there": lambda client, run: _watched(client, run_id=run, group_id="nowhere"),
+    "wait for a group": lambda client, run: _wait(client, run_id=run, group_id="group", check_existence=True),
+    "wait for a missing group": lambda client, run: _wait(client, run_id=run, group_id="nowhere"),
 }
 
 ONLY_V2: dict[str, Callable[[Client, str], Flow[Any]]] = {
@@ -198,17 +198,17 @@ ONLY_V2: dict[str, Callable[[Client, str], Flow[Any]]] = {
     ),
 }
 
-TROUBLES: dict[str, tuple[type[AstroError], Callable[[Client, str], Flow[Any]]]] = {
+FAILING_FLOWS: dict[str, tuple[type[AstroError], Callable[[Client, str], Flow[Any]]]] = {
     "no such dag": (NotFoundError, lambda client, run: client.get_dag("zażółc")),
     "no such run": (NotFoundError, lambda client, run: client.get_dag_run(DAG, "none")),
     "no such task": (
         NotFoundError,
-        lambda client, run: _watched(client, run_id=run, task_ids=["none"], check_existence=True),
+        lambda client, run: _wait(client, run_id=run, task_ids=["none"], check_existence=True),
     ),
     "no such xcom": (NotFoundError, lambda client, run: client.get_xcom(DAG, run, "extract", key="none")),
     "no such log": (NotFoundError, lambda client, run: client.get_task_log(DAG, run, "extract", try_number=9)),
-    "the run is there": (ConflictError, lambda client, run: client.trigger_dag_run(DAG, run_id=run)),
-    "the logical date is there": (
+    "run exists": (ConflictError, lambda client, run: client.trigger_dag_run(DAG, run_id=run)),
+    "logical date exists": (
         ConflictError,
         lambda client, run: client.trigger_dag_run(DAG, logical_date=DATE),
     ),
@@ -219,7 +219,7 @@ def _ended(run_id: str) -> Any:
     return {"dag_id": DAG, "dag_run_id": run_id, "end_date": None}
 
 
-def _watched(client: Client, dag_id: str = DAG, **what: Any) -> Flow[Any]:
+def _wait(client: Client, dag_id: str = DAG, **what: Any) -> Flow[Any]:
     deadline = client.clock() + 12
     return watch(
         client,
@@ -244,23 +244,23 @@ def target(request: pytest.FixtureRequest) -> DescribedAirflow:
 @pytest.mark.parametrize(
     ("api_version", "name"), [(api_version, name) for api_version in ("v1", "v2") for name in flows(api_version)]
 )
-def test_a_request_is_described(api_version: str, name: str, known: bool) -> None:
+def test_request_is_described(api_version: str, name: str, known: bool) -> None:
     target = DescribedAirflow(api_version)
     client = target.client(memory=Memory(API_VERSIONS[api_version] if known else None))
     target.run(flows(api_version)[name](client, target.run_id))
     assert name == "api version" or [request for request in target.requests if f"/api/{api_version}/" in request.url]
 
 
-@pytest.mark.parametrize("name", TROUBLES)
-def test_a_request_that_is_in_vain_is_described(target: DescribedAirflow, name: str) -> None:
-    error, flow = TROUBLES[name]
+@pytest.mark.parametrize("name", FAILING_FLOWS)
+def test_request_with_an_error_response_is_described(target: DescribedAirflow, name: str) -> None:
+    error, flow = FAILING_FLOWS[name]
     client = target.client(memory=Memory(API_VERSIONS[target.api_version]))
     with pytest.raises(error):
         target.run(flow(client, target.run_id))
     assert target.requests
 
 
-def test_what_the_target_does_not_take_is_answered_as_described() -> None:
+def test_rejected_run_id_has_a_described_response() -> None:
     with pytest.raises(InvalidRequestError, match="does not match the pattern"):
         (v2 := DescribedAirflow("v2")).run(v2.client().trigger_dag_run(DAG, run_id="no space"))
 
@@ -277,14 +277,14 @@ FINISHED: dict[str, tuple[Callable[[Client], Flow[Any]], Callable[[Client, str],
 }
 
 
-@pytest.mark.parametrize("what", FINISHED)
-def test_a_list_across_dags_and_a_list_of_each_bring_the_same(target: DescribedAirflow, what: str) -> None:
-    """As both are described, more than a page each."""
+@pytest.mark.parametrize("kind", FINISHED)
+def test_list_across_dags_returns_the_same_as_one_list_per_dag(target: DescribedAirflow, kind: str) -> None:
+    """The lists have more than one page each."""
     for task_id in ("second", "third", "fourth"):
         target.has_task(task_id, "skipped", run_id=target.run_id, dag_id=DAG)
         target.has_run(f"done-{task_id}", "success", dag_id=DAG)
     client = target.client(memory=Memory(API_VERSIONS[target.api_version]))
-    across, of_dag = FINISHED[what]
+    across, of_dag = FINISHED[kind]
     at_once = target.run(across(client))
     assert len(at_once) > target.page_limit
     assert {request.method for request in target.requests} == {"POST"}
@@ -293,7 +293,7 @@ def test_a_list_across_dags_and_a_list_of_each_bring_the_same(target: DescribedA
 
 
 @pytest.mark.parametrize("field", ["run_after", "partition_key"])
-def test_what_v1_does_not_describe_is_not_sent(field: str) -> None:
+def test_parameter_that_v1_lacks_is_not_sent(field: str) -> None:
     target = DescribedAirflow("v1")
     client = target.client(memory=Memory(API_VERSIONS["v1"]))
     with pytest.raises(RequestNotPossible):
@@ -301,7 +301,7 @@ def test_what_v1_does_not_describe_is_not_sent(field: str) -> None:
     assert not target.requests
 
 
-def test_the_request_for_a_token_is_described() -> None:
+def test_token_request_is_described() -> None:
     target = DescribedAirflow("v2")
     target.run(target.client(Login("user", 'p"a:ss ż')).get_dag(DAG))
     assert urlsplit(target.requests[0].url).path == "/auth/token"
@@ -309,29 +309,29 @@ def test_the_request_for_a_token_is_described() -> None:
 
 
 @pytest.mark.parametrize("module", [calls, poll_lists])
-def test_every_call_has_such_a_test(module: types.ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A call that is added without one is named here."""
-    calls_received: set[str] = set()
+def test_every_call_is_tested(module: types.ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The assertion names each call that no flow above makes."""
+    called: set[str] = set()
 
-    def noting(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        def noted(*arguments: Any, **options: Any) -> Any:
-            calls_received.add(name)
+    def recording(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def recorded(*arguments: Any, **options: Any) -> Any:
+            called.add(name)
             return function(*arguments, **options)
 
-        return noted
+        return recorded
 
-    ours = {name: function for name, function in vars(module).items() if _is_ours(function, module)}
-    for name, function in ours.items():
-        monkeypatch.setattr(module, name, noting(name, function))
+    own = {name: function for name, function in vars(module).items() if _is_public_function_of(function, module)}
+    for name, function in own.items():
+        monkeypatch.setattr(module, name, recording(name, function))
     for api_version in ("v1", "v2"):
         for flow in flows(api_version).values():
             target = DescribedAirflow(api_version)
             target.run(flow(target.client(), target.run_id))
-    assert set(ours) - calls_received == set()
+    assert set(own) - called == set()
 
 
-def test_every_flow_of_the_client_has_such_a_test() -> None:
-    Recording.called.clear()
+def test_every_flow_of_the_client_is_tested() -> None:
+    RecordingClient.called.clear()
     for flow in flows("v2").values():
         target = DescribedAirflow("v2")
         target.run(flow(target.client(), target.run_id))
@@ -341,14 +341,14 @@ def test_every_flow_of_the_client_has_such_a_test() -> None:
         for name, function in vars(owner).items()
         if inspect.isfunction(function) and not name.startswith("_")
     }
-    assert offered - Recording.called == {"use", "lists_groups"}, "which are no flows"
+    assert offered - RecordingClient.called == {"use", "lists_groups"}, "these two are no flows"
 
 
-def _is_ours(thing: object, module: types.ModuleType) -> bool:
+def _is_public_function_of(thing: object, module: types.ModuleType) -> bool:
     return inspect.isfunction(thing) and thing.__module__ == module.__name__ and not thing.__name__.startswith("_")
 
 
-def _requests_that_are_wrong() -> Iterator[Any]:
+def _undescribed_requests() -> Iterator[Any]:
     wrong: dict[str, tuple[str, str, bytes | None]] = {
         "no such path": ("GET", "/api/{v}/runs", None),
         "a slash in an id": ("GET", "/api/{v}/dags/a/b/c/d", None),
@@ -370,12 +370,11 @@ def _requests_that_are_wrong() -> Iterator[Any]:
     yield pytest.param("v1", "POST", "/api/v1/dags/d/dagRuns", b'{"run_after": "2030-01-01T00:00:00Z"}', id="v1-later")
 
 
-@pytest.mark.parametrize(("api_version", "method", "path", "body"), list(_requests_that_are_wrong()))
-def test_these_tests_notice(api_version: str, method: str, path: str, body: bytes | None) -> None:
-    """A validator that lets all of this pass would prove nothing."""
+@pytest.mark.parametrize(("api_version", "method", "path", "body"), list(_undescribed_requests()))
+def test_undescribed_request_is_reported(api_version: str, method: str, path: str, body: bytes | None) -> None:
     headers = {"Content-Type": "application/json", "Authorization": "Basic dXNlcjpwYXNz"}
     if api_version == "v2":
         headers["Authorization"] = "Bearer token"
     request = Request(method, f"https://target.example.com{path}", headers, body)
-    with pytest.raises(NotAsDescribed):
+    with pytest.raises(UndescribedError):
         description(api_version).check_request(request)

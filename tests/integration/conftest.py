@@ -1,4 +1,4 @@
-"""Three real deployments for all integration tests: one of Airflow 3 triggers, one of 3 and one of 2 are targets."""
+"""Fixtures of the integration tests: a triggering deployment of Airflow 3, and targets of Airflow 3 and Airflow 2."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ import pytest
 
 from dev.deployments import TARGET, TARGET_V1, TRIGGERING, Deployment, running
 from dev.settings import USERS
-from tests.integration.runs import Run, start
+from tests.integration.runs import Run, trigger_run
 
 HERE = Path(__file__).parent
 EXAMPLES = HERE.parents[1] / "example_dags"
 TARGET_DAGS = [EXAMPLES / "target", HERE / "dags" / "target"]
 
-# A user that may only ask for dags by name; made in the target of Airflow 2 by the tests that need it.
-NARROW = "narrow"
-NARROW_V2 = {
+# A user that can read dags only by id. In the Airflow 2 target, the tests that need this user create it.
+RESTRICTED_USER = "restricted"
+RESTRICTED_USER_SETTINGS = {
     "PYTHONPATH": str(HERE / "auth"),
     "AIRFLOW__CORE__AUTH_MANAGER": "named_dags.NamedDagsAuthManager",
     "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(
-        f"{u}:{role}" for u, role in {**USERS, NARROW: "viewer"}.items()
+        f"{u}:{role}" for u, role in {**USERS, RESTRICTED_USER: "viewer"}.items()
     ),
 }
 
@@ -33,31 +33,31 @@ both_modes = pytest.mark.parametrize("mode", ["sync", "deferred"])
 
 
 @dataclass(frozen=True)
-class World:
-    """The deployments of the tests, by their roles."""
+class Deployments:
+    """The three deployments of the tests."""
 
     triggering: Deployment
     target: Deployment
     target_v1: Deployment
 
-    def behind(self, conn: str) -> Deployment:
-        """The target that a connection leads to."""
+    def target_of(self, conn: str) -> Deployment:
+        """Return the target of a connection."""
         return self.target_v1 if conn.startswith("v1") else self.target
 
 
 @pytest.fixture(scope="session")
-def world() -> Iterator[World]:
+def deployments() -> Iterator[Deployments]:
     deployments = (
-        # Many runs at once would keep its scheduler so busy that Airflow takes tasks which are quickly deferred and
-        # resumed for lost ones ("finished with state success, but the task instance's state attribute is queued").
+        # With many runs at once, the busy scheduler fails tasks that are resumed soon after they were deferred
+        # ("finished with state success, but the task instance's state attribute is queued").
         replace(TRIGGERING, dags=[EXAMPLES, HERE / "dags" / "triggering"], env={"AIRFLOW__CORE__PARALLELISM": "4"}),
-        replace(TARGET, dags=TARGET_DAGS, env=NARROW_V2),
+        replace(TARGET, dags=TARGET_DAGS, env=RESTRICTED_USER_SETTINGS),
         replace(TARGET_V1, dags=TARGET_DAGS),
     )
     with running(*deployments) as (triggering, target, target_v1):
         target.wait_for_dags("remote_report", "quick", "daily")
         target_v1.wait_for_dags("remote_report", "quick", "daily")
-        triggering.wait_for_dags("trigger_and_wait", "ask")
+        triggering.wait_for_dags("trigger_and_wait", "call_endpoints")
         connections: dict[str, dict[str, Any]] = {
             "http_conn": target.connection("http"),
             "v2_conn": target.connection("astro"),
@@ -68,44 +68,44 @@ def world() -> Iterator[World]:
             "v2_wrong_token": {**target.connection("astro"), "password": "eyJhbGciOiJIUzI1NiJ9.wrong.token"},
             "v1_wrong_token": {**target_v1.connection("login"), "password": "wrongpassword"},
             "wrong_path": {**target.connection("http"), "host": f"{target.url}/nowhere"},
-            "nobody_there": {"conn_type": "astro", "host": "http://localhost:9", "password": "token-of-nobody"},
+            "closed_port": {"conn_type": "astro", "host": "http://localhost:9", "password": "some-token"},
         }
         for conn_id, connection in connections.items():
             triggering.add_connection(conn_id, connection)
-        yield World(triggering, target, target_v1)
+        yield Deployments(triggering, target, target_v1)
 
 
 @pytest.fixture
-def target(world: World, conn: str) -> Deployment:
-    """The target that the parametrised connection ``conn`` leads to."""
-    return world.behind(conn)
+def target(deployments: Deployments, conn: str) -> Deployment:
+    """The target of the parametrised connection ``conn``."""
+    return deployments.target_of(conn)
 
 
 @pytest.fixture(scope="session")
-def begin(world: World) -> Callable[..., Run]:
-    """Start a run of a dag in the triggering deployment; keywords are its conf, but for ``logical_date``."""
+def start_case(deployments: Deployments) -> Callable[..., Run]:
+    """Triggers a dag of the triggering deployment. Keywords, except ``logical_date``, are the conf of the run."""
 
-    def begin(dag_id: str, *, logical_date: str | None = None, **conf: Any) -> Run:
+    def start_case(dag_id: str, *, logical_date: str | None = None, **conf: Any) -> Run:
         run_id = f"test-{uuid4().hex[:8]}"
-        return start(world.triggering, dag_id, run_id=run_id, conf=conf, logical_date=logical_date)
+        return trigger_run(deployments.triggering, dag_id, run_id=run_id, conf=conf, logical_date=logical_date)
 
-    return begin
+    return start_case
 
 
-class Batch:
+class CaseRuns:
     """
-    Runs that do not get in each other's way, started together: the tests of a module wait for one after the other.
+    Independent runs that are all started at once, so that a test waits only for the rest of its own run.
 
-    :param begin: the fixture
-    :param cases: name to dag id and conf; a case without ``conn`` is started for both targets
+    :param start_case: the fixture of this name
+    :param cases: for each name, a dag id and a conf. A case without ``conn`` is started for both targets
     """
 
-    def __init__(self, begin: Callable[..., Run], cases: dict[str, tuple[str, dict[str, Any]]]) -> None:
+    def __init__(self, start_case: Callable[..., Run], cases: dict[str, tuple[str, dict[str, Any]]]) -> None:
         self._runs: dict[tuple[str, str], Run] = {}
         for name, (dag_id, conf) in cases.items():
             for conn in [conf["conn"]] if "conn" in conf else ["v2_conn", "v1_conn"]:
-                self._runs[name, conn] = begin(dag_id, **{**conf, "conn": conn})
+                self._runs[name, conn] = start_case(dag_id, **{**conf, "conn": conn})
 
     def finished(self, name: str, conn: str) -> Run:
-        """Wait until a case is over."""
+        """Wait until the run of a case has finished, and return it."""
         return self._runs[name, conn].wait(timeout=240)

@@ -1,8 +1,9 @@
-"""Dag runs of real deployments, as the integration tests start, await and read them: over the plain REST API."""
+"""Dag runs of real deployments, which tests trigger, wait for and read with plain REST API requests."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -10,12 +11,12 @@ from urllib.parse import quote
 from dev.deployments import Deployment
 
 FINISHED = ("success", "failed")
-POLL_INTERVAL = 0.5
+POLL_INTERVAL_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
 class Run:
-    """A dag run of a deployment."""
+    """A dag run of a real deployment."""
 
     deployment: Deployment
     dag_id: str
@@ -33,20 +34,21 @@ class Run:
         return self.get()["state"]
 
     def wait(self, timeout: float = 120) -> Run:
-        """Wait until it is over."""
-        return self.wait_until(lambda: self.state in FINISHED, f"{self.dag_id} is over", timeout)
+        """Wait until the run has finished."""
+        return self.wait_until(lambda: self.state in FINISHED, f"{self.dag_id} has finished", timeout)
 
-    def wait_until(self, condition: Any, what: str, timeout: float = 60) -> Run:
+    def wait_until(self, condition: Callable[[], bool], expected: str, timeout: float = 60) -> Run:
+        """Wait until ``condition`` is true; ``expected`` describes it in the error."""
         deadline = time.monotonic() + timeout
         while not condition():
             if time.monotonic() > deadline:
                 states = {task: self.tasks()[task]["state"] for task in self.tasks()}
-                raise TimeoutError(f"not within {timeout:g} s: {what}; tasks: {states}")
-            time.sleep(POLL_INTERVAL)
+                raise TimeoutError(f"not within {timeout:g} s: {expected}; tasks: {states}")
+            time.sleep(POLL_INTERVAL_SECONDS)
         return self
 
     def tasks(self) -> dict[str, dict[str, Any]]:
-        """Its task instances, by task id, mapped ones as `id[index]`."""
+        """Return the task instances of the run by task id, mapped ones as `id[index]`."""
         instances = self.deployment.request("GET", f"{self.path}/taskInstances")["task_instances"]
         return {
             task["task_id"] + (f"[{task['map_index']}]" if task["map_index"] >= 0 else ""): task for task in instances
@@ -55,7 +57,8 @@ class Run:
     def states(self) -> dict[str, str]:
         return {name: task["state"] for name, task in self.tasks().items()}
 
-    def task_is(self, task_id: str, *states: str) -> Any:
+    def task_is(self, task_id: str, *states: str) -> Callable[[], bool]:
+        """Return a condition for ``wait_until``: the task is in one of these states."""
         return lambda: self.states().get(task_id) in states
 
     def xcom(self, task_id: str, key: str = "return_value") -> Any:
@@ -64,7 +67,7 @@ class Run:
         return self.deployment.request("GET", path, params=params)["value"]
 
     def log(self, task_id: str, try_number: int | None = None, map_index: int = -1) -> str:
-        """Read the log of a task, by default of its last try, as one text."""
+        """Return the log of a task as one text, by default the log of its last try."""
         number = try_number or self.tasks()[task_id]["try_number"]
         path = f"{self.path}/taskInstances/{task_id}/logs/{number}"
         params = {"full_content": "true", "map_index": map_index}
@@ -72,14 +75,16 @@ class Run:
         content = answer["content"]
         return content if isinstance(content, str) else "\n".join(map(str, content))
 
-    def says(self, task_id: str, text: str, try_number: int | None = None) -> bool:
-        """Wait until the log of a task has this text: a triggerer writes its log after it has ended the task."""
-        self.wait_until(lambda: text in self.log(task_id, try_number), f"log of {task_id} says {text!r}", timeout=20)
+    def log_contains(self, task_id: str, text: str, try_number: int | None = None) -> bool:
+        """Wait until the log of a task contains this text. A triggerer writes its log after it has ended the task."""
+        self.wait_until(
+            lambda: text in self.log(task_id, try_number), f"log of {task_id} contains {text!r}", timeout=20
+        )
         return True
 
 
-def start(deployment: Deployment, dag_id: str, *, run_id: str | None = None, **body: Any) -> Run:
-    """Trigger a dag run over the plain REST API."""
+def trigger_run(deployment: Deployment, dag_id: str, *, run_id: str | None = None, **body: Any) -> Run:
+    """Trigger a dag run with a plain REST API request."""
     if deployment.airflow_major == 3:
         body.setdefault("logical_date", None)
     if run_id:
@@ -89,6 +94,6 @@ def start(deployment: Deployment, dag_id: str, *, run_id: str | None = None, **b
 
 
 def runs_of(deployment: Deployment, dag_id: str) -> dict[str, Run]:
-    """All runs of a dag, by run id."""
+    """Return all runs of a dag by run id."""
     answer = deployment.request("GET", f"dags/{quote(dag_id, safe='')}/dagRuns", params={"limit": 100})
     return {run["dag_run_id"]: Run(deployment, dag_id, run["dag_run_id"]) for run in answer["dag_runs"]}

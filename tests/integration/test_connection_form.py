@@ -1,12 +1,12 @@
-"""The connection page of a real Airflow 3.3: what it shows for the type ``astro``."""
+"""The connection form of a real Airflow 3.3 shows the fields of the connection type ``astro``, and no others."""
 
 from __future__ import annotations
 
 import requests
 
 
-def test_a_deployment_url_a_token_and_no_fields_that_mean_nothing(world):
-    deployment = world.triggering
+def test_form_shows_deployment_url_and_token_and_hides_unused_fields(deployments):
+    deployment = deployments.triggering
     answer = requests.get(
         f"{deployment.url}/ui/connections/hook_meta",
         headers={"Authorization": deployment.authorization()},

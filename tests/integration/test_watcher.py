@@ -32,9 +32,9 @@ from astro_provider.triggers.watcher.registry import watching
 from astro_provider.waits.wait import EndStates, RunWait, Verdict
 from dev.deployments import Deployment
 from dev.settings import PASSWORDS_FILE
-from tests.integration.conftest import NARROW, both_targets
+from tests.integration.conftest import RESTRICTED_USER, both_targets
 from tests.integration.recording_proxy import RecordingProxy
-from tests.integration.runs import Run, start
+from tests.integration.runs import Run, trigger_run
 
 INTERVAL = 0.5
 DAG = "watched"
@@ -138,7 +138,7 @@ async def waits(proxy: RecordingProxy) -> AsyncIterator[Waits]:
 async def make(target: Deployment, number: int) -> list[Run]:
     """Make runs that stay queued."""
     names = [f"watched-{uuid4().hex[:8]}" for _ in range(number)]
-    return await asyncio.gather(*(asyncio.to_thread(start, target, DAG, run_id=name) for name in names))
+    return await asyncio.gather(*(asyncio.to_thread(trigger_run, target, DAG, run_id=name) for name in names))
 
 
 async def ends(*runs: Run, state: str = "success") -> None:
@@ -316,14 +316,16 @@ async def test_a_target_that_goes_away_and_comes_back(target, proxy, waits):
 def narrow(target: Deployment) -> dict[str, object]:
     """A connection whose user may ask for the dag that is waited for, and for no list across dags."""
     if target.airflow_major == 3:
-        password = json.loads((target.airflow_home / PASSWORDS_FILE).read_text())[NARROW]
-        return {**target.connection("login"), "login": NARROW, "password": password}
+        password = json.loads((target.airflow_home / PASSWORDS_FILE).read_text())[RESTRICTED_USER]
+        return {**target.connection("login"), "login": RESTRICTED_USER, "password": password}
     resources = [f"DAG:{DAG}", f"DAG Run:{DAG}"]
     actions = [{"action": {"name": "can_read"}, "resource": {"name": resource}} for resource in resources]
-    target.request("POST", "roles", json={"name": NARROW, "actions": actions})
-    names = dict.fromkeys(("username", "password", "first_name", "last_name"), NARROW)
-    target.request("POST", "users", json={**names, "email": f"{NARROW}@example.com", "roles": [{"name": NARROW}]})
-    return target.connection("login", NARROW)
+    target.request("POST", "roles", json={"name": RESTRICTED_USER, "actions": actions})
+    names = dict.fromkeys(("username", "password", "first_name", "last_name"), RESTRICTED_USER)
+    target.request(
+        "POST", "users", json={**names, "email": f"{RESTRICTED_USER}@example.com", "roles": [{"name": RESTRICTED_USER}]}
+    )
+    return target.connection("login", RESTRICTED_USER)
 
 
 @both_targets

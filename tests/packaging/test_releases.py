@@ -1,8 +1,8 @@
 """
-The wheel goes into an environment of each Airflow release without changing any version there.
+The package installs with each supported Airflow release and does not change any of its versions.
 
-Airflow tells its users to install with its constraints. Each environment holds a release and what had been published by
-then; its lock file is made without what this package depends on.
+Airflow recommends to install providers with its constraints. Each environment contains an Airflow release with packages
+published by then; its lock file is resolved without the dependencies of this package.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def release(request: pytest.FixtureRequest) -> Environment:
 
 @pytest.fixture
 def run(release: Environment, tmp_path: Path):
-    """Run the environment's interpreter far from this checkout; return what it prints."""
+    """Run the interpreter of the environment outside this checkout, and return its output."""
     variables = {"AIRFLOW_HOME": str(tmp_path), "HOME": str(tmp_path), "PATH": os.environ["PATH"]}
 
     def run_python(*arguments: str) -> str:
@@ -51,7 +51,7 @@ def run(release: Environment, tmp_path: Path):
     return run_python
 
 
-def test_it_works_with_the_versions_of_a_release(release: Environment, run) -> None:
+def test_package_works_with_the_versions_of_a_release(release: Environment, run) -> None:
     uv("pip", "check", "--python", release.python)
     run("-c", NAMES)
     run("-c", "\n".join(f"from {module} import {', '.join(names)}" for module, names in PUBLIC.items()))

@@ -1,4 +1,4 @@
-"""The built distributions hold what they should, and Airflow finds the package where only the wheel was installed."""
+"""The built distributions contain the right files, and Airflow finds the provider when only the wheel is installed."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def wheel(distributions: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def fresh_python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The interpreter of an environment that holds the wheel, and beyond it only what the wheel asks for."""
+    """The interpreter of an environment that contains only the wheel and its dependencies."""
     environment = tmp_path_factory.mktemp("fresh") / "environment"
     uv("venv", "--quiet", "--python", environments.python("triggering"), environment)
     pinned = environments.ENVIRONMENTS["triggering"].requirements
@@ -58,31 +58,31 @@ def fresh_python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def run(fresh_python: Path, tmp_path: Path):
-    """Run the fresh environment's interpreter far from this checkout; return what it prints."""
-    home = {"AIRFLOW_HOME": str(tmp_path), "HOME": str(tmp_path), "PATH": os.environ["PATH"]}
+    """Run the interpreter of the fresh environment outside this checkout, and return its output."""
+    variables = {"AIRFLOW_HOME": str(tmp_path), "HOME": str(tmp_path), "PATH": os.environ["PATH"]}
 
     def run_python(*arguments: str) -> str:
         command = [fresh_python, *arguments]
-        answer = subprocess.run(command, cwd=tmp_path, env=home, capture_output=True, text=True, check=False)
+        answer = subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True, check=False)
         assert answer.returncode == 0, answer.stderr
         return answer.stdout
 
     return run_python
 
 
-def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
+def test_wheel_contains_only_the_package(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.split("/")[0] for name in names} == {"astro_provider", wheel.name.rsplit("-", 3)[0] + ".dist-info"}
     assert "astro_provider/py.typed" in names
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
 
 
-def test_the_wheel_is_whole(wheel: Path) -> None:
-    held = {name for name in zipfile.ZipFile(wheel).namelist() if name.endswith(".py")}
-    assert held == {str(path.relative_to(ROOT)) for path in (ROOT / "astro_provider").rglob("*.py")}
+def test_wheel_contains_every_module(wheel: Path) -> None:
+    contained = {name for name in zipfile.ZipFile(wheel).namelist() if name.endswith(".py")}
+    assert contained == {str(path.relative_to(ROOT)) for path in (ROOT / "astro_provider").rglob("*.py")}
 
 
-def test_the_source_distribution_holds_what_the_wheel_is_built_from(distributions: Path) -> None:
+def test_source_distribution_contains_the_inputs_of_the_wheel(distributions: Path) -> None:
     [archive] = distributions.glob("*.tar.gz")
     with tarfile.open(archive) as opened:
         names = {name.partition("/")[2] for name in opened.getnames()}
@@ -90,13 +90,13 @@ def test_the_source_distribution_holds_what_the_wheel_is_built_from(distribution
     assert not [name for name in names if ".build" in name or name.endswith(".pyc")]
 
 
-def test_airflow_knows_the_provider(run) -> None:
+def test_airflow_lists_the_provider(run) -> None:
     [provider] = json.loads(run("-m", "airflow", "providers", "get", "airflow-provider-astro", "--output", "json"))
     assert provider["Provider"] == "airflow-provider-astro"
     assert provider["Version"] == "0.1.0"
 
 
-def test_airflow_knows_the_connection_type(run) -> None:
+def test_airflow_lists_the_connection_type(run) -> None:
     hooks = json.loads(run("-m", "airflow", "providers", "hooks", "--output", "json"))
     [hook] = [hook for hook in hooks if hook["connection_type"] == "astro"]
     assert hook["class"] == "astro_provider.hooks.astro.AstroHook"
@@ -104,11 +104,11 @@ def test_airflow_knows_the_connection_type(run) -> None:
 
 
 @pytest.mark.parametrize("module", PUBLIC)
-def test_the_public_classes_can_be_imported(module: str, run) -> None:
+def test_public_classes_can_be_imported(module: str, run) -> None:
     run("-W", "error::DeprecationWarning:astro_provider", "-c", f"from {module} import {', '.join(PUBLIC[module])}")
 
 
-def test_a_type_checker_sees_the_types(fresh_python: Path, tmp_path: Path) -> None:
+def test_type_checker_reads_the_types(fresh_python: Path, tmp_path: Path) -> None:
     program = tmp_path / "program.py"
     program.write_text("from astro_provider.hooks.astro import AstroHook\nreveal_type(AstroHook().list_dags())\n")
     mypy = [environments.python("triggering"), "-m", "mypy", "--python-executable", fresh_python, program]

@@ -1,4 +1,4 @@
-"""Task groups of a target that cannot list the tasks of a group: Airflow 3.0 lists all of the run instead."""
+"""Waits for task groups detect a target with Airflow 3.0, which ignores the filter for the tasks of a group."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from astro_provider.hooks.astro import AstroHook
 from astro_provider.waits.wait import EndStates, RunWait, Verdict
 from dev.deployments import TARGET, running
 from dev.environments import ENVIRONMENTS
-from tests.integration.runs import Run, start
+from tests.integration.runs import Run, trigger_run
 
 ENVIRONMENT = ENVIRONMENTS["triggering-3.0.6"]
 DAGS = Path(__file__).parent / "dags" / "target"
@@ -30,13 +30,13 @@ DAGS = Path(__file__).parent / "dags" / "target"
 
 @pytest.fixture(scope="module")
 def ended() -> Iterator[Run]:
-    """A run that is over, behind the connection `target_3_0`."""
+    """A finished run in the target of the connection `target_3_0`."""
     assert ENVIRONMENT.is_fresh(), f"`make {ENVIRONMENT.name}` makes its environment"
     target = replace(TARGET, name="target-3.0.6", environment=ENVIRONMENT.name, port=8085, dags=[DAGS])
     with running(target), pytest.MonkeyPatch.context() as patch:
         target.wait_for_dags("groups")
         patch.setenv("AIRFLOW_CONN_TARGET_3_0", json.dumps(target.connection("astro")))
-        yield start(target, "groups").wait()
+        yield trigger_run(target, "groups").wait()
 
 
 def check(run: Run, group_id: str, *, must_exist: bool = False) -> Verdict:
@@ -51,20 +51,20 @@ def check(run: Run, group_id: str, *, must_exist: bool = False) -> Verdict:
         return hook.run(wait.check(hook.client))
 
 
-def test_it_lists_all_tasks_whatever_the_group(ended: Run) -> None:
-    """What the other tests are about; where this fails, they prove nothing."""
+def test_airflow_3_0_ignores_the_task_group_filter(ended: Run) -> None:
+    """The other tests of this file depend on this."""
     assert ended.states() == {"outside": "failed", "prefixed.inside": "success", "loose": "success"}
     listed = ended.deployment.request("GET", f"{ended.path}/taskInstances", params={"task_group_id": "no_such_group"})
     assert listed["total_entries"] == 3
 
 
-def test_a_prefixed_group_is_told_from_the_tasks_outside(ended: Run) -> None:
+def test_prefixed_group_is_distinguished_from_the_tasks_outside(ended: Run) -> None:
     assert check(ended, "prefixed").outcome == "success"
     assert check(ended, "prefixed", must_exist=True).outcome == "success"
 
 
 @pytest.mark.parametrize("group_id", ["no_such_group", "unprefixed", "prefix"])
-def test_any_other_group_is_no_success(ended: Run, group_id: str) -> None:
+def test_other_groups_raise_an_error(ended: Run, group_id: str) -> None:
     with pytest.raises(RequestNotPossible) as caught:
         check(ended, group_id)
     message = str(caught.value)
@@ -73,6 +73,6 @@ def test_any_other_group_is_no_success(ended: Run, group_id: str) -> None:
     assert "or it has prefix_group_id=False. Name its tasks in external_task_ids instead." in message
 
 
-def test_a_group_that_must_exist_and_does_not_is_an_error(ended: Run) -> None:
+def test_group_that_must_exist_but_does_not_raises_an_error(ended: Run) -> None:
     with pytest.raises(NotFoundError, match="has no task group 'no_such_group' in dag 'groups'"):
         check(ended, "no_such_group", must_exist=True)

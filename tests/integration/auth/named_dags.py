@@ -1,4 +1,4 @@
-"""An auth manager for the target of Airflow 3, which runs this file: one user may only ask for dags by name."""
+"""An auth manager for the Airflow 3 target: one user can read dags only by id. The target imports this module."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity, DagDetails
     from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
 
-NARROW = "narrow"
+RESTRICTED_USER = "restricted"
 
 
 class NamedDagsAuthManager(SimpleAuthManager):
-    """What a token that is limited to some dags is to Airflow: not authorised where a request names no dag."""
+    """Refuses requests of this user that name no dag, as Airflow does for a token that is limited to some dags."""
 
     def is_authorized_dag(
         self,
@@ -25,6 +25,6 @@ class NamedDagsAuthManager(SimpleAuthManager):
         access_entity: DagAccessEntity | None = None,
         details: DagDetails | None = None,
     ) -> bool:
-        if user.username == NARROW and (details is None or details.id is None):
+        if user.username == RESTRICTED_USER and (details is None or details.id is None):
             return False
         return super().is_authorized_dag(method=method, user=user, access_entity=access_entity, details=details)

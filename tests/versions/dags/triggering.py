@@ -1,4 +1,4 @@
-"""DAGs of the triggering Deployment, for every Airflow that the package runs in."""
+"""DAGs of the triggering Deployment, for every supported Airflow release."""
 
 from datetime import datetime, timedelta, timezone
 

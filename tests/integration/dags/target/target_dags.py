@@ -27,7 +27,7 @@ def quick():
 
 @dag(**{**COMMON, "is_paused_upon_creation": True})
 def sleeping():
-    """Is paused: its runs stay queued until somebody wakes it."""
+    """A paused dag, whose runs stay queued until a test unpauses it."""
 
     @task
     def wake():
@@ -38,7 +38,7 @@ def sleeping():
 
 @dag(**COMMON)
 def slow():
-    """Runs for as many seconds as its conf says, in one task."""
+    """Runs one task for the number of seconds in the conf."""
 
     @task(retries=0)
     def wait(dag_run=None):
@@ -50,7 +50,7 @@ def slow():
 
 @dag(**COMMON)
 def broken():
-    """Fails: a plain task, one of three mapped ones, and what comes after them."""
+    """A task and one of three mapped tasks fail, and so does the task downstream of them."""
 
     @task(retries=0)
     def load():
@@ -70,7 +70,7 @@ def broken():
 
 @dag(**COMMON)
 def fails_once():
-    """Fails in a run's first try, succeeds when its failed task is cleared."""
+    """Fails once, and succeeds when its failed task is cleared."""
 
     @task
     def first():
@@ -86,7 +86,7 @@ def fails_once():
 
 @dag(**COMMON)
 def branches():
-    """Takes one of two branches; its first try hangs, or fails later than the branch was taken."""
+    """Chooses one of two branches; the first try of a later task hangs or fails."""
 
     @task.branch
     def choose():
@@ -117,7 +117,7 @@ def branches():
 
 @dag(**COMMON, params={"day": Param(type="string", format="date")})
 def strict():
-    """Its params refuse a conf without a day."""
+    """Its params require a day in the conf."""
 
     @task
     def use(params=None):
@@ -161,7 +161,7 @@ def grouped():
 
 @dag(**{**COMMON, "schedule": timedelta(days=1)}, max_active_runs=1)
 def daily():
-    """Scheduled, so that its runs have logical dates of their own."""
+    """Scheduled daily, so that its runs have logical dates."""
 
     @task
     def work():
@@ -172,7 +172,7 @@ def daily():
 
 @dag("żółw.odd-id", **COMMON)
 def odd():
-    """An id that must be percent-encoded."""
+    """A dag id that must be percent-encoded."""
 
     @task
     def work():

@@ -1,4 +1,4 @@
-"""A DAG that is paused: its runs stay as they are until a test ends them over the REST API."""
+"""A paused DAG: its runs keep their state until a test ends them with the REST API."""
 
 from datetime import datetime, timezone
 

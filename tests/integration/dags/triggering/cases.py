@@ -1,4 +1,4 @@
-"""DAGs of the triggering Deployment: one a case, run by the integration tests against both targets."""
+"""DAGs of the triggering Deployment: one for each case of the integration tests, for both targets."""
 
 from datetime import datetime, timedelta, timezone
 
@@ -16,7 +16,7 @@ COMMON = {
     "catchup": False,
     "default_args": {"retries": 0, "retry_delay": timedelta(seconds=1)},
 }
-# The conf of a run chooses the connection, so that one DAG serves for all targets and all credentials.
+# The conf of a run names the connection, so that one DAG serves all targets and credentials.
 CONN = "{{ dag_run.conf.get('conn', 'v2_conn') }}"
 RUN_ID = "{{ dag_run.conf['run_id'] }}"
 
@@ -52,7 +52,7 @@ for mode in ("sync", "deferred"):
         trigger("sleeping", **wait)
 
 
-# Waiting here, in the triggerer from the start to the end, or in the triggerer and on workers before and after.
+# Waits run on a worker, in the triggerer only, or in the triggerer with a worker at the start and at the end.
 MODES = {
     "sync": {"deferrable": False},
     "deferred": {"deferrable": True},
@@ -67,7 +67,7 @@ for mode, wait in MODES.items():
         AstroTaskSensor(task_id="task", external_task_id="{{ dag_run.conf.get('task', 'answer') }}", **common)
         AstroDagRunSensor(task_id="soft", soft_fail=True, **common)
 
-    with DAG(f"wait_for_nothing_{mode}", **COMMON):
+    with DAG(f"wait_for_missing_run_{mode}", **COMMON):
         common = {"http_conn_id": CONN, **wait, "poke_interval": 1, "timeout": 12, "retries": 1}
         common |= {"external_dag_id": "quick", "external_run_id": "never"}
         AstroDagRunSensor(task_id="hard", **common)
@@ -94,31 +94,35 @@ with DAG("wait_for_late_target", **COMMON):
 
 @dag(**COMMON, render_template_as_native_obj=True)
 def rendered_to_nothing():
-    """Names a run by the result of a task that returns nothing."""
+    """Sensors whose run id or logical date is the result of a task that returns None."""
 
     @task
     def nothing():
         return None
 
-    names_nothing = nothing()
+    returned_none = nothing()
     for mode, wait in MODES.items():
         common = {"http_conn_id": CONN, **wait, "external_dag_id": "quick", "timeout": 60}
-        AstroDagRunSensor(task_id=f"by_id_{mode}", external_run_id=names_nothing, **common)
-        AstroDagRunSensor(task_id=f"by_date_{mode}", logical_date=names_nothing, **common)
+        AstroDagRunSensor(task_id=f"by_id_{mode}", external_run_id=returned_none, **common)
+        AstroDagRunSensor(task_id=f"by_date_{mode}", logical_date=returned_none, **common)
 
 
 @dag(**COMMON)
 def in_triggerer():
-    """What happens to sensors that start in the triggerer, besides a good and a bad end."""
+    """Deferrable sensors with retries, outlets, callbacks, mapping and templates that can need a worker."""
     common = {"http_conn_id": CONN, "external_run_id": RUN_ID, "deferrable": True, "poke_interval": 1, "timeout": 60}
 
-    def told(context):
+    def print_exception(context):
         print("called with", type(context.get("exception")).__name__)
 
     AstroDagRunSensor(task_id="retried", external_dag_id="broken", retries=1, **common)
     AstroDagRunSensor(task_id="outlets", external_dag_id="quick", outlets=[Asset("waited-for")], **common)
-    AstroDagRunSensor(task_id="told_of_success", external_dag_id="quick", on_success_callback=told, **common)
-    AstroDagRunSensor(task_id="told_of_failure", external_dag_id="broken", on_failure_callback=told, **common)
+    AstroDagRunSensor(
+        task_id="success_callback", external_dag_id="quick", on_success_callback=print_exception, **common
+    )
+    AstroDagRunSensor(
+        task_id="failure_callback", external_dag_id="broken", on_failure_callback=print_exception, **common
+    )
     AstroDagRunSensor(task_id="undefined", external_dag_id="quick", **{**common, "external_run_id": "{{ params.x }}"})
     AstroDagRunSensor(task_id="limited", external_dag_id="none", execution_timeout=timedelta(seconds=5), **common)
     mapped = {key: value for key, value in common.items() if key != "external_run_id"}
@@ -139,12 +143,12 @@ def in_triggerer():
 
 @dag(**COMMON)
 def trigger_only():
-    """Does not wait; the conf says what: a dag, and how to trigger it."""
+    """Triggers the dag that the conf names, and does not wait for it."""
     trigger("{{ dag_run.conf['dag'] }}", conf="{{ dag_run.conf.get('remote_conf', {}) | tojson }}", retries=1)
 
 
 class OtherRetriesAtEveryTry(AstroTriggerDagRunOperator):
-    """As if the DAG file were changed between two tries."""
+    """Has another number of retries at each try, as after a change of the DAG file."""
 
     def pre_execute(self, context):
         self.retries = context["ti"].max_tries - context["ti"].try_number + 1
@@ -180,7 +184,7 @@ for choice in ("trigger", "unpause", "fail"):
 
 @dag(**COMMON)
 def mapped_trigger():
-    """A run for each conf, and a summary of what came back."""
+    """A mapped task that triggers a run for each conf, and a summary of the returned runs."""
 
     @task
     def summary(runs):
@@ -194,14 +198,14 @@ def mapped_trigger():
 
 @dag(**COMMON)
 def reschedule():
-    # Airflow takes a task that is resumed before its scheduler has heard that it was rescheduled for lost.
+    # Airflow fails a task that is resumed before the scheduler has registered that it was rescheduled.
     common = {"http_conn_id": CONN, "external_run_id": RUN_ID, "mode": "reschedule", "poke_interval": 10}
     AstroDagRunSensor(task_id="run", external_dag_id="{{ dag_run.conf['dag'] }}", timeout=60, **common)
 
 
 @dag(**COMMON)
 def by_logical_date():
-    """Waits for the run that has this run's own logical date, and the one of the day before."""
+    """Waits for the runs with the logical date of this run and of the day before."""
     common = {"http_conn_id": CONN, "external_dag_id": "quick", "poke_interval": 1, "timeout": 30}
     AstroDagRunSensor(task_id="same", **common)
     AstroDagRunSensor(task_id="day_before", execution_delta=timedelta(days=1), deferrable=True, **common)
@@ -222,9 +226,9 @@ def pause_missing():
 
 
 @dag(**COMMON)
-def ask():
+def call_endpoints():
     AstroApiOperator(task_id="dags", http_conn_id=CONN, endpoint="dags", all_pages=True, data={"limit": 2})
-    AstroApiOperator(task_id="refused", http_conn_id=CONN, endpoint="pools", method="POST", data={"slots": "x"})
+    AstroApiOperator(task_id="invalid", http_conn_id=CONN, endpoint="pools", method="POST", data={"slots": "x"})
 
 
 rendered_to_nothing()
@@ -235,4 +239,4 @@ reschedule()
 by_logical_date()
 pause_and_unpause()
 pause_missing()
-ask()
+call_endpoints()

@@ -1,4 +1,4 @@
-"""A DAG of the target: a task group with its prefix, one without, and tasks of other states outside of them."""
+"""A DAG of the target: a task group with a prefix, one without, and a failing task outside of them."""
 
 from datetime import datetime, timezone
 

@@ -1,4 +1,4 @@
-"""What becomes of a remote run when the triggering task runs again: retries, clears, and a dag run made anew."""
+"""Retries, clears and re-created runs of the triggering task repeat, reset or keep the remote run as documented."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from uuid import uuid4
 
 import pytest
 
-from tests.integration.conftest import Batch, both_modes, both_targets
-from tests.integration.runs import Run, runs_of, start
+from tests.integration.conftest import CaseRuns, both_modes, both_targets
+from tests.integration.runs import Run, runs_of, trigger_run
 
 CASES = {
     "branches_sync": ("trigger_branches_sync", {}),
@@ -18,8 +18,8 @@ CASES = {
 
 
 @pytest.fixture(scope="module")
-def batch(begin):
-    return Batch(begin, CASES)
+def batch(start_case):
+    return CaseRuns(start_case, CASES)
 
 
 def remote_run(run: Run, target, dag_id: str) -> Run:
@@ -32,7 +32,7 @@ def tries(run: Run) -> dict[str, int]:
 
 @both_targets
 @both_modes
-def test_a_retry_repeats_what_failed_and_leaves_a_branch_alone(batch, conn, target, mode):
+def test_retry_runs_failed_tasks_again_but_no_skipped_branch(batch, conn, target, mode):
     run = batch.finished(f"branches_{mode}", conn)
 
     assert run.state == "success"
@@ -47,16 +47,16 @@ def test_a_retry_repeats_what_failed_and_leaves_a_branch_alone(batch, conn, targ
     }
     assert tries(remote) == {"choose": 1, "left": 1, "right": 0, "work": 2, "after": 1}
     tasks = remote.tasks()
-    assert tasks["right"]["end_date"] < tasks["left"]["end_date"], "it was not skipped again"
+    assert tasks["right"]["end_date"] < tasks["left"]["end_date"], "the task was skipped again"
 
 
 @both_targets
-def test_a_retry_repeats_what_the_end_of_the_run_cut_off(begin, conn, target):
-    """The branch was taken a moment before, so that Airflow is asked for it, too, and skips it again."""
-    run = begin("trigger_branches_sync", conn=conn, remote_conf={"hangs": True})
-    run.wait_until(lambda: run.task_is("trigger", "running")() and "is queued" in run.log("trigger"), "it waits")
+def test_retry_runs_tasks_again_that_the_end_of_the_run_skipped(start_case, conn, target):
+    """The branch was chosen just before, so the other branch is cleared too, and Airflow skips it again."""
+    run = start_case("trigger_branches_sync", conn=conn, remote_conf={"hangs": True})
+    run.wait_until(lambda: run.task_is("trigger", "running")() and "is queued" in run.log("trigger"), "the task waits")
     remote = remote_run(run, target, "branches")
-    remote.wait_until(remote.task_is("work", "running"), "the remote run works")
+    remote.wait_until(remote.task_is("work", "running"), "the remote task runs")
 
     target.request("PATCH", remote.path, json={"state": "failed"})
     assert remote.states()["after"] == "skipped"
@@ -69,8 +69,8 @@ def test_a_retry_repeats_what_the_end_of_the_run_cut_off(begin, conn, target):
 
 
 @both_targets
-def test_a_change_of_retries_between_two_tries_makes_no_second_run(batch, conn, target):
-    """The triggering Deployment runs Airflow 3.3, whose task state store keeps what the first try noted."""
+def test_changed_retries_between_two_tries_create_no_second_run(batch, conn, target):
+    """The triggering Deployment runs Airflow 3.3, whose task state store keeps the run id of the first try."""
     run = batch.finished("other_retries", conn)
 
     assert run.state == "success"
@@ -82,27 +82,29 @@ def test_a_change_of_retries_between_two_tries_makes_no_second_run(batch, conn, 
 
 @both_targets
 @pytest.mark.parametrize(("choice", "state", "remote_tries"), [("fail", "failed", 1), ("reset", "success", 2)])
-def test_a_dag_run_that_is_made_anew_takes_no_result_of_the_past(
-    begin, world, conn, target, choice, state, remote_tries
+def test_re_created_dag_run_does_not_use_the_remote_run_of_the_deleted_one(
+    start_case, deployments, conn, target, choice, state, remote_tries
 ):
-    run = begin(f"existing_{choice}", conn=conn).wait()
+    run = start_case(f"existing_{choice}", conn=conn).wait()
     assert run.state == "success"
     remote = remote_run(run, target, "quick")
 
-    world.triggering.request("DELETE", run.path)
-    again = start(world.triggering, run.dag_id, run_id=run.run_id, conf={"conn": conn}).wait()
+    deployments.triggering.request("DELETE", run.path)
+    again = trigger_run(deployments.triggering, run.dag_id, run_id=run.run_id, conf={"conn": conn}).wait()
 
-    # Airflow may take the end of the deleted task for that of the new one, and start it a second time.
+    # Airflow can attribute the end of the deleted task to the new one and start the new one a second time.
     assert again.state == state
     assert tries(remote)["answer"] == remote_tries
     if choice == "fail":
-        assert again.says("trigger", "was created before, maybe by this task in a dag run that had the same id", 1)
+        assert again.log_contains(
+            "trigger", "was created before, maybe by this task in a dag run that had the same id", 1
+        )
 
 
 @both_targets
-def test_a_clear_resets_the_run_where_the_target_can_hold_no_other(begin, conn, target):
+def test_clear_resets_the_remote_run_when_its_logical_date_is_taken(start_case, conn, target):
     date = (datetime(2010, 1, 1, tzinfo=timezone.utc) + timedelta(seconds=uuid4().int % 10**8)).isoformat()
-    run = begin("existing_fail", conn=conn, date=date).wait()
+    run = start_case("existing_fail", conn=conn, date=date).wait()
     assert run.state == "success"
     remote = remote_run(run, target, "quick")
 
@@ -112,4 +114,4 @@ def test_a_clear_resets_the_run_where_the_target_can_hold_no_other(begin, conn, 
     assert run.state == "success"
     assert remote_run(run, target, "quick") == remote
     assert tries(remote)["answer"] == 2
-    assert run.says("trigger", "that this task created before it was cleared")
+    assert run.log_contains("trigger", "that this task created before it was cleared")

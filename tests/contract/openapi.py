@@ -1,4 +1,4 @@
-"""Airflow's own OpenAPI descriptions, and whether a request and its answer are what they describe."""
+"""Validates requests and responses against Airflow's own OpenAPI descriptions."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ if TYPE_CHECKING:
 FILES = {
     "v1": ("target-v1", "airflow/api_connexion/openapi/v1.yaml"),
     "v2": ("triggering", "airflow/api_fastapi/core_api/openapi/v2-rest-api-generated.yaml"),
-    # Where a login becomes a token, which the REST API's own description leaves to the auth manager.
+    # The endpoint that returns a token for a login belongs to the auth manager and has its own description.
     "auth": ("triggering", "airflow/api_fastapi/auth/managers/simple/openapi/v2-simple-auth-manager-generated.yaml"),
 }
 
 
-class NotAsDescribed(AssertionError):  # noqa: N818  it is what a test fails with
-    """A request or an answer is not what Airflow describes."""
+class UndescribedError(AssertionError):
+    """A request or a response differs from Airflow's description."""
 
 
-class Description:
+class OpenApiDescription:
     """
     One of Airflow's OpenAPI descriptions.
 
-    What JSON Schema lets pass is refused here as well: a query parameter, a key of a body, that is not described.
+    Query parameters and keys of bodies that are not described are errors, although JSON Schema allows them.
     """
 
     def __init__(self, name: str) -> None:
@@ -46,54 +46,54 @@ class Description:
         self._raw: dict[str, Any] = yaml.load(
             (site_packages(environment) / path).read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)
         )
-        # That the description itself is a good one is Airflow's to see to, and takes a quarter of a minute.
+        # Validating the description itself is left to Airflow; it takes 15 seconds.
         self._openapi = OpenAPI.from_dict(self._raw, config=Config(spec_validator_cls=None))  # type: ignore[arg-type]
         self._base = self._raw.get("servers", [{"url": ""}])[0]["url"]
 
     def check_request(self, request: Request) -> None:
-        """:raise NotAsDescribed: no such endpoint, or it does not describe such a request"""
+        """:raise UndescribedError: the description has no such endpoint, or no such request to it"""
         operation = self._operation(request)
         self._check_query(operation, request)
         if request.body is not None:
             if "requestBody" not in operation:
-                raise NotAsDescribed(f"{request.method} {request.url} has a body, and none is described")
+                raise UndescribedError(f"{request.method} {request.url} has a body, but the description has none")
             kind = self._resolved(operation["requestBody"])["content"][_content_type(request.headers)]
             self._check_keys(kind["schema"], request.body, f"body of {request.method} {request.url}")
         try:
-            self._openapi.validate_request(_adapted(request))
+            self._openapi.validate_request(_as_openapi_request(request))
         except ValidationError as error:
-            raise NotAsDescribed(f"{request.method} {request.url}: {error}: {_reasons(error)}") from error
+            raise UndescribedError(f"{request.method} {request.url}: {error}: {_reasons(error)}") from error
 
-    def check_answer(self, request: Request, answer: ScriptedResponse) -> None:
-        """:raise NotAsDescribed: the request has no such answer"""
+    def check_response(self, request: Request, response: ScriptedResponse) -> None:
+        """:raise UndescribedError: the description has no such response to the request"""
         described = self._operation(request)["responses"]
-        what = f"{answer.status} to {request.method} {request.url}"
-        if str(answer.status) not in described:
-            raise NotAsDescribed(f"{what} is not described, only {', '.join(described)}")
-        content = self._resolved(described[str(answer.status)]).get("content")
+        subject = f"{response.status} to {request.method} {request.url}"
+        if str(response.status) not in described:
+            raise UndescribedError(f"{subject} is not described, only {', '.join(described)}")
+        content = self._resolved(described[str(response.status)]).get("content")
         if content:
-            self._check_keys(content[_content_type(answer.headers)]["schema"], answer.body, what)
+            self._check_keys(content[_content_type(response.headers)]["schema"], response.body, subject)
         try:
             self._openapi.validate_response(
-                _adapted(request),
-                MockResponse(answer.body, answer.status, content_type=_content_type(answer.headers)),
+                _as_openapi_request(request),
+                MockResponse(response.body, response.status, content_type=_content_type(response.headers)),
             )
         except (ValidationError, DataValidationError) as error:
-            raise NotAsDescribed(f"{what}: {error}: {_reasons(error)}\n{answer.body.decode()}") from error
+            raise UndescribedError(f"{subject}: {error}: {_reasons(error)}\n{response.body.decode()}") from error
 
     def _operation(self, request: Request) -> dict[str, Any]:
-        """Find the described operation; of several paths that fit, the one with the fewest variables."""
-        calls_received = urlsplit(request.url).path
-        fitting = [
+        """Return the operation for a request; if several paths match, the one with the fewest variables."""
+        requested = urlsplit(request.url).path
+        matching = [
             path
             for path in self._raw["paths"]
-            if re.fullmatch(re.sub(r"\\{.*?\\}", "[^/]+", re.escape(self._base + path)), calls_received)
+            if re.fullmatch(re.sub(r"\\{.*?\\}", "[^/]+", re.escape(self._base + path)), requested)
         ]
-        if not fitting:
-            raise NotAsDescribed(f"{calls_received}: no such path is described")
-        item = self._raw["paths"][min(fitting, key=lambda path: path.count("{"))]
+        if not matching:
+            raise UndescribedError(f"{requested}: no such path is described")
+        item = self._raw["paths"][min(matching, key=lambda path: path.count("{"))]
         if request.method.lower() not in item:
-            raise NotAsDescribed(f"{calls_received} is not described for {request.method}")
+            raise UndescribedError(f"{requested} is not described for {request.method}")
         operation = item[request.method.lower()]
         return {**operation, "parameters": [*item.get("parameters", []), *operation.get("parameters", [])]}
 
@@ -102,16 +102,16 @@ class Description:
         names = [name for name, _ in parse_qsl(urlsplit(request.url).query, keep_blank_values=True)]
         for name in names:
             if name not in described or described[name]["in"] != "query":
-                raise NotAsDescribed(f"query parameter {name!r} of {request.method} {request.url} is not described")
+                raise UndescribedError(f"query parameter {name!r} of {request.method} {request.url} is not described")
             if names.count(name) > 1 and described[name]["schema"].get("type") != "array":
-                raise NotAsDescribed(f"query parameter {name!r} of {request.method} {request.url} is not a list")
+                raise UndescribedError(f"query parameter {name!r} of {request.method} {request.url} is not a list")
 
-    def _check_keys(self, schema: dict[str, Any], body: bytes, what: str) -> None:
+    def _check_keys(self, schema: dict[str, Any], body: bytes, subject: str) -> None:
         if extra := list(self._undescribed(schema, json.loads(body), "")):
-            raise NotAsDescribed(f"{what} has what is not described: {', '.join(extra)}")
+            raise UndescribedError(f"{subject} has keys that are not described: {', '.join(extra)}")
 
     def _undescribed(self, schema: dict[str, Any], value: Any, path: str) -> Iterator[str]:
-        """Find the keys in a value that its schema does not name."""
+        """Yield the paths of the keys of a value that its schema does not contain."""
         schema = self._resolved(schema)
         if isinstance(value, list):
             for number, item in enumerate(value):
@@ -142,12 +142,12 @@ class Description:
 
 
 @functools.cache
-def description(name: str) -> Description:
-    """Read a description, once."""
-    return Description(name)
+def description(name: str) -> OpenApiDescription:
+    """Return a description; the file is read only once."""
+    return OpenApiDescription(name)
 
 
-def _adapted(request: Request) -> MockRequest:
+def _as_openapi_request(request: Request) -> MockRequest:
     parts = urlsplit(request.url)
     return MockRequest(
         f"{parts.scheme}://{parts.netloc}",
@@ -165,7 +165,7 @@ def _content_type(headers: Any) -> str:
 
 
 def _reasons(error: BaseException) -> str:
-    """What the validator says of each field, deepest first: it keeps that in the causes."""
+    """Return the validator's messages for each field, which it keeps in the cause of its error."""
     cause = error.__cause__
     found = [f"{list(each.absolute_path)}: {each.message}" for each in getattr(cause, "schema_errors", [])]
     return "; ".join(found) or str(cause)

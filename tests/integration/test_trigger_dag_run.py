@@ -1,4 +1,4 @@
-"""AstroTriggerDagRunOperator, seen from both ends: what the triggering side says, and what the target's API shows."""
+"""AstroTriggerDagRunOperator on real deployments, checked in the triggering deployment and in the target."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from uuid import uuid4
 
 import pytest
 
-from tests.integration.conftest import Batch, both_modes, both_targets
-from tests.integration.runs import Run, runs_of, start
+from tests.integration.conftest import CaseRuns, both_modes, both_targets
+from tests.integration.runs import Run, runs_of, trigger_run
 
 REFUSED = ("v2_viewer", "v1_viewer", "v2_wrong_token", "v1_wrong_token")
 CASES = {
@@ -27,32 +27,32 @@ CASES = {
     "mapped": ("mapped_trigger", {}),
     **{
         conn: ("trigger_only", {"conn": conn, "dag": "quick"})
-        for conn in (*REFUSED, "wrong_path", "nobody_there", "no_conn")
+        for conn in (*REFUSED, "wrong_path", "closed_port", "no_conn")
     },
 }
 
 
 @pytest.fixture(scope="module")
-def batch(begin):
-    return Batch(begin, CASES)
+def batch(start_case):
+    return CaseRuns(start_case, CASES)
 
 
 def remote_run(run: Run, target, dag_id: str, task_id: str = "trigger") -> Run:
-    """The run that a triggering task created, by the id that it says it has."""
+    """Return the run that a triggering task created, by the run id in its XCom."""
     return Run(target, dag_id, run.xcom(task_id, "trigger_run_id"))
 
 
 @both_targets
 @both_modes
-def test_brings_a_success_home(batch, conn, target, mode):
+def test_task_succeeds_with_the_remote_run(batch, conn, target, mode):
     run = batch.finished(f"quick_{mode}", conn)
 
     assert run.state == "success"
     remote = remote_run(run, target, "quick")
-    there = remote.get()
-    assert there["state"] == "success"
-    assert there["conf"] == {"greeting": f"from {run.run_id}"}
-    assert there["note"] == f"made by {run.dag_id}"
+    created = remote.get()
+    assert created["state"] == "success"
+    assert created["conf"] == {"greeting": f"from {run.run_id}"}
+    assert created["note"] == f"made by {run.dag_id}"
     result = run.xcom("trigger")
     assert (result["dag_run_id"], result["state"]) == (remote.run_id, "success")
     assert set(result) >= {"logical_date", "run_after", "conf"}
@@ -62,7 +62,7 @@ def test_brings_a_success_home(batch, conn, target, mode):
 
 
 @both_targets
-def test_links_to_the_run_in_the_targets_own_ui(batch, conn, target):
+def test_extra_link_leads_to_the_run_in_the_ui_of_the_target(batch, conn, target):
     run = batch.finished("quick_sync", conn)
 
     links = run.deployment.request("GET", f"{run.path}/taskInstances/trigger/links")["extra_links"]
@@ -74,7 +74,7 @@ def test_links_to_the_run_in_the_targets_own_ui(batch, conn, target):
 
 @both_targets
 @both_modes
-def test_a_failure_names_what_failed_there(batch, conn, target, mode):
+def test_failure_names_the_failed_remote_tasks(batch, conn, target, mode):
     run = batch.finished(f"broken_{mode}", conn)
 
     assert run.state == "failed"
@@ -89,7 +89,7 @@ def test_a_failure_names_what_failed_there(batch, conn, target, mode):
 
 @both_targets
 @both_modes
-def test_a_retry_goes_on_with_the_run_of_the_try_before(batch, conn, target, mode):
+def test_retry_continues_with_the_run_of_the_previous_try(batch, conn, target, mode):
     run = batch.finished(f"fails_once_{mode}", conn)
 
     assert run.state == "success"
@@ -102,8 +102,8 @@ def test_a_retry_goes_on_with_the_run_of_the_try_before(batch, conn, target, mod
 
 
 @both_targets
-def test_a_clear_makes_a_new_run(begin, conn, target):
-    run = begin("trigger_quick_sync", conn=conn).wait()
+def test_clear_creates_a_new_run(start_case, conn, target):
+    run = start_case("trigger_quick_sync", conn=conn).wait()
     first = remote_run(run, target, "quick")
 
     run.deployment.request("POST", f"{run.path}/clear", json={"dry_run": False})
@@ -116,7 +116,7 @@ def test_a_clear_makes_a_new_run(begin, conn, target):
 
 
 @both_targets
-def test_does_not_wait_unless_told_so(batch, conn, target):
+def test_task_does_not_wait_by_default(batch, conn, target):
     run = batch.finished("no_wait", conn)
 
     assert run.state == "success"
@@ -127,7 +127,7 @@ def test_does_not_wait_unless_told_so(batch, conn, target):
 
 
 @pytest.mark.parametrize(("mode", "conn"), [("sync", "v2_conn"), ("deferred", "v1_conn")])
-def test_its_execution_timeout_cancels_the_remote_run(batch, mode, conn, target):
+def test_execution_timeout_cancels_the_remote_run(batch, mode, conn, target):
     run = batch.finished(f"limited_{mode}", conn)
 
     assert run.state == "failed"
@@ -139,7 +139,7 @@ def test_its_execution_timeout_cancels_the_remote_run(batch, mode, conn, target)
 
 
 @both_targets
-def test_an_id_that_must_be_encoded(batch, conn, target):
+def test_dag_id_is_percent_encoded(batch, conn, target):
     run = batch.finished("encoded", conn)
 
     assert run.state == "success"
@@ -147,7 +147,7 @@ def test_an_id_that_must_be_encoded(batch, conn, target):
 
 
 @both_targets
-def test_a_missing_dag_is_named_with_those_like_it(batch, conn, target):
+def test_missing_dag_is_reported_with_similar_ids(batch, conn, target):
     run = batch.finished("missing", conn)
 
     assert run.state == "failed"
@@ -158,105 +158,107 @@ def test_a_missing_dag_is_named_with_those_like_it(batch, conn, target):
 
 
 @both_targets
-def test_the_targets_reasons_are_told(batch, conn):
+def test_invalid_conf_is_reported_with_the_reason_of_the_target(batch, conn):
     run = batch.finished("strict", conn)
 
     assert run.state == "failed"
-    assert run.tasks()["trigger"]["try_number"] == 1, "no retry: it would be refused again"
+    assert run.tasks()["trigger"]["try_number"] == 1, "the target would reject a retry, too"
     assert "Invalid input for param day" in run.log("trigger")
 
 
 @pytest.mark.parametrize("conn", REFUSED)
-def test_who_is_refused_is_told_so_and_not_retried(batch, conn, world):
+def test_refused_credentials_fail_without_retries(batch, conn, deployments):
     run = batch.finished(conn, conn)
 
     assert run.state == "failed"
     assert run.tasks()["trigger"]["try_number"] == 1
     log = run.log("trigger")
     assert "refused" in log
-    assert world.behind(conn).url in log
+    assert deployments.target_of(conn).url in log
     assert "of another Workspace or Deployment" in log
     assert "wrong.token" not in log
     assert "wrongpassword" not in log
 
 
-def test_a_wrong_path_is_no_rest_api(batch):
+def test_wrong_path_in_the_connection_is_reported(batch):
     run = batch.finished("wrong_path", "wrong_path")
 
     assert run.state == "failed"
     assert "check Host of the connection" in run.log("trigger")
 
 
-def test_nobody_there(batch):
-    run = batch.finished("nobody_there", "nobody_there")
+def test_refused_connection_is_retried(batch):
+    run = batch.finished("closed_port", "closed_port")
 
     assert run.state == "failed"
-    assert run.tasks()["trigger"]["try_number"] == 2, "it may be there later"
+    assert run.tasks()["trigger"]["try_number"] == 2, "the target can be available later"
     assert "localhost:9 refused the connection" in run.log("trigger")
 
 
-def test_no_such_connection(batch):
+def test_missing_connection_is_retried(batch):
     run = batch.finished("no_conn", "no_conn")
 
     assert run.state == "failed"
-    assert run.tasks()["trigger"]["try_number"] == 2, "Airflow says the same when a secrets backend does not answer"
+    assert run.tasks()["trigger"]["try_number"] == 2, "Airflow reports an unavailable secrets backend in the same way"
     assert "There is no such connection: 'no_conn'" in run.log("trigger")
 
 
 @pytest.fixture(scope="module")
-def existing(begin, world):
-    """Finished runs that somebody else made, and runs of ours that want the same run id or logical date."""
-    there, wanting = {}, {}
+def existing(start_case, deployments):
+    """Finished runs of other origin, and tasks that trigger runs with the same run id or logical date."""
+    remote_runs, confs = {}, {}
     for conn in ("v2_conn", "v1_conn"):
         for choice in ("fail", "attach", "reset", "skip"):
             date = (datetime(2010, 1, 1, tzinfo=timezone.utc) + timedelta(seconds=uuid4().int % 10**8)).isoformat()
-            there[choice, conn, "run id"] = start(world.behind(conn), "quick", run_id=f"there-{uuid4().hex}")
-            there[choice, conn, "logical date"] = start(world.behind(conn), "quick", logical_date=date)
-            wanting[choice, conn, "logical date"] = {"date": date}
-            wanting[choice, conn, "run id"] = {"run_id": there[choice, conn, "run id"].run_id}
-    ours = {}
-    for case, run in there.items():
+            target = deployments.target_of(conn)
+            run_id = f"existing-{uuid4().hex}"
+            remote_runs[choice, conn, "run id"] = trigger_run(target, "quick", run_id=run_id)
+            remote_runs[choice, conn, "logical date"] = trigger_run(target, "quick", logical_date=date)
+            confs[choice, conn, "logical date"] = {"date": date}
+            confs[choice, conn, "run id"] = {"run_id": run_id}
+    local_runs = {}
+    for case, run in remote_runs.items():
         run.wait()
         choice, conn, _ = case
-        ours[case] = begin(f"existing_{choice}", conn=conn, **wanting[case])
-    return lambda *case: (there[case], ours[case].wait(timeout=240))
+        local_runs[case] = start_case(f"existing_{choice}", conn=conn, **confs[case])
+    return lambda *case: (remote_runs[case], local_runs[case].wait(timeout=240))
 
 
 @both_targets
 @pytest.mark.parametrize("same", ["run id", "logical date"])
 class TestOnExistingRun:
-    """The run that it would create is there already, and somebody else made it."""
+    """A run with the same run id or logical date exists and was not created by this task."""
 
-    def test_fail(self, existing, conn, same):
-        there, run = existing("fail", conn, same)
+    def test_fail_keeps_the_existing_run(self, existing, conn, same):
+        existing_run, run = existing("fail", conn, same)
 
         assert run.state == "failed"
         assert run.tasks()["trigger"]["try_number"] == 1
         log = run.log("trigger")
-        assert there.run_id in log
+        assert existing_run.run_id in log
         for choice in ("'fail'", "'attach'", "'reset'", "'skip'"):
             assert choice in log
-        assert there.tasks()["answer"]["try_number"] == 1
+        assert existing_run.tasks()["answer"]["try_number"] == 1
 
-    def test_attach(self, existing, conn, same):
-        there, run = existing("attach", conn, same)
-
-        assert run.state == "success"
-        assert run.xcom("trigger", "trigger_run_id") == there.run_id
-        assert there.tasks()["answer"]["try_number"] == 1
-
-    def test_reset(self, existing, conn, same):
-        there, run = existing("reset", conn, same)
+    def test_attach_uses_the_existing_run(self, existing, conn, same):
+        existing_run, run = existing("attach", conn, same)
 
         assert run.state == "success"
-        assert run.xcom("trigger", "trigger_run_id") == there.run_id
-        assert there.tasks()["answer"]["try_number"] == 2
+        assert run.xcom("trigger", "trigger_run_id") == existing_run.run_id
+        assert existing_run.tasks()["answer"]["try_number"] == 1
 
-    def test_skip(self, existing, conn, same):
-        there, run = existing("skip", conn, same)
+    def test_reset_clears_the_existing_run(self, existing, conn, same):
+        existing_run, run = existing("reset", conn, same)
+
+        assert run.state == "success"
+        assert run.xcom("trigger", "trigger_run_id") == existing_run.run_id
+        assert existing_run.tasks()["answer"]["try_number"] == 2
+
+    def test_skip_keeps_the_existing_run(self, existing, conn, same):
+        existing_run, run = existing("skip", conn, same)
 
         assert run.states()["trigger"] == "skipped"
-        assert there.tasks()["answer"]["try_number"] == 1
+        assert existing_run.tasks()["answer"]["try_number"] == 1
 
 
 @both_targets
@@ -268,8 +270,8 @@ class TestPausedDag:
         target.request("PATCH", "dags/sleeping", json={"is_paused": True})
 
     @both_modes
-    def test_trigger_anyway_and_say_so(self, begin, conn, target, mode):
-        run = begin(f"trigger_sleeping_{mode}", conn=conn)
+    def test_trigger_creates_a_queued_run_and_logs_that_the_dag_is_paused(self, start_case, conn, target, mode):
+        run = start_case(f"trigger_sleeping_{mode}", conn=conn)
         run.wait_until(
             lambda: "'sleeping' is paused" in run.log("trigger") if run.states().get("trigger") else False,
             "the log says that the dag is paused",
@@ -281,16 +283,16 @@ class TestPausedDag:
         assert run.wait().state == "success"
         assert remote.state == "success"
 
-    def test_unpause(self, begin, conn, target):
-        run = begin("paused_unpause", conn=conn).wait()
+    def test_unpause_lets_the_run_start(self, start_case, conn, target):
+        run = start_case("paused_unpause", conn=conn).wait()
 
         assert run.state == "success"
         assert target.request("GET", "dags/sleeping")["is_paused"] is False
         assert remote_run(run, target, "sleeping").wait().state == "success"
 
-    def test_fail(self, begin, conn, target):
+    def test_fail_creates_no_run(self, start_case, conn, target):
         before = set(runs_of(target, "sleeping"))
-        run = begin("paused_fail", conn=conn).wait()
+        run = start_case("paused_fail", conn=conn).wait()
 
         assert run.state == "failed"
         assert run.tasks()["trigger"]["try_number"] == 1
@@ -299,37 +301,37 @@ class TestPausedDag:
 
 
 @both_targets
-def test_mapped(batch, conn, target):
+def test_mapped_task_creates_a_run_for_each_conf(batch, conn, target):
     run = batch.finished("mapped", conn)
 
     assert run.state == "success"
     assert run.xcom("summary") == [0, 1, 2]
-    made = [remote for run_id, remote in runs_of(target, "quick").items() if f"~{run.run_id}~trigger+" in run_id]
-    assert sorted(remote.get()["conf"]["part"] for remote in made) == [0, 1, 2]
+    created = [remote for run_id, remote in runs_of(target, "quick").items() if f"~{run.run_id}~trigger+" in run_id]
+    assert sorted(remote.get()["conf"]["part"] for remote in created) == [0, 1, 2]
 
 
 @both_modes
-class TestKilling:
-    """Who ends the waiting task decides what becomes of the remote run."""
+class TestKilledTask:
+    """A user who ends the waiting task cancels the remote run."""
 
     @pytest.fixture
-    def waiting(self, begin, mode, conn, target):
-        run = begin(f"trigger_slow_{mode}", conn=conn)
-        # A task that is ended before a triggerer has taken over its wait has nobody to cancel anything.
+    def waiting(self, start_case, mode, conn, target):
+        run = start_case(f"trigger_slow_{mode}", conn=conn)
+        # Until a triggerer runs its trigger, a deferred task that is ended cannot cancel the remote run.
         state, sign = {"sync": ("running", "is queued"), "deferred": ("deferred", "starting")}[mode]
-        run.wait_until(lambda: run.states().get("trigger") == state and sign in run.log("trigger"), "it waits")
+        run.wait_until(lambda: run.states().get("trigger") == state and sign in run.log("trigger"), "the task waits")
         remote = remote_run(run, target, "slow")
         remote.wait_until(lambda: remote.state == "running", "the remote run runs")
         return run, remote
 
     @both_targets
-    def test_marking_it_failed_cancels_the_remote_run(self, waiting):
+    def test_marking_the_task_failed_cancels_the_remote_run(self, waiting):
         run, remote = waiting
         run.deployment.request("PATCH", f"{run.path}/taskInstances/trigger", json={"new_state": "failed"})
         remote.wait_until(lambda: remote.state == "failed", "the remote run is cancelled")
 
     @pytest.mark.parametrize("conn", ["v2_conn"])
-    def test_clearing_it_cancels_the_remote_run(self, waiting, target):
+    def test_clearing_the_task_cancels_the_remote_run(self, waiting, target):
         run, remote = waiting
         run.deployment.request("POST", f"{run.path}/clear", json={"dry_run": False})
         remote.wait_until(lambda: remote.state == "failed", "the remote run is cancelled")
@@ -337,13 +339,13 @@ class TestKilling:
 
 
 @pytest.mark.parametrize("conn", ["v2_conn"])
-def test_a_triggerer_that_restarts_goes_on_waiting(begin, world, conn, target):
-    run = begin("trigger_slow_deferred", conn=conn)
-    run.wait_until(run.task_is("trigger", "deferred"), "it waits")
+def test_wait_continues_after_a_restart_of_the_triggerer(start_case, deployments, conn, target):
+    run = start_case("trigger_slow_deferred", conn=conn)
+    run.wait_until(run.task_is("trigger", "deferred"), "the task waits")
     remote = remote_run(run, target, "slow")
     remote.wait_until(lambda: remote.state == "running", "the remote run runs")
 
-    world.triggering.restart("triggerer")
+    deployments.triggering.restart("triggerer")
 
     assert run.states()["trigger"] == "deferred"
     assert remote.state == "running"
@@ -353,14 +355,14 @@ def test_a_triggerer_that_restarts_goes_on_waiting(begin, world, conn, target):
 
 
 @both_targets
-def test_a_target_that_goes_away_and_comes_back(begin, conn, target):
-    run = begin("trigger_slow_deferred", conn=conn)
-    run.wait_until(lambda: run.task_is("trigger", "deferred")() and "starting" in run.log("trigger"), "it waits")
+def test_wait_tolerates_an_outage_of_the_target(start_case, conn, target):
+    run = start_case("trigger_slow_deferred", conn=conn)
+    run.wait_until(lambda: run.task_is("trigger", "deferred")() and "starting" in run.log("trigger"), "the task waits")
     remote = remote_run(run, target, "slow")
     remote.wait_until(lambda: remote.state == "running", "the remote run runs")
 
     target.stop("api-server")
-    run.wait_until(lambda: "Still waiting: " in run.log("trigger"), "the trouble is told")
+    run.wait_until(lambda: "Still waiting: " in run.log("trigger"), "the log reports the outage")
     target.start("api-server")
 
     target.request("PATCH", remote.path, json={"state": "success"})
