@@ -1,1 +1,1 @@
-"""Operators: trigger dag runs, pause and unpause dags, ask any endpoint of a target Deployment."""
+"""Operators that trigger dag runs, pause and unpause dags, and call any endpoint of a target Deployment."""

@@ -18,25 +18,37 @@ if TYPE_CHECKING:
     from astro_provider.api.types import JSON
 
 _METHODS = ("GET", "DELETE", "PATCH", "POST", "PUT")
-_WITHOUT_BODY = ("GET", "DELETE")
+_METHODS_WITHOUT_BODY = ("GET", "DELETE")
 
 
 class AstroApiOperator(BaseOperator):
     """
-    Asks any endpoint of the target's REST API, as ``HttpOperator`` would, and returns the parsed answer.
+    Calls any endpoint of the target's REST API, as ``HttpOperator`` would, and returns the parsed response.
 
-    The API version (``/api/v1`` or ``/api/v2``), credentials and errors are taken care of; the names of endpoints and
-    parameters are those of the target's API version.
+    The operator adds the API version (``/api/v1`` or ``/api/v2``) and the credentials, and handles errors. The names of
+    endpoints and parameters are those of the target's API version. This task fails while the pool is full, and returns
+    the day and the number of free slots otherwise::
 
-    :param endpoint: path relative to ``/api/vN/``, e.g. ``"dags"`` or ``"pools"`` (templated)
-    :param method: HTTP method: GET, DELETE, PATCH, POST or PUT
-    :param data: a dict: query string for GET and DELETE, JSON body otherwise; a text is sent as it is (templated)
-    :param headers: further request headers (templated)
-    :param response_check: told the parsed answer, and by name what it takes of the context; ``False`` fails the task
-    :param response_filter: told the same; makes what the operator returns
-    :param log_response: whether to log the answer
-    :param all_pages: for a collection, ask for all pages; the answer has the form of one page, with all the items
-    :param http_conn_id: id of an Airflow connection of type ``astro`` or ``http`` (templated)
+        AstroApiOperator(
+            task_id="free_slots",
+            endpoint="pools/default_pool",
+            response_check=lambda pool: pool["open_slots"] > 0,
+            response_filter=lambda pool, ds: {"day": ds, "slots": pool["open_slots"]},
+        )
+
+    :param endpoint: path relative to ``/api/vN/``, such as ``"dags"`` or ``"pools"`` (templated)
+    :param method: HTTP method: ``"GET"`` (the default), ``"DELETE"``, ``"PATCH"``, ``"POST"`` or ``"PUT"``
+    :param data: a dict is the query string with GET and DELETE, and the JSON body with other methods; a text is sent as
+        it is; by default nothing (templated)
+    :param headers: further request headers, by default none (templated)
+    :param response_check: called with the parsed response and with the context variables that it has parameters for;
+        the task fails, and can be retried, if it returns a false value
+    :param response_filter: called in the same way; the operator returns what it returns
+    :param log_response: whether to log the response, by default ``False``
+    :param all_pages: whether to read all pages of a collection, by default ``False``. The result has the form of one
+        page, with the items of all pages. Needs the method ``"GET"``
+    :param http_conn_id: id of an Airflow connection of type ``astro`` or ``http``, by default ``"http_conn"``
+        (templated)
     """
 
     template_fields: Sequence[str] = ("endpoint", "data", "headers", "http_conn_id")
@@ -74,32 +86,34 @@ class AstroApiOperator(BaseOperator):
 
     def execute(self, context: Context) -> Any:
         """
-        Ask.
+        Send the request, and check and filter the response.
 
-        :return: the parsed answer (``None`` for an empty one), or what ``response_filter`` makes of it
-        :raise AirflowFailException: the target refuses the request, or the connection is wrong
-        :raise AirflowException: ``response_check`` says no
+        :return: the parsed response (``None`` if it is empty), or what ``response_filter`` returned
+        :raise AirflowFailException: an error that a retry cannot help, such as a request that the target refuses, or a
+            wrong connection
+        :raise AirflowException: ``response_check`` returned a false value
+        :raise AstroError: another error of the target
         """
         from astro_provider.airflow_versions import AirflowException, determine_kwargs
 
         with final_errors():
-            answer = self._request()
+            response = self._request()
         if self.log_response:
-            self.log.info("%s", json.dumps(answer, indent=2))
+            self.log.info("%s", json.dumps(response, indent=2))
         if self.response_check is not None and not self.response_check(
-            answer, **determine_kwargs(self.response_check, [answer], context)
+            response, **determine_kwargs(self.response_check, [response], context)
         ):
-            raise AirflowException(f"response_check says no to the answer of {self.method} {self.endpoint}")
+            raise AirflowException(f"response_check rejected the response to {self.method} {self.endpoint}")
         if self.response_filter is not None:
-            return self.response_filter(answer, **determine_kwargs(self.response_filter, [answer], context))
-        return answer
+            return self.response_filter(response, **determine_kwargs(self.response_filter, [response], context))
+        return response
 
     def _request(self) -> JSON:
         from astro_provider.hooks.astro import AstroHook
 
         method, endpoint = self.method.upper(), rendered_id("endpoint", self.endpoint)
         with AstroHook(rendered_id("http_conn_id", self.http_conn_id)) as hook:
-            if method not in _WITHOUT_BODY:
+            if method not in _METHODS_WITHOUT_BODY:
                 body = dict(self.data) if isinstance(self.data, Mapping) else self.data
                 return hook.run(hook.client.request(method, endpoint, body=body, headers=self.headers))
             params = self.data if isinstance(self.data, Mapping) else None

@@ -16,12 +16,7 @@ if TYPE_CHECKING:
 
 
 class _SetPausedOperator(BaseOperator):
-    """
-    Sets whether a dag is paused (``PATCH dags/{dag_id}``); that it is so already is fine.
-
-    :param external_dag_id: the dag in the target (templated)
-    :param http_conn_id: id of an Airflow connection of type ``astro`` or ``http`` (templated)
-    """
+    """The base of the operators that pause and unpause a dag."""
 
     template_fields: Sequence[str] = ("external_dag_id", "http_conn_id")
     ui_color = "#e9e4ff"
@@ -34,11 +29,12 @@ class _SetPausedOperator(BaseOperator):
 
     def execute(self, context: Context) -> Dag:
         """
-        Set it.
+        Pause or unpause the dag (``PATCH dags/{dag_id}``).
 
-        :return: the dag as it is then
-        :raise AirflowFailException: the target refuses, or the connection is wrong
-        :raise NotFoundError: no such dag; names those with similar ids
+        :return: the dag after the change
+        :raise AirflowFailException: an error that a retry cannot help, such as a request that the target refuses
+        :raise NotFoundError: the dag does not exist; the message names dags with similar ids
+        :raise AstroError: another error of the target
         """
         from astro_provider.hooks.astro import AstroHook
 
@@ -51,10 +47,28 @@ class _SetPausedOperator(BaseOperator):
 
 
 class AstroPauseDagOperator(_SetPausedOperator):
-    __doc__ = (_SetPausedOperator.__doc__ or "").replace("Sets whether a dag is paused", "Pauses a dag")
+    """
+    Pauses a dag in another Deployment (``PATCH dags/{dag_id}``). A dag that is already paused stays so.
+
+    Returns the dag after the change.
+
+    :param external_dag_id: id of the dag in the target (templated)
+    :param http_conn_id: id of an Airflow connection of type ``astro`` or ``http``, by default ``"http_conn"``
+        (templated)
+    """
+
     _paused = True
 
 
 class AstroUnpauseDagOperator(_SetPausedOperator):
-    __doc__ = (_SetPausedOperator.__doc__ or "").replace("Sets whether a dag is paused", "Unpauses a dag")
+    """
+    Unpauses a dag in another Deployment (``PATCH dags/{dag_id}``). A dag that is not paused stays so.
+
+    Returns the dag after the change.
+
+    :param external_dag_id: id of the dag in the target (templated)
+    :param http_conn_id: id of an Airflow connection of type ``astro`` or ``http``, by default ``"http_conn"``
+        (templated)
+    """
+
     _paused = False

@@ -94,7 +94,7 @@ def test_the_answer_is_checked(fake_airflow: FakeAirflowServer, verdict: bool) -
     if verdict:
         assert operator.execute(context())["total_entries"] == 2
     else:
-        with pytest.raises(AirflowException, match="response_check says no to the answer of GET pools"):
+        with pytest.raises(AirflowException, match="response_check rejected the response to GET pools"):
             operator.execute(context())
     assert told == [2, "2026-02-01"]
 
