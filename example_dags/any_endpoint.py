@@ -1,4 +1,8 @@
-"""List DAGs and pools of another Deployment, and ask any other endpoint of its REST API."""
+"""
+Call any endpoint of another Deployment's REST API: list its DAGs and pools, and set and delete a Variable.
+
+Needs the connection `http_conn` to the other Deployment.
+"""
 
 from datetime import datetime, timezone
 
@@ -14,15 +18,15 @@ def any_endpoint():
         http_conn_id="http_conn",
         endpoint="dags",
         all_pages=True,
-        response_filter=lambda answer: [dag["dag_id"] for dag in answer["dags"]],
+        response_filter=lambda response: [dag["dag_id"] for dag in response["dags"]],
     )
 
     AstroApiOperator(
         task_id="list_pools",
         http_conn_id="http_conn",
         endpoint="pools",
-        response_check=lambda answer: answer["total_entries"] > 0,
-        response_filter=lambda answer: {pool["name"]: pool["slots"] for pool in answer["pools"]},
+        response_check=lambda response: response["total_entries"] > 0,
+        response_filter=lambda response: {pool["name"]: pool["slots"] for pool in response["pools"]},
     )
 
     AstroApiOperator(

@@ -1,8 +1,9 @@
 """
-The pattern of the Astro documentation, before and after.
+Trigger a DAG in another Deployment as the Astro documentation shows it, and with this package.
 
-`before` fires and forgets, cannot be retried (a second try is answered with 409), must know the path of the API
-generation, and says nothing when the remote run fails. `after` is the same in one operator.
+The task `before` does not wait for the remote run, and does not notice when it fails. It cannot be retried, because the
+target responds to a second request for the same logical date with 409, and its path needs one version of the API. The
+task `after` has none of these limits. Both need the connection `http_conn` to the other Deployment.
 """
 
 import json
@@ -20,8 +21,8 @@ def before_and_after():
         task_id="before",
         http_conn_id="http_conn",
         method="POST",
-        endpoint="/api/v2/dags/remote_report/dagRuns",  # breaks when the target changes its Airflow generation
-        data=json.dumps({"logical_date": "{{ logical_date }}"}),  # breaks in a run that has none, and on a retry
+        endpoint="/api/v2/dags/remote_report/dagRuns",  # fails if the target has another API version
+        data=json.dumps({"logical_date": "{{ logical_date }}"}),  # fails in a run without one, and on a retry
         log_response=True,
     )
 

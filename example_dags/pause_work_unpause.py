@@ -1,4 +1,8 @@
-"""Pause a DAG in another Deployment, do what it must not see half done, and unpause it whatever happened."""
+"""
+Pause a DAG in another Deployment while this DAG changes the data that the other one reads, then unpause it.
+
+Needs the connection `http_conn` to the Deployment that has the DAG `remote_report` (see `target/`).
+"""
 
 from datetime import datetime, timezone
 
@@ -17,7 +21,7 @@ def pause_work_unpause():
 
     unpause = AstroUnpauseDagOperator(task_id="unpause", http_conn_id="http_conn", external_dag_id="remote_report")
 
-    # A teardown runs also when the work fails, and does not hide that it did.
+    # A teardown runs even if work() fails, and the failure of work() still fails this DAG run.
     pause >> work() >> unpause.as_teardown(setups=pause)
 
 

@@ -1,8 +1,9 @@
 """
 Trigger a DAG in another Deployment, wait for it, and use what it returned.
 
-Needs the connection `http_conn` to the Deployment that has the DAG `remote_report` (see `target/`). The wait takes
-no worker slot (`deferrable=True`), a retry finds the run of the earlier try, and a failure names what failed there.
+Needs the connection `http_conn` to the Deployment that has the DAG `remote_report` (see `target/`). With
+`deferrable=True`, the task takes no worker slot while it waits. A retry continues with the run of the earlier try. If
+the remote run fails, the error names the tasks that failed there.
 """
 
 from datetime import datetime, timedelta, timezone
@@ -27,7 +28,7 @@ def trigger_and_wait():
 
     @task
     def show_result(remote_run):
-        """Read what the remote task returned: its XCom, over the same connection."""
+        """Read the XCom of the remote task over the same connection."""
         from astro_provider.hooks.astro import AstroHook
 
         with AstroHook("http_conn") as hook:

@@ -1,8 +1,9 @@
 """
-Wait for a DAG of another Deployment, and for one task of a DAG there, before going on.
+Wait for one task of a DAG in another Deployment, and for the whole DAG run, before this DAG continues.
 
-The newest run of `remote_report` is waited for (`latest=True`). For DAGs on the same schedule in both Deployments
-leave that out: the run with this run's own logical date is waited for, or one earlier by `execution_delta`.
+Needs the connection `http_conn` to the Deployment that has the DAG `remote_report` (see `target/`). With `latest=True`,
+the sensors wait for the newest run. If both DAGs have the same schedule, leave `latest` out: the sensors then wait for
+the run with the logical date of this run, minus `execution_delta` if it is given.
 """
 
 from datetime import datetime, timezone

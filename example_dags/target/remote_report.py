@@ -1,4 +1,4 @@
-"""For the target Deployment: the DAG that the other examples trigger, wait for and read."""
+"""The DAG that the other examples trigger, pause and wait for. It belongs in the target Deployment."""
 
 from datetime import datetime, timezone
 
