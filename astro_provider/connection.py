@@ -7,22 +7,14 @@ import re
 from typing import TYPE_CHECKING, Any, Protocol, cast
 from urllib.parse import SplitResult, quote, urlsplit
 
-from astro_provider.api.credentials import (
-    DEFAULT_AUDIENCE,
-    DEFAULT_TOKEN_URL,
-    AuthorizationHeader,
-    ClientCredentials,
-    Credentials,
-    Login,
-)
+from astro_provider.api.connection_fields import ConnectionFields
+from astro_provider.api.credentials import EXTRA_KEYS, read_credentials
 from astro_provider.api.deployment import DEFAULT_TIMEOUT, ApiVersion, Deployment, HttpOptions
 from astro_provider.api.errors import ConnectionConfigError
-from astro_provider.api.headers import header_problem, header_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_OAUTH_KEYS = ("client_id", "client_secret", "token_url", "audience")
 _HTTP_OPTION_KEYS = (
     "allow_redirects",
     "cert",
@@ -73,7 +65,7 @@ def read_connection(connection: AirflowConnection, extra: Mapping[str, Any]) -> 
     return Deployment(
         conn_id=connection.conn_id,
         url=url,
-        credentials=reader.credentials(),
+        credentials=read_credentials(reader.fields),
         headers=reader.headers(),
         http=reader.http_options(),
         api_version=reader.api_version(),
@@ -86,34 +78,32 @@ class _Reader:
 
     def __init__(self, connection: AirflowConnection, extra: Mapping[str, Any]) -> None:
         self.connection = connection
-        # Header names have no case, and neither should the one that matters most.
-        self.authorization = next((v for k, v in extra.items() if k.lower() == "authorization"), None)
-        self.extra = {k: v for k, v in extra.items() if k.lower() != "authorization"}
-
-    def wrong(self, field_name: str, problem: str) -> ConnectionConfigError:
-        return ConnectionConfigError(self.connection.conn_id, field_name, problem)
+        self.extra = extra
+        self.fields = ConnectionFields(connection.conn_id, connection.login, connection.password, extra)
 
     def url(self) -> tuple[str, str | None]:
         """Return the Deployment URL, and what was assumed where the connection names no scheme."""
         host = (self.connection.host or "").strip()
         expected = "expected the Deployment URL, e.g. https://clq52.astronomer.run/dz3uu847"
         if not host:
-            raise self.wrong("Host", f"it is empty; {expected}")
+            raise self.fields.error("Host", f"it is empty; {expected}")
         schema = (self.connection.schema or "").strip().lower()
         if schema not in ("", "http", "https"):
-            raise self.wrong("Schema", f"expected http or https, got {schema!r}; a path of the URL belongs into Host")
+            raise self.fields.error(
+                "Schema", f"expected http or https, got {schema!r}; a path of the URL belongs into Host"
+            )
         assumed = None if "://" in host or schema else self._assumed_scheme(host)
         text = host if "://" in host else f"{schema or assumed}://{host}"
         try:
             parts = urlsplit(text)
             port = parts.port
         except ValueError:
-            raise self.wrong("Host", f"it is not a URL; {expected}") from None
+            raise self.fields.error("Host", f"it is not a URL; {expected}") from None
         if parts.username is not None or parts.password is not None:
-            raise self.wrong("Host", f"it must not hold credentials; {expected}")
+            raise self.fields.error("Host", f"it must not hold credentials; {expected}")
         hostname = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
         if parts.scheme not in ("http", "https") or not hostname or not _HOST.match(hostname):
-            raise self.wrong("Host", f"{host!r} is not an http or https URL; {expected}")
+            raise self.fields.error("Host", f"{host!r} is not an http or https URL; {expected}")
         return f"{parts.scheme}://{hostname}{self._port(port)}{self._path(parts)}", assumed and (
             f"neither Host nor Schema of the connection names http or https, so {assumed} is used."
         )
@@ -126,7 +116,7 @@ class _Reader:
     def _port(self, in_host: int | None) -> str:
         in_field = self.connection.port
         if in_host and in_field and in_host != in_field:
-            raise self.wrong("Port", f"it says {in_field}, but Host says {in_host}; leave one of them out")
+            raise self.fields.error("Port", f"it says {in_field}, but Host says {in_host}; leave one of them out")
         port = in_host or in_field
         return f":{port}" if port else ""
 
@@ -135,55 +125,19 @@ class _Reader:
         # What is copied from the browser ends in /home, what is copied from documentation in /api/v2.
         return quote(_COPIED_TAIL.sub("", parts.path), safe="/%:@!$&'()*+,;=~")
 
-    def credentials(self) -> Credentials | None:
-        login, password = self.connection.login, self.connection.password
-        if self.authorization:
-            return AuthorizationHeader(self._header('Extra "Authorization"', self.authorization))
-        if self.extra.get("client_id") or self.extra.get("client_secret"):
-            return self._client_credentials()
-        if login:
-            return Login(login, password or "")
-        if password:
-            token = self._header("Password", password)
-            return AuthorizationHeader(token if token.lower().startswith("bearer ") else f"Bearer {token}")
-        return None
-
-    def _client_credentials(self) -> ClientCredentials:
-        values = {key: self._text(key) for key in _OAUTH_KEYS}
-        for key in ("client_id", "client_secret"):
-            if not values[key]:
-                raise self.wrong(f'Extra "{key}"', "client_id and client_secret go together; this one is missing")
-        token_url = values["token_url"]
-        if token_url and "@" in token_url.partition("?")[0]:
-            raise self.wrong('Extra "token_url"', "it must not hold credentials; use client_id and client_secret")
-        if token_url and not (_is_url(token_url) and token_url.lower().startswith(("http://", "https://"))):
-            raise self.wrong('Extra "token_url"', f"expected an http or https URL, got {token_url!r}")
-        return ClientCredentials(
-            client_id=cast("str", values["client_id"]),
-            client_secret=cast("str", values["client_secret"]),
-            token_url=token_url or DEFAULT_TOKEN_URL,
-            audience=values["audience"] or (None if token_url else DEFAULT_AUDIENCE),
-        )
-
-    def _text(self, key: str) -> str | None:
-        value = self.extra.get(key)
-        if value is not None and not isinstance(value, str):
-            raise self.wrong(f'Extra "{key}"', f"expected a text, got {type(value).__name__}")
-        return value
-
-    def _header(self, field_name: str, value: object, name: str = "Authorization") -> str:
-        if problem := header_problem(name, value):
-            raise self.wrong(field_name, problem)
-        return header_text(value)
-
     def headers(self) -> dict[str, str]:
-        ours = {*_OAUTH_KEYS, *_HTTP_OPTION_KEYS, "api_version"}
-        given = {name: value for name, value in self.extra.items() if name not in ours and value is not None}
-        return {name: self._header(f"Extra {json.dumps(name)}", value, name) for name, value in given.items()}
+        """Return the other keys of Extra, which are headers, as for ``HttpHook``."""
+        not_headers = {*EXTRA_KEYS, *_HTTP_OPTION_KEYS, "api_version"}
+        return {
+            name: self.fields.header(f"Extra {json.dumps(name)}", value, name)
+            for name, value in self.extra.items()
+            # Header names are case-insensitive, and Authorization never goes with the other headers.
+            if name not in not_headers and name.lower() != "authorization" and value is not None
+        }
 
     def http_options(self) -> HttpOptions:
         if _is_true(self.extra.get("srv_lookup", False)):
-            raise self.wrong('Extra "srv_lookup"', "a Deployment has a URL, no DNS SRV record; leave it out")
+            raise self.fields.error('Extra "srv_lookup"', "a Deployment has a URL, no DNS SRV record; leave it out")
         return HttpOptions(
             timeout=self._timeout(),
             verify=self._verify(),
@@ -204,7 +158,7 @@ class _Reader:
         if isinstance(value, bool) or (isinstance(value, str) and value.lower() in ("true", "false")):
             return _is_true(value)
         if not isinstance(value, str):
-            raise self.wrong('Extra "verify"', "expected true, false or the path of a CA bundle")
+            raise self.fields.error('Extra "verify"', "expected true, false or the path of a CA bundle")
         return value
 
     def _cert(self) -> str | tuple[str, str] | None:
@@ -215,12 +169,12 @@ class _Reader:
                 return path
             case [str(path), str(key_path)]:
                 return path, key_path
-        raise self.wrong('Extra "cert"', "expected a path, or [path of the certificate, path of its key]")
+        raise self.fields.error('Extra "cert"', "expected a path, or [path of the certificate, path of its key]")
 
     def _proxies(self) -> dict[str, str]:
         value = self._either("proxies", "proxy") or {}
         proxies = {"http": value, "https": value} if isinstance(value, str) else value
-        expected = self.wrong('Extra "proxies"', "expected a URL, or an object of scheme to URL")
+        expected = self.fields.error('Extra "proxies"', "expected a URL, or an object of scheme to URL")
         if not isinstance(proxies, dict) or not all(isinstance(proxy, str) for proxy in proxies.values() if proxy):
             raise expected
         urls = {
@@ -242,7 +196,7 @@ class _Reader:
         except (TypeError, ValueError):
             connect = read = 0
         if not (0 < connect <= _MAX_TIMEOUT_SECONDS and 0 < read <= _MAX_TIMEOUT_SECONDS):
-            raise self.wrong('Extra "timeout"', "expected seconds, or [seconds to connect, seconds to read]")
+            raise self.fields.error('Extra "timeout"', "expected seconds, or [seconds to connect, seconds to read]")
         return connect, read
 
     def api_version(self) -> ApiVersion | None:
@@ -250,7 +204,7 @@ class _Reader:
         if value in (None, ""):
             return None
         if value not in ("v1", "v2"):
-            raise self.wrong('Extra "api_version"', f"expected v1 (Airflow 2) or v2 (Airflow 3), got {value!r}")
+            raise self.fields.error('Extra "api_version"', f"expected v1 (Airflow 2) or v2 (Airflow 3), got {value!r}")
         return cast("ApiVersion", value)
 
 

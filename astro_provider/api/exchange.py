@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Concatenate, Generic, ParamSpec, TypeVar
 from astro_provider.api import calls
 from astro_provider.api.api_versions import API_VERSIONS, RestApi, other
 from astro_provider.api.credentials import NoTokenEndpointError
-from astro_provider.api.error_body import similar_ids
+from astro_provider.api.error_messages import not_airflow, similar_ids
 from astro_provider.api.errors import (
     AccessDeniedError,
     AstroError,
@@ -26,9 +26,9 @@ from astro_provider.api.errors import (
     TargetUnavailableError,
     UnexpectedAnswerError,
 )
-from astro_provider.api.reply import without_query
 from astro_provider.api.responses import is_other_api_version, is_removed_api, is_unknown_route
 from astro_provider.api.sender import Sender
+from astro_provider.api.urls import without_query
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -136,7 +136,7 @@ class Exchange(Sender):
                 f"{without_query(reply.request.url)} answers {reply.status}: this Deployment gives no tokens "
                 "for a login. Leave Login empty, and put an API token into Password.",
             )
-        return reply.not_airflow()
+        return not_airflow(reply)
 
     def _answers(self, api: RestApi) -> Flow[bool]:
         """Ask whether the target has this API version, where the answer of the other one leaves that open."""

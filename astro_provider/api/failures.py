@@ -102,7 +102,7 @@ def _reason(client: Client, instance: TaskInstance) -> Flow[str]:
         return f"(its log could not be read: {type(error).__name__})"
     finally:
         memory.log_began = None
-    return client.clean(last_error(log) or "(its log names no error)")[:MAX_REASON]
+    return client.hide_secrets(last_error(log) or "(its log names no error)")[:MAX_REASON]
 
 
 def last_error(entries: list[LogEntry]) -> str | None:

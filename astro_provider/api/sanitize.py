@@ -48,6 +48,18 @@ def _printable(line: str) -> str:
     )
 
 
+def hide_secrets(text: str, secrets: Sequence[str]) -> str:
+    """
+    Replace every credential in a text by ``***``, because a target can send back what it was sent.
+
+    :param text: the text
+    :param secrets: the credentials, longest first
+    """
+    for secret in secrets:
+        text = text.replace(secret, "***")
+    return text
+
+
 def secrets_in_data(deployment: Deployment, fetched: Sequence[str] = ()) -> list[str]:
     """
     List what must not be returned from an answer: credentials, and headers whose name says that they hold some.

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, TypeVar
 
 from astro_provider.api.call import Call
 from astro_provider.api.credentials import TokenCredentials
+from astro_provider.api.error_messages import redirect_refused
 from astro_provider.api.flow import Pause, Request
 from astro_provider.api.redirects import MAX_REDIRECTS, redirect_url, redirected
-from astro_provider.api.reply import Reply, clean
+from astro_provider.api.reply import Reply
 from astro_provider.api.responses import is_token_refused
 from astro_provider.api.retries import Resends, send_with_retries
+from astro_provider.api.sanitize import hide_secrets
 from astro_provider.api.tokens import FETCH_CHECK_SECONDS, naming, read_token
 
 if TYPE_CHECKING:
@@ -46,9 +48,9 @@ class Sender:
         """Return the time here, in seconds since the epoch."""
         return self.clock()
 
-    def clean(self, text: str) -> str:
-        """Take every credential out of a text that the target sent."""
-        return clean(text, (*self.deployment.secrets, *self._fetched_secrets()))
+    def hide_secrets(self, text: str) -> str:
+        """Replace every credential in a text that the target sent."""
+        return hide_secrets(text, (*self.deployment.secrets, *self._fetched_secrets()))
 
     def _fetched_secrets(self) -> tuple[str, ...]:
         """List the credentials that are not in the connection as it is now."""
@@ -120,6 +122,6 @@ class Sender:
             allowed = followed < MAX_REDIRECTS and self.deployment.http.allow_redirects
             following = redirected(request, response, url) if allowed else None
             if following is None:
-                raise reply.redirect_refused(url)
+                raise redirect_refused(reply, url)
             request = following
         return reply

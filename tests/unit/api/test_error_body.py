@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from astro_provider.api.credentials import AuthorizationHeader
-from astro_provider.api.error_body import access_denied, beginning, page_title, reasons, similar_ids
+from astro_provider.api.error_body import beginning, page_title, reasons
 from tests.unit import payloads
 
 
@@ -106,26 +105,6 @@ def test_reasons_that_are_too_deep() -> None:
 )
 def test_no_answer_is_too_odd_to_be_told(raw: Any) -> None:
     assert isinstance(reasons(json.dumps(raw).encode()), str)
-
-
-def test_who_has_no_credentials_is_told_so() -> None:
-    assert access_denied(None, 0) == "The connection has no credentials: give it an API token."
-    assert "wrong, expired" in access_denied(AuthorizationHeader("x"), 0)
-
-
-@pytest.mark.parametrize(
-    ("wanted", "there", "similar"),
-    [
-        ("sales", ["sales_daily", "hr", "Sales", "sale"], ["Sales", "sale", "sales_daily"]),
-        ("sales", ["sales"], []),
-        ("sales", [], []),
-        ("sales", ["hr", "finance"], []),
-        ("d", [f"d{i}" for i in range(9)], 5),
-    ],
-)
-def test_similar_ids(wanted: str, there: list[str], similar: list[str] | int) -> None:
-    found = similar_ids(wanted, iter(there))
-    assert (found if isinstance(similar, list) else len(found)) == similar
 
 
 HOSTILE_PAGES = {
