@@ -1,4 +1,4 @@
-"""One Deployment's REST API as flows: what a hook offers, before anything carries it."""
+"""The REST API of one Deployment as flows, which a hook runs."""
 
 from __future__ import annotations
 
@@ -34,17 +34,22 @@ T = TypeVar("T")
 
 
 class Client(Exchange):
-    """Every method is a flow (see ``exchange``) and raises what ``errors`` lists."""
+    """
+    The REST API of one Deployment as flows.
+
+    A method that returns a ``Flow`` sends nothing by itself: a hook runs the flow, which raises an ``AstroError`` if it
+    fails. The parameters, results and errors of methods that ``AstroHook`` has as well are documented there.
+    """
 
     def use(self, deployment: Deployment) -> None:
         """
-        Continue with the Deployment as its connection describes it now; flows that are under way do, too.
+        Use what the Airflow connection says after it was read again, in flows that are running, too.
 
-        :param deployment: what the same Airflow connection says now
+        :param deployment: the Deployment as the connection describes it now
         """
         former, known = self.deployment, self.memory
         self.deployment = deployment
-        # The answer to a request that is under way may still contain what that request was sent with.
+        # The response to a request that was sent before can still contain the credentials of that request.
         self._former_secrets = (*former.secrets, *filter(None, [known.token]))
         self.memory = memory_of(deployment)
         if deployment.url == former.url and self.memory.api_version is None:
@@ -59,7 +64,12 @@ class Client(Exchange):
         body: JSONInput = None,
         headers: Mapping[str, str] | None = None,
     ) -> Flow[JSON]:
-        """Ask any endpoint; the parsed answer."""
+        """
+        Send a request to any endpoint; see ``AstroHook.request``.
+
+        :param body: request body; a string is sent unchanged, anything else as JSON
+        :param headers: additional request headers
+        """
         call = any_endpoint(method, endpoint, params=params, body=body, headers=headers)
 
         def make_call(_: RestApi) -> Call[JSON]:
@@ -70,7 +80,15 @@ class Client(Exchange):
     def all_pages(
         self, endpoint: str, *, params: Mapping[str, JSONInput] | None = None, headers: Mapping[str, str] | None = None
     ) -> Flow[dict[str, JSON]]:
-        """Ask for a collection, page after page; the answer has the form of one page, with the items of all."""
+        """
+        Get all pages of a collection.
+
+        :param endpoint: path relative to ``/api/vN/``, e.g. ``"assets"``
+        :param params: query parameters of every page
+        :param headers: additional request headers
+        :return: a dict like that of one page, with the rows of all pages
+        :raise UnexpectedAnswerError: the response is not a collection
+        """
         last_page: dict[str, JSON] = {}
 
         def read(raw: JSON) -> tuple[list[JSON], int]:
@@ -92,7 +110,7 @@ class Client(Exchange):
         return {**last_page, collection_key(last_page): rows, "total_entries": len(rows)}
 
     def test(self) -> Flow[str]:
-        """Ask which Airflow answers, then with the credentials for a dag; say so in a sentence."""
+        """Get the Airflow version and, to check the credentials, one dag; the result is a sentence for users."""
         version = yield from self.call(calls.version)
         yield from self.call(calls.list_dags, {"limit": 1}, {})
         return (
@@ -101,7 +119,7 @@ class Client(Exchange):
         )
 
     def get_dag(self, dag_id: str) -> Flow[Dag]:
-        """Ask for a dag."""
+        """Get a dag."""
         return self.call(calls.get_dag, dag_id)
 
     def set_paused(self, dag_id: str, *, paused: bool) -> Flow[Dag]:
@@ -123,13 +141,13 @@ class Client(Exchange):
         idempotent: bool = False,
     ) -> Flow[DagRun]:
         """
-        Create a dag run; see ``AstroHook.trigger_dag_run``.
+        Trigger a dag run; see ``AstroHook.trigger_dag_run``.
 
-        :param idempotent: whether nobody else uses ``run_id``, so that the request can be sent again when its answer
-            is lost; it is a conflict then, if the run was created
+        :param idempotent: whether nothing else uses ``run_id``, so that the request can be sent again if its response
+            is lost. If the first request created the run, the second one raises a ``ConflictError``
         """
         try:
-            # Round trip: what JSON cannot hold is refused here, what it holds otherwise (tuples) is what is sent.
+            # There and back: refuses what JSON cannot hold, and converts the rest (such as tuples) to plain JSON.
             plain_conf = None if conf is None else json.loads(json.dumps(conf, allow_nan=False))
         except (TypeError, ValueError) as error:
             raise InvalidParameterError(f"conf must be JSON: {error}") from None
@@ -146,36 +164,42 @@ class Client(Exchange):
         return self.call(calls.trigger_dag_run, dag_id, fields, idempotent=idempotent)
 
     def get_dag_run(self, dag_id: str, run_id: str) -> Flow[DagRun]:
-        """Ask for a dag run."""
+        """Get a dag run."""
         return self.call(calls.get_dag_run, dag_id, run_id)
 
     def clear_dag_run(self, dag_id: str, run_id: str, *, only_failed: bool) -> Flow[DagRun]:
-        """Clear a dag run, then ask for it."""
+        """Clear a dag run, and get it afterwards."""
         yield from self.call(calls.clear_dag_run, dag_id, run_id, only_failed=only_failed)
         return (yield from self.get_dag_run(dag_id, run_id))
 
     def cancel_dag_run(self, dag_id: str, run_id: str) -> Flow[DagRun]:
-        """Mark a dag run failed, which ends what it runs."""
+        """Mark a dag run failed, which ends its running tasks."""
         return self.call(calls.set_run_state, dag_id, run_id, "failed")
 
     def list_dags(self, **filters: JSONInput) -> Flow[list[Dag]]:
-        """Ask for all dags that the filters let through."""
+        """List dags, all pages; ``limit`` is the maximum number of dags."""
         limit = filters.pop("limit", None)
         return read_list(self.pages(calls.list_dags, {"order_by": "dag_id", **filters}), DAG_KEYS, limit)
 
     def list_pools(self) -> Flow[list[Pool]]:
-        """Ask for all pools."""
+        """List pools, all pages."""
         return read_list(self.pages(calls.list_pools), POOL_KEYS)
 
     def list_dag_runs(self, dag_id: str, **filters: JSONInput) -> Flow[list[DagRun]]:
-        """Ask for all runs of a dag that the filters let through; a ``limit`` ends the list after so many."""
+        """List the runs of a dag, all pages; ``limit`` is the maximum number of runs."""
         limit = filters.pop("limit", None)
         return read_list(self.pages(calls.list_dag_runs, dag_id, filters), RUN_KEYS, limit)
 
     def list_task_instances(
         self, dag_id: str, run_id: str, *, group_id: str | None = None, **filters: JSONInput
     ) -> Flow[list[TaskInstance]]:
-        """List all task instances of a run that the filters let through."""
+        """
+        List the task instances of a run, all pages.
+
+        :param run_id: the run; ``~`` for all runs
+        :param group_id: only this task group (Airflow 3.1.8 and later; earlier versions list the whole run)
+        :param filters: query parameters of the endpoint, e.g. ``state``
+        """
         pages = self.pages(calls.list_task_instances, dag_id, run_id, filters, group_id=group_id)
         return read_list(pages, TASK_INSTANCE_KEYS)
 
@@ -183,8 +207,12 @@ class Client(Exchange):
         """
         List the instances of some tasks of a run.
 
-        One request, but for more than a page. Where the target does not take it (the token may not list across dags,
-        or the target is an early Airflow 2), all task instances of the run are listed.
+        The list of these tasks takes one request per page. If the target refuses it, because the token cannot list
+        across dags or the target is an early Airflow 2, all task instances of the run are listed.
+
+        :param dag_id: the dag
+        :param run_id: the run
+        :param task_ids: the tasks
         """
         filters = {"dag_ids": [dag_id], "dag_run_ids": [run_id], "task_ids": task_ids}
         try:
@@ -202,10 +230,10 @@ class Client(Exchange):
         **kwargs: P.kwargs,
     ) -> Callable[[Page], Flow[tuple[list[T], int]]]:
         """
-        Make the function that gets one page of a list, for :func:`read_list`.
+        Make the function that gets one page of a list, for :func:`~astro_provider.api.paging.read_list`.
 
-        :param endpoint: a function of ``calls`` that lists something
-        :param args: further arguments of ``endpoint``
+        :param endpoint: function that makes the call for a page, e.g. ``calls.list_dags``
+        :param args: arguments of ``endpoint`` after the API version and the page
         """
 
         def get_page(page: Page) -> Flow[tuple[list[T], int]]:
@@ -214,24 +242,29 @@ class Client(Exchange):
         return get_page
 
     def at_target(self, at: float) -> str:
-        """Write a time of our clock (seconds since the epoch) as the target's clock has it."""
+        """
+        Convert a time of the local clock to the target's clock.
+
+        :param at: the time, in seconds since the epoch
+        :return: ISO 8601 text in UTC
+        """
         return datetime.fromtimestamp(at + self.memory.clock_lead, timezone.utc).isoformat()
 
     def find_by_logical_date(self, dag_id: str, logical_date: str) -> Flow[DagRun | None]:
-        """Find the run of a dag that has this logical date."""
+        """Find the run of a dag with this logical date (ISO 8601 text); ``None`` if it does not exist."""
         runs = yield from self.list_dag_runs(
             dag_id, logical_date_gte=logical_date, logical_date_lte=logical_date, limit=1
         )
         return runs[0] if runs else None
 
     def find_dag_run(self, dag_id: str, run_id: str) -> Flow[DagRun | None]:
-        """Find a dag run by its id; ``None`` where there is none (or no such dag)."""
+        """Find a dag run by its id; ``None`` if the run or the dag does not exist."""
         return self.find(calls.get_dag_run, dag_id, run_id)
 
     def get_task_log(
         self, dag_id: str, run_id: str, task_id: str, *, try_number: int | None = None, map_index: int = -1
     ) -> Flow[list[LogEntry]]:
-        """Ask for the log of a task instance, by default of its newest try."""
+        """Get the log of a task instance, by default of its latest try."""
         if try_number is None:
             instance = yield from self.call(calls.get_task_instance, dag_id, run_id, task_id, map_index)
             try_number = instance["try_number"]
@@ -240,25 +273,25 @@ class Client(Exchange):
     def get_xcom(
         self, dag_id: str, run_id: str, task_id: str, *, key: str = "return_value", map_index: int | None = None
     ) -> Flow[JSON]:
-        """Ask for the value of an XCom."""
+        """Get the value of an XCom."""
         return self.call(calls.get_xcom, dag_id, run_id, task_id, key, map_index)
 
     def lists_groups(self) -> bool:
-        """Say whether the target's lists of task instances can be told a task group."""
+        """Whether the target's API version has a filter by task group for lists of task instances."""
         return self._assumed().FILTERS_BY_GROUP
 
     def run_url(self, dag_id: str, run_id: str) -> str:
-        """Say where the target's UI shows a dag run, for the API version that is known or assumed."""
+        """Return the URL of a dag run in the target's UI, for the API version that is known or assumed."""
         return self._assumed().run_url(self.deployment.url, dag_id, run_id)
 
     def describe_failure(self, run: DagRun, *, tasks: list[TaskInstance] | None = None) -> Flow[str]:
-        """Say what failed in a dag run; see ``failures.describe_failure``."""
+        """Describe what failed in a dag run; see ``failures.describe_failure``."""
         return describe_failure(self, run, tasks=tasks)
 
 
 def client_of(deployment: Deployment) -> Client:
     """
-    Make a client that shares what this process has learned of the Deployment.
+    Make a client that shares what this process has learned about the Deployment.
 
     :param deployment: the target
     """

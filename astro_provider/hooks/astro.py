@@ -1,4 +1,4 @@
-"""AstroHook: one Deployment's REST API, from Python."""
+"""AstroHook: the REST API of one Airflow Deployment, from Python."""
 
 from __future__ import annotations
 
@@ -15,18 +15,29 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from astro_provider.api.deployment import ApiVersion
-    from astro_provider.api.types import JSON, Dag, DagRun, LogEntry, Pool, TaskInstance
+    from astro_provider.api.types import JSON, Dag, DagRun, JSONInput, LogEntry, Pool, TaskInstance
 
 
 class AstroHook(DeploymentHook):
     """
-    One Deployment's REST API, from Python.
+    The REST API of one Airflow Deployment, from Python.
 
-    Works with Airflow 2 (REST API v1) and Airflow 3 (v2) targets alike; results are plain dicts with the v2 names.
-    Nothing is asked until a method is called, and the connections to the target are kept between calls. Every
-    method that asks the target raises an ``AstroError`` of :mod:`astro_provider.api.errors`.
+    The Deployment can run Airflow 2 (REST API v1) or Airflow 3 (v2). Results are plain dicts with the key names of v2,
+    see :mod:`astro_provider.api.types`. The hook sends no request until a method is called, and keeps its connections
+    to the Deployment open until :meth:`close`, or until the end of a ``with`` block.
 
-    :param http_conn_id: id of an Airflow connection of type ``astro`` or ``http``
+    Every method that sends a request raises an :class:`~astro_provider.api.errors.AstroError` if it fails:
+
+    * ``ConnectionConfigError`` or ``ConnectionUnreadableError``: the Airflow connection is wrong or cannot be read,
+    * ``TransportError``: no response, or only a part of one,
+    * ``AccessDeniedError``: 401 or 403; ``NotFoundError``: 404; ``ConflictError``: 409; ``InvalidRequestError``: 400 or
+      422; ``TargetUnavailableError``: 408, 421, 425, 429 or 5xx; ``TargetError``: any other error status,
+    * ``NotAirflowError`` or ``UnexpectedAnswerError``: a response that no Airflow sends.
+
+    The methods below name only the errors that mean something special for them. Requests that are safe to repeat are
+    sent up to three times after an error that might be transient.
+
+    :param http_conn_id: id of an Airflow connection of type ``astro`` or ``http``, by default ``http_conn``
     """
 
     conn_name_attr = "http_conn_id"
@@ -39,23 +50,26 @@ class AstroHook(DeploymentHook):
 
     @classmethod
     def get_ui_field_behaviour(cls) -> dict[str, Any]:
-        """Shape the connection form (asked by Airflow before 3.2, which reads the provider's metadata)."""
+        """Return the form of a connection of type ``astro``, for Airflow before 3.2; later ones read the metadata."""
         return {key.replace("-", "_"): value for key, value in CONNECTION_FORM.items()}
 
     @property
     def api_version(self) -> ApiVersion:
         """
-        Version of the target's REST API, ``"v1"`` (Airflow 2) or ``"v2"`` (Airflow 3).
+        Version of the target's REST API: ``"v1"`` (Airflow 2) or ``"v2"`` (Airflow 3).
 
-        Asks ``GET version`` where neither the connection nor an earlier answer tells.
+        Sends ``GET version`` if neither the connection nor an earlier response gives the version.
         """
         return self.run(self.client.api_version()).NAME
 
     def test_connection(self) -> tuple[bool, str]:
         """
-        Ask the target for its version, then with the credentials for a dag (the "Test" on the connection page).
+        Test the connection (the "Test" button on the connection page of Airflow).
 
-        :return: whether it works, and which Airflow answered or what is wrong
+        Sends ``GET version`` and, to check the credentials, ``GET dags``.
+
+        :return: whether the connection works, and a message: the Airflow version, or what is wrong. Raises no
+            ``AstroError``
         """
         try:
             return True, self.run(self.client.test())
@@ -63,25 +77,33 @@ class AstroHook(DeploymentHook):
             return False, str(error)
 
     def request(
-        self, method: str, endpoint: str, *, params: Mapping[str, JSON] | None = None, json: JSON = None
+        self,
+        method: str,
+        endpoint: str,
+        *,
+        params: Mapping[str, JSONInput] | None = None,
+        json: JSONInput = None,
     ) -> JSON:
         """
-        Ask any endpoint.
+        Send a request to any endpoint of the REST API.
 
         :param method: HTTP method, e.g. ``"GET"``
-        :param endpoint: path relative to ``/api/vN/``, e.g. ``"dags"``; taken as it is, so encode ids in it
-        :param params: query string
-        :param json: JSON body
-        :return: the parsed answer; ``None`` for an empty one
+        :param endpoint: path relative to ``/api/vN/``, e.g. ``"dags"``. Ids in it must be percent-encoded
+        :param params: query parameters; by default none
+        :param json: JSON body; by default none
+        :return: the parsed response, with the key names of the API version that the target has; ``None`` for an empty
+            response
+        :raise RequestNotPossible: the endpoint is not relative to ``/api/vN/``
         """
         return self.run(self.client.request(method, endpoint, params=params, body=json))
 
-    def list_dags(self, **filters: JSON) -> list[Dag]:
+    def list_dags(self, **filters: JSONInput) -> list[Dag]:
         """
-        List dags, all pages (``GET dags``).
+        List dags (``GET dags``), all pages.
 
-        :param filters: query parameters of the endpoint, e.g. ``tags=["daily"]``; ``limit`` ends the list after so many
-        :return: the dags, by id
+        :param filters: query parameters of the endpoint, e.g. ``tags=["daily"]``; ``limit`` is the maximum number of
+            dags
+        :return: the dags, ordered by dag id unless ``order_by`` is given
         """
         return self.run(self.client.list_dags(**filters))
 
@@ -90,7 +112,8 @@ class AstroHook(DeploymentHook):
         Get a dag (``GET dags/{dag_id}``).
 
         :param dag_id: the dag
-        :raise NotFoundError: no such dag; names those with similar ids
+        :return: the dag
+        :raise NotFoundError: the dag does not exist; the message names dags with similar ids
         """
         return self.run(self.client.get_dag(dag_id))
 
@@ -99,7 +122,8 @@ class AstroHook(DeploymentHook):
         Pause a dag (``PATCH dags/{dag_id}``).
 
         :param dag_id: the dag
-        :return: the dag as it is now
+        :return: the dag after the change
+        :raise NotFoundError: the dag does not exist; the message names dags with similar ids
         """
         return self.run(self.client.set_paused(dag_id, paused=True))
 
@@ -108,7 +132,8 @@ class AstroHook(DeploymentHook):
         Unpause a dag (``PATCH dags/{dag_id}``).
 
         :param dag_id: the dag
-        :return: the dag as it is now
+        :return: the dag after the change
+        :raise NotFoundError: the dag does not exist; the message names dags with similar ids
         """
         return self.run(self.client.set_paused(dag_id, paused=False))
 
@@ -126,24 +151,26 @@ class AstroHook(DeploymentHook):
         partition_key: str | None = None,
     ) -> DagRun:
         """
-        Trigger a dag run (``POST dags/{dag_id}/dagRuns``); one request on a v2 target.
+        Trigger a dag run (``POST dags/{dag_id}/dagRuns``).
 
-        Dates are datetimes or ISO 8601 text, UTC where they have no offset.
+        Dates are datetimes or ISO 8601 text; without a UTC offset, they are in UTC. ``None``, ``""`` and ``"None"``
+        mean that a date is not given.
 
         :param dag_id: the dag
-        :param run_id: id of the new run; the target makes one up where there is none
-        :param logical_date: logical date; none on v2 (on v1: now) where it is ``None``, ``""`` or ``"None"``
-        :param data_interval_start: start of the data interval, together with its end
+        :param run_id: id of the new run; by default, the target generates one
+        :param logical_date: logical date; by default none (API v2) or the current time (API v1)
+        :param data_interval_start: start of the data interval; to be given together with its end
         :param data_interval_end: end of the data interval
-        :param run_after: earliest time at which the run may start (v2 targets)
-        :param conf: the run's conf, a dict that JSON can hold
-        :param note: a note on the run
-        :param partition_key: partition of a partitioned dag (targets with Airflow 3.2+)
+        :param run_after: earliest time at which the run can start (targets with Airflow 3.0 or later); by default now
+        :param conf: conf of the run, a dict that can be written as JSON
+        :param note: note of the run
+        :param partition_key: partition of a partitioned dag (targets with Airflow 3.2 or later)
         :return: the new dag run
-        :raise ConflictError: a run with this run id or logical date is there already
-        :raise InvalidRequestError: with the target's reasons, field by field
-        :raise RequestNotPossible: ``run_after`` or ``partition_key`` for a v1 target
-        :raise ValueError: ``conf`` is not JSON, or a text is no date
+        :raise ConflictError: a run with this run id or logical date exists already
+        :raise InvalidRequestError: the target refuses a parameter; the message has its reasons, field by field
+        :raise NotFoundError: the dag does not exist; the message names dags with similar ids
+        :raise RequestNotPossible: ``run_after`` or ``partition_key`` for a target with API v1
+        :raise ValueError: ``conf`` cannot be written as JSON, or a text is not a date
         """
         return self.run(
             self.client.trigger_dag_run(
@@ -165,18 +192,21 @@ class AstroHook(DeploymentHook):
 
         :param dag_id: the dag
         :param run_id: the run
-        :raise NotFoundError: no such run, or no such dag
+        :return: the dag run
+        :raise NotFoundError: the run or the dag does not exist
         """
         return self.run(self.client.get_dag_run(dag_id, run_id))
 
-    def list_dag_runs(self, dag_id: str, **filters: JSON) -> list[DagRun]:
+    def list_dag_runs(self, dag_id: str, **filters: JSONInput) -> list[DagRun]:
         """
-        List a dag's runs, all pages (``GET dags/{dag_id}/dagRuns``).
+        List the runs of a dag (``GET dags/{dag_id}/dagRuns``), all pages.
 
-        :param dag_id: the dag, or ``"~"`` for all
-        :param filters: query parameters with their v2 names, e.g. ``state=["failed"]``, ``order_by="-run_after"``
-            (on a v1 target ``logical_date`` and ``run_after`` become ``execution_date``); ``limit`` ends the list
-            after so many
+        :param dag_id: the dag; ``"~"`` for all dags
+        :param filters: query parameters of the endpoint with their names in API v2, e.g. ``state=["failed"]`` or
+            ``order_by="-run_after"``; ``limit`` is the maximum number of runs. On a target with API v1,
+            ``logical_date`` and ``run_after`` become ``execution_date``
+        :return: the runs, in the target's order unless ``order_by`` is given
+        :raise NotFoundError: the dag does not exist; the message names dags with similar ids
         """
         return self.run(self.client.list_dag_runs(dag_id, **filters))
 
@@ -189,17 +219,19 @@ class AstroHook(DeploymentHook):
         timeout: float | None = None,
     ) -> DagRun:
         """
-        Wait until a dag run is over, however it ends; log its state when that changes.
+        Wait until a dag run has finished (``GET dags/{dag_id}/dagRuns/{run_id}`` at each check).
 
-        A target that is down, even at the first check, is waited for until ``timeout``.
+        Logs the state of the run when it changes. Transient errors are tolerated until ``timeout``, even at the first
+        check.
 
         :param dag_id: the dag
         :param run_id: the run
-        :param poke_interval: seconds between two checks, at least 0.5 (less is raised to that)
-        :param timeout: seconds to wait at most, ``None`` for ever
-        :return: the run, its ``state`` is ``success`` or ``failed``
-        :raise WaitTimeoutError: it was not over in time
-        :raise ValueError: ``poke_interval`` or ``timeout`` is negative, NaN, infinite or no number
+        :param poke_interval: seconds between two checks, by default 5; less than 0.5 counts as 0.5
+        :param timeout: maximum time to wait in seconds; by default ``None``, without limit
+        :return: the dag run, whose ``state`` is ``success`` or ``failed``
+        :raise WaitTimeoutError: the run has not finished after ``timeout`` seconds
+        :raise NotFoundError: the run or the dag does not exist
+        :raise ValueError: ``poke_interval`` or ``timeout`` is not a finite number of 0 or more
         """
         return self.run(
             wait_for_dag_run(
@@ -215,31 +247,41 @@ class AstroHook(DeploymentHook):
 
     def clear_dag_run(self, dag_id: str, run_id: str, *, only_failed: bool = False) -> DagRun:
         """
-        Clear a dag run, so that it runs again (v2: ``POST dagRuns/{run_id}/clear``; v1 also ``clearTaskInstances``).
+        Clear a dag run, so that it runs again.
+
+        The endpoint is ``POST dags/{dag_id}/dagRuns/{run_id}/clear``; on API v1 with ``only_failed``, it is
+        ``POST dags/{dag_id}/clearTaskInstances``. A second request gets the run.
 
         :param dag_id: the dag
         :param run_id: the run
-        :param only_failed: clear its failed tasks only
-        :return: the run as it is then
+        :param only_failed: whether to clear only its failed tasks; by default ``False``
+        :return: the dag run after the change
+        :raise NotFoundError: the run or the dag does not exist
         """
         return self.run(self.client.clear_dag_run(dag_id, run_id, only_failed=only_failed))
 
     def cancel_dag_run(self, dag_id: str, run_id: str) -> DagRun:
         """
-        Cancel a dag run: it is marked failed, and what it runs is ended (``PATCH dagRuns/{run_id}``).
+        Cancel a dag run by marking it failed (``PATCH dags/{dag_id}/dagRuns/{run_id}``).
+
+        Airflow ends its running tasks and skips those that have not started.
 
         :param dag_id: the dag
         :param run_id: the run
-        :return: the run as it is then
+        :return: the dag run after the change
+        :raise NotFoundError: the run or the dag does not exist
         """
         return self.run(self.client.cancel_dag_run(dag_id, run_id))
 
     def list_task_instances(self, dag_id: str, run_id: str) -> list[TaskInstance]:
         """
-        List the task instances of a dag run, all pages (``GET dagRuns/{run_id}/taskInstances``).
+        List the task instances of a dag run (``GET dags/{dag_id}/dagRuns/{run_id}/taskInstances``), all pages.
 
         :param dag_id: the dag
         :param run_id: the run
+        :return: the task instances, in the target's order
+        :raise NotFoundError: the run or the dag does not exist
+        :raise UnexpectedAnswerError: the list changes so often that it could not be read completely
         """
         return self.run(self.client.list_task_instances(dag_id, run_id))
 
@@ -247,14 +289,18 @@ class AstroHook(DeploymentHook):
         self, dag_id: str, run_id: str, task_id: str, *, try_number: int | None = None, map_index: int = -1
     ) -> list[LogEntry]:
         """
-        Get the log of a task instance (``GET taskInstances/{task_id}/logs/{try_number}``).
+        Get the log of one try of a task instance.
+
+        The endpoint is ``GET dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{try_number}``.
 
         :param dag_id: the dag
         :param run_id: the run
         :param task_id: the task
-        :param try_number: which try, ``None`` for the newest (one request more)
-        :param map_index: which one of a mapped task, -1 for a task that is not mapped
-        :return: the entries; lines of text on a v1 target
+        :param try_number: the try, counted from 1; by default the latest, which takes one more request
+        :param map_index: map index of a mapped task instance; by default -1, for a task that is not mapped
+        :return: the entries of the log; on an Airflow 2 target, these are lines of text
+        :raise NotFoundError: the dag, run, task instance or try does not exist
+        :raise UnexpectedAnswerError: the log is larger than 32 MiB
         """
         return self.run(self.client.get_task_log(dag_id, run_id, task_id, try_number=try_number, map_index=map_index))
 
@@ -262,18 +308,24 @@ class AstroHook(DeploymentHook):
         self, dag_id: str, run_id: str, task_id: str, *, key: str = "return_value", map_index: int | None = None
     ) -> JSON:
         """
-        Get the value of an XCom (``GET taskInstances/{task_id}/xcomEntries/{key}``).
+        Get the value of an XCom.
+
+        The endpoint is ``GET dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/{key}``.
 
         :param dag_id: the dag
         :param run_id: the run
-        :param task_id: the task that pushed it
-        :param key: its key
-        :param map_index: which one of a mapped task, ``None`` for a task that is not mapped
-        :return: the value
-        :raise NotFoundError: there is none
+        :param task_id: the task that pushed the XCom
+        :param key: key of the XCom, by default ``return_value``
+        :param map_index: map index of a mapped task instance; by default ``None``, for a task that is not mapped
+        :return: the value; parsed JSON on Airflow 2.10 and later
+        :raise NotFoundError: the XCom does not exist
         """
         return self.run(self.client.get_xcom(dag_id, run_id, task_id, key=key, map_index=map_index))
 
     def list_pools(self) -> list[Pool]:
-        """List all pools (``GET pools``)."""
+        """
+        List pools (``GET pools``), all pages.
+
+        :return: the pools, in the target's order
+        """
         return self.run(self.client.list_pools())
