@@ -1,9 +1,9 @@
 """
-What waiting and triggering cost, this package and its peers side by side, on real deployments.
+Measures the cost of waiting for and triggering dag runs, for this package and its peers, on real deployments.
 
-    python -m tests.benchmarks               # everything, as `make bench`
-    python -m tests.benchmarks waits report  # some of it
+    python -m tests.benchmarks               # all measurements, as `make bench` does
+    python -m tests.benchmarks waits report  # only this measurement
 
-Each measurement is a module with `measure`, which returns what can be written as JSON, and `figures` and `plots`,
-which make of that what the report shows.
+Each measurement is a module. Its `measure` returns rows that are saved as JSON; its `figures`, `plots` and `table` turn
+these rows into the parts of the report.
 """

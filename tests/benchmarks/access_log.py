@@ -1,4 +1,4 @@
-"""Requests counted where they arrive: in what an API server writes about each that it has answered."""
+"""Counts requests with the access log of an API server."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ LINE = re.compile(r"^(?P<at>\S+) .*\[http\.access\].* method=(?P<method>\S+) pat
 
 
 @dataclass(frozen=True)
-class Request:
-    """One that was answered."""
+class LoggedRequest:
+    """A request that was answered."""
 
     at: datetime
     method: str
@@ -27,22 +27,22 @@ class Request:
 
 class AccessLog:
     """
-    The requests that an API server has answered since this was made.
+    The requests that an API server has answered since this object was created.
 
-    :param deployment: of Airflow 3
+    :param deployment: a deployment of Airflow 3
     """
 
     def __init__(self, deployment: Deployment) -> None:
         self._file = deployment.log("api-server")
-        self._begin = self._file.stat().st_size
+        self._offset = self._file.stat().st_size
 
-    def requests(self) -> Iterator[Request]:
+    def requests(self) -> Iterator[LoggedRequest]:
         with self._file.open(errors="replace") as lines:
-            lines.seek(self._begin)
+            lines.seek(self._offset)
             for line in lines:
                 if found := LINE.match(line):
                     at = datetime.fromisoformat(found["at"].replace("Z", "+00:00"))
-                    yield Request(at, found["method"], found["path"], int(found[4]))
+                    yield LoggedRequest(at, found["method"], found["path"], int(found[4]))
 
     def count(self, prefix: str = "/api/v2/") -> int:
         return sum(request.path.startswith(prefix) for request in self.requests())

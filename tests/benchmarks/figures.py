@@ -1,4 +1,4 @@
-"""What a measurement tells the report: figures, each beside those of its peers and the one to reach, and plots."""
+"""The parts of the report: figures with those of peers and a goal, tables, and plots."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Goal:
     """
-    The figure to reach.
+    The goal of a figure.
 
-    :param at_most: the greatest that is good
-    :param share_of: the peer of whose figure `at_most` is a share
-    :param below: whether `at_most` itself is too much
+    :param at_most: the limit
+    :param share_of: a peer; the limit is then `at_most` times the figure of this peer
+    :param below: whether the figure must be below the limit. Otherwise it can be equal
     """
 
     at_most: float
@@ -38,7 +38,7 @@ class Goal:
 
 @dataclass(frozen=True)
 class Figure:
-    """One line of the table."""
+    """One row of the table of figures."""
 
     what: str
     unit: str
@@ -55,7 +55,7 @@ class Figure:
 
     @property
     def ratio(self) -> str:
-        """This package's figure by that of the first peer."""
+        """The figure of this package divided by that of the first peer."""
         peer = next(iter(self.peers.values()), 0.0)
         if peer <= 0 or self.ours <= 0:
             return ""
@@ -65,7 +65,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Table:
-    """Further figures of a measurement, raw."""
+    """The raw figures of a measurement."""
 
     headings: Sequence[str]
     lines: Sequence[Sequence[str]]
@@ -73,7 +73,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Plot:
-    """A drawing, and the name of its file without ending."""
+    """A chart, and the name of its file without suffix."""
 
     name: str
     title: str
@@ -81,7 +81,7 @@ class Plot:
 
 
 def bars(name: str, title: str, labels: Sequence[str], series: Mapping[str, Sequence[float]], *, log: bool) -> Plot:
-    """Draw bars: a group for each label, a colour for each of the series."""
+    """Return a bar chart with a group for each label and a colour for each series."""
     chart = pygal.Bar(**_options(title), x_labels=labels, print_values=True, print_values_position="top")
     if log:
         chart.config(logarithmic=True, **_decades([value for values in series.values() for value in values]))
@@ -91,7 +91,7 @@ def bars(name: str, title: str, labels: Sequence[str], series: Mapping[str, Sequ
 
 
 def curves(name: str, title: str, x_title: str, series: Mapping[str, Sequence[tuple[float, float]]]) -> Plot:
-    """Draw a line through the points of each of the series."""
+    """Return a chart with a line through the points of each series."""
     farthest = max(x for points in series.values() for x, _ in points)
     chart = pygal.XY(**_options(title), x_title=x_title, show_dots=False, xrange=(0, farthest), range=(0, 100))
     for each, points in series.items():
@@ -100,10 +100,10 @@ def curves(name: str, title: str, x_title: str, series: Mapping[str, Sequence[tu
 
 
 def _decades(values: Sequence[float]) -> dict[str, object]:
-    """Powers of ten around what is shown: else the least bar has no height, and each step between has a line."""
+    """Return an axis of powers of ten. Without it, the smallest bar has no height and the axis has too many lines."""
     shown = [value for value in values if value > 0]
     first, last = math.floor(math.log10(min(shown) / 2)), math.ceil(math.log10(max(shown)))
-    # The bars stand on the lowest of them; pygal's own choice is the least value, which has no bar then.
+    # By default, pygal starts the axis at the smallest value, so that its bar has no height.
     return {
         "zero": 10.0**first,
         "range": (10.0**first, 10.0**last),
@@ -112,7 +112,7 @@ def _decades(values: Sequence[float]) -> dict[str, object]:
 
 
 def _options(title: str) -> dict[str, object]:
-    # No JavaScript: it would be fetched from a foreign host.
+    # No JavaScript, because pygal loads it from another host.
     return {
         "title": title,
         "js": [],
@@ -125,5 +125,5 @@ def _options(title: str) -> dict[str, object]:
 
 
 def _with_id(name: str, title: str, chart: pygal.graph.graph.Graph) -> Plot:
-    chart.uuid = name  # else a new one in each run, and a difference in each line
+    chart.uuid = name  # pygal's random id would change every line of the file in each run
     return Plot(name, title, chart)

@@ -1,4 +1,4 @@
-"""How soon a waiting task ends after the run that it waits for."""
+"""The time from the end of a remote run to the end of the task that waits for it."""
 
 from __future__ import annotations
 
@@ -14,30 +14,31 @@ from tests.benchmarks.waiting_dag import WaitingDag
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from tests.benchmarks.pair import Deployments
+    from tests.benchmarks.pair import SharedDeployments
     from tests.benchmarks.sizes import Sizes
 
 TITLE = "From the end of a remote run to the end of the waiting task"
 DEFERRABLE, RESUMED, HTTP = "AstroDagRunSensor", "AstroDagRunSensor, resumed on a worker", "HttpSensor"
 DAGS = {DEFERRABLE: "latency_deferrable", RESUMED: "latency_resumed", HTTP: "latency_http"}
-MIN_DEFERRAL_SECONDS = 20.0  # seconds; a wait in the triggerer looks at its run for the first time after ten
+DEFERRAL_SECONDS = 20.0  # more than the ten seconds before a wait in the triggerer first checks its run
 
-HOW = f"""
-As many runs in the target as there are sensors end evenly spread, each by a PATCH of its state. From the `end_date` of
-the run, as the target has it, to that of the task, as the triggering deployment has it; both have the same clock. All
-settings are Airflow's defaults, `poke_interval` is 5 s. `AstroDagRunSensor` is `deferrable=True`; the second variant is
-the same with `start_from_trigger=False`, as an operator waits, too. `HttpSensor` is `deferrable=True` with a
-`response_check` on the run's state: with such a check it never defers (it cannot look at an answer in the triggerer),
-but holds a worker slot and looks there, so that no more of them are measured than fit into Airflow's {SLOTS} slots.
+METHOD = f"""
+The target has one run for each sensor. The runs end at regular intervals, each by a PATCH of its state. The latency is
+the time from the `end_date` of the run in the target to the `end_date` of the task in the triggering deployment; both
+use the same clock. All settings are Airflow's defaults, and `poke_interval` is 5 s. `AstroDagRunSensor` has
+`deferrable=True`. Its second variant also has `start_from_trigger=False`, so that it resumes on a worker, as operators
+do. `HttpSensor` has `deferrable=True` and a `response_check` on the state of the run. With a `response_check` it never
+defers, because it cannot check a response in the triggerer: it checks on a worker and holds a slot. So its number is
+limited by Airflow's {SLOTS} slots.
 """
-NOT_SHOWN = """
-A triggerer that is full, a scheduler that is busy with other dags, and a network between the deployments.
+LIMITATIONS = """
+a full triggerer, a scheduler that is busy with other dags, and a network between the deployments.
 """
 
 
 @dataclass(frozen=True)
-class Row:
-    """One way of waiting, and the seconds of each wait."""
+class Latencies:
+    """One way of waiting, and the latency of each wait."""
 
     way: str
     seconds: list[float]
@@ -52,32 +53,32 @@ class Row:
         return statistics.quantiles(self.seconds, n=100, method="inclusive")[98]
 
 
-def measure(sizes: Sizes, say: Callable[[str], None], deployments: Deployments) -> list[Row]:
+def measure(sizes: Sizes, progress: Callable[[str], None], deployments: SharedDeployments) -> list[Latencies]:
     rows = []
     for way, dag_id in DAGS.items():
         count = sizes.ending_waits_on_workers if way == HTTP else sizes.ending_waits
         dag = WaitingDag(deployments.pair, dag_id, count)
-        say(f"{count} waits, {way}")
-        dag.make_remote_runs()
-        dag.begin(on_workers=way == HTTP)
-        time.sleep(MIN_DEFERRAL_SECONDS)
-        say(f"  all wait; their runs end over {sizes.ending_seconds} s")
-        rows.append(Row(way, latencies(dag, sizes.ending_seconds), sizes.ending_seconds))
-        say(f"  median {rows[-1].median:.1f} s")
+        progress(f"{count} waits, {way}")
+        dag.create_remote_runs()
+        dag.start(on_workers=way == HTTP)
+        time.sleep(DEFERRAL_SECONDS)
+        progress(f"  all wait; their runs end over {sizes.ending_seconds} s")
+        rows.append(Latencies(way, latencies(dag, sizes.ending_seconds), sizes.ending_seconds))
+        progress(f"  median {rows[-1].median:.1f} s")
     return rows
 
 
 def latencies(dag: WaitingDag, over: int) -> list[float]:
-    """End the remote runs one after the other; return how much later each sensor ended."""
+    """End the remote runs one after the other; return the seconds until each sensor ended."""
     began = time.monotonic()
     run_ends = []
     for number, run_id in enumerate(dag.run_ids):
         time.sleep(max(0.0, began + number * over / dag.count - time.monotonic()))
         run_ends.append(dag.end_remote_run(run_id))
-    return [(task - run).total_seconds() for task, run in zip(dag.ended(), run_ends, strict=True)]
+    return [(task - run).total_seconds() for task, run in zip(dag.wait_until_ended(), run_ends, strict=True)]
 
 
-def figures(rows: Sequence[Row]) -> list[Figure]:
+def figures(rows: Sequence[Latencies]) -> list[Figure]:
     *own, http = rows
     found = []
     for row in own:
@@ -87,7 +88,7 @@ def figures(rows: Sequence[Row]) -> list[Figure]:
     return found
 
 
-def plots(rows: Sequence[Row]) -> list[Plot]:
+def plots(rows: Sequence[Latencies]) -> list[Plot]:
     series = {row.way: _share(row.seconds) for row in rows}
     return [curves("latency", "Waiting tasks that have ended (%), by seconds after the run's end", "s", series)]
 
@@ -97,10 +98,10 @@ def _share(seconds: Sequence[float]) -> list[tuple[float, float]]:
     return [(in_order[0], 0), *((each, 100 * number / len(in_order)) for number, each in enumerate(in_order, start=1))]
 
 
-def table(rows: Sequence[Row]) -> Table:
+def table(rows: Sequence[Latencies]) -> Table:
     lines = [
         [row.way, f"{len(row.seconds)}", f"{row.over}",
          *(f"{each:.2f}" for each in (min(row.seconds), row.median, row.p99, max(row.seconds)))]
         for row in rows
     ]  # fmt: skip
-    return Table(("sensor", "waits", "runs end over, s", "least, s", "median, s", "p99, s", "most, s"), lines)
+    return Table(("sensor", "waits", "runs end over, s", "minimum, s", "median, s", "p99, s", "maximum, s"), lines)

@@ -1,4 +1,4 @@
-"""What the benchmarks ran on."""
+"""The machine and the versions that the benchmarks ran on."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from astro_provider import __version__
 from dev.environments import ENVIRONMENTS
 
 
-def described() -> dict[str, str]:
-    """Nothing of it tells which machine it is, only what kind."""
+def describe() -> dict[str, str]:
+    """Return the kind of machine and the versions, without anything that identifies the machine."""
     return {
         "processor": f"{psutil.cpu_count()} cores, {_model()}",
         "memory": f"{psutil.virtual_memory().total / 2**30:.0f} GiB",
@@ -36,5 +36,5 @@ def _model() -> str:
 
 def _postgresql() -> str:
     postgres = POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION] / "postgres"
-    answer = subprocess.run([postgres, "--version"], capture_output=True, text=True, check=True)
-    return answer.stdout.split()[-1]
+    output = subprocess.run([postgres, "--version"], capture_output=True, text=True, check=True)
+    return output.stdout.split()[-1]

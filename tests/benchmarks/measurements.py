@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tests.benchmarks import imports, latency, results, slots, triggering, waits
 from tests.benchmarks.sizes import Sizes
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from tests.benchmarks.figures import Figure, Plot, Table
-    from tests.benchmarks.pair import Deployments
+    from tests.benchmarks.pair import SharedDeployments
 
-# Those that need a pair of deployments last: it keeps the processors a little busy once it is there.
+# Measurements that need a pair of deployments come last, because the idle deployments use some processor time.
 MEASUREMENTS: dict[str, ModuleType] = {
     "waits": waits,
     "imports": imports,
@@ -24,15 +24,22 @@ MEASUREMENTS: dict[str, ModuleType] = {
     "slots": slots,
     "triggering": triggering,
 }
+ROW_CLASSES: dict[str, type[Any]] = {
+    "waits": waits.WaitCosts,
+    "imports": imports.ImportTimes,
+    "latency": latency.Latencies,
+    "slots": slots.SlotUse,
+    "triggering": triggering.TriggerTimes,
+}
 
 
 @dataclass(frozen=True)
-class Found:
-    """What a measurement has found, as the report shows it."""
+class Section:
+    """A measurement as the report shows it."""
 
     title: str
-    how: str
-    not_shown: str
+    method: str
+    limitations: str
     when: str
     seconds: float
     full: bool
@@ -41,29 +48,29 @@ class Found:
     table: Table | None
 
 
-def measure(name: str, sizes: Sizes, say: Callable[[str], None], deployments: Deployments) -> None:
-    """Take a measurement, and keep what it finds."""
+def measure(name: str, sizes: Sizes, progress: Callable[[str], None], deployments: SharedDeployments) -> None:
+    """Run a measurement and save its rows."""
     began = time.monotonic()
-    rows = MEASUREMENTS[name].measure(sizes, say, deployments)
+    rows = MEASUREMENTS[name].measure(sizes, progress, deployments)
     results.save(name, rows, seconds=time.monotonic() - began, full=sizes == Sizes())
 
 
-def found() -> list[Found]:
-    """Whatever has been measured so far."""
-    everything = []
+def load_sections() -> list[Section]:
+    """Return all measurements that have been saved, in the order of the report."""
+    sections = []
     for name, module in MEASUREMENTS.items():
-        if kept := results.load(name, module.Row):
-            everything.append(
-                Found(
+        if result := results.load(name, ROW_CLASSES[name]):
+            sections.append(
+                Section(
                     title=module.TITLE,
-                    how=module.HOW,
-                    not_shown=module.NOT_SHOWN,
-                    when=kept.when,
-                    seconds=kept.seconds,
-                    full=kept.full,
-                    figures=module.figures(kept.rows),
-                    plots=module.plots(kept.rows),
-                    table=module.table(kept.rows),
+                    method=module.METHOD,
+                    limitations=module.LIMITATIONS,
+                    when=result.when,
+                    seconds=result.seconds,
+                    full=result.full,
+                    figures=module.figures(result.rows),
+                    plots=module.plots(result.rows),
+                    table=module.table(result.rows),
                 )
             )
-    return everything
+    return sections

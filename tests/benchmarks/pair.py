@@ -1,4 +1,4 @@
-"""A deployment that triggers and waits, as Airflow is by default, and a target; shared by the measurements."""
+"""A triggering deployment with Airflow's default settings, and a target; the measurements share them."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 DAGS = Path(__file__).parent / "dags"
 
 SLOTS = 32
-# What dev/settings.py has quicker, or smaller, than Airflow has it by default.
-AIRFLOWS_OWN = {
+# Airflow's defaults of the settings that dev/settings.py changes.
+AIRFLOW_DEFAULTS = {
     "AIRFLOW__CORE__PARALLELISM": str(SLOTS),
     "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "1",
     "AIRFLOW__SCHEDULER__JOB_HEARTBEAT_SEC": "5",
@@ -31,35 +31,35 @@ AIRFLOWS_OWN = {
 
 
 @dataclass(frozen=True)
-class Pair:
-    """Both are ready; of the target only what the REST API needs."""
+class DeploymentPair:
+    """Two running deployments; the target runs only what the REST API needs."""
 
     triggering: Deployment
     target: Deployment
 
 
-class Deployments:
+class SharedDeployments:
     """
-    What the measurements of one run share; started by the first that needs it.
+    The deployments that the measurements share; the first measurement that needs them starts them.
 
-    :param say: told what takes time
+    :param progress: called with a line before each step that takes time
     """
 
-    def __init__(self, sizes: Sizes, say: Callable[[str], None]) -> None:
+    def __init__(self, sizes: Sizes, progress: Callable[[str], None]) -> None:
         self._counts = counts(sizes)
-        self._say = say
+        self._progress = progress
         self._stack = ExitStack()
 
-    def __enter__(self) -> Deployments:
+    def __enter__(self) -> SharedDeployments:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
     @cached_property
-    def pair(self) -> Pair:
-        self._say("starting a deployment that triggers, and a target")
-        env = {**AIRFLOWS_OWN, "BENCHMARK_COUNTS": json.dumps(self._counts)}
+    def pair(self) -> DeploymentPair:
+        self._progress("starting a triggering deployment and a target")
+        env = {**AIRFLOW_DEFAULTS, "BENCHMARK_COUNTS": json.dumps(self._counts)}
         deployments = (
             replace(TRIGGERING, dags=[DAGS / "triggering"], env=env),
             replace(TARGET, dags=[DAGS / "target"]),
@@ -69,11 +69,11 @@ class Deployments:
         target.stop("scheduler", "dag-processor", "triggerer")
         triggering.wait_for_dags(*self._counts)
         triggering.add_connection("http_conn", target.connection("http"))
-        return Pair(triggering, target)
+        return DeploymentPair(triggering, target)
 
 
 def counts(sizes: Sizes) -> dict[str, int]:
-    """How many tasks each dag of the triggering deployment has."""
+    """Return the number of tasks of each dag of the triggering deployment."""
     return {
         "latency_deferrable": sizes.ending_waits,
         "latency_resumed": sizes.ending_waits,

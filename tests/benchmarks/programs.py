@@ -1,4 +1,4 @@
-"""Start the programs of `clients/`, each in a process of its own that ends with this one."""
+"""Runs the programs of `clients/`, each in a process that ends with this one."""
 
 from __future__ import annotations
 
@@ -9,21 +9,23 @@ from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any
 
 from dev import environments, settings
-from tests.benchmarks.results import KEPT
+from tests.benchmarks.results import RESULTS_FOLDER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 
 @contextmanager
-def program(name: str, *arguments: str, connections: Mapping[str, Mapping[str, Any]] | None = None) -> Iterator[Talk]:
+def program(
+    name: str, *arguments: str, connections: Mapping[str, Mapping[str, Any]] | None = None
+) -> Iterator[ProgramClient]:
     """
-    Have a program of `clients/` run for as long as the `with` block lasts.
+    Run a program of `clients/` for the duration of the `with` block.
 
-    :param connections: Airflow connections that it has, by their ids
+    :param connections: its Airflow connections, by id
     """
-    KEPT.mkdir(parents=True, exist_ok=True)
-    with (KEPT / f"{name}.log").open("w") as log:
+    RESULTS_FOLDER.mkdir(parents=True, exist_ok=True)
+    with (RESULTS_FOLDER / f"{name}.log").open("w") as log:
         process = subprocess.Popen(
             [environments.python("triggering"), "-m", f"tests.benchmarks.clients.{name}", *arguments],
             cwd=environments.ROOT,
@@ -36,7 +38,7 @@ def program(name: str, *arguments: str, connections: Mapping[str, Mapping[str, A
     assert process.stdin
     assert process.stdout
     try:
-        yield Talk(name, process.stdin, process.stdout)
+        yield ProgramClient(name, process.stdin, process.stdout)
     finally:
         process.stdin.close()
         try:
@@ -47,27 +49,27 @@ def program(name: str, *arguments: str, connections: Mapping[str, Mapping[str, A
         process.stdout.close()
 
 
-class Talk:
-    """What can be asked of a program: a line for a line."""
+class ProgramClient:
+    """Reads the JSON lines that a program prints; `request` makes it print one."""
 
-    def __init__(self, name: str, questions: IO[str], answers: IO[str]) -> None:
+    def __init__(self, name: str, stdin: IO[str], stdout: IO[str]) -> None:
         self._name = name
-        self._questions = questions
-        self._answers = answers
+        self._stdin = stdin
+        self._stdout = stdout
 
-    def ask(self) -> Any:
-        self._questions.write("\n")
-        self._questions.flush()
-        return self.hear()
+    def request(self) -> Any:
+        self._stdin.write("\n")
+        self._stdin.flush()
+        return self.read()
 
-    def hear(self) -> Any:
-        if line := self._answers.readline():
+    def read(self) -> Any:
+        if line := self._stdout.readline():
             return json.loads(line)
-        raise RuntimeError(f"{self._name} has ended: see {KEPT / self._name}.log")
+        raise RuntimeError(f"{self._name} has ended: see {RESULTS_FOLDER / self._name}.log")
 
 
 def environ(connections: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    """The environment of a process with these Airflow connections, and nothing of the caller's Airflow."""
+    """Return environment variables with these Airflow connections and without the caller's Airflow settings."""
     own = {name: value for name, value in os.environ.items() if not name.startswith(settings.DROPPED_PREFIXES)}
     conns = {f"AIRFLOW_CONN_{conn_id.upper()}": json.dumps(conn) for conn_id, conn in connections.items()}
-    return {**own, **conns, "AIRFLOW_HOME": str(KEPT / "airflow"), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
+    return {**own, **conns, "AIRFLOW_HOME": str(RESULTS_FOLDER / "airflow"), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}

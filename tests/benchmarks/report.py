@@ -1,4 +1,4 @@
-"""`docs/benchmarks.md`, its plots, and the table in the terminal: all of it from what was measured."""
+"""Writes `docs/benchmarks.md` and its plots, and prints the table of figures, from the saved measurements."""
 
 from __future__ import annotations
 
@@ -17,38 +17,38 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from tests.benchmarks.figures import Figure, Plot, Table
-    from tests.benchmarks.measurements import Found
+    from tests.benchmarks.measurements import Section
 
 DOCUMENT = ROOT / "docs" / "benchmarks.md"
 PLOTS = ROOT / "docs" / "benchmarks"
-HEADINGS = ("what", "unit", "this package", "peers", "ratio", "to reach", "")
+HEADINGS = ("figure", "unit", "this package", "peers", "ratio", "goal", "")
 
-BEGINNING = """
+INTRODUCTION = """
 # Benchmarks
 
-What waiting for and triggering dag runs in another Deployment costs: this package and its peers, in one run, on the
-same work, on real Airflow deployments.
+The cost of waiting for and triggering dag runs in another Deployment. This package and its peers do the same work in
+one run, on real Airflow deployments.
 
 ```
-make bench   # measures everything and writes this file; {minutes:.0f} minutes here
-.build/env/triggering/bin/python -m tests.benchmarks waits latency   # only these, the rest as it was measured last
+make bench   # measures everything and writes this file; takes {minutes:.0f} minutes here
+.build/env/triggering/bin/python -m tests.benchmarks waits latency   # measures these two, and keeps the other results
 ```
 """
 
 LEGEND = """
-"ratio" is this package's figure by that of the first peer. All figures are of one machine that runs everything: client,
-Airflow, PostgreSQL. They compare; they do not tell how fast it is elsewhere.
+"ratio" is the figure of this package divided by that of the first peer. One machine ran client, Airflow and PostgreSQL,
+so the figures are good for comparisons, but do not predict those of another machine.
 """
 
 
-def write(found: Sequence[Found]) -> None:
+def write(found: Sequence[Section]) -> None:
     """Write the document and its plots."""
     PLOTS.mkdir(parents=True, exist_ok=True)
     minutes = sum(each.seconds for each in found) / 60
-    parts = [BEGINNING.format(minutes=max(minutes, 1))]
+    parts = [INTRODUCTION.format(minutes=max(minutes, 1))]
     if not all(each.full for each in found):
-        parts.append("**Of small sizes (`--quick`): these figures only show that everything works.**")
-    parts.append(_markdown(("", ""), list(machine.described().items())))
+        parts.append("**Measured with small sizes (`--quick`): these figures only show that everything works.**")
+    parts.append(_markdown(("", ""), list(machine.describe().items())))
     parts.append("## The figures")
     parts.append(_markdown(HEADINGS, [_line(figure) for each in found for figure in each.figures]))
     parts.append(LEGEND)
@@ -56,8 +56,8 @@ def write(found: Sequence[Found]) -> None:
     DOCUMENT.write_text("\n\n".join(part.strip() for part in parts) + "\n")
 
 
-def show(found: Sequence[Found], console: Console) -> None:
-    """Print the table."""
+def show(found: Sequence[Section], console: Console) -> None:
+    """Print the table of figures."""
     table = TerminalTable(title="Benchmarks", title_justify="left")
     for heading in HEADINGS:
         table.add_column(heading, overflow="fold")
@@ -75,24 +75,24 @@ def _line(figure: Figure) -> list[str]:
     return [figure.what, figure.unit, number(figure.ours), peers, figure.ratio, goal, figure.verdict]
 
 
-def _section(found: Found) -> str:
-    parts = [f"## {found.title}", f"Measured {found.when}, in {found.seconds:.0f} s.", found.how.strip()]
+def _section(found: Section) -> str:
+    parts = [f"## {found.title}", f"Measured {found.when}, in {found.seconds:.0f} s.", found.method.strip()]
     parts += [f"![{plot.title}]({_draw(plot).relative_to(DOCUMENT.parent)})" for plot in found.plots]
     if found.table:
-        parts.append(_of_table(found.table))
-    parts.append(f"What this does not show: {found.not_shown.strip()}")
+        parts.append(_table(found.table))
+    parts.append(f"What this does not show: {found.limitations.strip()}")
     return "\n\n".join(parts)
 
 
 def _draw(plot: Plot) -> Path:
     file = PLOTS / f"{plot.name}.svg"
     drawing = plot.chart.render()
-    # Its comments hold the day and addresses, which would differ or lead elsewhere.
+    # The comments contain the date, which changes in each run, and addresses of other hosts.
     file.write_text(re.sub(r"<!--.*?-->", "", drawing, flags=re.DOTALL))
     return file
 
 
-def _of_table(table: Table) -> str:
+def _table(table: Table) -> str:
     return _markdown(table.headings, table.lines)
 
 

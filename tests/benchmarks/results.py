@@ -1,4 +1,4 @@
-"""What the measurements have found, kept as JSON, so that the report can be made of parts."""
+"""Saves the rows of each measurement as JSON, so that measurements can be repeated one by one."""
 
 from __future__ import annotations
 
@@ -14,37 +14,37 @@ if TYPE_CHECKING:
 
     from _typeshed import DataclassInstance
 
-KEPT = BUILD / "bench"
+RESULTS_FOLDER = BUILD / "bench"
 
-Row = TypeVar("Row")
+RowT = TypeVar("RowT")
 
 
 @dataclass(frozen=True)
-class Result(Generic[Row]):
+class Result(Generic[RowT]):
     """
-    What one measurement has found.
+    The saved rows of a measurement.
 
-    :param when: the day it was taken
-    :param seconds: how long that took
-    :param full: whether at full size
+    :param when: the date of the measurement
+    :param seconds: its duration
+    :param full: whether it was made with full sizes
     """
 
     when: str
     seconds: float
     full: bool
-    rows: list[Row]
+    rows: list[RowT]
 
 
 def save(name: str, rows: Sequence[DataclassInstance], *, seconds: float, full: bool) -> None:
     when = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
     found = {"when": when, "seconds": seconds, "full": full, "rows": [asdict(row) for row in rows]}
-    KEPT.mkdir(parents=True, exist_ok=True)
-    (KEPT / f"{name}.json").write_text(json.dumps(found, indent=1))
+    RESULTS_FOLDER.mkdir(parents=True, exist_ok=True)
+    (RESULTS_FOLDER / f"{name}.json").write_text(json.dumps(found, indent=1))
 
 
-def load(name: str, kind: type[Row]) -> Result[Row] | None:
-    """What was saved last, if anything."""
-    file = KEPT / f"{name}.json"
+def load(name: str, kind: type[RowT]) -> Result[RowT] | None:
+    """Return the result that was saved last; None if there is none."""
+    file = RESULTS_FOLDER / f"{name}.json"
     if not file.exists():
         return None
     found = json.loads(file.read_text())

@@ -1,4 +1,4 @@
-"""A target with a past: dag runs written straight into its database, faster than any scheduler could run them."""
+"""Writes dag runs of the past directly into the database of a target, which is faster than running them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 DAG_IDS = tuple(f"remote_{number}" for number in range(5))  # of dags/target/remote.py
 
-# What the REST API shows of a run without a logical date; `at` is when it was due, `number` tells them apart.
+# Everything that the REST API shows of a run without a logical date. `at` is its run_after; `number` is unique.
 INSERT = """
 INSERT INTO dag_run (dag_id, run_id, run_after, queued_at, start_date, end_date, state, run_type, triggered_by,
     triggering_user_name, conf, created_at, updated_at, clear_number, span_status, created_dag_version_id)
@@ -31,24 +31,24 @@ RUNNING = INSERT.format(end_date="NULL", state="'running'")
 
 
 def seed(target: Deployment, *, finished: int, running: int) -> None:
-    """Give a target runs that finished during the last year, and runs of the last six hours that nobody ends."""
+    """Insert runs that finished during the last year, and runs of the last six hours that stay running."""
     engine = create_engine(target.database_address)
     with engine.begin() as connection:
         connection.execute(text(FINISHED), {"prefix": "finished_", "count": finished, "period": "365 days"})
         connection.execute(text(RUNNING), {"prefix": "running_", "count": running, "period": "6 hours"})
-    # By hand, as PostgreSQL would do it by itself while something is measured.
+    # PostgreSQL would do this by itself during a measurement.
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("VACUUM ANALYZE dag_run"))
     engine.dispose()
 
 
 def running_run(number: int) -> tuple[str, str]:
-    """Name a run that nobody ends, counted from 1."""
+    """Return dag id and run id of a run that stays running, counted from 1."""
     return DAG_IDS[number % 5], f"running_{number}"
 
 
-def let_run(target: Deployment, run_ids: Sequence[str]) -> None:
-    """Have queued runs run, of a target whose scheduler is stopped."""
+def start_queued_runs(target: Deployment, run_ids: Sequence[str]) -> None:
+    """Set queued runs to running, as the stopped scheduler of the target would."""
     engine = create_engine(target.database_address)
     statement = text("UPDATE dag_run SET state = 'running', start_date = now() WHERE run_id = ANY(:run_ids)")
     with engine.begin() as connection:

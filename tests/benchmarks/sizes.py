@@ -1,16 +1,16 @@
-"""How much is measured, and for how long: the one place for all numbers of the benchmarks."""
+"""The sizes and durations of all measurements."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-POKE_INTERVAL = 5.0
-"""Seconds between two looks of a wait, for this package and all its peers."""
+POKE_INTERVAL_SECONDS = 5.0
+"""The time between two checks of a wait, for this package and its peers."""
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """The defaults are what `docs/benchmarks.md` shows; `QUICK` only tells whether everything works."""
+    """The defaults are those of `docs/benchmarks.md`; `QUICK` only checks that everything works."""
 
     finished_runs: int = 300_000
     waits: tuple[int, ...] = (10, 100, 1_000)
@@ -19,7 +19,7 @@ class Sizes:
     stub_window: int = 20
     idle_window: int = 20
     ending_waits: int = 100
-    ending_waits_on_workers: int = 30  # each holds one of Airflow's 32 slots for as long as it waits
+    ending_waits_on_workers: int = 30  # each holds one of Airflow's 32 slots while it waits
     ending_seconds: int = 120
     sensors: int = 50
     imports: int = 5

@@ -1,4 +1,4 @@
-"""A dag of sensors in the triggering deployment, and the runs in the target that they wait for."""
+"""A dag of sensors in the triggering deployment, and the runs in the target that the sensors wait for."""
 
 from __future__ import annotations
 
@@ -8,45 +8,45 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from tests.benchmarks.pair import SLOTS
-from tests.benchmarks.seeding import let_run
+from tests.benchmarks.seeding import start_queued_runs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.benchmarks.pair import Pair
+    from tests.benchmarks.pair import DeploymentPair
 
 REMOTE = "dags/remote_0/dagRuns"
-TIMEOUT = 400.0  # seconds
-POLL_INTERVAL = 2.0
+TIMEOUT_SECONDS = 400.0
+POLL_INTERVAL_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
 class WaitingDag:
     """
-    One dag, of dags/triggering/waits.py; to be run once.
+    A dag of dags/triggering/waits.py, which is run once.
 
-    :param count: how many sensors it has
+    :param count: the number of its sensors
     """
 
-    pair: Pair
+    pair: DeploymentPair
     dag_id: str
     count: int
 
     @property
     def run_ids(self) -> list[str]:
-        """The runs in the target, in the order of the sensors."""
+        """The ids of the runs in the target, in the order of the sensors."""
         return [f"{self.dag_id}-{number}" for number in range(self.count)]
 
-    def make_remote_runs(self) -> None:
+    def create_remote_runs(self) -> None:
         for run_id in self.run_ids:
             self.pair.target.request("POST", REMOTE, json={"dag_run_id": run_id, "logical_date": None})
-        let_run(self.pair.target, self.run_ids)
+        start_queued_runs(self.pair.target, self.run_ids)
 
-    def begin(self, *, on_workers: bool) -> None:
+    def start(self, *, on_workers: bool) -> None:
         """
-        Have all sensors wait that can wait at once.
+        Start the dag, and wait until as many sensors wait as can at the same time.
 
-        :param on_workers: whether that is what they do, instead of deferring
+        :param on_workers: whether the sensors wait on workers instead of deferring
         """
         body = {"dag_run_id": "benchmark", "logical_date": None}
         self.pair.triggering.request("POST", f"dags/{self.dag_id}/dagRuns", json=body)
@@ -54,17 +54,17 @@ class WaitingDag:
         self._wait_until(lambda: [task["state"] for task in self.tasks()].count(state) == count, f"{count} are {state}")
 
     def end_remote_run(self, run_id: str) -> datetime:
-        """End one, and return when it ended by the target's own account."""
+        """End a run in the target, and return its end date."""
         run = self.pair.target.request("PATCH", f"{REMOTE}/{run_id}", json={"state": "success"})
         return datetime.fromisoformat(run["end_date"].replace("Z", "+00:00"))
 
-    def ended(self) -> list[datetime]:
-        """Wait until all sensors have ended, and return when, in their order."""
+    def wait_until_ended(self) -> list[datetime]:
+        """Wait until all sensors have ended, and return their end dates, in the order of the sensors."""
 
         def all_ended() -> bool:
             tasks = self.tasks()
             if failed := [task["task_id"] for task in tasks if task["state"] in ("failed", "upstream_failed")]:
-                raise RuntimeError(f"{self.dag_id}: {', '.join(failed)} failed; see the logs in its home")
+                raise RuntimeError(f"{self.dag_id}: {', '.join(failed)} failed; see the logs in its AIRFLOW_HOME")
             return all(task["state"] == "success" for task in tasks)
 
         self._wait_until(all_ended, "all have ended")
@@ -76,10 +76,10 @@ class WaitingDag:
         answer = self.pair.triggering.request("GET", path, params={"limit": 100})
         return list(answer["task_instances"])
 
-    def _wait_until(self, condition: Callable[[], bool], what: str) -> None:
-        deadline = time.monotonic() + TIMEOUT
+    def _wait_until(self, condition: Callable[[], bool], expected: str) -> None:
+        deadline = time.monotonic() + TIMEOUT_SECONDS
         while not condition():
             if time.monotonic() > deadline:
                 states = sorted(str(task["state"]) for task in self.tasks())
-                raise TimeoutError(f"{self.dag_id}: not within {TIMEOUT:.0f} s: {what}; {states}")
-            time.sleep(POLL_INTERVAL)
+                raise TimeoutError(f"{self.dag_id}: not within {TIMEOUT_SECONDS:.0f} s: {expected}; {states}")
+            time.sleep(POLL_INTERVAL_SECONDS)

@@ -1,4 +1,4 @@
-"""What waits cost client and target while nothing happens: requests per poll interval, processor time."""
+"""The cost of waiting for client and target: requests per poll interval, and processor time."""
 
 from __future__ import annotations
 
@@ -14,42 +14,42 @@ import requests
 from dev.deployments import TARGET, Deployment, running
 from tests.benchmarks.access_log import AccessLog
 from tests.benchmarks.figures import Figure, Goal, Plot, Table, bars
-from tests.benchmarks.programs import Talk, program
+from tests.benchmarks.programs import ProgramClient, program
 from tests.benchmarks.seeding import DAG_IDS, seed
-from tests.benchmarks.sizes import POKE_INTERVAL, Sizes
+from tests.benchmarks.sizes import POKE_INTERVAL_SECONDS, Sizes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from tests.benchmarks.pair import Deployments
+    from tests.benchmarks.pair import SharedDeployments
 
 TITLE = "Waiting while nothing happens"
 DAGS = Path(__file__).parent / "dags" / "target"
 
 OURS, HTTP, EXTERNAL = "this package", "HttpAsyncHook", "ExternalDeploymentSensor"
 WAYS = {OURS: "this_package", HTTP: "http_async_hook", EXTERNAL: "external_deployment_sensor"}
-FIRST_REQUESTS = {OURS: 1, HTTP: 1, EXTERNAL: 2}  # of each wait, before it goes on for ever
-JOINING_TIMEOUT = 240.0  # seconds
+REQUESTS_TO_JOIN = {OURS: 1, HTTP: 1, EXTERNAL: 2}  # requests of each wait until it only repeats itself
+JOINING_TIMEOUT_SECONDS = 240.0
 
-# With the default of 15 database connections, the API server's requests, under as many of them as the peers make, wait
-# for each other's, and are answered with 500 after half a minute: that would be measured, not what a look costs.
-GENEROUS = {"AIRFLOW__DATABASE__SQL_ALCHEMY_POOL_SIZE": "80"}
+# With the default of 15 database connections, the many requests of the peers wait for a connection and fail with 500
+# after half a minute. That would be measured instead of the cost of a check.
+LARGE_CONNECTION_POOL = {"AIRFLOW__DATABASE__SQL_ALCHEMY_POOL_SIZE": "80"}
 
 REAL, STUB, IDLE = "Airflow 3.3.2", "stub", "idle"
 
 
 @dataclass(frozen=True)
-class Row:
+class WaitCosts:
     """
-    What so many waits cost in one way.
+    The cost of a number of waits in one way.
 
-    :param target: `REAL`, or `STUB`
-    :param way: one of `WAYS`, or `IDLE` for no waits at all
-    :param joining: requests until all waits had asked once
-    :param requests: that arrived in the window
-    :param troubles: looks that failed in the window
+    :param target: `REAL` or `STUB`
+    :param way: one of `WAYS`, or `IDLE` for no waits
+    :param joining: number of requests until all waits had made their first
+    :param requests: number of requests in the window
+    :param failed_checks: number of checks that failed in the window
     :param client, server, database: processor seconds in the window
-    :param memory: of the client, MiB
+    :param memory: memory of the client in MiB
     """
 
     target: str
@@ -58,7 +58,7 @@ class Row:
     window: float
     joining: int = 0
     requests: int = 0
-    troubles: int = 0
+    failed_checks: int = 0
     client: float = 0
     server: float = 0
     database: float = 0
@@ -66,14 +66,14 @@ class Row:
 
     @property
     def per_interval(self) -> float:
-        return self.requests * POKE_INTERVAL / self.window
+        return self.requests * POKE_INTERVAL_SECONDS / self.window
 
     def per_minute(self, seconds: float) -> float:
         return seconds * 60 / self.window
 
 
-class Target(ABC):
-    """Where requests arrive and are counted."""
+class RequestCounter(ABC):
+    """A target that counts requests."""
 
     name: str
 
@@ -82,18 +82,18 @@ class Target(ABC):
 
     @abstractmethod
     def refresh(self) -> None:
-        """Forget the requests that a client before has left behind."""
+        """Drop the requests that an earlier client has left."""
 
     @abstractmethod
     def count(self) -> int:
-        """How many requests have been answered since it was started."""
+        """Return the number of requests answered since the start."""
 
     def cpu(self) -> tuple[float, float]:
-        """Processor seconds of server and database."""
+        """Return the processor seconds of server and database."""
         return 0, 0
 
 
-class RealTarget(Target):
+class AirflowCounter(RequestCounter):
     name = REAL
 
     def __init__(self, deployment: Deployment) -> None:
@@ -101,7 +101,7 @@ class RealTarget(Target):
         self._log = AccessLog(deployment)
 
     def refresh(self) -> None:
-        # Where a client goes away from hundreds of requests, the API server may answer nobody any more.
+        # After a client has left hundreds of requests, the API server can stop answering.
         self._deployment.restart("api-server")
 
     def connections(self) -> dict[str, dict[str, Any]]:
@@ -114,171 +114,171 @@ class RealTarget(Target):
         return self._deployment.cpu_seconds("api-server"), self._deployment.cpu_seconds("database")
 
 
-class StubTarget(Target):
+class StubCounter(RequestCounter):
     name = STUB
 
     def __init__(self, port: int) -> None:
         self._url = f"http://localhost:{port}"
 
     def refresh(self) -> None:
-        """It forgets them by itself."""
+        """The stub drops them by itself."""
 
     def connections(self) -> dict[str, dict[str, Any]]:
-        extra = {"Content-Type": "application/json", "Authorization": "Bearer of-the-stub"}
+        extra = {"Content-Type": "application/json", "Authorization": "Bearer stub-token"}
         http = {"conn_type": "http", "host": self._url, "schema": "http", "extra": extra}
-        return {"http_conn": http, "astro_conn": {"conn_type": "astro", "host": self._url, "password": "of-the-stub"}}
+        return {"http_conn": http, "astro_conn": {"conn_type": "astro", "host": self._url, "password": "stub-token"}}
 
     def count(self) -> int:
         return int(requests.get(f"{self._url}/counted", timeout=60).json())
 
 
-def measure(sizes: Sizes, say: Callable[[str], None], _: Deployments) -> list[Row]:
+def measure(sizes: Sizes, progress: Callable[[str], None], _: SharedDeployments) -> list[WaitCosts]:
     rows = []
-    with real_target(sizes, say) as target:
+    with real_target(sizes, progress) as target:
         rows.append(idle(target, sizes.idle_window))
         for count, window in zip(sizes.waits, sizes.windows, strict=True):
-            rows += [waiting(target, way, count, window, say) for way in WAYS]
+            rows += [waiting(target, way, count, window, progress) for way in WAYS]
     with program("stub") as stub:
-        target = StubTarget(stub.hear())
-        rows += [waiting(target, way, sizes.waits_on_stub, sizes.stub_window, say) for way in WAYS]
+        target = StubCounter(stub.read())
+        rows += [waiting(target, way, sizes.waits_on_stub, sizes.stub_window, progress) for way in WAYS]
     return rows
 
 
 @contextmanager
-def real_target(sizes: Sizes, say: Callable[[str], None]) -> Iterator[Target]:
-    say("starting a target")
-    with running(replace(TARGET, dags=[DAGS], env=GENEROUS)) as (deployment,):
+def real_target(sizes: Sizes, progress: Callable[[str], None]) -> Iterator[RequestCounter]:
+    progress("starting a target")
+    with running(replace(TARGET, dags=[DAGS], env=LARGE_CONNECTION_POOL)) as (deployment,):
         deployment.wait_for_dags(*DAG_IDS)
-        deployment.stop("scheduler", "dag-processor", "triggerer")  # nothing touches the runs but what is measured
-        say(f"writing {sizes.finished_runs:,} finished runs")
+        deployment.stop("scheduler", "dag-processor", "triggerer")  # only the measured requests must access the runs
+        progress(f"writing {sizes.finished_runs:,} finished runs")
         seed(deployment, finished=sizes.finished_runs, running=max(sizes.waits))
-        yield RealTarget(deployment)
+        yield AirflowCounter(deployment)
 
 
-def idle(target: Target, window: float) -> Row:
+def idle(target: RequestCounter, window: float) -> WaitCosts:
     began = target.cpu()
     time.sleep(window)
     server, database = _difference(target.cpu(), began)
-    return Row(target.name, IDLE, 0, window, server=server, database=database)
+    return WaitCosts(target.name, IDLE, 0, window, server=server, database=database)
 
 
-def waiting(target: Target, way: str, count: int, window: float, say: Callable[[str], None]) -> Row:
-    """Have a process of its own wait in one way; let all join, then watch for a while."""
-    say(f"{target.name}: {count:,} waits, {way}")
+def waiting(target: RequestCounter, way: str, count: int, window: float, progress: Callable[[str], None]) -> WaitCosts:
+    """Run a process that waits in one way, and measure its cost after the first requests of all waits."""
+    progress(f"{target.name}: {count:,} waits, {way}")
     target.refresh()
     before = target.count()
     with program("waiting", WAYS[way], str(count), connections=target.connections()) as client:
-        wait_until_joined(target, client, before + count * FIRST_REQUESTS[way])
+        wait_until_joined(target, client, before + count * REQUESTS_TO_JOIN[way])
         joined = target.count()
-        used, cpu, began = client.ask(), target.cpu(), time.monotonic()
+        used, cpu, began = client.request(), target.cpu(), time.monotonic()
         time.sleep(window)
         server, database = _difference(target.cpu(), cpu)
-        used_then = client.ask()
+        used_then = client.request()
         lasted = time.monotonic() - began
-        row = Row(
+        row = WaitCosts(
             target.name,
             way,
             count,
             window=lasted,
             joining=joined - before,
             requests=target.count() - joined,
-            troubles=used_then["troubles"] - used["troubles"],
+            failed_checks=used_then["troubles"] - used["troubles"],
             client=used_then["cpu"] - used["cpu"],
             server=server,
             database=database,
             memory=used_then["memory"],
         )
-    say(f"  {row.per_interval:.1f} requests per interval")
+    progress(f"  {row.per_interval:.1f} requests per interval")
     return row
 
 
-def wait_until_joined(target: Target, client: Talk, requests_by_then: int) -> None:
-    """Wait until every wait has asked, and an interval more, so that the window holds none of that."""
-    deadline = time.monotonic() + JOINING_TIMEOUT
+def wait_until_joined(target: RequestCounter, client: ProgramClient, requests_by_then: int) -> None:
+    """Wait until all waits have made their first requests, and one interval more to keep these out of the window."""
+    deadline = time.monotonic() + JOINING_TIMEOUT_SECONDS
     while target.count() < requests_by_then and time.monotonic() < deadline:
-        client.ask()  # raises where it has ended
+        client.request()  # raises an error if the program has ended
         time.sleep(1)
-    time.sleep(POKE_INTERVAL)
+    time.sleep(POKE_INTERVAL_SECONDS)
 
 
 def _difference(now: tuple[float, float], then: tuple[float, float]) -> tuple[float, float]:
     return now[0] - then[0], now[1] - then[1]
 
 
-HOW = f"""
-Each way of waiting runs in a process of its own, with one asyncio loop as in a triggerer, and waits for runs that
-nobody ends, looking every {POKE_INTERVAL:g} s. The target is a real one: API server (one worker) and PostgreSQL,
-whose database holds {Sizes.finished_runs:,} finished runs of the past year. Requests are counted in the API server's
-access log, after all waits have joined. `HttpAsyncHook` is a trigger that gets its run with a session of its own at
-each look; `ExternalDeploymentSensor` asks as astronomer-providers' trigger of that name does (the same, with a
-connection read at each look), rebuilt from reading it. Waits begin evenly over one interval. Client CPU is the
-process's own accounting, server and database CPU that of their processes; server figures are net of idle, which
-stands below with the raw figures. Where the peers want more requests than the server can answer, its answers are what
-is counted, and every wait is looked after later than it should be. The {STUB} is a program that only counts and says
-"running"; it shares the machine with the client.
+METHOD = f"""
+Each way of waiting runs in its own process with one asyncio loop, as in a triggerer, and waits for runs that stay
+running, with a check every {POKE_INTERVAL_SECONDS:g} s. The target is an API server (one worker) with a PostgreSQL
+database of {Sizes.finished_runs:,} finished runs of the past year. Requests are counted in the access log of the API
+server, after the first requests of all waits. `HttpAsyncHook` is a trigger that gets its run with a new session at each
+check. `ExternalDeploymentSensor` makes the requests of the trigger of this name in astronomer-providers, rebuilt from
+its source: the same, but it also reads the connection at each check. The waits start evenly over one interval. CPU is
+the processor time of the client, server and database processes; that of server and database is reduced by the idle
+figures, which are in the table of raw figures. If the peers make more requests than the server can answer, the answered
+requests are counted, and the waits are checked late. The {STUB} is a program that counts requests and responds that
+every run is running; it runs on the same machine as the client.
 """
 
-NOT_SHOWN = """
-waits that end, and runs with many task instances: those written into the database have none. Client, server and
-database share the machine, so a saturated server slows the peers' clients down, too. The API server may open 80
-database connections rather than Airflow's default of 15, so that the peers' requests need not wait for each other's.
+LIMITATIONS = """
+waits that end, and runs with task instances: the runs in the database have none. Client, server and database share the
+machine, so a saturated server slows the clients of the peers down, too. The API server can open 80 database connections
+instead of Airflow's default of 15, so that the requests of the peers do not wait for a connection.
 """
 
 
-def figures(rows: Sequence[Row]) -> list[Figure]:
+def figures(rows: Sequence[WaitCosts]) -> list[Figure]:
     real = _by_waits(rows, REAL)
-    found = [_requests(of_all, f"{count:,} waits") for count, of_all in real.items()]
-    found += [_requests(of_all, f"{count:,} waits, {STUB}") for count, of_all in _by_waits(rows, STUB).items()]
-    count, most = max(real.items())
+    found = [_requests(by_way, f"{count:,} waits") for count, by_way in real.items()]
+    found += [_requests(by_way, f"{count:,} waits, {STUB}") for count, by_way in _by_waits(rows, STUB).items()]
+    count, largest = max(real.items())
     idle_row = next(row for row in rows if row.way == IDLE)
     for part, goal in (("client", Goal(1 / 20, HTTP)), ("server", Goal(1 / 50, HTTP)), ("database", None)):
-        of_idle = _per_minute(idle_row, part)
-        ours, *peers = (_per_minute(row, part) - of_idle for row in most.values())
+        idle_usage = _per_minute(idle_row, part)
+        ours, *peers = (_per_minute(row, part) - idle_usage for row in largest.values())
         others = dict(zip((HTTP, EXTERNAL), peers, strict=True))
         found.append(Figure(f"{part} CPU, {count:,} waits", "s per minute", ours, others, goal))
     return found
 
 
-def _requests(of_all: Mapping[str, Row], what: str) -> Figure:
-    goal = Goal(2, below=True) if of_all[OURS].waits >= 1_000 else None  # one, and on average below one more
-    peers = {way: of_all[way].per_interval for way in (HTTP, EXTERNAL)}
-    return Figure(f"requests per poll interval, {what}", "requests", of_all[OURS].per_interval, peers, goal)
+def _requests(by_way: Mapping[str, WaitCosts], what: str) -> Figure:
+    goal = Goal(2, below=True) if by_way[OURS].waits >= 1_000 else None  # one, plus on average less than one
+    peers = {way: by_way[way].per_interval for way in (HTTP, EXTERNAL)}
+    return Figure(f"requests per poll interval, {what}", "requests", by_way[OURS].per_interval, peers, goal)
 
 
-def plots(rows: Sequence[Row]) -> list[Plot]:
+def plots(rows: Sequence[WaitCosts]) -> list[Plot]:
     real, stub = _by_waits(rows, REAL), _by_waits(rows, STUB)
     labels = [*(f"{count:,} waits" for count in real), *(f"{count:,}, {STUB}" for count in stub)]
-    everywhere = [*real.values(), *stub.values()]
-    arrived = {way: [of_all[way].per_interval for of_all in everywhere] for way in WAYS}
+    all_groups = [*real.values(), *stub.values()]
+    arrived = {way: [by_way[way].per_interval for by_way in all_groups] for way in WAYS}
     drawn = [bars("waits-requests", "Requests per poll interval", labels, arrived, log=True)]
-    for part, of_all_rows in (("client", everywhere), ("server", list(real.values()))):
-        used = {way: [_per_minute(of_all[way], part) for of_all in of_all_rows] for way in WAYS}
+    for part, groups in (("client", all_groups), ("server", list(real.values()))):
+        used = {way: [_per_minute(by_way[way], part) for by_way in groups] for way in WAYS}
         title = f"Processor seconds per minute, {part}"
-        drawn.append(bars(f"waits-{part}", title, labels[: len(of_all_rows)], used, log=True))
+        drawn.append(bars(f"waits-{part}", title, labels[: len(groups)], used, log=True))
     return drawn
 
 
-def table(rows: Sequence[Row]) -> Table:
-    headings = ("target", "waits", "way", "window, s", "requests before", "wanted per interval", "answered",
-                "looks failed", "client CPU", "server CPU", "database CPU", "client memory, MiB")  # fmt: skip
+def table(rows: Sequence[WaitCosts]) -> Table:
+    headings = ("target", "waits", "way", "window, s", "requests before", "requested per interval", "answered",
+                "failed checks", "client CPU", "server CPU", "database CPU", "client memory, MiB")  # fmt: skip
     lines = []
     for row in rows:
-        end_states = "" if row.way in (OURS, IDLE) else f"{row.waits:,}"
+        wanted = "" if row.way in (OURS, IDLE) else f"{row.waits:,}"
         cpu = [f"{_per_minute(row, part):.2f}" for part in ("client", "server", "database")]
         if row.target == STUB:
             cpu[1:] = ["", ""]
-        lines.append([row.target, f"{row.waits:,}", row.way, f"{row.window:.0f}", f"{row.joining:,}", end_states,
-                      f"{row.per_interval:,.1f}", f"{row.troubles}", *cpu, f"{row.memory:.0f}"])  # fmt: skip
+        lines.append([row.target, f"{row.waits:,}", row.way, f"{row.window:.0f}", f"{row.joining:,}", wanted,
+                      f"{row.per_interval:,.1f}", f"{row.failed_checks}", *cpu, f"{row.memory:.0f}"])  # fmt: skip
     return Table(headings, lines)
 
 
-def _by_waits(rows: Sequence[Row], target: str) -> dict[int, dict[str, Row]]:
-    found: dict[int, dict[str, Row]] = {}
+def _by_waits(rows: Sequence[WaitCosts], target: str) -> dict[int, dict[str, WaitCosts]]:
+    found: dict[int, dict[str, WaitCosts]] = {}
     for row in rows:
         if row.target == target and row.way != IDLE:
             found.setdefault(row.waits, {})[row.way] = row
     return found
 
 
-def _per_minute(row: Row, part: str) -> float:
+def _per_minute(row: WaitCosts, part: str) -> float:
     return row.per_minute({"client": row.client, "server": row.server, "database": row.database}[part])

@@ -1,1 +1,1 @@
-"""Programs that a measurement starts in a process of their own, so that it can tell what that process costs."""
+"""Programs that a measurement runs as separate processes, so that their cost can be measured."""

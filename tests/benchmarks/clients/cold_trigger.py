@@ -1,4 +1,4 @@
-"""Trigger one run, and be gone."""
+"""Trigger one run and exit."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """
-Trigger runs by AstroHook and by a bare session in turn; print the milliseconds of each.
+Trigger runs with AstroHook and with a bare session, in turn; print the milliseconds of each.
 
     python -m tests.benchmarks.clients.round_trip COUNT
 """
@@ -45,7 +45,7 @@ def main() -> None:
             response.raise_for_status()
             return response.json()
 
-        for number in range(-1, int(sys.argv[1])):  # the first of each, which connects, does not count
+        for number in range(-1, int(sys.argv[1])):  # the first of each opens the connection and is not counted
             for (_, values), trigger in zip(found.items(), (by_hook, by_session), strict=True):
                 took = milliseconds(trigger, f"{trigger.__name__}-{number}")
                 if number >= 0:

@@ -1,9 +1,9 @@
 """
-A target that only counts: answers the waits' questions as API v2 does, and says that every run is running.
+A target that counts requests and responds as API v2 does, with all runs in the state running.
 
     python -m tests.benchmarks.clients.stub
 
-Prints its port. `GET /counted` tells how many requests have arrived, itself excluded. Ends with standard input.
+Prints its port. `GET /counted` returns the number of requests, without its own. Ends when standard input ends.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from aiohttp import web
 
 from tests.benchmarks.seeding import running_run
 
-A_RUN: dict[str, object] = {
+RUN: dict[str, object] = {
     "logical_date": None,
     "queued_at": "2026-01-01T00:00:00Z",
     "start_date": "2026-01-01T00:00:00Z",
@@ -48,7 +48,7 @@ async def version(_: web.Request) -> web.Response:
     return _counted({"version": "3.3.2", "git_version": None})
 
 
-async def listed(request: web.Request) -> web.Response:
+async def list_runs(request: web.Request) -> web.Response:
     body = await request.json()
     if "end_date_gte" in body:
         return _counted({"dag_runs": [], "total_entries": 0})
@@ -59,20 +59,20 @@ async def listed(request: web.Request) -> web.Response:
     return _counted({"dag_runs": runs[offset : offset + limit], "total_entries": len(runs)})
 
 
-async def running(request: web.Request) -> web.Response:
+async def get_run(request: web.Request) -> web.Response:
     return _counted(_run(request.match_info["dag_id"], request.match_info["run_id"]))
 
 
 def _run(dag_id: str, run_id: str) -> dict[str, object]:
-    due = FIRST_DUE + timedelta(seconds=int(run_id.rpartition("_")[2]))  # no two are due at the same time
-    return {**A_RUN, "dag_id": dag_id, "dag_display_name": dag_id, "dag_run_id": run_id, "run_after": due.isoformat()}
+    due = FIRST_DUE + timedelta(seconds=int(run_id.rpartition("_")[2]))  # each run has another run_after
+    return {**RUN, "dag_id": dag_id, "dag_display_name": dag_id, "dag_run_id": run_id, "run_after": due.isoformat()}
 
 
 def _number_due(at: str) -> int:
     return int((datetime.fromisoformat(at) - FIRST_DUE).total_seconds())
 
 
-async def on_change(_: web.Request) -> web.Response:
+async def get_count(_: web.Request) -> web.Response:
     return web.json_response(counted)
 
 
@@ -83,13 +83,13 @@ def _counted(body: dict[str, object]) -> web.Response:
 
 
 async def main() -> None:
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    _, limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
     app = web.Application()
     app.router.add_get("/api/v2/version", version)
-    app.router.add_post("/api/v2/dags/~/dagRuns/list", listed)
-    app.router.add_get("/api/v2/dags/{dag_id}/dagRuns/{run_id}", running)
-    app.router.add_get("/counted", on_change)
+    app.router.add_post("/api/v2/dags/~/dagRuns/list", list_runs)
+    app.router.add_get("/api/v2/dags/{dag_id}/dagRuns/{run_id}", get_run)
+    app.router.add_get("/counted", get_count)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     site = web.TCPSite(runner, "localhost", 0, backlog=4096)

@@ -1,9 +1,9 @@
 """
-Wait for runs that nobody ends, in one asyncio process as a triggerer is.
+Wait for runs that stay running, in one process with an asyncio loop, as a triggerer does.
 
     python -m tests.benchmarks.clients.waiting WAY COUNT
 
-For each line of standard input, prints what the process has used so far; ends with standard input.
+For each line of standard input, prints the resources used so far. Ends when standard input ends.
 """
 
 from __future__ import annotations
@@ -26,32 +26,32 @@ from airflow.sdk.exceptions import AirflowException
 
 from astro_provider.triggers.dag_run import AstroDagRunTrigger
 from tests.benchmarks.seeding import running_run
-from tests.benchmarks.sizes import POKE_INTERVAL
+from tests.benchmarks.sizes import POKE_INTERVAL_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
 HTTP_CONN, ASTRO_CONN = "http_conn", "astro_conn"
-A_WEEK = 7 * 24 * 3600.0  # the default timeout of a sensor
+WEEK_SECONDS = 7 * 24 * 3600.0  # the default timeout of a sensor
 
-troubles = 0
+failed_checks = 0
 
 
 async def this_package(dag_id: str, run_id: str) -> None:
-    """As the sensor defers."""
+    """Wait with the trigger of the sensor."""
     trigger = AstroDagRunTrigger(
         http_conn_id=HTTP_CONN,
         external_dag_id=dag_id,
         external_run_id=run_id,
-        poke_interval=POKE_INTERVAL,
-        deadline=time.time() + A_WEEK,
+        poke_interval=POKE_INTERVAL_SECONDS,
+        deadline=time.time() + WEEK_SECONDS,
     )
     async for event in trigger.run():
-        raise RuntimeError(f"The wait is over: {event}")
+        raise RuntimeError(f"The wait has ended: {event}")
 
 
 async def http_async_hook(dag_id: str, run_id: str) -> None:
-    """As a trigger of one's own does: a hook for itself, and a session for each look, as `HttpTrigger` has it."""
+    """Wait as a self-written trigger does: with its own hook, and a new session for each check, as in `HttpTrigger`."""
     hook = HttpAsyncHook(method="GET", http_conn_id=HTTP_CONN)
 
     async def state() -> str:
@@ -59,66 +59,66 @@ async def http_async_hook(dag_id: str, run_id: str) -> None:
             response = await hook.run(session=session, endpoint=f"api/v2/dags/{dag_id}/dagRuns/{quote(run_id)}")
             return str((await response.json())["state"])
 
-    await _look_again_and_again(state)
+    await _poll(state)
 
 
 async def external_deployment_sensor(dag_id: str, run_id: str) -> None:
     """
-    As the trigger of `ExternalDeploymentSensor` (astronomer-providers) does, from reading it.
+    Wait as the trigger of `ExternalDeploymentSensor` (astronomer-providers) does, rebuilt from its source.
 
-    Each wait asks for the API version once, then for its run at each look; each look reads the connection and makes
-    a session.
+    Each wait requests the API version once, and its run at each check. Each check reads the connection and creates a
+    session.
     """
-    has_asked_for_version = False
+    has_requested_version = False
 
     async def state() -> str:
-        nonlocal has_asked_for_version
+        nonlocal has_requested_version
         connection = BaseHook.get_connection(ASTRO_CONN)
         headers = {"accept": "application/json", "Authorization": f"Bearer {connection.password}"}
         async with aiohttp.ClientSession(headers=headers) as session:
-            if not has_asked_for_version:
+            if not has_requested_version:
                 async with session.get(f"{connection.host}/api/v2/version") as response:
                     response.raise_for_status()
-                    has_asked_for_version = True
+                    has_requested_version = True
             url = f"{connection.host}/api/v2/dags/{dag_id}/dagRuns/{quote(run_id)}"
             async with session.get(url) as response:
                 response.raise_for_status()
                 return str((await response.json())["state"])
 
-    await _look_again_and_again(state)
+    await _poll(state)
 
 
-async def _look_again_and_again(state: Callable[[], Awaitable[str]]) -> None:
-    global troubles
+async def _poll(state: Callable[[], Awaitable[str]]) -> None:
+    global failed_checks
     while True:
         try:
             if await state() in ("success", "failed"):
-                raise RuntimeError("The wait is over")
+                raise RuntimeError("The wait has ended")
         except (aiohttp.ClientError, asyncio.TimeoutError, AirflowException):
-            troubles += 1
-        await asyncio.sleep(POKE_INTERVAL)
+            failed_checks += 1
+        await asyncio.sleep(POKE_INTERVAL_SECONDS)
 
 
 WAYS = {each.__name__: each for each in (this_package, http_async_hook, external_deployment_sensor)}
 
 
 def used() -> dict[str, float]:
-    """What this process has used by its own accounting."""
+    """Return the resources that this process has used, by its own accounting."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
-    return {"cpu": usage.ru_utime + usage.ru_stime, "memory": usage.ru_maxrss / 1024, "troubles": troubles}
+    return {"cpu": usage.ru_utime + usage.ru_stime, "memory": usage.ru_maxrss / 1024, "troubles": failed_checks}
 
 
 async def main() -> None:
     way, count = WAYS[sys.argv[1]], int(sys.argv[2])
     logging.disable(logging.INFO)
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # ways with a session for each look open that many
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # Airflow logs to standard output, which is for answers here
-    waiting = asyncio.gather(*(_begin(way, number, count) for number in range(1, count + 1)))
+    _, limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))  # some ways open a session for each check
+    output = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # Airflow logs to standard output, which must contain only responses
+    waiting = asyncio.gather(*(_start_wait(way, number, count) for number in range(1, count + 1)))
     loop = asyncio.get_running_loop()
-    questions = loop.create_task(asyncio.to_thread(_answer_questions, answers))
-    futures: set[asyncio.Future[Any]] = {waiting, questions}
+    responding = loop.create_task(asyncio.to_thread(_respond, output))
+    futures: set[asyncio.Future[Any]] = {waiting, responding}
     done, _ = await asyncio.wait(futures, return_when=asyncio.FIRST_COMPLETED)
     for each in done:
         each.result()
@@ -127,15 +127,15 @@ async def main() -> None:
         await waiting
 
 
-async def _begin(way: Callable[[str, str], Awaitable[None]], number: int, count: int) -> None:
-    """Begin one after the other within an interval, as tasks do: else all looks would come at once for ever."""
-    await asyncio.sleep(POKE_INTERVAL * number / count)
+async def _start_wait(way: Callable[[str, str], Awaitable[None]], number: int, count: int) -> None:
+    """Start a wait; the starts, and so the checks, are spread over one interval, as those of tasks are."""
+    await asyncio.sleep(POKE_INTERVAL_SECONDS * number / count)
     await way(*running_run(number))
 
 
-def _answer_questions(answers: IO[str]) -> None:
+def _respond(output: IO[str]) -> None:
     for _ in sys.stdin:
-        print(json.dumps(used()), file=answers, flush=True)
+        print(json.dumps(used()), file=output, flush=True)
 
 
 if __name__ == "__main__":

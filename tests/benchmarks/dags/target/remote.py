@@ -1,4 +1,4 @@
-"""Dags whose runs are triggered and waited for; no scheduler ever runs their tasks."""
+"""Dags whose runs are triggered and waited for. The scheduler is stopped, so their tasks never run."""
 
 from datetime import datetime, timezone
 

@@ -1,4 +1,4 @@
-"""Many mapped triggers, by this package."""
+"""A mapped task that triggers many runs with this package."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Many mapped triggers, as the Astro documentation has it."""
+"""A mapped task that triggers many runs as the Astro documentation describes."""
 
 import json
 import os

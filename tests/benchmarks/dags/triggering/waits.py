@@ -1,4 +1,4 @@
-"""Dags of many sensors, each for a run of its own in the target; BENCHMARK_COUNTS tells how many."""
+"""Dags of many sensors, each for its own run in the target. BENCHMARK_COUNTS contains the numbers of sensors."""
 
 import json
 import os
@@ -20,7 +20,7 @@ COUNTS = json.loads(os.environ["BENCHMARK_COUNTS"])
 ON_WORKER = {"start_from_trigger": False} if "start_from_trigger" in signature(AstroDagRunSensor).parameters else {}
 
 
-def is_over(response: "Response") -> bool:
+def has_succeeded(response: "Response") -> bool:
     return bool(response.json()["state"] == "success")
 
 
@@ -32,7 +32,7 @@ def resumed(task_id: str, run_id: str) -> None:
     deferrable(task_id, run_id, **ON_WORKER)
 
 
-def http(task_id: str, run_id: str, response_check: "Callable[[Response], bool] | None" = is_over) -> None:
+def http(task_id: str, run_id: str, response_check: "Callable[[Response], bool] | None" = has_succeeded) -> None:
     HttpSensor(
         task_id=task_id,
         http_conn_id="http_conn",
