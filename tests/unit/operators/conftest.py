@@ -2,11 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from astro_provider.airflow_versions import AIRFLOW_VERSION
+from astro_provider.airflow_versions import BASE_URL_SECTION
 
 
 @pytest.fixture(autouse=True)
-def _here(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the triggering Deployment is."""
-    section = "API" if AIRFLOW_VERSION >= (3, 0) else "WEBSERVER"
-    monkeypatch.setenv(f"AIRFLOW__{section}__BASE_URL", "https://here.example.com")
+def _base_url(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set the URL of the triggering Deployment."""
+    monkeypatch.setenv(f"AIRFLOW__{BASE_URL_SECTION.upper()}__BASE_URL", "https://here.example.com")

@@ -1,4 +1,4 @@
-"""Asking any endpoint."""
+"""The operator that calls any endpoint."""
 
 from __future__ import annotations
 
@@ -20,130 +20,130 @@ if TYPE_CHECKING:
     from tests.unit.fake_airflow import FakeAirflowServer
 
 
-def ask(endpoint: str = "dags", **options: Any) -> AstroApiOperator:
+def api_operator(endpoint: str = "dags", **options: Any) -> AstroApiOperator:
     return AstroApiOperator(task_id="t", endpoint=endpoint, **options)
 
 
-def test_the_answer_is_returned_as_it_came(any_airflow: FakeAirflowServer) -> None:
-    answer = ask("pools").execute(context())
-    assert [pool["name"] for pool in answer["pools"]] == ["default_pool", "narrow"]
-    assert set(answer) == {"pools", "total_entries"}
+def test_response_is_returned_as_it_came(any_airflow: FakeAirflowServer) -> None:
+    response = api_operator("pools").execute(context())
+    assert [pool["name"] for pool in response["pools"]] == ["default_pool", "narrow"]
+    assert set(response) == {"pools", "total_entries"}
 
 
 @pytest.mark.parametrize("method", ["GET", "get", "DELETE"])
-def test_data_is_the_query_of_a_request_without_body(fake_airflow: FakeAirflowServer, method: str) -> None:
+def test_data_is_the_query_string_of_get_and_delete(fake_airflow: FakeAirflowServer, method: str) -> None:
     fake_airflow.on(method.upper(), "things", json_response({"ok": True}))
-    ask("things", method=method, data={"a": ["x", "ż"], "b": True, "c": None}).execute(context())
+    api_operator("things", method=method, data={"a": ["x", "ż"], "b": True, "c": None}).execute(context())
     assert fake_airflow.received[-1].query == {"a": ["x", "ż"], "b": ["true"]}
     assert fake_airflow.received[-1].body == b""
 
 
 @pytest.mark.parametrize("method", ["POST", "PATCH", "put"])
-def test_data_is_the_body_of_another_request(fake_airflow: FakeAirflowServer, method: str) -> None:
+def test_data_is_the_json_body_of_other_methods(fake_airflow: FakeAirflowServer, method: str) -> None:
     fake_airflow.on(method.upper(), "things", json_response({"ok": True}))
-    ask("things", method=method, data={"a": [1, None]}).execute(context())
+    api_operator("things", method=method, data={"a": [1, None]}).execute(context())
     assert fake_airflow.received[-1].json == {"a": [1, None]}
     assert fake_airflow.received[-1].headers["content-type"] == "application/json"
     assert fake_airflow.received[-1].query == {}
 
 
-def test_a_text_is_sent_as_it_is(fake_airflow: FakeAirflowServer) -> None:
+def test_text_data_is_sent_as_it_is(fake_airflow: FakeAirflowServer) -> None:
     fake_airflow.on("POST", "things", json_response({"ok": True}))
-    ask("things", method="POST", data='{"a":  1}').execute(context())
+    api_operator("things", method="POST", data='{"a":  1}').execute(context())
     assert fake_airflow.received[-1].body == b'{"a":  1}'
 
 
 def test_headers_are_sent(fake_airflow: FakeAirflowServer) -> None:
-    ask(headers={"X-Team": "a"}).execute(context())
+    api_operator(headers={"X-Team": "a"}).execute(context())
     assert fake_airflow.received[-1].headers["x-team"] == "a"
-    ask(headers={"X-Team": "b"}, all_pages=True).execute(context())
+    api_operator(headers={"X-Team": "b"}, all_pages=True).execute(context())
     assert fake_airflow.received[-1].headers["x-team"] == "b"
 
 
-def test_an_empty_answer_is_none(fake_airflow: FakeAirflowServer) -> None:
+def test_empty_response_is_none(fake_airflow: FakeAirflowServer) -> None:
     fake_airflow.on("DELETE", "things/1", ScriptedResponse(204))
-    assert ask("things/1", method="DELETE").execute(context()) is None
+    assert api_operator("things/1", method="DELETE").execute(context()) is None
 
 
-def test_all_pages_come_as_one(any_airflow: FakeAirflowServer) -> None:
+def test_all_pages_are_returned_as_one(any_airflow: FakeAirflowServer) -> None:
     any_airflow.dags = {f"dag_{number}": False for number in range(5)}
     any_airflow.page_limit = 2
-    answer = ask(data={"tags": ["x"]}, all_pages=True).execute(context())
-    assert [dag["dag_id"] for dag in answer["dags"]] == sorted(any_airflow.dags)
-    assert answer["total_entries"] == 5
+    response = api_operator(data={"tags": ["x"]}, all_pages=True).execute(context())
+    assert [dag["dag_id"] for dag in response["dags"]] == sorted(any_airflow.dags)
+    assert response["total_entries"] == 5
     assert all(received.query["tags"] == ["x"] for received in any_airflow.received)
     assert len(any_airflow.received) >= 3
 
 
-def test_the_answer_is_logged_when_told_so(fake_airflow: FakeAirflowServer, log_lines: list[str]) -> None:
-    ask("pools").execute(context())
+def test_response_is_logged_only_with_log_response(fake_airflow: FakeAirflowServer, log_lines: list[str]) -> None:
+    api_operator("pools").execute(context())
     assert "narrow" not in "\n".join(log_lines)
-    ask("pools", log_response=True).execute(context())
+    api_operator("pools", log_response=True).execute(context())
     assert '"name": "narrow"' in "\n".join(log_lines)
 
 
-@pytest.mark.parametrize("verdict", [True, False])
-def test_the_answer_is_checked(fake_airflow: FakeAirflowServer, verdict: bool) -> None:
-    told: list[Any] = []
+@pytest.mark.parametrize("passes", [True, False])
+def test_response_check_decides_whether_the_task_fails(fake_airflow: FakeAirflowServer, passes: bool) -> None:
+    received: list[Any] = []
 
-    def check(answer: Any, ds: str) -> bool:
-        told.extend((answer["total_entries"], ds))
-        return verdict
+    def check(response: Any, ds: str) -> bool:
+        received.extend((response["total_entries"], ds))
+        return passes
 
-    operator = ask("pools", response_check=check)
-    if verdict:
+    operator = api_operator("pools", response_check=check)
+    if passes:
         assert operator.execute(context())["total_entries"] == 2
     else:
         with pytest.raises(AirflowException, match="response_check rejected the response to GET pools"):
             operator.execute(context())
-    assert told == [2, "2026-02-01"]
+    assert received == [2, "2026-02-01"]
 
 
-def test_the_answer_is_filtered(fake_airflow: FakeAirflowServer) -> None:
-    operator = ask("pools", response_filter=lambda answer, ds: [ds, answer["total_entries"]])
+def test_response_filter_makes_the_result(fake_airflow: FakeAirflowServer) -> None:
+    operator = api_operator("pools", response_filter=lambda response, ds: [ds, response["total_entries"]])
     assert operator.execute(context()) == ["2026-02-01", 2]
 
 
-def test_what_is_wrong_is_refused_at_parse_time() -> None:
+def test_all_pages_needs_the_method_get() -> None:
     with pytest.raises(ValueError, match="all_pages goes with method 'GET', not 'POST'"):
-        ask(method="POST", all_pages=True)
+        api_operator(method="POST", all_pages=True)
 
 
 @pytest.mark.parametrize("endpoint", ["/", "../admin", "https://elsewhere.example.com/dags", "api/v2/dags"])
-def test_an_endpoint_outside_of_the_api_fails_for_good(fake_airflow: FakeAirflowServer, endpoint: str) -> None:
+def test_endpoint_outside_of_the_api_fails_for_good(fake_airflow: FakeAirflowServer, endpoint: str) -> None:
     with pytest.raises(AirflowFailException, match="expected a path relative to /api/vN/"):
-        ask(endpoint).execute(context())
+        api_operator(endpoint).execute(context())
     assert fake_airflow.received == []
 
 
 @pytest.mark.parametrize("endpoint", ["dags", "dags?paused=false"])
-def test_a_query_that_is_a_text_is_sent_as_it_is(fake_airflow: FakeAirflowServer, endpoint: str) -> None:
-    ask(endpoint=endpoint, data="limit=1").execute(context())
+def test_text_data_is_appended_to_the_query_string_of_get(fake_airflow: FakeAirflowServer, endpoint: str) -> None:
+    api_operator(endpoint=endpoint, data="limit=1").execute(context())
     expected = {"limit": ["1"]} | ({"paused": ["false"]} if "?" in endpoint else {})
     assert fake_airflow.received[-1].query == expected
 
 
 @pytest.mark.parametrize("method", ["HEAD", "OPTIONS", "FETCH"])
-def test_a_method_that_the_rest_api_has_not(method: str) -> None:
+def test_unknown_method_is_refused_at_parse_time(method: str) -> None:
     with pytest.raises(ValueError, match=f"method must be one of GET, .*, not '{method}'"):
-        ask(method=method)
+        api_operator(method=method)
 
 
 @pytest.mark.parametrize(
     ("status", "error"),
     [(400, AirflowFailException), (403, AirflowFailException), (404, NotFoundError), (500, TargetUnavailableError)],
 )
-def test_an_error_of_the_target_fails_the_task(
+def test_error_of_the_target_fails_the_task(
     fake_airflow: FakeAirflowServer, status: int, error: type[Exception]
 ) -> None:
     fake_airflow.on("GET", "things", json_response({"detail": "because"}, status))
     with pytest.raises(error, match="because"):
-        ask("things").execute(context())
+        api_operator("things").execute(context())
 
 
-def test_templates_are_rendered_and_the_dag_is_serialised() -> None:
+def test_templates_are_rendered_and_the_dag_can_be_serialized() -> None:
     with DAG("local", start_date=datetime(2026, 1, 1), schedule=None) as dag:
-        operator = ask(
+        operator = api_operator(
             "dags/{{ ds }}", data={"a": ["{{ ds }}"]}, headers={"X-Day": "{{ ds }}"}, http_conn_id="conn_{{ ds }}"
         )
         AstroApiOperator.partial(task_id="mapped").expand(endpoint=["dags", "pools"])
@@ -154,13 +154,13 @@ def test_templates_are_rendered_and_the_dag_is_serialised() -> None:
 
 
 @pytest.mark.parametrize("all_pages", [False, True])
-def test_text_that_looks_like_a_number_stays_text(
+def test_rendered_numbers_are_read_as_text(
     fake_airflow: FakeAirflowServer, connect: Callable[..., None], all_pages: bool
 ) -> None:
     connect(fake_airflow.url, password=TOKEN, conn_id="7")
     fake_airflow.on("GET", "123", json_response({"dags": [], "total_entries": 0}))
     with DAG("local", start_date=datetime(2026, 1, 1), schedule=None, render_template_as_native_obj=True):
-        operator = ask("{{ 123 }}", http_conn_id="{{ 7 }}", all_pages=all_pages)
+        operator = api_operator("{{ 123 }}", http_conn_id="{{ 7 }}", all_pages=all_pages)
     operator.render_template_fields(context())
     assert [operator.endpoint, operator.http_conn_id] == [123, 7]
     assert operator.execute(context()) == {"dags": [], "total_entries": 0}
@@ -169,11 +169,11 @@ def test_text_that_looks_like_a_number_stays_text(
 
 @pytest.mark.parametrize("parameter", ["endpoint", "http_conn_id"])
 @pytest.mark.parametrize("nothing", [None, "", "None"])
-def test_what_renders_to_nothing_fails_for_good(
+def test_id_that_renders_to_nothing_fails_for_good(
     fake_airflow: FakeAirflowServer, parameter: str, nothing: str | None
 ) -> None:
-    operator = ask()
-    setattr(operator, parameter, nothing)  # what rendering makes of the result of a task that returned nothing
+    operator = api_operator()
+    setattr(operator, parameter, nothing)  # as rendered from a task that returned nothing
     with pytest.raises(AirflowFailException, match=f"{parameter} was rendered to {nothing!r}: it names nothing"):
         operator.execute(context())
     assert fake_airflow.received == []

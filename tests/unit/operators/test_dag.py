@@ -1,4 +1,4 @@
-"""Pausing and unpausing a dag."""
+"""The operators that pause and unpause a dag."""
 
 from __future__ import annotations
 
@@ -20,81 +20,81 @@ if TYPE_CHECKING:
 
     from tests.unit.fake_airflow import FakeAirflowServer
 
-both = pytest.mark.parametrize(("kind", "paused"), [(AstroPauseDagOperator, True), (AstroUnpauseDagOperator, False)])
+both_operators = pytest.mark.parametrize(
+    ("operator_class", "paused"), [(AstroPauseDagOperator, True), (AstroUnpauseDagOperator, False)]
+)
 
 
-@both
+@both_operators
 @pytest.mark.parametrize("before", [True, False])
-def test_the_dag_is_set(
-    any_airflow: FakeAirflowServer, log_lines: list[str], kind: type, paused: bool, before: bool
+def test_dag_is_paused_or_unpaused(
+    any_airflow: FakeAirflowServer, log_lines: list[str], operator_class: type, paused: bool, before: bool
 ) -> None:
     any_airflow.dags = {"ż.~d": before, "other": before}
-    dag = kind(task_id="t", external_dag_id="ż.~d").execute(context())
+    dag = operator_class(task_id="t", external_dag_id="ż.~d").execute(context())
     assert (dag["dag_id"], dag["is_paused"]) == ("ż.~d", paused)
     assert any_airflow.dags == {"ż.~d": paused, "other": before}
     assert json.dumps(dag)
     assert f"Dag ż.~d is {'paused' if paused else 'not paused'} in Deployment {any_airflow.url}" in "\n".join(log_lines)
 
 
-@both
-def test_one_request_is_enough(fake_airflow: FakeAirflowServer, kind: type, paused: bool) -> None:
-    kind(task_id="t", external_dag_id="d").execute(context())
+@both_operators
+def test_one_request_is_enough(fake_airflow: FakeAirflowServer, operator_class: type, paused: bool) -> None:
+    operator_class(task_id="t", external_dag_id="d").execute(context())
     assert fake_airflow.calls_received == ["PATCH /api/v2/dags/d"]
 
 
-@both
-def test_a_dag_that_is_not_there_is_named_with_its_likes(
-    any_airflow: FakeAirflowServer, kind: type, paused: bool
-) -> None:
+@both_operators
+def test_missing_dag_fails_with_similar_ids(any_airflow: FakeAirflowServer, operator_class: type, paused: bool) -> None:
     any_airflow.dags = {"sales_report": False}
     with pytest.raises(NotFoundError, match=r"has no dag 'sales_raport'.*'sales_report'"):
-        kind(task_id="t", external_dag_id="sales_raport").execute(context())
+        operator_class(task_id="t", external_dag_id="sales_raport").execute(context())
 
 
-@both
-def test_being_refused_fails_for_good(fake_airflow: FakeAirflowServer, kind: type, paused: bool) -> None:
+@both_operators
+def test_refused_request_fails_for_good(fake_airflow: FakeAirflowServer, operator_class: type, paused: bool) -> None:
     fake_airflow.on("PATCH", "dags/d", json_response({"detail": "no"}, 403))
     with pytest.raises(AirflowFailException, match="refused PATCH"):
-        kind(task_id="t", external_dag_id="d").execute(context())
+        operator_class(task_id="t", external_dag_id="d").execute(context())
 
 
-@both
-def test_templates_are_rendered_and_the_dag_is_serialised(kind: type, paused: bool) -> None:
+@both_operators
+def test_templates_are_rendered_and_the_dag_can_be_serialized(operator_class: type, paused: bool) -> None:
     with DAG("local", start_date=datetime(2026, 1, 1), schedule=None) as dag:
-        operator = kind(task_id="t", external_dag_id="d_{{ ds }}", http_conn_id="conn_{{ ds }}")
-        kind.partial(task_id="mapped").expand(external_dag_id=["a", "b"])  # type: ignore[attr-defined]
+        operator = operator_class(task_id="t", external_dag_id="d_{{ ds }}", http_conn_id="conn_{{ ds }}")
+        operator_class.partial(task_id="mapped").expand(external_dag_id=["a", "b"])  # type: ignore[attr-defined]
     assert set(round_trip(dag).task_dict) == {"t", "mapped"}
     operator.render_template_fields(context())
     assert (operator.external_dag_id, operator.http_conn_id) == ("d_2026-02-01", "conn_2026-02-01")
 
 
-def test_each_says_what_it_does() -> None:
+def test_docstrings_say_what_each_operator_does() -> None:
     assert (AstroPauseDagOperator.__doc__ or "").strip().startswith("Pauses a dag")
     assert (AstroUnpauseDagOperator.__doc__ or "").strip().startswith("Unpauses a dag")
 
 
-@both
-def test_ids_that_look_like_numbers_are_text(
-    fake_airflow: FakeAirflowServer, connect: Callable[..., None], kind: type, paused: bool
+@both_operators
+def test_rendered_numbers_are_read_as_text(
+    fake_airflow: FakeAirflowServer, connect: Callable[..., None], operator_class: type, paused: bool
 ) -> None:
     connect(fake_airflow.url, password=TOKEN, conn_id="7")
     fake_airflow.dags = {"123": not paused}
     with DAG("local", start_date=datetime(2026, 1, 1), schedule=None, render_template_as_native_obj=True):
-        operator = kind(task_id="t", external_dag_id="{{ 123 }}", http_conn_id="{{ 7 }}")
+        operator = operator_class(task_id="t", external_dag_id="{{ 123 }}", http_conn_id="{{ 7 }}")
     operator.render_template_fields(context())
     assert (operator.external_dag_id, operator.http_conn_id) == (123, 7)
     assert operator.execute(context())["dag_id"] == "123"
     assert fake_airflow.dags == {"123": paused}
 
 
-@both
+@both_operators
 @pytest.mark.parametrize("parameter", ["external_dag_id", "http_conn_id"])
 @pytest.mark.parametrize("nothing", [None, "", "None"])
-def test_an_id_that_renders_to_nothing_fails_for_good(
-    fake_airflow: FakeAirflowServer, kind: type, paused: bool, parameter: str, nothing: str | None
+def test_id_that_renders_to_nothing_fails_for_good(
+    fake_airflow: FakeAirflowServer, operator_class: type, paused: bool, parameter: str, nothing: str | None
 ) -> None:
-    operator = kind(**{"task_id": "t", "external_dag_id": "d", parameter: "placeholder"})
-    setattr(operator, parameter, nothing)  # what rendering makes of the result of a task that returned nothing
+    operator = operator_class(**{"task_id": "t", "external_dag_id": "d", parameter: "placeholder"})
+    setattr(operator, parameter, nothing)  # as rendered from a task that returned nothing
     with pytest.raises(AirflowFailException, match=f"{parameter} was rendered to {nothing!r}: it names nothing"):
         operator.execute(context())
     assert fake_airflow.received == []

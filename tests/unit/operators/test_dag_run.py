@@ -1,4 +1,4 @@
-"""Triggering a run: what is sent, what comes back, what is pushed."""
+"""Triggering a run: the request, the result, the XComs, and errors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from astro_provider.api.errors import (
     TargetUnavailableError,
     TransportError,
 )
-from tests.unit.operators.trigger import CREATED_BEFORE, RUN_ID, trigger
+from tests.unit.operators.trigger_operators import CREATED_BEFORE, RUN_ID, RUN_PATH, trigger_operator
 from tests.unit.scripted_server import HANGUP
 from tests.unit.scripted_target import TOKEN, html_response, json_response
 from tests.unit.task_runner import TaskInstance, context
@@ -25,29 +25,29 @@ if TYPE_CHECKING:
     from tests.unit.fake_airflow import FakeAirflowServer
 
 
-def test_one_request_triggers_a_run_on_v2(fake_airflow: FakeAirflowServer) -> None:
-    run = trigger().execute(context())
+def test_one_request_creates_a_run_on_v2(fake_airflow: FakeAirflowServer) -> None:
+    run = trigger_operator().execute(context())
     assert fake_airflow.calls_received == ["POST /api/v2/dags/d/dagRuns"]
     assert fake_airflow.triggered() == [{"logical_date": None, "dag_run_id": RUN_ID}]
     assert (run["dag_id"], run["dag_run_id"], run["state"]) == ("d", RUN_ID, "queued")
 
 
-def test_a_run_is_triggered_on_v1(fake_airflow_v1: FakeAirflowServer) -> None:
-    run = trigger().execute(context())
+def test_a_run_is_created_on_v1(fake_airflow_v1: FakeAirflowServer) -> None:
+    run = trigger_operator().execute(context())
     assert fake_airflow_v1.triggered()[-1] == {"dag_run_id": RUN_ID}
     assert (run["dag_run_id"], run["logical_date"]) == (RUN_ID, "2026-02-01T12:00:00+00:00")
 
 
-def test_run_id_and_link_are_pushed(any_airflow: FakeAirflowServer) -> None:
+def test_run_id_and_link_are_pushed_as_xcoms(any_airflow: FakeAirflowServer) -> None:
     ti = TaskInstance()
-    trigger(trigger_run_id="mine").execute(context(ti))
+    trigger_operator(trigger_run_id="mine").execute(context(ti))
     path = "/dags/d/runs/mine" if any_airflow.api_version == "v2" else "/dags/d/grid?dag_run_id=mine"
     assert ti.xcoms == {"trigger_run_id": "mine", "remote_dag_run_url": any_airflow.url + path}
 
 
-def test_every_field_is_sent(fake_airflow: FakeAirflowServer) -> None:
+def test_every_parameter_is_sent(fake_airflow: FakeAirflowServer) -> None:
     tomorrow = datetime(2026, 2, 2, tzinfo=timezone(timedelta(hours=1)))
-    trigger(
+    trigger_operator(
         trigger_run_id="mine",
         logical_date=datetime(2026, 2, 1),
         data_interval_start="2026-01-31T00:00:00Z",
@@ -72,8 +72,10 @@ def test_every_field_is_sent(fake_airflow: FakeAirflowServer) -> None:
 
 
 @pytest.mark.parametrize("date", [None, "", "None", " "])
-def test_no_logical_date_is_null_on_v2_and_left_out_on_v1(any_airflow: FakeAirflowServer, date: str | None) -> None:
-    trigger(logical_date=date).execute(context())
+def test_missing_logical_date_is_null_on_v2_and_left_out_on_v1(
+    any_airflow: FakeAirflowServer, date: str | None
+) -> None:
+    trigger_operator(logical_date=date).execute(context())
     expected = {"logical_date": None} if any_airflow.api_version == "v2" else {}
     assert any_airflow.triggered()[-1] == {"dag_run_id": RUN_ID, **expected}
 
@@ -87,55 +89,55 @@ def test_no_logical_date_is_null_on_v2_and_left_out_on_v1(any_airflow: FakeAirfl
         ({}, {}),
     ],
 )
-def test_conf_is_a_dict_or_json(any_airflow: FakeAirflowServer, conf: Any, sent: dict[str, Any]) -> None:
-    trigger(conf=conf).execute(context())
+def test_conf_is_a_dict_or_json_text(any_airflow: FakeAirflowServer, conf: Any, sent: dict[str, Any]) -> None:
+    trigger_operator(conf=conf).execute(context())
     assert any_airflow.triggered()[-1]["conf"] == sent
 
 
 @pytest.mark.parametrize("conf", [None, "", "None"])
-def test_no_conf_is_left_out(any_airflow: FakeAirflowServer, conf: str | None) -> None:
-    trigger(conf=conf).execute(context())
+def test_empty_conf_is_left_out(any_airflow: FakeAirflowServer, conf: str | None) -> None:
+    trigger_operator(conf=conf).execute(context())
     assert "conf" not in any_airflow.triggered()[-1]
 
 
-def test_conf_that_turns_out_to_be_no_json_fails_for_good(fake_airflow: FakeAirflowServer) -> None:
-    operator = trigger(conf="{{ var.value.conf }}")
-    operator.conf = "{'a': 1}"  # what the template became
+def test_conf_that_is_rendered_to_invalid_json_fails_for_good(fake_airflow: FakeAirflowServer) -> None:
+    operator = trigger_operator(conf="{{ var.value.conf }}")
+    operator.conf = "{'a': 1}"  # what the template was rendered to
     with pytest.raises(AirflowFailException, match="conf must be a dict that JSON can hold, or JSON text"):
         operator.execute(context())
     assert fake_airflow.calls_received == []
 
 
-def test_a_date_that_turns_out_to_be_none_fails_for_good(fake_airflow: FakeAirflowServer) -> None:
+def test_invalid_date_fails_for_good(fake_airflow: FakeAirflowServer) -> None:
     with pytest.raises(AirflowFailException, match="logical_date: 'yesterday' is no ISO 8601 date"):
-        trigger(logical_date="yesterday").execute(context())
+        trigger_operator(logical_date="yesterday").execute(context())
     assert fake_airflow.calls_received == []
 
 
 @pytest.mark.parametrize("field", ["run_after", "partition_key"])
-def test_what_airflow_2_does_not_have_fails_for_good(fake_airflow_v1: FakeAirflowServer, field: str) -> None:
+def test_parameter_that_airflow_2_lacks_fails_for_good(fake_airflow_v1: FakeAirflowServer, field: str) -> None:
     with pytest.raises(AirflowFailException, match=f"{field} needs Airflow 3 in the target"):
-        trigger(**{field: "2030-01-01T00:00:00Z"}).execute(context())
+        trigger_operator(**{field: "2030-01-01T00:00:00Z"}).execute(context())
     assert fake_airflow_v1.runs == {}
 
 
-def test_a_dag_that_is_not_there_is_named_with_its_likes(any_airflow: FakeAirflowServer) -> None:
+def test_missing_dag_fails_with_similar_ids(any_airflow: FakeAirflowServer) -> None:
     any_airflow.dags = {"sales_report": False, "weather": False}
     with pytest.raises(NotFoundError, match=r"has no dag 'sales_raport'.*'sales_report'"):
-        trigger(trigger_dag_id="sales_raport").execute(context())
+        trigger_operator(trigger_dag_id="sales_raport").execute(context())
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_being_refused_fails_for_good(fake_airflow: FakeAirflowServer, status: int) -> None:
+def test_refused_request_fails_for_good(fake_airflow: FakeAirflowServer, status: int) -> None:
     fake_airflow.on("POST", "dags/d/dagRuns", json_response({"detail": "no"}, status))
     with pytest.raises(AirflowFailException, match="expired, or of another Workspace or Deployment") as caught:
-        trigger().execute(context())
+        trigger_operator().execute(context())
     assert TOKEN not in str(caught.value)
 
 
-def test_the_reasons_of_the_target_are_told(fake_airflow: FakeAirflowServer) -> None:
+def test_error_has_the_reason_of_the_target(fake_airflow: FakeAirflowServer) -> None:
     with pytest.raises(AirflowFailException, match="does not match the pattern"):
-        trigger(trigger_run_id="not allowed").execute(context())
+        trigger_operator(trigger_run_id="not allowed").execute(context())
 
 
 def test_a_bug_does_not_fail_the_task_for_good(
@@ -148,71 +150,73 @@ def test_a_bug_does_not_fail_the_task_for_good(
 
     monkeypatch.setattr("astro_provider.tasks.create_run.create_run", create_run)
     with pytest.raises(ValueError, match=r"^a bug$") as caught:
-        trigger().execute(context())
+        trigger_operator().execute(context())
     assert type(caught.value) is ValueError
 
 
-def test_a_connection_that_is_not_found_may_be_found_by_a_retry(fake_airflow: FakeAirflowServer) -> None:
+def test_missing_connection_can_be_retried(fake_airflow: FakeAirflowServer) -> None:
     with pytest.raises(ConnectionUnreadableError, match="There is no such connection: 'elsewhere'"):
-        trigger(http_conn_id="elsewhere").execute(context())
+        trigger_operator(http_conn_id="elsewhere").execute(context())
 
 
-# The run id that is worked out.
+# The derived run id.
 
 
-def run_id_of(fake_airflow: FakeAirflowServer, retries: int = 0, **ti: Any) -> str:
-    trigger(retries=retries).execute(context(TaskInstance(**ti)))
+def created_run_id(fake_airflow: FakeAirflowServer, retries: int = 0, **ti: Any) -> str:
+    trigger_operator(retries=retries).execute(context(TaskInstance(**ti)))
     run_id: str = fake_airflow.triggered()[-1]["dag_run_id"]
     fake_airflow.forget_run(run_id)
     return run_id
 
 
-def test_the_run_id_is_the_same_on_every_retry(fake_airflow: FakeAirflowServer) -> None:
-    ids = {run_id_of(fake_airflow, retries=2, try_number=number, max_tries=2) for number in (1, 2, 3)}
+def test_run_id_is_the_same_on_every_retry(fake_airflow: FakeAirflowServer) -> None:
+    ids = {created_run_id(fake_airflow, retries=2, try_number=number, max_tries=2) for number in (1, 2, 3)}
     assert ids == {RUN_ID}
 
 
-def test_the_run_id_is_another_one_after_a_clear(fake_airflow: FakeAirflowServer) -> None:
+def test_run_id_changes_after_a_clear(fake_airflow: FakeAirflowServer) -> None:
     # Cleared after its first try: max_tries has grown by one.
-    assert run_id_of(fake_airflow, retries=2, try_number=2, max_tries=3) == RUN_ID[:-1] + "2"
+    assert created_run_id(fake_airflow, retries=2, try_number=2, max_tries=3) == RUN_ID[:-1] + "2"
 
 
-def test_the_run_id_of_a_mapped_task_has_its_index(fake_airflow: FakeAirflowServer) -> None:
-    ids = [run_id_of(fake_airflow, map_index=index) for index in (0, 1, None)]
+def test_run_id_of_a_mapped_task_has_its_map_index(fake_airflow: FakeAirflowServer) -> None:
+    ids = [created_run_id(fake_airflow, map_index=index) for index in (0, 1, None)]
     assert ids == [RUN_ID.replace("~1", f"{end}~1") for end in ("+0", "+1", "")]
 
 
-def test_the_run_id_does_without_the_url_of_this_deployment_and_says_so(
+def test_missing_base_url_is_warned_about(
     fake_airflow: FakeAirflowServer, monkeypatch: pytest.MonkeyPatch, log_lines: list[str]
 ) -> None:
-    run_id_of(fake_airflow)
+    created_run_id(fake_airflow)
     assert "base_url" not in "\n".join(log_lines)
-    monkeypatch.setenv("AIRFLOW__API__BASE_URL", "")  # what Airflow 3 has unless told otherwise
-    monkeypatch.setenv("AIRFLOW__WEBSERVER__BASE_URL", "http://localhost:8080")  # the same for Airflow 2
-    assert run_id_of(fake_airflow).endswith(RUN_ID.partition("~")[2])
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", "")  # the default of Airflow 3
+    monkeypatch.setenv("AIRFLOW__WEBSERVER__BASE_URL", "http://localhost:8080")  # the default of Airflow 2
+    assert created_run_id(fake_airflow).endswith(RUN_ID.partition("~")[2])
     assert "base_url of this Deployment is not set" in "\n".join(log_lines)
 
 
 # A paused dag.
 
 
-def test_a_paused_dag_is_triggered_all_the_same(fake_airflow: FakeAirflowServer, log_lines: list[str]) -> None:
+def test_paused_dag_is_triggered_by_default(fake_airflow: FakeAirflowServer, log_lines: list[str]) -> None:
     fake_airflow.dags["d"] = True
-    trigger().execute(context())
+    trigger_operator().execute(context())
     assert list(fake_airflow.runs) == [RUN_ID]
     assert "If the dag is paused there" in "\n".join(log_lines)
 
 
-def test_a_wait_says_that_the_dag_is_paused(fake_airflow: FakeAirflowServer, log_lines: list[str], clock: Any) -> None:
+def test_wait_logs_once_that_the_dag_is_paused(
+    fake_airflow: FakeAirflowServer, log_lines: list[str], clock: Any
+) -> None:
     fake_airflow.dags["d"] = True
     clock.at_sleep = lambda: fake_airflow.dags.update(d=len(clock.sleeps) < 3)
-    trigger(wait_for_completion=True).execute(context())
+    trigger_operator(wait_for_completion=True).execute(context())
     assert len([line for line in log_lines if "is paused in" in line]) == 1
 
 
-def test_a_paused_dag_is_unpaused_first(any_airflow: FakeAirflowServer) -> None:
+def test_paused_dag_is_unpaused_first_with_unpause(any_airflow: FakeAirflowServer) -> None:
     any_airflow.dags["d"] = True
-    trigger(if_paused="unpause").execute(context())
+    trigger_operator(if_paused="unpause").execute(context())
     assert any_airflow.dags["d"] is False
     assert any_airflow.calls_received[-2:] == [
         f"PATCH /api/{any_airflow.api_version}/dags/d",
@@ -220,94 +224,94 @@ def test_a_paused_dag_is_unpaused_first(any_airflow: FakeAirflowServer) -> None:
     ]
 
 
-def test_a_paused_dag_fails_the_task_for_good(any_airflow: FakeAirflowServer) -> None:
+def test_paused_dag_fails_for_good_with_fail(any_airflow: FakeAirflowServer) -> None:
     any_airflow.dags["d"] = True
     with pytest.raises(AirflowFailException, match=r"is paused in .*if_paused='unpause' or 'trigger'"):
-        trigger(if_paused="fail").execute(context())
+        trigger_operator(if_paused="fail").execute(context())
     assert any_airflow.runs == {}
 
 
-def test_a_dag_that_is_not_paused_does_not_fail_the_task(any_airflow: FakeAirflowServer) -> None:
-    trigger(if_paused="fail").execute(context())
+def test_unpaused_dag_is_triggered_with_fail(any_airflow: FakeAirflowServer) -> None:
+    trigger_operator(if_paused="fail").execute(context())
     assert list(any_airflow.runs) == [RUN_ID]
 
 
-# An answer that is lost.
+# A lost response.
 
 
-def lost(fake_airflow: FakeAirflowServer, answer: Any) -> Callable[[Any], Any]:
-    """Create the run, and answer with something else."""
+def create_but_respond_with(fake_airflow: FakeAirflowServer, response: Any) -> Callable[[Any], Any]:
+    """Create the run, but send this response."""
 
     def create(received: Any) -> Any:
         fake_airflow.play(received)
-        return answer
+        return response
 
     return create
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "response",
     [HANGUP, json_response({}, 502), json_response("surprise"), json_response({}, 500)],
     ids=["0", "502", "?", "500"],
 )
-def test_a_run_is_found_when_the_answer_is_lost(fake_airflow: FakeAirflowServer, answer: Any) -> None:
-    fake_airflow.on("POST", "dags/d/dagRuns", lost(fake_airflow, answer), fake_airflow.play)
-    run = trigger().execute(context())
+def test_run_is_found_when_the_response_is_lost(fake_airflow: FakeAirflowServer, response: Any) -> None:
+    fake_airflow.on("POST", "dags/d/dagRuns", create_but_respond_with(fake_airflow, response), fake_airflow.play)
+    run = trigger_operator().execute(context())
     assert run["dag_run_id"] == RUN_ID
     assert list(fake_airflow.runs) == [RUN_ID]
 
 
 @pytest.mark.parametrize(("given", "sent"), [(None, 2), ("nightly", 1)])
-def test_a_request_is_sent_again_if_nobody_else_uses_its_run_id(
+def test_request_is_only_resent_with_a_derived_run_id(
     fake_airflow: FakeAirflowServer, given: str | None, sent: int
 ) -> None:
     fake_airflow.on("POST", "dags/d/dagRuns", json_response({}, 503), fake_airflow.play)
     if given:
         with pytest.raises(TargetUnavailableError):
-            trigger(trigger_run_id=given).execute(context())
+            trigger_operator(trigger_run_id=given).execute(context())
     else:
-        assert trigger().execute(context())["dag_run_id"] == RUN_ID
+        assert trigger_operator().execute(context())["dag_run_id"] == RUN_ID
     assert len(fake_airflow.triggered()) == sent
 
 
-def test_a_run_is_found_when_every_answer_is_lost(any_airflow: FakeAirflowServer) -> None:
-    any_airflow.on("POST", "dags/d/dagRuns", lost(any_airflow, json_response({}, 502)))
-    assert trigger(logical_date="2026-01-31T06:00:00Z").execute(context())["dag_run_id"] == RUN_ID
+def test_run_is_found_when_every_response_is_lost(any_airflow: FakeAirflowServer) -> None:
+    any_airflow.on("POST", "dags/d/dagRuns", create_but_respond_with(any_airflow, json_response({}, 502)))
+    assert trigger_operator(logical_date="2026-01-31T06:00:00Z").execute(context())["dag_run_id"] == RUN_ID
 
 
-@pytest.mark.parametrize("answer", [HANGUP, json_response({}, 502), json_response({}, 500)], ids=["0", "502", "500"])
-def test_a_lost_answer_does_not_make_an_old_run_ours(any_airflow: FakeAirflowServer, answer: Any) -> None:
-    """The answer may have been that the run exists."""
+@pytest.mark.parametrize("response", [HANGUP, json_response({}, 502), json_response({}, 500)], ids=["0", "502", "500"])
+def test_old_run_is_not_used_when_the_response_is_lost(any_airflow: FakeAirflowServer, response: Any) -> None:
+    """The lost response might have been that the run exists."""
     any_airflow.has_run(RUN_ID, "success", **CREATED_BEFORE)
-    any_airflow.on("POST", "dags/d/dagRuns", lost(any_airflow, answer))
+    any_airflow.on("POST", "dags/d/dagRuns", create_but_respond_with(any_airflow, response))
     with pytest.raises((TransportError, TargetUnavailableError)):
-        trigger().execute(context())
+        trigger_operator().execute(context())
 
 
-def test_a_run_that_was_not_created_is_not_found(fake_airflow: FakeAirflowServer) -> None:
+def test_lost_response_of_a_run_that_was_not_created_is_an_error(fake_airflow: FakeAirflowServer) -> None:
     fake_airflow.on("POST", "dags/d/dagRuns", HANGUP)
     with pytest.raises(TransportError):
-        trigger().execute(context())
+        trigger_operator().execute(context())
     assert fake_airflow.runs == {}
 
 
-def test_the_first_trouble_is_told_when_looking_fails_too(fake_airflow: FakeAirflowServer) -> None:
+def test_first_error_is_raised_when_finding_the_run_fails_too(fake_airflow: FakeAirflowServer) -> None:
     fake_airflow.on("POST", "dags/d/dagRuns", json_response({"detail": "first"}, 500))
-    fake_airflow.on("GET", f"dags/d/dagRuns/{RUN_ID.replace(':', '%3A').replace('+', '%2B')}", html_response("Sign in"))
+    fake_airflow.on("GET", RUN_PATH, html_response("Sign in"))
     with pytest.raises(Exception, match="first"):
-        trigger().execute(context())
+        trigger_operator().execute(context())
 
 
-def test_a_run_id_that_anybody_may_use_does_not_tell_whose_run_it_is(fake_airflow: FakeAirflowServer) -> None:
-    fake_airflow.on("POST", "dags/d/dagRuns", lost(fake_airflow, HANGUP))
+def test_run_with_a_given_run_id_is_not_used_when_the_response_is_lost(fake_airflow: FakeAirflowServer) -> None:
+    fake_airflow.on("POST", "dags/d/dagRuns", create_but_respond_with(fake_airflow, HANGUP))
     with pytest.raises(TransportError):
-        trigger(trigger_run_id="nightly").execute(context())
+        trigger_operator(trigger_run_id="nightly").execute(context())
 
 
 # OpenLineage.
 
 
-def test_openlineage_puts_the_parent_into_conf(
+def test_openlineage_adds_the_parent_run_to_conf(
     fake_airflow: FakeAirflowServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     openlineage = pytest.importorskip("airflow.providers.standard.utils.openlineage")
@@ -317,15 +321,17 @@ def test_openlineage_puts_the_parent_into_conf(
 
     name = "safe_inject_openlineage_properties_into_dagrun_conf"
     if not hasattr(openlineage, name):
-        pytest.skip("this standard provider does not know how")
+        pytest.skip("this standard provider lacks the function")
     monkeypatch.setattr(openlineage, name, inject)
     for option in (True, False):
-        trigger(conf={"a": 1}, openlineage_inject_parent_info=option, trigger_run_id=str(option)).execute(context())
+        trigger_operator(conf={"a": 1}, openlineage_inject_parent_info=option, trigger_run_id=str(option)).execute(
+            context()
+        )
     parent = {"openlineage": {"parentRunId": TaskInstance().run_id}}
     assert [sent["conf"] for sent in fake_airflow.triggered()] == [{"a": 1, **parent}, {"a": 1}]
 
 
-def test_openlineage_is_not_needed(fake_airflow: FakeAirflowServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_openlineage_is_optional(fake_airflow: FakeAirflowServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "airflow.providers.standard.utils.openlineage", None)
-    trigger(conf={"a": 1}).execute(context())
+    trigger_operator(conf={"a": 1}).execute(context())
     assert fake_airflow.triggered()[-1]["conf"] == {"a": 1}

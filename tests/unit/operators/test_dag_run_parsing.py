@@ -1,4 +1,4 @@
-"""What a DAG file says of a trigger: refused at parse time where it is wrong, rendered where it is a template."""
+"""The parameters of the trigger operator: checked at parse time, rendered, mapped and serialized."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from astro_provider.airflow_versions import AirflowFailException
 from astro_provider.operators.dag import AstroPauseDagOperator
 from astro_provider.operators.dag_run import AstroTriggerDagRunOperator
 from tests.airflow_names import DAG
-from tests.unit.operators.trigger import trigger
+from tests.unit.operators.trigger_operators import trigger_operator
 from tests.unit.task_runner import TaskInstance, context, round_trip
 
 if TYPE_CHECKING:
@@ -50,18 +50,18 @@ def dag() -> DAG:
         ({"wait_for_completion": None}, "wait_for_completion must be true or false, not None"),
     ],
 )
-def test_what_is_wrong_is_refused_at_parse_time(options: dict[str, Any], message: str) -> None:
+def test_invalid_parameter_is_refused_at_parse_time(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        trigger(**options)
+        trigger_operator(**options)
 
 
-def test_a_failure_that_is_allowed_does_not_fail_by_default() -> None:
-    assert trigger(allowed_states=["success", "failed"]).failed_states == []
-    assert trigger(allowed_states=["running"]).failed_states == ["failed"]
+def test_failed_is_not_a_default_failed_state_if_it_is_allowed() -> None:
+    assert trigger_operator(allowed_states=["success", "failed"]).failed_states == []
+    assert trigger_operator(allowed_states=["running"]).failed_states == ["failed"]
 
 
-def test_deferring_is_the_default_that_airflow_was_told() -> None:
-    assert trigger().deferrable is False
+def test_deferrable_defaults_to_the_airflow_configuration() -> None:
+    assert trigger_operator().deferrable is False
 
 
 TEMPLATED = {
@@ -82,7 +82,7 @@ TEMPLATED = {
 
 
 def test_templates_are_rendered(dag: DAG) -> None:
-    operator = trigger(dag=dag, **TEMPLATED)
+    operator = trigger_operator(dag=dag, **TEMPLATED)
     operator.render_template_fields(context())
     rendered = {name: getattr(operator, name) for name in TEMPLATED}
     assert rendered == {
@@ -93,7 +93,7 @@ def test_templates_are_rendered(dag: DAG) -> None:
     }
 
 
-def test_everything_an_author_would_template_is_templated() -> None:
+def test_all_parameters_of_the_run_are_templated() -> None:
     assert set(AstroTriggerDagRunOperator.template_fields) == set(TEMPLATED)
 
 
@@ -102,17 +102,17 @@ def test_everything_an_author_would_template_is_templated() -> None:
     [("true", True), ("True", True), ("1", True), ("yes", True), ("false", False), (" False ", False), ("0", False)],
 )
 @pytest.mark.parametrize("native", [True, False])
-def test_whether_to_wait_may_be_templated(
+def test_wait_for_completion_can_be_templated(
     fake_airflow: FakeAirflowServer, text: str, waits: bool, native: bool
 ) -> None:
     dag = DAG("local", start_date=datetime(2026, 1, 1), schedule=None, render_template_as_native_obj=native)
-    operator = trigger(dag=dag, wait_for_completion=f"{{{{ '{text}' }}}}")
-    rendered(operator)
+    operator = trigger_operator(dag=dag, wait_for_completion=f"{{{{ '{text}' }}}}")
+    render(operator)
     assert operator.execute(context())["state"] == ("success" if waits else "queued")
 
 
-def rendered(operator: AstroTriggerDagRunOperator) -> None:
-    """Render as Airflow does, which takes the kind of templates from the DAG."""
+def render(operator: AstroTriggerDagRunOperator) -> None:
+    """Render as Airflow does, with the Jinja environment of the DAG."""
     operator.render_template_fields(context(), operator.get_template_env())
 
 
@@ -125,30 +125,32 @@ def rendered(operator: AstroTriggerDagRunOperator) -> None:
         ("conf", "conf must be a dict that JSON can hold, or JSON text: .* in 2026-02-01"),
     ],
 )
-def test_what_turns_out_wrong_when_it_is_rendered_fails_for_good(
+def test_parameter_that_is_rendered_to_an_invalid_value_fails_for_good(
     fake_airflow: FakeAirflowServer, dag: DAG, parameter: str, message: str
 ) -> None:
-    operator = trigger(dag=dag, **{parameter: "{{ ds }}"})
-    rendered(operator)
+    operator = trigger_operator(dag=dag, **{parameter: "{{ ds }}"})
+    render(operator)
     with pytest.raises(AirflowFailException, match=message):
         operator.execute(context())
     assert fake_airflow.calls_received == []
 
 
-def test_a_choice_may_be_templated(fake_airflow: FakeAirflowServer, dag: DAG) -> None:
+def test_choices_can_be_templated(fake_airflow: FakeAirflowServer, dag: DAG) -> None:
     fake_airflow.has_run("mine", "success")
     fake_airflow.dags["d"] = True
-    operator = trigger(dag=dag, trigger_run_id="mine", on_existing_run="{{ 'attach' }}", if_paused="{{ 'unpause' }}")
-    rendered(operator)
+    operator = trigger_operator(
+        dag=dag, trigger_run_id="mine", on_existing_run="{{ 'attach' }}", if_paused="{{ 'unpause' }}"
+    )
+    render(operator)
     assert operator.execute(context())["dag_run_id"] == "mine"
     assert fake_airflow.dags["d"] is False
 
 
-def test_ids_that_look_like_numbers_are_text(fake_airflow: FakeAirflowServer, connect: Callable[..., None]) -> None:
+def test_rendered_numbers_are_read_as_text(fake_airflow: FakeAirflowServer, connect: Callable[..., None]) -> None:
     connect(fake_airflow.url, password="token", conn_id="7")
     fake_airflow.dags["20260201"] = False
     dag = DAG("local", start_date=datetime(2026, 1, 1), schedule=None, render_template_as_native_obj=True)
-    operator = trigger(
+    operator = trigger_operator(
         dag=dag,
         trigger_dag_id="{{ 20260201 }}",
         http_conn_id="{{ 7 }}",
@@ -156,7 +158,7 @@ def test_ids_that_look_like_numbers_are_text(fake_airflow: FakeAirflowServer, co
         note="{{ 1.5 }}",
         partition_key="{{ 2026 }}",
     )
-    rendered(operator)
+    render(operator)
     run = operator.execute(context())
     assert (run["dag_id"], run["dag_run_id"]) == ("20260201", "42")
     assert fake_airflow.triggered() == [
@@ -165,35 +167,37 @@ def test_ids_that_look_like_numbers_are_text(fake_airflow: FakeAirflowServer, co
 
 
 @pytest.mark.parametrize("nothing", ["None", ""])
-def test_a_partition_key_that_renders_to_nothing_is_none(fake_airflow: FakeAirflowServer, nothing: str) -> None:
-    trigger(partition_key=nothing, note="None").execute(context())
+def test_partition_key_and_note_that_render_to_nothing_are_left_out(
+    fake_airflow: FakeAirflowServer, nothing: str
+) -> None:
+    trigger_operator(partition_key=nothing, note="None").execute(context())
     assert "partition_key" not in fake_airflow.triggered()[0]
     assert "note" not in fake_airflow.triggered()[0]
 
 
 @pytest.mark.parametrize("nothing", ["None", "''"])
 @pytest.mark.parametrize("parameter", ["trigger_dag_id", "http_conn_id"])
-def test_an_id_that_renders_to_nothing_fails_for_good(
+def test_id_that_renders_to_nothing_fails_for_good(
     fake_airflow: FakeAirflowServer, parameter: str, nothing: str
 ) -> None:
     dag = DAG("local", start_date=datetime(2026, 1, 1), schedule=None, render_template_as_native_obj=True)
-    operator = trigger(dag=dag, **{parameter: f"{{{{ {nothing} }}}}"})
-    rendered(operator)
+    operator = trigger_operator(dag=dag, **{parameter: f"{{{{ {nothing} }}}}"})
+    render(operator)
     with pytest.raises(AirflowFailException, match=f"{parameter} was rendered to .*: it names nothing"):
         operator.execute(context())
 
 
-def test_no_logical_date_may_come_of_a_template(dag: DAG) -> None:
-    operator = trigger(dag=dag, logical_date="{{ logical_date }}")
+def test_missing_logical_date_is_rendered_to_none(dag: DAG) -> None:
+    operator = trigger_operator(dag=dag, logical_date="{{ logical_date }}")
     operator.render_template_fields(context(logical_date=None))
     assert operator.logical_date == "None"
 
 
-def test_conf_may_hold_templates_and_results_of_other_tasks(dag: DAG) -> None:
+def test_conf_can_have_templates_and_results_of_other_tasks(dag: DAG) -> None:
     with dag:
         before = AstroPauseDagOperator(task_id="before", external_dag_id="d")
-        operator = trigger(conf={"day": ["{{ ds }}"], "rows": before.output})
-        whole = trigger(task_id="whole", conf=before.output)
+        operator = trigger_operator(conf={"day": ["{{ ds }}"], "rows": before.output})
+        whole = trigger_operator(task_id="whole", conf=before.output)
     assert operator.upstream_task_ids == {"before"}
     assert whole.upstream_task_ids == {"before"}
     with_ti = context(TaskInstance())
@@ -204,11 +208,11 @@ def test_conf_may_hold_templates_and_results_of_other_tasks(dag: DAG) -> None:
 
 
 @pytest.mark.parametrize("text", ['{"day": "{{ ds }}"}', "{% if ds %}{}{% endif %}"])
-def test_a_template_is_not_judged_before_it_is_rendered(text: str) -> None:
-    assert trigger(conf=text).conf == text
+def test_template_is_not_checked_at_parse_time(text: str) -> None:
+    assert trigger_operator(conf=text).conf == text
 
 
-def test_it_can_be_mapped(dag: DAG) -> None:
+def test_operator_can_be_mapped(dag: DAG) -> None:
     with dag:
         mapped = AstroTriggerDagRunOperator.partial(
             task_id="trigger", trigger_dag_id="d", wait_for_completion=True, poke_interval=1
@@ -228,24 +232,24 @@ def test_it_can_be_mapped(dag: DAG) -> None:
         ("allowed_states", ["sucess"], "unknown state 'sucess'"),
     ],
 )
-def test_a_wrong_value_of_a_mapped_task_fails_for_good(dag: DAG, field: str, value: Any, message: str) -> None:
-    """It is known, and checked, when the task runs."""
+def test_invalid_parameter_of_a_mapped_task_fails_for_good(dag: DAG, field: str, value: Any, message: str) -> None:
+    """The operator of a mapped task is created, and its parameters are checked, when the task runs."""
     with dag:
         mapped = AstroTriggerDagRunOperator.partial(task_id="trigger", trigger_dag_id="d").expand(**{field: [value]})
     with pytest.raises(AirflowFailException, match=message):
         mapped.unmap({field: value})
 
 
-def test_a_long_conf_is_shown_in_part() -> None:
+def test_error_shows_the_beginning_of_a_long_conf() -> None:
     with pytest.raises(ValueError, match="conf must be") as caught:
-        trigger(conf={"numbers": list(range(1000)), "when": datetime(2026, 1, 1)})
+        trigger_operator(conf={"numbers": list(range(1000)), "when": datetime(2026, 1, 1)})
     assert "in {'numbers': [0, 1, 2" in str(caught.value)
     assert len(str(caught.value)) < 300
 
 
-def test_a_dag_with_it_is_serialised(dag: DAG) -> None:
+def test_dag_can_be_serialized(dag: DAG) -> None:
     with dag:
-        trigger(conf={"day": "{{ ds }}"}, wait_for_completion=True)
+        trigger_operator(conf={"day": "{{ ds }}"}, wait_for_completion=True)
         AstroTriggerDagRunOperator.partial(task_id="mapped", trigger_dag_id="d").expand(conf=[{"n": 1}])
     tasks = round_trip(dag).task_dict
     assert set(tasks) == {"trigger", "mapped"}

@@ -1,4 +1,4 @@
-"""Waiting for the run that was triggered: on the worker, in the triggerer, until somebody ends the task."""
+"""Waiting for the run that was triggered, on the worker and in the triggerer."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ import pytest
 from astro_provider.airflow_versions import AirflowFailException
 from astro_provider.api.errors import DagRunFailedError, TransportError
 from astro_provider.triggers.dag_run import AstroDagRunTrigger
-from tests.airflow_names import TaskDeferred
-from tests.unit.operators.trigger import RUN_ID, trigger
+from tests.unit.operators.trigger_operators import RUN_ID, RUN_PATH, deferral, trigger_operator, waiting_operator
 from tests.unit.scripted_target import TOKEN, json_response
 from tests.unit.task_runner import TaskInstance, context
 
@@ -20,112 +19,105 @@ if TYPE_CHECKING:
     from tests.unit.task_runner import FakeClock
 
 
-def waiting(**options: Any) -> Any:
-    return trigger(wait_for_completion=True, **options)
-
-
-def test_it_waits_for_the_end(any_airflow: FakeAirflowServer, clock: FakeClock) -> None:
-    run = waiting(poke_interval=7).execute(context())
+def test_operator_waits_for_the_end_of_the_run(any_airflow: FakeAirflowServer, clock: FakeClock) -> None:
+    run = waiting_operator(poke_interval=7).execute(context())
     assert (run["dag_run_id"], run["state"]) == (RUN_ID, "success")
     assert clock.sleeps == [7, 7]
 
 
-def test_it_says_when_the_state_changes_and_only_then(any_airflow: FakeAirflowServer, log_lines: list[str]) -> None:
+def test_log_has_each_change_of_state_once(any_airflow: FakeAirflowServer, log_lines: list[str]) -> None:
     any_airflow.course = ["queued"] * 4 + ["running"] * 5 + ["success"]
-    waiting().execute(context())
-    told = [line.rpartition(": ")[2] for line in log_lines if line.startswith(f"run '{RUN_ID}'")]
-    assert told == ["queued", "running", "success"]
+    waiting_operator().execute(context())
+    states = [line.rpartition(": ")[2] for line in log_lines if line.startswith(f"run '{RUN_ID}'")]
+    assert states == ["queued", "running", "success"]
 
 
-def test_it_takes_the_states_it_is_told(any_airflow: FakeAirflowServer) -> None:
-    assert waiting(allowed_states=["running"], failed_states=[]).execute(context())["state"] == "running"
+def test_allowed_states_end_the_wait(any_airflow: FakeAirflowServer) -> None:
+    assert waiting_operator(allowed_states=["running"], failed_states=[]).execute(context())["state"] == "running"
 
 
-def test_it_goes_on_waiting_while_the_target_is_down(
+def test_wait_tolerates_that_the_target_is_down(
     fake_airflow: FakeAirflowServer, log_lines: list[str], clock: FakeClock
 ) -> None:
     fake_airflow.course = ["running", "success"]
-    path = f"dags/d/dagRuns/{RUN_ID.replace(':', '%3A').replace('+', '%2B')}"
-    down = [json_response({"detail": "down"}, 503)] * 9  # three looks, each of them sent three times
-    fake_airflow.on("GET", path, fake_airflow.play, *down, fake_airflow.play)
-    assert waiting().execute(context())["state"] == "success"
+    down = [json_response({"detail": "down"}, 503)] * 9  # three checks, of which each sends three requests
+    fake_airflow.on("GET", RUN_PATH, fake_airflow.play, *down, fake_airflow.play)
+    assert waiting_operator().execute(context())["state"] == "success"
     assert len([line for line in log_lines if line.startswith("Still waiting")]) == 1
 
 
-def test_a_run_that_was_deleted_ends_the_wait(fake_airflow: FakeAirflowServer, clock: FakeClock) -> None:
+def test_deleted_run_ends_the_wait(fake_airflow: FakeAirflowServer, clock: FakeClock) -> None:
     fake_airflow.course = ["running"]
     clock.at_sleep = lambda: fake_airflow.forget_run(RUN_ID) if RUN_ID in fake_airflow.runs else None
     with pytest.raises(Exception, match="it was deleted"):
-        waiting().execute(context())
+        waiting_operator().execute(context())
 
 
 # The run fails.
 
 
 @pytest.fixture
-def failing(any_airflow: FakeAirflowServer) -> FakeAirflowServer:
+def airflow_with_failing_run(any_airflow: FakeAirflowServer) -> FakeAirflowServer:
     any_airflow.course = ["running", "failed"]
     return any_airflow
 
 
-def message(operator: Any) -> str:
+def failure_message(operator: Any) -> str:
     with pytest.raises(DagRunFailedError) as caught:
         operator.execute(context())
     return str(caught.value)
 
 
-def test_the_failure_names_tasks_errors_and_link(failing: FakeAirflowServer) -> None:
-    log = failing.payloads.log()
-    failing.has_task("load", "success", run_id=RUN_ID, log=log)
-    failing.has_task("extract", "failed", run_id=RUN_ID, log=log, end_date="2026-02-01T06:01:00Z")
-    failing.has_task("clean", "failed", run_id=RUN_ID, log=log, map_index=2, try_number=3)
-    assert message(waiting()).splitlines()[1:] == [
+def test_failure_names_tasks_errors_and_link(airflow_with_failing_run: FakeAirflowServer) -> None:
+    log = airflow_with_failing_run.payloads.log()
+    airflow_with_failing_run.has_task("load", "success", run_id=RUN_ID, log=log)
+    airflow_with_failing_run.has_task("extract", "failed", run_id=RUN_ID, log=log, end_date="2026-02-01T06:01:00Z")
+    airflow_with_failing_run.has_task("clean", "failed", run_id=RUN_ID, log=log, map_index=2, try_number=3)
+    assert failure_message(waiting_operator()).splitlines()[1:] == [
         "Failed tasks:",
         "  clean[2] (try 3): ValueError: no rows",
         "  extract (try 1): ValueError: no rows",
-        f"See {failing.url}/dags/d/"
-        + ("runs/" if failing.api_version == "v2" else "grid?dag_run_id=")
+        f"See {airflow_with_failing_run.url}/dags/d/"
+        + ("runs/" if airflow_with_failing_run.api_version == "v2" else "grid?dag_run_id=")
         + RUN_ID.replace(":", "%3A").replace("+", "%2B"),
     ]
 
 
-def test_the_failure_names_a_handful_of_tasks(failing: FakeAirflowServer) -> None:
+def test_failure_names_at_most_five_tasks(airflow_with_failing_run: FakeAirflowServer) -> None:
     for index in range(8):
-        failing.has_task("clean", "failed", run_id=RUN_ID, map_index=index, log=failing.payloads.log())
-    text = message(waiting())
+        airflow_with_failing_run.has_task(
+            "clean", "failed", run_id=RUN_ID, map_index=index, log=airflow_with_failing_run.payloads.log()
+        )
+    text = failure_message(waiting_operator())
     assert text.count("ValueError: no rows") == 5
     assert "and 3 more" in text
 
 
-def test_a_log_that_cannot_be_read_does_not_hide_the_failure(failing: FakeAirflowServer) -> None:
-    failing.has_task("extract", "failed", run_id=RUN_ID)
-    assert "extract (try 1): (its log could not be read: NotFoundError)" in message(waiting())
+def test_unreadable_log_does_not_hide_the_failure(airflow_with_failing_run: FakeAirflowServer) -> None:
+    airflow_with_failing_run.has_task("extract", "failed", run_id=RUN_ID)
+    assert "extract (try 1): (its log could not be read: NotFoundError)" in failure_message(waiting_operator())
 
 
-def test_tasks_that_cannot_be_read_do_not_hide_the_failure(failing: FakeAirflowServer) -> None:
-    path = f"dags/d/dagRuns/{RUN_ID.replace(':', '%3A').replace('+', '%2B')}/taskInstances"
-    failing.on("GET", path, json_response(failing.payloads.error(403, "not allowed"), 403))
-    text = message(waiting())
+def test_unreadable_tasks_do_not_hide_the_failure(airflow_with_failing_run: FakeAirflowServer) -> None:
+    path = f"{RUN_PATH}/taskInstances"
+    airflow_with_failing_run.on(
+        "GET", path, json_response(airflow_with_failing_run.payloads.error(403, "not allowed"), 403)
+    )
+    text = failure_message(waiting_operator())
     assert "failed tasks could not be read" in text
-    assert f"See {failing.url}/dags/d/" in text
+    assert f"See {airflow_with_failing_run.url}/dags/d/" in text
 
 
-def test_a_run_that_was_marked_failed_is_said_to_be(failing: FakeAirflowServer) -> None:
-    assert "None of its tasks failed: it was marked so" in message(waiting())
+def test_failure_says_that_the_run_was_marked_failed(airflow_with_failing_run: FakeAirflowServer) -> None:
+    assert "None of its tasks failed: it was marked so" in failure_message(waiting_operator())
 
 
-# Deferred.
+# Waiting in the triggerer.
 
 
-def deferral(operator: Any, ti: TaskInstance | None = None) -> TaskDeferred:
-    with pytest.raises(TaskDeferred) as caught:
-        operator.execute(context(ti))
-    return caught.value
-
-
-def test_it_defers_after_triggering(any_airflow: FakeAirflowServer, clock: FakeClock) -> None:
+def test_operator_defers_after_triggering(any_airflow: FakeAirflowServer, clock: FakeClock) -> None:
     ti = TaskInstance()
-    deferred = deferral(waiting(deferrable=True, poke_interval=9, cancel_on_kill=False), ti)
+    deferred = deferral(waiting_operator(deferrable=True, poke_interval=9, cancel_on_kill=False), ti)
     assert list(any_airflow.runs) == [RUN_ID]
     assert (deferred.method_name, deferred.timeout, clock.sleeps) == ("execute_complete", None, [])
     assert ti.xcoms["trigger_run_id"] == RUN_ID
@@ -151,31 +143,31 @@ def test_it_defers_after_triggering(any_airflow: FakeAirflowServer, clock: FakeC
     assert AstroDagRunTrigger(**json.loads(json.dumps(arguments))).serialize() == (path, arguments)
 
 
-def test_what_is_deferred_holds_no_credentials(fake_airflow: FakeAirflowServer) -> None:
-    assert TOKEN not in repr(deferral(waiting(deferrable=True)).trigger.serialize())
+def test_trigger_has_no_credentials(fake_airflow: FakeAirflowServer) -> None:
+    assert TOKEN not in repr(deferral(waiting_operator(deferrable=True)).trigger.serialize())
 
 
-def test_it_does_not_defer_without_a_wait(fake_airflow: FakeAirflowServer) -> None:
-    assert trigger(deferrable=True).execute(context())["state"] == "queued"
+def test_operator_does_not_defer_without_wait_for_completion(fake_airflow: FakeAirflowServer) -> None:
+    assert trigger_operator(deferrable=True).execute(context())["state"] == "queued"
 
 
 @pytest.mark.parametrize("state", ["success", "failed"])
-def test_it_does_not_defer_for_a_run_that_is_over(fake_airflow: FakeAirflowServer, state: str) -> None:
+def test_operator_does_not_defer_for_a_finished_run(fake_airflow: FakeAirflowServer, state: str) -> None:
     fake_airflow.has_run("theirs", state)
-    operator = waiting(deferrable=True, trigger_run_id="theirs", on_existing_run="attach")
+    operator = waiting_operator(deferrable=True, trigger_run_id="theirs", on_existing_run="attach")
     if state == "success":
         assert operator.execute(context())["state"] == "success"
     else:
-        assert "Failed tasks" not in message(operator)
+        assert "Failed tasks" not in failure_message(operator)
 
 
 def event(outcome: str, **more: Any) -> dict[str, Any]:
     return {"outcome": outcome, "message": "what happened", "run": None, "url": None, **more}
 
 
-def test_it_resumes_with_the_run(log_lines: list[str]) -> None:
+def test_resumed_task_returns_the_run(log_lines: list[str]) -> None:
     run = {"dag_run_id": RUN_ID, "state": "success"}
-    assert waiting().execute_complete(context(), event("success", run=run)) == run
+    assert waiting_operator().execute_complete(context(), event("success", run=run)) == run
     assert "what happened" in log_lines
 
 
@@ -187,19 +179,19 @@ def test_it_resumes_with_the_run(log_lines: list[str]) -> None:
         (event("error", retryable=False), AirflowFailException),
     ],
 )
-def test_it_resumes_with_an_error(happened: dict[str, Any], error: type[Exception]) -> None:
+def test_resumed_task_raises_the_error(happened: dict[str, Any], error: type[Exception]) -> None:
     with pytest.raises(error, match=r"^what happened$") as caught:
-        waiting().execute_complete(context(), happened)
+        waiting_operator().execute_complete(context(), happened)
     assert type(caught.value) is error
 
 
 @pytest.mark.parametrize("unknown", [{}, {"outcome": "approved"}, None, "success", event("pending")], ids=str)
-def test_an_event_that_is_not_known_is_no_success(unknown: Any) -> None:
+def test_unknown_event_fails_for_good(unknown: Any) -> None:
     with pytest.raises(AirflowFailException, match="resumed with an event that it does not know"):
-        waiting().execute_complete(context(), unknown)
+        waiting_operator().execute_complete(context(), unknown)
 
 
 @pytest.mark.parametrize("outcome", ["success", "skipped", "changed"])
-def test_an_event_without_a_run_is_no_success_and_no_failed_run(outcome: str) -> None:
+def test_event_of_another_wait_fails_for_good(outcome: str) -> None:
     with pytest.raises(AirflowFailException, match="resumed with an event of another wait: what happened"):
-        waiting().execute_complete(context(), event(outcome))
+        waiting_operator().execute_complete(context(), event(outcome))
