@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from astro_provider.airflow_versions import Context
     from astro_provider.api.types import DagRun
     from astro_provider.hooks.astro import AstroHook
-    from astro_provider.waits.wait import Verdict
+    from astro_provider.waits.wait import RunWait, Verdict
 
 
 class AstroTriggerDagRunOperator(BaseOperator):
@@ -230,11 +230,7 @@ class AstroTriggerDagRunOperator(BaseOperator):
         self.defer(
             trigger=AstroDagRunTrigger(
                 http_conn_id=self.http_conn_id,
-                external_dag_id=run["dag_id"],
-                external_run_id=run["dag_run_id"],
-                allowed_states=self.allowed_states,
-                failed_states=self.failed_states,
-                must_exist=True,
+                wait=self._run_wait(run),
                 poke_interval=self.poke_interval,
                 deadline=deadline,
                 cancel_on_kill=self._cancels,
@@ -257,35 +253,36 @@ class AstroTriggerDagRunOperator(BaseOperator):
         """
         from astro_provider.airflow_versions import AirflowTaskTimeout
         from astro_provider.tasks.execution_timeout import timeout_message
-        from astro_provider.triggers.events import read_event
+        from astro_provider.triggers.events import EventOutcome, read_event
 
         with final_errors():
             ended = read_event(event)
             if ended.error:
                 raise ended.error
-            if ended.outcome in ("skipped", "changed") or (ended.outcome == "success" and not ended.run):
+            unexpected = (EventOutcome.SKIPPED, EventOutcome.RESTART)
+            if ended.outcome in unexpected or (ended.outcome is EventOutcome.SUCCESS and not ended.run):
                 raise UnexpectedEventError(f"The task was resumed with an event of another wait: {ended.message}")
-        if ended.outcome == "success" and ended.run:
+        if ended.outcome is EventOutcome.SUCCESS and ended.run:
             self.log.info("%s", ended.message)
             return ended.run
-        if ended.outcome == "timeout":
+        if ended.outcome is EventOutcome.TIMEOUT:
             raise AirflowTaskTimeout(
                 timeout_message(self.trigger_dag_id, self.execution_timeout, ended.message, ended.url)
             )
         raise DagRunFailedError(ended.message)
 
+    def _run_wait(self, run: DagRun) -> RunWait:
+        from astro_provider.waits.wait import EndStates, RunWait
+
+        states = EndStates(self.allowed_states, self.failed_states)
+        return RunWait(dag_id=run["dag_id"], end_states=states, run_id=run["dag_run_id"], must_exist=True)
+
     def _wait(self, hook: AstroHook, run: DagRun) -> DagRun:
         from astro_provider.airflow_versions import AirflowTaskTimeout
         from astro_provider.tasks.execution_timeout import timeout_message
         from astro_provider.waits.loop import watch
-        from astro_provider.waits.wait import EndStates, RunWait
 
-        wait = RunWait(
-            dag_id=run["dag_id"],
-            end_states=EndStates(self.allowed_states, self.failed_states),
-            run_id=run["dag_run_id"],
-            must_exist=True,
-        )
+        wait = self._run_wait(run)
         last = f"{wait}: {run['state']}"
 
         def on_change(verdict: Verdict) -> None:
@@ -308,9 +305,9 @@ class AstroTriggerDagRunOperator(BaseOperator):
         except AirflowTaskTimeout:
             # Airflow calls on_kill afterwards, but the task is still running then, as in a worker that goes down.
             self._waiting_for = None
-            happened = f"{last}. {self._cancel(run)}" if self._cancels else last
+            last_seen = f"{last}. {self._cancel(run)}" if self._cancels else last
             url = hook.client.run_url(run["dag_id"], run["dag_run_id"])
-            raise AirflowTaskTimeout(timeout_message(run["dag_id"], self.execution_timeout, happened, url)) from None
+            raise AirflowTaskTimeout(timeout_message(run["dag_id"], self.execution_timeout, last_seen, url)) from None
         self._waiting_for = None
         if verdict.outcome != "success" or verdict.run is None:
             raise DagRunFailedError(verdict.message)

@@ -47,3 +47,15 @@ def timeout_message(dag_id: str, execution_timeout: timedelta | None, happened: 
     """
     see = f" See {url}" if url else ""
     return f"Timed out: dag {dag_id!r} did not finish within execution_timeout ({execution_timeout}). {happened}.{see}"
+
+
+def wait_timeout_message(limit: float | timedelta, option: str, last_seen: str) -> str:
+    """
+    Make the message for a sensor that timed out.
+
+    :param limit: the timeout; a number is in seconds
+    :param option: the option of the sensor that set it
+    :param last_seen: what the last check found
+    """
+    seconds = limit.total_seconds() if isinstance(limit, timedelta) else limit
+    return f"Not over after {seconds:g} seconds ({option}). Last seen: {last_seen}"

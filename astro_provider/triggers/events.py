@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast, get_args
+from enum import Enum
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from astro_provider.api.errors import AstroError, UnexpectedEventError, error_named
 
@@ -13,20 +14,54 @@ if TYPE_CHECKING:
     from astro_provider.api.types import DagRun
     from astro_provider.waits.wait import Verdict
 
-EventOutcome: TypeAlias = Literal["success", "failed", "skipped", "timeout", "error", "changed"]
+
+class EventOutcome(str, Enum):
+    """How a wait in the triggerer ended."""
+
+    SUCCESS = "success"
+    """The runs or tasks are in allowed states."""
+    FAILED = "failed"
+    """A run or task is in a failed state."""
+    SKIPPED = "skipped"
+    """A run or task is in a skipped state."""
+    TIMEOUT = "timeout"
+    """The wait was not over at its deadline."""
+    ERROR = "error"
+    """An error that is not tolerated, and that a retry of the task cannot resolve."""
+    RETRYABLE_ERROR = "retryable_error"
+    """An error that is not tolerated any more, and that a retry of the task may resolve."""
+    RESTART = "restart"
+    """The trigger cannot do the work of the task, so that the task starts again on a worker."""
+
+
+class EventPayload(TypedDict):
+    """
+    The payload of an event, as Airflow stores it.
+
+    :param outcome: value of an :class:`EventOutcome`
+    :param message: what happened, for people
+    :param run: the dag run as it was last seen; ``None`` if there is none
+    :param url: URL of that run in the target's UI
+    :param error: name of the error's class; ``None`` if the outcome is not an error
+    """
+
+    outcome: str
+    message: str
+    run: DagRun | None
+    url: str | None
+    error: str | None
 
 
 @dataclass(frozen=True)
 class WaitEvent:
     """
-    How a wait in the triggerer ended.
+    An event that was read and validated.
 
-    :param outcome: ``success``, ``failed`` and ``skipped`` as the end states say; ``timeout``: its time was over;
-        ``error``: an error that is not tolerated; ``changed``: the DAG was changed meanwhile, so the task begins again
+    :param outcome: how the wait ended
     :param message: what happened, for people
-    :param run: the dag run as it was last seen, if any
-    :param url: where the target's UI shows that run
-    :param error: of the outcome ``error``, the error itself; its class says whether a retry may help
+    :param run: the dag run as it was last seen; ``None`` if there is none
+    :param url: URL of that run in the target's UI
+    :param error: the error; ``None`` if the outcome is not an error
     """
 
     outcome: EventOutcome
@@ -36,53 +71,62 @@ class WaitEvent:
     error: AstroError | None = None
 
 
-def event_of(verdict: Verdict) -> dict[str, Any]:
+def verdict_event(verdict: Verdict) -> EventPayload:
     """
-    Write a verdict as the payload of an event.
+    Make the payload for the verdict of a wait.
 
-    :param verdict: what the wait came to; ``pending`` where its time was over
-    :return: what :func:`read_event` reads
+    :param verdict: the last verdict; ``pending`` means that the deadline has come
     """
-    outcome = "timeout" if verdict.outcome == "pending" else verdict.outcome
-    return {"outcome": outcome, "message": verdict.message, "run": verdict.run, "url": verdict.url}
+    outcome = EventOutcome.TIMEOUT if verdict.outcome == "pending" else EventOutcome(verdict.outcome)
+    return _payload(outcome, verdict.message, run=verdict.run, url=verdict.url)
 
 
-def error_event(message: str, *, retryable: bool, kind: str = "AstroError") -> dict[str, Any]:
+def error_event(error: AstroError) -> EventPayload:
     """
-    Write what ended a wait without a verdict as the payload of an event.
+    Make the payload for an error that ended a wait.
 
-    :param message: what happened
-    :param retryable: whether a retry of the task may help
-    :param kind: name of the class of the error
+    :param error: the error
     """
-    return {
-        "outcome": "error",
-        "message": message,
-        "retryable": retryable,
-        "error": kind,
-        "run": None,
-        "url": None,
-    }
+    outcome = EventOutcome.RETRYABLE_ERROR if error.retryable else EventOutcome.ERROR
+    return _payload(outcome, str(error), error=type(error).__name__)
+
+
+def restart_event(reason: str) -> EventPayload:
+    """
+    Make the payload that has a worker start the task again.
+
+    :param reason: why the trigger cannot do the work of the task, as a sentence
+    """
+    return _payload(EventOutcome.RESTART, reason)
 
 
 def read_event(payload: Mapping[str, Any] | None) -> WaitEvent:
     """
-    Read the payload of an event.
+    Read and validate the payload that a task is resumed with.
 
-    :param payload: what a task was resumed with
+    :param payload: the payload
     :return: the event
-    :raise UnexpectedEventError: it is not an event of this package's triggers, so nothing is known of the wait
+    :raise UnexpectedEventError: the payload is not from a trigger of this package
     """
-    if not isinstance(payload, dict) or payload.get("outcome") not in get_args(EventOutcome):
-        raise UnexpectedEventError(f"The task was resumed with an event that it does not know: {payload!r}")
-    error = None
+    try:
+        outcome = EventOutcome(payload["outcome"])  # type: ignore[index]  # None is handled below
+    except (TypeError, KeyError, ValueError):
+        raise UnexpectedEventError(f"The task was resumed with an event that it does not know: {payload!r}") from None
+    assert payload is not None
     message = str(payload.get("message"))
-    if payload["outcome"] == "error":
-        error = error_named(str(payload.get("error")), message, retryable=bool(payload.get("retryable")))
-    return WaitEvent(
-        outcome=cast("EventOutcome", payload["outcome"]),
-        message=message,
-        run=payload.get("run"),
-        url=payload.get("url"),
-        error=error,
-    )
+    error = None
+    if outcome in (EventOutcome.ERROR, EventOutcome.RETRYABLE_ERROR):
+        retryable = outcome is EventOutcome.RETRYABLE_ERROR
+        error = error_named(str(payload.get("error")), message, retryable=retryable)
+    return WaitEvent(outcome, message, run=payload.get("run"), url=payload.get("url"), error=error)
+
+
+def _payload(
+    outcome: EventOutcome,
+    message: str,
+    *,
+    run: DagRun | None = None,
+    url: str | None = None,
+    error: str | None = None,
+) -> EventPayload:
+    return EventPayload(outcome=outcome.value, message=message, run=run, url=url, error=error)

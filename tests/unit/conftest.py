@@ -120,8 +120,8 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeClock]:
     """A clock that stands still but for the sleeps of hooks and sensors, which take no time."""
     from astro_provider.hooks import astro_async, base
-    from astro_provider.sensors import dag_run as dag_run_sensor
-    from astro_provider.sensors.dag_run import BaseSensorOperator
+    from astro_provider.sensors import base as sensor_base
+    from astro_provider.sensors.base import BaseSensorOperator
     from astro_provider.triggers import dag_run as dag_run_trigger
     from astro_provider.triggers.watcher import registry
 
@@ -136,7 +136,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeClock]:
             monkeypatch.setattr(astro_async.AsyncAstroHook, method, held)
         of_sensors = SimpleNamespace(sleep=clock.sleep, monotonic=lambda: datetime.now().timestamp())
         monkeypatch.setattr(sys.modules[BaseSensorOperator.__module__], "time", of_sensors)
-        monkeypatch.setattr(dag_run_sensor, "time", SimpleNamespace(sleep=clock.sleep, time=time.time))
+        monkeypatch.setattr(sensor_base, "time", SimpleNamespace(sleep=clock.sleep, time=time.time))
         in_triggers = SimpleNamespace(**{**vars(asyncio), "sleep": clock.sleep_async})
         monkeypatch.setattr(dag_run_trigger, "asyncio", in_triggers)
         yield clock

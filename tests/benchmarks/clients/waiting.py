@@ -25,6 +25,7 @@ from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowException
 
 from astro_provider.triggers.dag_run import AstroDagRunTrigger
+from astro_provider.waits.wait import EndStates, RunWait
 from tests.benchmarks.seeding import running_run
 from tests.benchmarks.sizes import POKE_INTERVAL_SECONDS
 
@@ -41,8 +42,7 @@ async def this_package(dag_id: str, run_id: str) -> None:
     """Wait with the trigger of the sensor."""
     trigger = AstroDagRunTrigger(
         http_conn_id=HTTP_CONN,
-        external_dag_id=dag_id,
-        external_run_id=run_id,
+        wait=RunWait(dag_id, EndStates(["success"], ["failed"]), run_id=run_id),
         poke_interval=POKE_INTERVAL_SECONDS,
         deadline=time.time() + WEEK_SECONDS,
     )

@@ -14,6 +14,7 @@ from astro_provider.sensors.dag_run import AstroDagRunSensor
 from astro_provider.sensors.task import AstroTaskSensor
 from astro_provider.triggers.dag_run import AstroDagRunTrigger
 from astro_provider.triggers.sensor import AstroSensorTrigger
+from astro_provider.waits.wait import EndStates, RunWait
 from tests.unit.scripted_target import json_response
 
 if TYPE_CHECKING:
@@ -21,11 +22,9 @@ if TYPE_CHECKING:
 
     from tests.unit.scripted_server import ScriptedServer
 
+WAIT = RunWait("d", EndStates(["success"]), run_id="r")
 OF_SENSOR_TRIGGER: dict[str, Any] = {
-    "allowed_states": ["success"],
-    "failed_states": [],
-    "skipped_states": [],
-    "check_existence": False,
+    "wait": WAIT,
     "timeout": 60,
     "airflow_timeout": 60,
     "soft_fail": False,
@@ -37,7 +36,7 @@ CLASSES: dict[str, Callable[[Any], Any]] = {
     "task sensor": lambda interval: AstroTaskSensor(
         task_id="t", external_dag_id="d", external_task_id="x", poke_interval=interval
     ),
-    "trigger": lambda interval: AstroDagRunTrigger(http_conn_id="c", external_dag_id="d", poke_interval=interval),
+    "trigger": lambda interval: AstroDagRunTrigger(http_conn_id="c", wait=WAIT, poke_interval=interval),
     "sensor trigger": lambda interval: AstroSensorTrigger(
         http_conn_id="c", external_dag_id="d", poke_interval=interval, **OF_SENSOR_TRIGGER
     ),

@@ -125,17 +125,17 @@ def test_operator_defers_after_triggering(any_airflow: FakeAirflowServer, clock:
     assert path == "astro_provider.triggers.dag_run.AstroDagRunTrigger"
     assert arguments == {
         "http_conn_id": "http_conn",
-        "external_dag_id": "d",
-        "external_run_id": RUN_ID,
-        "logical_dates": [],
-        "latest": False,
-        "external_task_ids": [],
-        "external_task_group_id": None,
-        "allowed_states": ["success"],
-        "failed_states": ["failed"],
-        "skipped_states": [],
-        "check_existence": False,
-        "must_exist": True,
+        "wait": {
+            "dag_id": "d",
+            "end_states": {"allowed": ["success"], "failed": ["failed"], "skipped": []},
+            "run_id": RUN_ID,
+            "logical_dates": [],
+            "latest": False,
+            "task_ids": [],
+            "group_id": None,
+            "check_existence": False,
+            "must_exist": True,
+        },
         "poke_interval": 9,
         "deadline": None,
         "cancel_on_kill": False,
@@ -175,8 +175,8 @@ def test_resumed_task_returns_the_run(log_lines: list[str]) -> None:
     ("happened", "error"),
     [
         (event("failed"), DagRunFailedError),
-        (event("error", retryable=True, error="TransportError"), TransportError),
-        (event("error", retryable=False), AirflowFailException),
+        (event("retryable_error", error="TransportError"), TransportError),
+        (event("error", error="AccessDeniedError"), AirflowFailException),
     ],
 )
 def test_resumed_task_raises_the_error(happened: dict[str, Any], error: type[Exception]) -> None:
@@ -191,7 +191,7 @@ def test_unknown_event_fails_for_good(unknown: Any) -> None:
         waiting_operator().execute_complete(context(), unknown)
 
 
-@pytest.mark.parametrize("outcome", ["success", "skipped", "changed"])
+@pytest.mark.parametrize("outcome", ["success", "skipped", "restart"])
 def test_event_of_another_wait_fails_for_good(outcome: str) -> None:
     with pytest.raises(AirflowFailException, match="resumed with an event of another wait: what happened"):
         waiting_operator().execute_complete(context(), event(outcome))

@@ -223,17 +223,17 @@ def test_the_trigger_waits_for_the_same(fake_airflow: FakeAirflowServer) -> None
     assert path == "astro_provider.triggers.dag_run.AstroDagRunTrigger"
     assert arguments == {
         "http_conn_id": "http_conn",
-        "external_dag_id": "d",
-        "external_run_id": None,
-        "logical_dates": ["2026-02-01T05:00:00+00:00"],
-        "latest": False,
-        "external_task_ids": ["a", "b"],
-        "external_task_group_id": None,
-        "allowed_states": ["success", "skipped"],
-        "failed_states": ["failed"],
-        "skipped_states": ["removed"],
-        "check_existence": False,  # the look before deferring has seen to it
-        "must_exist": False,
+        "wait": {
+            "dag_id": "d",
+            "end_states": {"allowed": ["success", "skipped"], "failed": ["failed"], "skipped": ["removed"]},
+            "run_id": None,
+            "logical_dates": ["2026-02-01T05:00:00+00:00"],
+            "latest": False,
+            "task_ids": ["a", "b"],
+            "group_id": None,
+            "check_existence": False,
+            "must_exist": False,
+        },
         "poke_interval": 7,
         "deadline": arguments["deadline"],
         "cancel_on_kill": False,
@@ -244,7 +244,7 @@ def test_the_trigger_waits_for_the_same(fake_airflow: FakeAirflowServer) -> None
 def test_what_is_deferred_holds_no_credentials(fake_airflow: FakeAirflowServer, options: dict[str, Any]) -> None:
     _, arguments = deferral(sensor(deferrable=True, **options)).trigger.serialize()
     assert TOKEN not in json.dumps(arguments)
-    assert arguments["latest"] is options.get("latest", False)
+    assert arguments["wait"]["latest"] is options.get("latest", False)
 
 
 def event(outcome: str, **more: Any) -> dict[str, Any]:
@@ -257,17 +257,17 @@ def event(outcome: str, **more: Any) -> dict[str, Any]:
         (event("failed"), DagRunFailedError),
         (event("timeout"), AirflowSensorTimeout),
         (event("skipped"), AirflowSkipException),
-        (event("error", retryable=True, error="TransportError"), TransportError),
-        (event("error", retryable=False, error="AccessDeniedError"), AirflowFailException),
-        (event("error", retryable=True), AstroError),  # of an earlier version of this package
-        (event("error", retryable=False), AirflowFailException),
+        (event("retryable_error", error="TransportError"), TransportError),
+        (event("error", error="AccessDeniedError"), AirflowFailException),
+        (event("retryable_error", error="UnknownError"), AstroError),  # an error class that does not exist here
+        (event("error", error="UnknownError"), AirflowFailException),
     ],
 )
 @pytest.mark.parametrize("option", [None, "soft_fail", "never_fail"])
 def test_it_resumes_with_an_error(happened: dict[str, Any], error: type[Exception], option: str | None) -> None:
     looking = sensor(**({option: True} if option else {}))
     # As on a worker: soft_fail is for an outcome, and trouble that may pass is none.
-    fails = option is None or (option == "soft_fail" and happened.get("retryable"))
+    fails = option is None or (option == "soft_fail" and happened["outcome"] == "retryable_error")
     with pytest.raises(error if fails else AirflowSkipException, match="what happened") as caught:
         looking.execute_complete(context(), happened)
     assert isinstance(caught.value, DagRunFailedError) == bool(fails and error is DagRunFailedError)

@@ -71,7 +71,7 @@ async def test_it_is_said_again_once_an_hour(
     fake_airflow.dags = {"d": True}
     hours = 3
     if deferred:
-        made = trigger(external_run_id="theirs", poke_interval=60, deadline=NOW.timestamp() + hours * 3600 - 1)
+        made = trigger(run_id="theirs", poke_interval=60, deadline=NOW.timestamp() + hours * 3600 - 1)
         assert (await event(made))["outcome"] == "timeout"
     else:
         waiting = poke(external_run_id="theirs")

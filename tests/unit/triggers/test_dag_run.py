@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from astro_provider.triggers.dag_run import MIN_DEFERRAL_SECONDS, AstroDagRunTrigger
 from astro_provider.waits.transient import MAX_REFUSED_SECONDS as TOLERATED_SECONDS
+from astro_provider.waits.wait import EndStates, RunWait
 from tests.unit.scripted_server import HANGUP
 from tests.unit.scripted_target import TOKEN, html_response, json_response
 from tests.unit.task_runner import NOW
@@ -21,10 +23,15 @@ if TYPE_CHECKING:
 RUN = "dags/d/dagRuns/theirs"
 
 
-def trigger(**options: Any) -> AstroDagRunTrigger:
-    return AstroDagRunTrigger(
-        **{"http_conn_id": "http_conn", "external_dag_id": "d", "external_run_id": "theirs", **options}
-    )
+END_STATES = EndStates(["success"], ["failed"])
+
+
+def trigger(*, http_conn_id: str = "http_conn", **options: Any) -> AstroDagRunTrigger:
+    """Make a trigger from its own options and those of its wait, as Airflow makes it from what it has stored."""
+    given = {field.name: options.pop(field.name) for field in fields(RunWait) if field.name in options}
+    wait = RunWait(**{"dag_id": "d", "end_states": END_STATES, "run_id": "theirs", **given})
+    _, arguments = AstroDagRunTrigger(http_conn_id=http_conn_id, wait=wait, **options).serialize()
+    return AstroDagRunTrigger(**json.loads(json.dumps(arguments)))
 
 
 async def event(waiting: AstroDagRunTrigger) -> dict[str, Any]:
@@ -64,38 +71,38 @@ async def test_it_tells_of_failure(any_airflow: FakeAirflowServer) -> None:
 
 async def test_it_tells_of_what_is_to_be_skipped(any_airflow: FakeAirflowServer) -> None:
     any_airflow.has_run("theirs", "running", "failed")
-    assert (await event(trigger(failed_states=[], skipped_states=["failed"])))["outcome"] == "skipped"
+    assert (await event(trigger(end_states=EndStates(["success"], skipped=["failed"]))))["outcome"] == "skipped"
 
 
 async def test_it_waits_for_logical_dates(any_airflow: FakeAirflowServer) -> None:
     any_airflow.has_run("one", "success", logical_date="2026-02-01T06:00:00Z")
     any_airflow.has_run("two", "running", "success", logical_date="2026-02-01T07:00:00Z")
     dates = ["2026-02-01T06:00:00+00:00", "2026-02-01T07:00:00+00:00"]
-    assert (await event(trigger(external_run_id=None, logical_dates=dates)))["outcome"] == "success"
+    assert (await event(trigger(run_id=None, logical_dates=dates)))["outcome"] == "success"
 
 
 async def test_it_waits_for_the_newest(fake_airflow: FakeAirflowServer) -> None:
     fake_airflow.has_run("one", "failed", run_after="2026-01-01T00:00:00Z")
     fake_airflow.has_run("two", "success", run_after="2026-01-02T00:00:00Z")
-    assert (await event(trigger(external_run_id=None, latest=True)))["run"]["dag_run_id"] == "two"
+    assert (await event(trigger(run_id=None, latest=True)))["run"]["dag_run_id"] == "two"
 
 
 async def test_it_waits_for_tasks(any_airflow: FakeAirflowServer) -> None:
     any_airflow.has_run("theirs", "failed")
     any_airflow.has_task("load", "success", run_id="theirs")
-    assert (await event(trigger(external_task_ids=["load"])))["outcome"] == "success"
+    assert (await event(trigger(task_ids=["load"])))["outcome"] == "success"
 
 
 async def test_it_waits_for_a_group(any_airflow: FakeAirflowServer) -> None:
     any_airflow.has_run("theirs", "failed")
     any_airflow.groups = {"etl": ["etl.load"]}
     any_airflow.has_task("etl.load", "success", run_id="theirs")
-    assert (await event(trigger(external_task_group_id="etl")))["outcome"] == "success"
+    assert (await event(trigger(group_id="etl")))["outcome"] == "success"
 
 
 async def test_it_looks_for_existence_when_told_so(any_airflow: FakeAirflowServer) -> None:
-    told = await event(trigger(external_dag_id="none", check_existence=True))
-    assert (told["outcome"], told["retryable"]) == ("error", True)
+    told = await event(trigger(dag_id="none", check_existence=True))
+    assert told["outcome"] == "retryable_error"
     assert "has no dag 'none'" in told["message"]
 
 
@@ -115,7 +122,7 @@ async def test_a_deleted_run_that_was_known_ends_the_wait(any_airflow: FakeAirfl
     any_airflow.has_run("theirs", "running")
     clock.at_sleep = lambda: any_airflow.forget_run("theirs") if any_airflow.runs else None
     told = await event(trigger(must_exist=True))
-    assert (told["outcome"], told["retryable"]) == ("error", True)
+    assert told["outcome"] == "retryable_error"
     assert "it was deleted" in told["message"]
 
 
@@ -132,19 +139,19 @@ async def test_it_says_when_the_state_changes_and_only_then(
 
 
 @pytest.mark.parametrize(
-    ("answer", "retryable", "message"),
+    ("answer", "outcome", "message"),
     [
-        (json_response({"detail": "no"}, 403), False, "refused"),
-        (html_response("Sign in"), True, "no Airflow REST API"),
+        (json_response({"detail": "no"}, 403), "error", "refused"),
+        (html_response("Sign in"), "retryable_error", "no Airflow REST API"),
     ],
     ids=["403", "page"],
 )
 async def test_trouble_that_lasts_is_told(
-    fake_airflow: FakeAirflowServer, answer: Any, retryable: bool, message: str
+    fake_airflow: FakeAirflowServer, answer: Any, outcome: str, message: str
 ) -> None:
     fake_airflow.on("GET", RUN, answer)
     told = await event(trigger())
-    assert (told["outcome"], told["retryable"], told["run"]) == ("error", retryable, None)
+    assert (told["outcome"], told["run"]) == (outcome, None)
     assert message in told["message"]
     assert TOKEN not in told["message"]
 
@@ -163,7 +170,7 @@ async def test_trouble_that_passes_is_survived_from_the_first_look_on(
 
 async def test_no_such_connection_is_told(fake_airflow: FakeAirflowServer) -> None:
     told = await event(trigger(http_conn_id="elsewhere"))
-    assert (told["outcome"], told["retryable"]) == ("error", True)
+    assert told["outcome"] == "retryable_error"
     assert "'elsewhere'" in told["message"]
 
 
@@ -185,32 +192,29 @@ async def test_being_refused_is_survived_for_a_while(fake_airflow: FakeAirflowSe
 # Serialised.
 
 
-def test_it_can_be_made_again() -> None:
-    options: dict[str, Any] = {
+def test_a_serialized_trigger_can_be_created_again() -> None:
+    wait = RunWait(
+        dag_id="d",
+        end_states=EndStates(("success", "skipped"), ("removed",), ("none",)),
+        logical_dates=("2026-02-01T06:00:00+00:00",),
+        task_ids=("t",),
+        check_existence=True,
+        must_exist=True,
+    )
+    trigger = AstroDagRunTrigger(http_conn_id="c", wait=wait, poke_interval=1.5, deadline=5.0, cancel_on_kill=True)
+    path, arguments = trigger.serialize()
+    assert path == "astro_provider.triggers.dag_run.AstroDagRunTrigger"
+    assert arguments == {
         "http_conn_id": "c",
-        "external_dag_id": "d",
-        "external_run_id": None,
-        "logical_dates": ("2026-02-01T06:00:00+00:00",),
-        "latest": True,
-        "external_task_ids": ("t",),
-        "external_task_group_id": "g",
-        "allowed_states": ("success", "skipped"),
-        "failed_states": ("removed",),
-        "skipped_states": ("none",),
-        "check_existence": True,
-        "must_exist": True,
+        "wait": wait.serialize(),
         "poke_interval": 1.5,
         "deadline": 5.0,
         "cancel_on_kill": True,
     }
-    path, arguments = AstroDagRunTrigger(**options).serialize()
     stored = json.loads(json.dumps(arguments))
-    again = AstroDagRunTrigger(**stored)
-    assert path == "astro_provider.triggers.dag_run.AstroDagRunTrigger"
-    assert again.serialize() == (path, stored)
-    assert {key: tuple(value) if isinstance(value, list) else value for key, value in stored.items()} == options
+    assert AstroDagRunTrigger(**stored).serialize() == (path, stored)
 
 
-def test_its_arguments_are_those_of_the_class() -> None:
+def test_the_serialized_arguments_are_those_of_the_class() -> None:
     _, arguments = trigger().serialize()
     assert set(arguments) == set(AstroDagRunTrigger.__init__.__annotations__) - {"return"}

@@ -11,6 +11,7 @@ from airflow.triggers.base import BaseTrigger
 from astro_provider.airflow_versions import XCom
 from astro_provider.tasks import cancel, task_state
 from astro_provider.triggers.dag_run import AstroDagRunTrigger
+from astro_provider.waits.wait import EndStates
 from tests.unit.scripted_server import SILENCE
 from tests.unit.scripted_target import json_response
 from tests.unit.task_runner import NOW, TaskInstance
@@ -93,7 +94,7 @@ async def test_nothing_is_cancelled_where_the_state_cannot_be_read(
     assert fake_airflow.runs["theirs"]["state"] == "running"
 
 
-@pytest.mark.parametrize("options", [{"cancel_on_kill": False}, {"external_run_id": None}])
+@pytest.mark.parametrize("options", [{"cancel_on_kill": False}, {"run_id": None, "latest": True}])
 async def test_on_kill_cancels_nothing_else(
     any_airflow: FakeAirflowServer, options: dict[str, Any], task_is: Any, calls_received: list[str]
 ) -> None:
@@ -116,7 +117,7 @@ async def test_a_run_that_is_over_is_left_alone(any_airflow: FakeAirflowServer, 
 async def test_a_run_in_a_state_that_ends_the_wait_is_left_alone(any_airflow: FakeAirflowServer, task_is: Any) -> None:
     task_is("success")
     any_airflow.has_run("theirs", "running")
-    await waiting(allowed_states=["running"]).on_kill()
+    await waiting(end_states=EndStates(["running"])).on_kill()
     assert any_airflow.runs["theirs"]["state"] == "running"
 
 

@@ -15,9 +15,15 @@ from tests.unit.tls import certificate, tls_server
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from astro_provider.api.types import Dag
+    from astro_provider.triggers.watcher.watcher import Watcher
     from tests.unit.scripted_server import ScriptedServer
 
 __all__ = ["certificate", "tls_server"]
+
+
+async def get_dag(watcher: Watcher) -> Dag:
+    return await watcher._hook.run((await watcher._hook.client()).get_dag("d"))
 
 
 async def test_a_connection_that_checks_certificates_never_uses_a_session_that_does_not(
@@ -28,8 +34,8 @@ async def test_a_connection_that_checks_certificates_never_uses_a_session_that_d
     connect(tls_server.url, password=TOKEN, extra={"verify": False}, conn_id="lax_conn")
     async with AsyncExitStack() as stack:
         lax = await stack.enter_async_context(watching("lax_conn"))
-        assert (await lax._hook.get_dag("d"))["dag_id"] == "d"
+        assert (await get_dag(lax))["dag_id"] == "d"
         strict = await stack.enter_async_context(watching("http_conn"))
         with pytest.raises(CertificateError):
-            await strict._hook.get_dag("d")
+            await get_dag(strict)
     assert len(tls_server.received) == 1

@@ -36,7 +36,7 @@ pytestmark = pytest.mark.skipif(AIRFLOW_VERSION < (3, 3), reason="Airflow 3.3 an
 def _sleeps_take_no_time(monkeypatch: pytest.MonkeyPatch, clock: FakeClock) -> None:
     from astro_provider.triggers import sensor
 
-    monkeypatch.setattr(sensor, "TO_BE_READ", 0)
+    monkeypatch.setattr(sensor, "LOG_FLUSH_SECONDS", 0)
     sleeping = SimpleNamespace(sleep=clock.sleep_async, create_task=asyncio.create_task)
     monkeypatch.setattr(sensor, "asyncio", sleeping)
 
@@ -214,7 +214,7 @@ async def test_what_was_not_rendered_as_the_dag_was_changed_is_started_again_by_
     fake_airflow: FakeAirflowServer,
 ) -> None:
     how, event = await ended(trigger(**THEIRS, rendered=False))
-    assert (how, event and event["outcome"]) == ("worker", "changed")
+    assert (how, event and event["outcome"]) == ("worker", "restart")
     assert fake_airflow.received == []
 
 
@@ -282,7 +282,7 @@ async def test_by_logical_date(fake_airflow: FakeAirflowServer, options: dict[st
 async def test_latest(fake_airflow: FakeAirflowServer) -> None:
     fake_airflow.has_run("theirs", "success")
     newest = trigger(latest=True)
-    assert newest.wait.logical_dates == []
+    assert newest.rendered_wait.logical_dates == []
     assert await ended(newest) == ("success", None)
 
 
@@ -312,24 +312,29 @@ async def test_tasks(any_airflow: FakeAirflowServer, named: dict[str, Any]) -> N
 
 
 @pytest.mark.parametrize(
-    ("options", "with_retries", "said"),
+    ("options", "reason"),
     [
-        ({"external_run_id": "{{ dag_run.conf }}"}, "failed", "A template could not be rendered: UndefinedError"),
-        ({"external_run_id": "{{ '' }}"}, "worker", "external_run_id was rendered to '': it names nothing"),
-        ({"logical_date": "{{ ds }}?"}, "worker", "is no ISO 8601 date"),
-        ({"kind": AstroTaskSensor, "external_task_id": "{{ '' }}"}, "worker", "external_task_id was rendered to ''"),
-        ({"kind": AstroTaskSensor, "external_task_group_id": "{{ '' }}"}, "worker", "external_task_group_id was"),
-        ({"logical_date": "{{ '' }}"}, "worker", "logical_date was rendered to ''"),
-        ({"logical_date": "{{ none }}"}, "worker", "logical_date was rendered to 'None'"),
-        ({"external_dag_id": "{{ none }}", **THEIRS}, "worker", "external_dag_id was rendered to 'None'"),
+        ({"external_run_id": "{{ dag_run.conf }}"}, "A template could not be rendered here: UndefinedError"),
+        ({"external_run_id": "{{ '' }}"}, "external_run_id was rendered to '': it names nothing"),
+        ({"logical_date": "{{ ds }}?"}, "is no ISO 8601 date"),
+        ({"kind": AstroTaskSensor, "external_task_id": "{{ '' }}"}, "external_task_id was rendered to ''"),
+        ({"kind": AstroTaskSensor, "external_task_group_id": "{{ '' }}"}, "external_task_group_id was"),
+        ({"kind": AstroTaskSensor, "external_task_ids": "{{ [ds] }}"}, "external_task_ids must be a list of task ids"),
+        ({"logical_date": "{{ '' }}"}, "logical_date was rendered to ''"),
+        ({"logical_date": "{{ none }}"}, "logical_date was rendered to 'None'"),
+        ({"external_dag_id": "{{ none }}", **THEIRS}, "external_dag_id was rendered to 'None'"),
+        ({"http_conn_id": "{{ none }}", **THEIRS}, "http_conn_id was rendered to 'None'"),
     ],
 )
-async def test_templates_that_come_to_nothing_fail_it(
-    fake_airflow: FakeAirflowServer, log_lines: list[str], options: dict[str, Any], with_retries: str, said: str
+@pytest.mark.parametrize("retries", [0, 1])
+async def test_a_template_that_the_triggerer_cannot_use_is_rendered_on_a_worker(
+    fake_airflow: FakeAirflowServer, options: dict[str, Any], reason: str, retries: int
 ) -> None:
-    assert await ended(trigger(**{"retries": 0, **options})) == ("failed", None)
-    assert said in log_lines[-1]
-    assert (await ended(trigger(**{"retries": 1, **options})))[0] == with_retries
+    how, event = await ended(trigger(**{"retries": retries, **options}))
+    assert how == "worker"
+    assert event is not None
+    assert event["outcome"] == "restart"
+    assert reason in event["message"]
     assert fake_airflow.received == []
 
 
@@ -339,8 +344,10 @@ async def test_a_run_without_a_logical_date_has_none_to_wait_for(
     def without_date() -> dict[str, Any]:
         return {key: value for key, value in context().items() if key not in ("logical_date", "ds")}
 
-    assert await ended(trigger(retries=0, context_of=without_date)) == ("failed", None)
-    assert "choose latest=True" in log_lines[-1]
+    how, event = await ended(trigger(retries=0, context_of=without_date))
+    assert (how, event and event["outcome"]) == ("worker", "restart")
+    assert event is not None
+    assert "choose latest=True" in event["message"]
 
 
 def test_it_is_stored_without_credentials_and_made_again(fake_airflow: FakeAirflowServer) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -10,12 +9,12 @@ import pytest
 from jinja2 import Undefined
 
 from astro_provider.airflow_versions import AIRFLOW_VERSION, Param
-from astro_provider.sensors import start
+from astro_provider.sensors.base import BACKSTOP, AstroBaseSensor
 from astro_provider.sensors.dag_run import AstroDagRunSensor
-from astro_provider.sensors.start import BACKSTOP, endings, needs_worker
 from astro_provider.sensors.task import AstroTaskSensor
-from tests.airflow_names import DAG, Asset, TaskDeferred
-from tests.unit.task_runner import TaskInstance, context, round_trip
+from tests.airflow_names import DAG, Asset
+from tests.unit.sensors.factory import deferrable_sensor
+from tests.unit.task_runner import round_trip
 
 airflow_3_3 = pytest.mark.skipif(AIRFLOW_VERSION < (3, 3), reason="Airflow 3.3 and up")
 older_airflow = pytest.mark.skipif(AIRFLOW_VERSION >= (3, 3), reason="Airflow below 3.3")
@@ -44,14 +43,7 @@ class WithDefaults(AstroDagRunSensor):
         self.external_run_id = "set afterwards"
 
 
-def sensor(kind: type[AstroDagRunSensor] = AstroDagRunSensor, **options: Any) -> AstroDagRunSensor:
-    """Make a deferrable sensor in a DAG, as a DAG file does."""
-    dag_options = options.pop("dag_options", {})
-    with DAG("local", **{"start_date": datetime(2026, 1, 1), "schedule": None, **dag_options}):
-        return kind(**{"task_id": "wait", "external_dag_id": "d", "deferrable": True, **options})
-
-
-def started(sensing: AstroDagRunSensor) -> dict[str, Any] | None:
+def started(sensing: AstroBaseSensor) -> dict[str, Any] | None:
     """What the scheduler has started for this sensor in the triggerer; None for on a worker."""
     from airflow.serialization.decoders import smart_decode_trigger_kwargs
 
@@ -74,6 +66,11 @@ def started(sensing: AstroDagRunSensor) -> dict[str, Any] | None:
         {"external_run_id": "r_{{ ds }}_{{ run_id }}_{{ params.x }}_{{ dag_run.conf['x'] }}"},
         {"external_run_id": "{{ macros.ds_add(ds, 1) }}{% if ds %}{{ data_interval_end | ts_nodash }}{% endif %}"},
         {"external_run_id": "{% set day = logical_date %}{{ day | ds }}"},
+        # If the triggerer cannot render it, a worker does.
+        {"external_run_id": "{{ dag_run.note }}{{ dag_run['conf'] }}{{ dag_run.run_type }}"},
+        {"http_conn_id": "{% include 'file' %}"},
+        {"dag_options": {"template_undefined": Undefined}},
+        {"kind": AstroTaskSensor, "external_task_ids": "{{ params.ids }}"},
         {"http_conn_id": "{{ params.conn }}", "external_dag_id": "d_{{ ts }}"},
         {"logical_date": datetime(2026, 1, 1, tzinfo=timezone.utc)},
         {"execution_delta": timedelta(hours=1)},
@@ -86,9 +83,9 @@ def started(sensing: AstroDagRunSensor) -> dict[str, Any] | None:
     ],
 )
 def test_it_starts_in_the_triggerer(options: dict[str, Any]) -> None:
-    sensing = sensor(**options)
+    sensing = deferrable_sensor(**options)
     assert started(sensing) is not None
-    assert needs_worker(sensing) is None
+    assert sensing.worker_reason() is None
 
 
 @airflow_3_3
@@ -103,30 +100,23 @@ def test_it_starts_in_the_triggerer(options: dict[str, Any]) -> None:
         ({"max_active_tis_per_dagrun": 1}, "max_active_tis_per_dagrun is set"),
         ({"params": {"x": Param(type="string")}}, "a Param has no value"),
         ({"dag_options": {"params": {"x": Param(type="string")}, "schedule": None}}, "a Param has no value"),
-        ({"dag_options": {"template_undefined": Undefined}}, "the DAG has Jinja options of its own"),
         ({"dag_options": {"jinja_environment_kwargs": {"trim_blocks": True}}}, "the DAG has Jinja options of its own"),
         ({"dag_options": {"user_defined_filters": {"ds": str}}}, "the DAG has Jinja options of its own"),
-        ({"external_run_id": "{{ dag_run.note }}"}, RENDERED.format("external_run_id")),
-        ({"external_run_id": "{{ dag_run }}"}, RENDERED.format("external_run_id")),
-        ({"external_run_id": "{{ dag_run['conf'] }}"}, RENDERED.format("external_run_id")),
-        ({"external_run_id": "{{ dag_run.conf }}{{ dag_run.run_type }}"}, RENDERED.format("external_run_id")),
         ({"external_run_id": "{{ ti.xcom_pull(task_ids='other') }}"}, RENDERED.format("external_run_id")),
         ({"external_run_id": "{{ task_instance.xcom_pull('other') }}"}, RENDERED.format("external_run_id")),
         ({"external_run_id": "{{ prev_start_date_success }}"}, RENDERED.format("external_run_id")),
         ({"external_dag_id": "{{ var.value.dag }}"}, RENDERED.format("external_dag_id")),
         ({"http_conn_id": "{{ mine() }}"}, RENDERED.format("http_conn_id")),
         ({"http_conn_id": "{{ ds | mine }}"}, RENDERED.format("http_conn_id")),
-        ({"http_conn_id": "{% include 'file' %}"}, RENDERED.format("http_conn_id")),
         ({"http_conn_id": "{{ "}, RENDERED.format("http_conn_id")),
-        ({"kind": AstroTaskSensor, "external_task_ids": "{{ params.ids }}"}, RENDERED.format("external_task_ids")),
         ({"kind": Resuming}, "Resuming overrides what runs on a worker"),
         ({"kind": Overriding}, "Overriding overrides what runs on a worker"),
     ],
 )
 def test_it_starts_on_a_worker_that_has_something_to_do(options: dict[str, Any], reason: str) -> None:
-    sensing = sensor(**options)
+    sensing = deferrable_sensor(**options)
     assert started(sensing) is None
-    assert needs_worker(sensing) == reason
+    assert sensing.worker_reason() == reason
 
 
 @airflow_3_3
@@ -141,20 +131,20 @@ def test_it_starts_on_a_worker_where_another_task_s_xcom_is_wanted() -> None:
 @airflow_3_3
 @pytest.mark.parametrize("options", [{"start_from_trigger": False}, {"deferrable": False}])
 def test_it_starts_on_a_worker_when_told_so(options: dict[str, Any]) -> None:
-    assert started(sensor(**options)) is None
+    assert started(deferrable_sensor(**options)) is None
 
 
 @older_airflow
 def test_older_airflow_starts_it_on_a_worker() -> None:
-    sensing = sensor()
+    sensing = deferrable_sensor()
     assert (sensing.start_from_trigger, sensing.start_trigger_args) == (False, None)
-    assert needs_worker(sensing) == "this is Airflow below 3.3"
+    assert sensing.worker_reason() == "this is Airflow below 3.3"
 
 
 @airflow_3_3
 def test_what_is_set_after_it_was_made_counts() -> None:
     """Cluster policies and subclasses do so."""
-    sensing = sensor()
+    sensing = deferrable_sensor()
     sensing.external_run_id = "another"
     sensing.on_success_callback = callback
     kwargs = started(sensing)
@@ -177,7 +167,7 @@ def test_mapped_it_starts_on_a_worker() -> None:
 def test_the_triggerer_is_told_what_the_sensor_was_told() -> None:
     date = datetime(2026, 1, 1, 6, tzinfo=timezone.utc)
     told = started(
-        sensor(
+        deferrable_sensor(
             AstroTaskSensor,
             http_conn_id="c",
             logical_date=date,
@@ -197,14 +187,24 @@ def test_the_triggerer_is_told_what_the_sensor_was_told() -> None:
         "external_run_id": None,
         "logical_date": date.isoformat(),
         "execution_delta": 0.0,
-        "latest": False,
         "external_task_id": None,
         "external_task_ids": ["a", "b"],
         "external_task_group_id": None,
-        "allowed_states": ["skipped"],
-        "failed_states": ["failed", "upstream_failed"],
-        "skipped_states": ["success"],
-        "check_existence": True,
+        "wait": {
+            "dag_id": "d",
+            "end_states": {
+                "allowed": ["skipped"],
+                "failed": ["failed", "upstream_failed"],
+                "skipped": ["success"],
+            },
+            "run_id": None,
+            "logical_dates": [],
+            "latest": False,
+            "task_ids": [],
+            "group_id": None,
+            "check_existence": True,
+            "must_exist": False,
+        },
         "poke_interval": 60.0,
         "timeout": 100,
         "airflow_timeout": 100 + BACKSTOP.total_seconds(),
@@ -218,111 +218,14 @@ def test_airflow_s_own_timeout_comes_later_than_the_sensor_s_but_for_execution_t
     execution_timeout: float | None, seconds: float
 ) -> None:
     limit = {"execution_timeout": timedelta(seconds=execution_timeout)} if execution_timeout else {}
-    sensing = sensor(timeout=100, **limit)
+    sensing = deferrable_sensor(timeout=100, **limit)
     kwargs = started(sensing)
     assert kwargs is not None
     assert kwargs["airflow_timeout"] == seconds
     assert round_trip(sensing.dag).task_dict["wait"].start_trigger_args.timeout == timedelta(seconds=seconds)
 
 
-FAILURES = dict.fromkeys(("failed", "timeout", "error"), "failed")
-
-
-@airflow_3_3
-@pytest.mark.parametrize(
-    ("options", "ends"),
-    [
-        ({}, {"success": "success", "skipped": "skipped", "retryable error": "failed", **FAILURES}),
-        # A task that fails in the triggerer is retried, so what must not be retried fails on a worker.
-        (
-            {"retries": 1},
-            {"success": "success", "skipped": "skipped", "retryable error": "failed", "failed": "failed"},
-        ),
-        (
-            {"retries": 1, "soft_fail": True},
-            {
-                "success": "success",
-                "skipped": "skipped",
-                "retryable error": "failed",
-                **dict.fromkeys(FAILURES, "skipped"),
-            },
-        ),
-        ({"on_success_callback": callback}, {"skipped": "skipped", "retryable error": "failed", **FAILURES}),
-        ({"post_execute": callback}, {"skipped": "skipped", "retryable error": "failed", **FAILURES}),
-        ({"outlets": [Asset("x")]}, {"skipped": "skipped", "retryable error": "failed", **FAILURES}),
-        ({"on_failure_callback": callback}, {"success": "success", "skipped": "skipped"}),
-        ({"on_retry_callback": callback}, {"success": "success", "skipped": "skipped"}),
-        ({"never_fail": True}, {"success": "success", "skipped": "skipped"}),
-        ({"silent_fail": True}, {"success": "success", "skipped": "skipped"}),
-        (
-            {"on_failure_callback": callback, "soft_fail": True},
-            {"success": "success", "skipped": "skipped", **dict.fromkeys(FAILURES, "skipped")},
-        ),
-    ],
-)
-def test_it_ends_in_the_triggerer_where_nothing_else_is_to_be_done(
-    options: dict[str, Any], ends: dict[str, str]
-) -> None:
-    assert endings(sensor(**{"retries": 0, **options})) == ends
-
-
-@airflow_3_3
-def test_a_callback_for_a_skip_is_called_on_a_worker() -> None:
-    expected = {"success": "success", "retryable error": "failed"}
-    assert endings(sensor(retries=0, soft_fail=True, on_skipped_callback=callback)) == expected
-
-
-@airflow_3_3
-@pytest.mark.filterwarnings("ignore:Setting email")
-def test_emails_are_sent_by_a_worker() -> None:
-    sending = sensor(retries=0, email="team@example.com")
-    assert endings(sending) == {"success": "success", "skipped": "skipped"}
-
-
-@airflow_3_3
-def test_a_dag_that_stops_at_the_first_failure_is_stopped_by_a_worker() -> None:
-    stopping = sensor(retries=0, dag_options={"fail_fast": True})
-    assert endings(stopping) == {"success": "success", "skipped": "skipped"}
-
-
 @airflow_3_3
 def test_queues_of_triggers_are_told_by_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW__TRIGGERER__QUEUES_ENABLED", "True")
-    assert needs_worker(sensor()) == "[triggerer] queues_enabled is set"
-
-
-@airflow_3_3
-def test_airflow_3_3_0_retries_nothing_that_fails_in_the_triggerer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(start, "RETRIES_ARE_HONOURED", False)
-    assert endings(sensor(retries=1)) == {"success": "success", "skipped": "skipped"}
-    assert endings(sensor(retries=0))["failed"] == "failed"
-
-
-@airflow_3_3
-@pytest.mark.parametrize(
-    ("options", "map_index", "said"),
-    [
-        ({"on_execute_callback": callback}, -1, ["as on_execute_callback is set."]),
-        ({}, 0, ["as it is mapped."]),
-        ({}, 3, ["as it is mapped."]),
-        ({}, -1, ["as Airflow chose to."]),
-        ({"start_from_trigger": False}, -1, []),
-        ({"deferrable": False}, -1, []),
-    ],
-)
-def test_it_says_why_it_starts_on_a_worker(
-    fake_airflow: Any, log_lines: list[str], options: dict[str, Any], map_index: int, said: list[str]
-) -> None:
-    fake_airflow.has_run("theirs", "success")
-    sensor(external_run_id="theirs", **options).execute(context(TaskInstance(map_index=map_index)))
-    told = [line for line in log_lines if "not in the triggerer" in line]
-    assert [line.partition("triggerer, ")[2] for line in told] == said
-
-
-@pytest.mark.parametrize("deferred", [False, True])
-def test_a_sensor_whose_dag_was_changed_while_it_waited_starts_again(fake_airflow: Any, deferred: bool) -> None:
-    fake_airflow.has_run("theirs", "running" if deferred else "success")
-    event = {"outcome": "changed", "message": "The DAG was changed meanwhile.", "run": None, "url": None}
-    with pytest.raises(TaskDeferred) if deferred else nullcontext():
-        sensor(external_run_id="theirs").execute_complete(context(), event)
-    assert fake_airflow.received != []
+    assert deferrable_sensor().worker_reason() == "[triggerer] queues_enabled is set"

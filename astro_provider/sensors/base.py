@@ -1,0 +1,345 @@
+"""What all sensors share: execution on a worker, deferral, and the start in the triggerer."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from astro_provider.airflow_versions import (
+    CAN_START_FROM_TRIGGER,
+    BaseSensorOperator,
+    given_parameters,
+    was_rescheduled,
+)
+from astro_provider.airflow_versions import conf as airflow_conf
+from astro_provider.api.durations import DEFAULT_POKE_INTERVAL_SECONDS, poke_interval_seconds, timeout_seconds
+from astro_provider.api.errors import AstroError, DagRunFailedError, InvalidParameterError, UnexpectedEventError
+from astro_provider.api.states import checked_states
+from astro_provider.links import XCOM_URL, RemoteDagRunLink
+from astro_provider.task_errors import fail_or_skip, final_errors
+from astro_provider.tasks.execution_timeout import wait_timeout_message
+from astro_provider.tasks.rendered import rendered_id
+from astro_provider.tasks.rendered_wait import (
+    RUN_FIELDS,
+    dates_from_function,
+    own_run_date,
+    rendered_wait,
+    stored_value,
+)
+from astro_provider.tasks.start_from_trigger import StartFromTriggerMixin
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
+
+    from airflow.triggers.base import StartTriggerArgs
+
+    from astro_provider.airflow_versions import Context
+    from astro_provider.hooks.astro import AstroHook
+    from astro_provider.triggers.events import WaitEvent
+    from astro_provider.waits.loop import Progress
+    from astro_provider.waits.transient import Tolerance
+    from astro_provider.waits.wait import RunWait, Verdict
+
+BACKSTOP = timedelta(minutes=5)
+"""How long after the sensor's own timeout Airflow ends the deferral, in case the trigger is stuck."""
+
+REFUSED_PAUSE_SECONDS = 10.0
+"""Seconds before a sensor whose last check was refused checks again on its worker."""
+
+
+class AstroBaseSensor(StartFromTriggerMixin, BaseSensorOperator):
+    """
+    Base class of the sensors; see :class:`~astro_provider.sensors.dag_run.AstroDagRunSensor` for the parameters.
+
+    A subclass sets the states that exist, the default of ``failed_states``, and its template fields.
+    """
+
+    trigger_fields: Sequence[str] = ("external_dag_id", "http_conn_id", "external_run_id", "logical_date")
+    template_fields: Sequence[str] = trigger_fields
+    worker_options: Sequence[str] = ("execution_date_fn",)
+    operator_extra_links = (RemoteDagRunLink(),)
+    ui_color = "#dbe9ff"
+    valid_states: ClassVar[tuple[str, ...]]
+    """The states that ``allowed_states``, ``failed_states`` and ``skipped_states`` can name."""
+    default_failed_states: ClassVar[tuple[str, ...]]
+
+    def __init__(
+        self,
+        *,
+        external_dag_id: str,
+        http_conn_id: str = "http_conn",
+        external_run_id: str | None = None,
+        logical_date: datetime | str | None = None,
+        execution_delta: timedelta | None = None,
+        execution_date_fn: Callable[..., Any] | None = None,
+        latest: bool = False,
+        allowed_states: Sequence[str] | None = None,
+        failed_states: Sequence[str] | None = None,
+        skipped_states: Sequence[str] | None = None,
+        check_existence: bool = False,
+        deferrable: bool = airflow_conf.getboolean("operators", "default_deferrable", fallback=False),
+        poke_interval: float | timedelta = DEFAULT_POKE_INTERVAL_SECONDS,
+        start_from_trigger: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        if "timeout" in kwargs:
+            kwargs["timeout"] = timeout_seconds(kwargs["timeout"])
+        super().__init__(poke_interval=poke_interval_seconds(poke_interval), **kwargs)
+        self.external_dag_id = external_dag_id
+        self.http_conn_id = http_conn_id
+        self.external_run_id = external_run_id
+        self.logical_date = logical_date
+        self.execution_delta = execution_delta
+        self.execution_date_fn = execution_date_fn
+        self.latest = latest
+        self.allowed_states = checked_states("allowed_states", allowed_states, self.valid_states, ("success",))
+        self.skipped_states = checked_states("skipped_states", skipped_states, self.valid_states, ())
+        listed = (*self.allowed_states, *self.skipped_states)
+        default_failed = tuple(state for state in self.default_failed_states if state not in listed)
+        self.failed_states = checked_states("failed_states", failed_states, self.valid_states, default_failed)
+        self.check_existence = check_existence
+        self.deferrable = deferrable
+        self._given = {name for name in RUN_FIELDS if getattr(self, name) is not None}
+        self._check_parameters()
+        self._tolerance: Tolerance | None = None
+        self._progress: Progress | None = None
+        self._url: str | None = None
+        self._refused = False
+        self._was_rescheduled = False
+        self._opened: AstroHook | None = None  # keeps its connection to the target between checks
+        self.allows_start_from_trigger = start_from_trigger
+
+    def _check_parameters(self) -> None:
+        """Refuse parameters that are invalid whatever the templates are rendered to."""
+        ways = ("external_run_id", "logical_date", "execution_delta", "execution_date_fn", "latest")
+        chosen = [way for way in ways if getattr(self, way) not in (None, False)]
+        if len(chosen) > 1:
+            raise InvalidParameterError(
+                f"{chosen[0]} and {chosen[1]} exclude each other: choose one way to name the run"
+            )
+        named = [*self.allowed_states, *self.failed_states, *self.skipped_states]
+        if twice := sorted({state for state in named if named.count(state) > 1}):
+            raise InvalidParameterError(
+                f"{', '.join(twice)} stands in more than one of allowed_states, failed_states and skipped_states"
+            )
+
+    def execute(self, context: Context) -> None:
+        """
+        Wait on the worker, or defer to the triggerer.
+
+        :param context: the context of the task
+        :raise DagRunFailedError: a run or task is in one of ``failed_states`` (with ``soft_fail``, the sensor skips)
+        :raise AirflowSkipException: a run or task is in one of ``skipped_states``
+        :raise AirflowSensorTimeout: the wait took longer than ``timeout`` (with ``soft_fail``, the sensor skips)
+        :raise AirflowTaskTimeout: the wait took longer than ``execution_timeout``, and that is shorter than ``timeout``
+            (with ``soft_fail``, the sensor skips)
+        :raise AirflowFailException: a retry cannot help, because a request was refused or a parameter is invalid
+        """
+        if self.deferrable and self.allows_start_from_trigger and CAN_START_FROM_TRIGGER:
+            is_mapped = context["ti"].map_index not in (None, -1)
+            reason = "it is mapped" if is_mapped else self.worker_reason()
+            self.log.info("It starts on a worker, not in the triggerer, as %s.", reason or "Airflow chose to")
+        self._execute_on_worker(context)
+
+    def _execute_on_worker(self, context: Context) -> None:
+        from astro_provider.airflow_versions import AirflowFailException
+        from astro_provider.waits.transient import Tolerance
+
+        self._was_rescheduled = self.reschedule and was_rescheduled(self, context)
+        self._tolerance = Tolerance(has_answered=self._was_rescheduled)
+        try:
+            if not self.deferrable:
+                super().execute(context)
+            elif not self.poke(context):  # a wait that is over needs no deferral
+                self._defer(context)
+        except (
+            AirflowFailException
+        ) as error:  # Airflow's own loop handles soft_fail, the check before a deferral does not
+            fail_or_skip(self, error)
+        finally:
+            if self._opened is not None:
+                self._opened.close()
+
+    def poke(self, context: Context) -> bool:
+        """
+        Check once.
+
+        An error that the wait tolerates counts as a check without a result. Only one process can measure for how long
+        a target has refused requests, so a sensor that is about to be rescheduled or deferred checks again on its
+        worker until the target accepts a request or the wait no longer tolerates the refusal.
+
+        :param context: the context of the task
+        :return: whether the wait is over, successfully
+        :raise Exception: see :meth:`execute`
+        """
+        gives_up_at = time.time() + self.timeout
+        with final_errors():
+            while (verdict := self._check(context)) is None:
+                if not self._refused or not (self.reschedule or self.deferrable) or time.time() >= gives_up_at:
+                    return False
+                time.sleep(REFUSED_PAUSE_SECONDS)
+        if verdict.url and verdict.url != self._url:
+            self._url = verdict.url
+            context["ti"].xcom_push(key=XCOM_URL, value=verdict.url)
+        return self._conclude(verdict.outcome, verdict.message)
+
+    def _check(self, context: Context) -> Verdict | None:
+        """Check; return ``None`` after an error that the wait tolerates."""
+        from astro_provider.waits.hints import Hints
+        from astro_provider.waits.loop import Progress, still_waiting
+        from astro_provider.waits.transient import Tolerance, is_refusal
+
+        if self._progress is None:
+            # A rescheduled sensor is a new process, which does not know when the last hint was given.
+            hints = None if self._was_rescheduled else Hints()
+            self._progress = Progress(lambda verdict: self.log.info("%s", verdict.explained), self.log.warning, hints)
+        tolerance = self._tolerance = self._tolerance or Tolerance()
+        try:
+            hook = self._hook()
+            if self._refused:
+                hook.reload_connection()
+            verdict = hook.run(self._progress.check(hook.client, self._wait(context)))
+        except AstroError as error:
+            if not tolerance.tolerates(error, lambda error: self.log.warning("%s", still_waiting(error))):
+                raise
+            self._refused = is_refusal(error)
+            return None
+        tolerance.note_answer()
+        self._refused = False
+        return verdict
+
+    def _hook(self) -> AstroHook:
+        if self._opened is None:
+            from astro_provider.hooks.astro import AstroHook
+
+            self._opened = AstroHook(rendered_id("http_conn_id", self.http_conn_id))
+        return self._opened
+
+    def _unrendered_wait(self) -> RunWait:
+        """Make the wait with every option that is not rendered; :meth:`_wait` completes it."""
+        from astro_provider.waits.wait import EndStates, RunWait
+
+        return RunWait(
+            dag_id=self.external_dag_id,
+            end_states=EndStates(self.allowed_states, self.failed_states, self.skipped_states),
+            latest=self.latest,
+            check_existence=self.check_existence,
+        )
+
+    def _wait(self, context: Context) -> RunWait:
+        function = self.execution_date_fn
+        return rendered_wait(
+            self._unrendered_wait(),
+            {name: getattr(self, name) for name in self.trigger_fields},
+            given=self._given_fields(context),
+            own_date=own_run_date(context),
+            execution_delta=self.execution_delta or timedelta(),
+            logical_dates=dates_from_function(function, context) if function else None,
+        )
+
+    def _given_fields(self, context: Context) -> set[str]:
+        """Name the fields that the user set, whatever their templates are rendered to."""
+        if context["ti"].map_index in (None, -1):
+            return self._given
+        # A mapped task is created with the rendered values, which can be None.
+        return self._given | set(RUN_FIELDS) & given_parameters(self)
+
+    def build_start_trigger_args(self) -> StartTriggerArgs:
+        """Make the class path and the arguments of the trigger that Airflow starts instead of a worker."""
+        from airflow.triggers.base import StartTriggerArgs
+
+        from astro_provider.triggers.endings import endings
+
+        timeout = timedelta(seconds=self.timeout) + BACKSTOP
+        if self.execution_timeout:
+            timeout = min(timeout, self.execution_timeout)
+        return StartTriggerArgs(
+            trigger_cls="astro_provider.triggers.sensor.AstroSensorTrigger",
+            trigger_kwargs={
+                **{name: stored_value(getattr(self, name)) for name in self.trigger_fields},
+                "wait": self._unrendered_wait().serialize(),
+                "execution_delta": (self.execution_delta or timedelta()).total_seconds(),
+                "poke_interval": self.poke_interval,
+                "timeout": self.timeout,
+                "airflow_timeout": timeout.total_seconds(),
+                "soft_fail": self.soft_fail,
+                "ends": endings(self),
+            },
+            next_method="execute_complete",
+            timeout=timeout,
+        )
+
+    def _defer(self, context: Context) -> None:
+        from astro_provider.tasks.execution_timeout import deferral_limits
+        from astro_provider.triggers.dag_run import AstroDagRunTrigger
+
+        deadline, timeout = time.time() + self.timeout, timedelta(seconds=self.timeout) + BACKSTOP
+        if self._execution_timeout_is_shorter:
+            limit, limit_timeout = deferral_limits(self.execution_timeout, context["ti"].start_date)
+            deadline, timeout = limit or deadline, limit_timeout or timeout
+        self.defer(
+            trigger=AstroDagRunTrigger(
+                http_conn_id=rendered_id("http_conn_id", self.http_conn_id),
+                wait=self._wait(context),
+                poke_interval=self.poke_interval,
+                deadline=deadline,
+            ),
+            method_name="execute_complete",
+            timeout=timeout,
+        )
+
+    def execute_complete(self, context: Context, event: dict[str, Any]) -> None:
+        """
+        Resume on a worker after the wait in the triggerer.
+
+        :param context: the context of the task
+        :param event: see :func:`astro_provider.triggers.events.read_event`; after ``restart`` the sensor waits again
+        :raise AstroError: the wait ended with an error that a retry may resolve
+        :raise Exception: see :meth:`execute`
+        """
+        from astro_provider.airflow_versions import AirflowFailException
+        from astro_provider.triggers.events import EventOutcome, read_event
+
+        try:
+            ended = read_event(event)
+        except UnexpectedEventError as error:
+            fail_or_skip(self, AirflowFailException(str(error)))
+        self.log.info("%s", ended.message)
+        if ended.outcome is not EventOutcome.RESTART:
+            self._resume(context, ended)
+            return
+        self.log.info("The task starts again on a worker.")
+        self._execute_on_worker(context)
+
+    def _resume(self, context: Context, ended: WaitEvent) -> None:
+        from astro_provider.airflow_versions import AirflowFailException, AirflowSensorTimeout, AirflowTaskTimeout
+        from astro_provider.triggers.events import EventOutcome
+
+        if ended.outcome is EventOutcome.TIMEOUT:
+            if self.execution_timeout and self._execution_timeout_is_shorter:
+                message = wait_timeout_message(self.execution_timeout, "execution_timeout", ended.message)
+                fail_or_skip(self, AirflowTaskTimeout(message))
+            fail_or_skip(self, AirflowSensorTimeout(wait_timeout_message(self.timeout, "timeout", ended.message)))
+        if ended.error is not None and ended.error.retryable and not getattr(self, "never_fail", False):
+            raise ended.error  # as on a worker: soft_fail is for the outcome of a wait, and an error is none
+        if ended.error is not None:
+            fail_or_skip(self, AirflowFailException(ended.message))
+        if ended.url:
+            context["ti"].xcom_push(key=XCOM_URL, value=ended.url)
+        self._conclude(ended.outcome.value, ended.message)
+
+    @property
+    def _execution_timeout_is_shorter(self) -> bool:
+        return self.execution_timeout is not None and self.execution_timeout.total_seconds() < self.timeout
+
+    def _conclude(self, outcome: str, message: str) -> bool:
+        """End the task as the outcome of a wait demands; return whether the wait is over."""
+        if outcome == "failed":
+            fail_or_skip(self, DagRunFailedError(message))
+        if outcome == "skipped":
+            from astro_provider.airflow_versions import AirflowSkipException
+
+            raise AirflowSkipException(message)
+        return outcome == "success"

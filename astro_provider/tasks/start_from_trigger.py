@@ -1,0 +1,163 @@
+"""Starting a deferrable task in the triggerer, without a worker (Airflow 3.3 and later)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from astro_provider.airflow_versions import CAN_START_FROM_TRIGGER, Param, has_pre_execute
+from astro_provider.airflow_versions import conf as airflow_conf
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from airflow.triggers.base import StartTriggerArgs
+
+    from astro_provider.airflow_versions import BaseOperator
+
+T = TypeVar("T")
+
+RENDERED_IN_TRIGGERER = frozenset(
+    (
+        *("ds", "ds_nodash", "ts", "ts_nodash", "ts_nodash_with_tz", "logical_date"),
+        *("data_interval_start", "data_interval_end", "dag_run", "run_id", "partition_key", "params", "macros"),
+    )
+)
+"""
+Context variables that the triggerer renders without a request to Airflow (3.3.2).
+
+Other variables, such as ``ti`` with its XComs, and ``prev_start_date_success``, block the trigger for ever.
+"""
+
+AIRFLOW_FILTERS = ("ds", "ds_nodash", "ts", "ts_nodash", "ts_nodash_with_tz")
+"""Jinja filters that Airflow adds to every environment."""
+
+WORKER_METHODS = (
+    *("execute", "execute_complete", "poke", "pre_execute", "post_execute", "resume_execution"),
+    "render_template_fields",
+)
+"""Methods that only a worker calls, so that a subclass that overrides one of them needs a worker."""
+
+WORKER_OPTIONS = (
+    *("on_execute_callback", "retry_policy", "inlets"),
+    # The scheduler applies these limits only to tasks on their way to a worker.
+    *("max_active_tis_per_dag", "max_active_tis_per_dagrun"),
+)
+"""Options of every operator that only a worker applies."""
+
+
+class SerializedAttribute(Generic[T]):
+    """
+    A class attribute whose value for a task is computed when Airflow serializes the DAG.
+
+    Airflow reads it in two places. The serializer reads it from the task, after the DAG file and the cluster policies
+    have changed the task for the last time. ``partial()`` reads it from the class, for mapped tasks.
+
+    :param compute: returns the value for a task
+    :param of_class: the value of the class; mapped tasks start on workers
+    """
+
+    def __init__(self, compute: Callable[[Any], T], of_class: T) -> None:
+        self._compute = compute
+        self._of_class = of_class
+
+    def __get__(self, task: BaseOperator | None, owner: type[BaseOperator]) -> T:
+        return self._of_class if task is None else self._compute(task)
+
+
+def _start_from_trigger(task: StartFromTriggerMixin) -> bool:
+    return task.allows_start_from_trigger and task.deferrable and task.worker_reason() is None
+
+
+def _start_trigger_args(task: StartFromTriggerMixin) -> StartTriggerArgs | None:
+    return task.build_start_trigger_args() if _start_from_trigger(task) else None
+
+
+if TYPE_CHECKING:
+    _Base = BaseOperator
+else:
+    _Base = object
+
+
+class StartFromTriggerMixin(_Base):
+    """
+    Mixin for operators and sensors that Airflow can start in the triggerer.
+
+    An operator sets ``allows_start_from_trigger`` as the last statement of its ``__init__``. Airflow's metaclass reads
+    ``start_from_trigger`` before that, when a base class is initialized, and the other attributes do not exist by then.
+    """
+
+    start_from_trigger = SerializedAttribute(_start_from_trigger, of_class=False)
+    start_trigger_args = SerializedAttribute(_start_trigger_args, of_class=None)
+    allows_start_from_trigger: bool = False
+    deferrable: bool
+    trigger_fields: Sequence[str] = ()
+    """Template fields that the trigger renders if the task starts in the triggerer."""
+    worker_options: Sequence[str] = ()
+    """Options of this operator that only a worker applies."""
+
+    def build_start_trigger_args(self) -> StartTriggerArgs:
+        """Make the class path and the arguments of the trigger that Airflow starts."""
+        raise NotImplementedError
+
+    def worker_reason(self) -> str | None:
+        """
+        Find out why this task must start on a worker although it is deferrable.
+
+        :return: the reason, for the log; ``None`` if the task can start in the triggerer
+        """
+        if not CAN_START_FROM_TRIGGER:
+            return "this is Airflow below 3.3"
+        if airflow_conf.getboolean("triggerer", "queues_enabled", fallback=False):
+            return "[triggerer] queues_enabled is set"  # only a worker assigns a trigger to a queue
+        for option in (*self.worker_options, *WORKER_OPTIONS):
+            if getattr(self, option, None):
+                return f"{option} is set"
+        if has_pre_execute(self):
+            return "pre_execute is set"
+        if any(_is_overridden(self, name) for name in WORKER_METHODS):
+            return f"{type(self).__name__} overrides what runs on a worker"
+        return self._rendering_reason()
+
+    def _rendering_reason(self) -> str | None:
+        dag = self.dag if self.has_dag() else None  # type: ignore[no-untyped-call]  # Airflow's has no types
+        # A Param without a value raises before the trigger exists, which ends the whole triggerer (3.3.2).
+        for params in (self.params, dag.params if dag else {}):
+            if any(isinstance(param, Param) and not param.has_value for param in params.values()):
+                return "a Param has no value"
+        # The triggerer would ignore these options and render another text.
+        if dag and (dag.jinja_environment_kwargs or dag.user_defined_filters):
+            return "the DAG has Jinja options of its own"
+        for field in self.trigger_fields:
+            if not _uses_known_names(getattr(self, field)):
+                return f"{field} is rendered from what the triggerer does not know"
+        return None
+
+
+def _is_overridden(task: BaseOperator, name: str) -> bool:
+    """Decide whether a method is defined outside of Airflow and this package."""
+    method = getattr(type(task), name, None)
+    return method is not None and method.__module__.partition(".")[0] not in ("airflow", "astro_provider")
+
+
+def _uses_known_names(value: Any) -> bool:
+    if value is None or isinstance(value, datetime):
+        return True
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return all(_uses_known_names(each) for each in value)
+    return isinstance(value, str) and ("{" not in value or _names_of_template(value) <= RENDERED_IN_TRIGGERER)
+
+
+@lru_cache(maxsize=1024)  # Airflow reads the attributes several times per task and parse
+def _names_of_template(template: str) -> frozenset[str]:
+    """List the variables that a template uses; an invalid template uses a name that nothing has."""
+    from jinja2 import Environment, TemplateError, meta
+
+    environment = Environment()
+    environment.filters.update(dict.fromkeys(AIRFLOW_FILTERS, str))
+    try:
+        return frozenset(meta.find_undeclared_variables(environment.parse(template)))
+    except TemplateError:  # also for an unknown filter, which may be one of the worker's
+        return frozenset({"<invalid>"})
