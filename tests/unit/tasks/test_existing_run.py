@@ -1,4 +1,4 @@
-"""What a run that exists already means: the tables of the docstrings."""
+"""The decisions about a run that exists already: each row of the tables in the docstrings."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from tests.unit import payloads
 THIS_TRY, EARLIER_TRY, BEFORE_CLEAR, OTHER = Origin
 DERIVED = {"same_run_id": True, "derived": True}
 GIVEN = {"same_run_id": True, "derived": False}
-FROM_BEFORE = {"same_run_id": False, "derived": True, "from_before_clear": True}
+BEFORE_THE_CLEAR = {"same_run_id": False, "derived": True, "from_before_clear": True}
 ANOTHER = {"same_run_id": False, "derived": True}
-NOT_OVER, OVER = ("queued", "running"), ("success", "failed")
-ANY_STATE = (*NOT_OVER, *OVER)
+UNFINISHED, FINISHED = ("queued", "running"), ("success", "failed")
+ANY_STATE = (*UNFINISHED, *FINISHED)
 ANY_DATE = ("since", "before", "unknown")
 NOT_RESET = tuple(choice for choice in ON_EXISTING_RUN if choice != "reset")
 
 FIRST, RETRY = False, True
 ORIGINS: list[tuple[dict[str, bool], bool, tuple[str, ...], tuple[str, ...], tuple[bool, ...], Origin]] = [
-    # run id, retry, created, states, an earlier request was lost, origin
+    # run id, retry, created, states, whether an earlier response was lost, origin
     (DERIVED, FIRST, ("since",), ANY_STATE, (True, False), THIS_TRY),
     (DERIVED, FIRST, ("unknown",), ANY_STATE, (True,), THIS_TRY),
     (DERIVED, FIRST, ("unknown",), ANY_STATE, (False,), OTHER),
@@ -39,27 +39,27 @@ ORIGINS: list[tuple[dict[str, bool], bool, tuple[str, ...], tuple[str, ...], tup
     (DERIVED, RETRY, ("before",), ANY_STATE, (True, False), OTHER),
     (GIVEN, FIRST, ANY_DATE, ANY_STATE, (False,), OTHER),
     (GIVEN, RETRY, ("since",), ANY_STATE, (False,), EARLIER_TRY),
-    (GIVEN, RETRY, ("unknown",), NOT_OVER, (False,), EARLIER_TRY),
-    (GIVEN, RETRY, ("unknown",), OVER, (False,), OTHER),
+    (GIVEN, RETRY, ("unknown",), UNFINISHED, (False,), EARLIER_TRY),
+    (GIVEN, RETRY, ("unknown",), FINISHED, (False,), OTHER),
     (GIVEN, RETRY, ("before",), ANY_STATE, (False,), OTHER),
-    (FROM_BEFORE, FIRST, ANY_DATE, ANY_STATE, (True, False), BEFORE_CLEAR),
-    (FROM_BEFORE, RETRY, ("since",), ANY_STATE, (True, False), EARLIER_TRY),
-    (FROM_BEFORE, RETRY, ("unknown",), NOT_OVER, (True, False), EARLIER_TRY),
-    (FROM_BEFORE, RETRY, ("unknown",), OVER, (True, False), BEFORE_CLEAR),
-    (FROM_BEFORE, RETRY, ("before",), ANY_STATE, (True, False), BEFORE_CLEAR),
+    (BEFORE_THE_CLEAR, FIRST, ANY_DATE, ANY_STATE, (True, False), BEFORE_CLEAR),
+    (BEFORE_THE_CLEAR, RETRY, ("since",), ANY_STATE, (True, False), EARLIER_TRY),
+    (BEFORE_THE_CLEAR, RETRY, ("unknown",), UNFINISHED, (True, False), EARLIER_TRY),
+    (BEFORE_THE_CLEAR, RETRY, ("unknown",), FINISHED, (True, False), BEFORE_CLEAR),
+    (BEFORE_THE_CLEAR, RETRY, ("before",), ANY_STATE, (True, False), BEFORE_CLEAR),
     (ANOTHER, FIRST, ANY_DATE, ANY_STATE, (True, False), OTHER),
     (ANOTHER, RETRY, ("before", "unknown"), ANY_STATE, (True, False), OTHER),
 ]
 
 
-def existing(**facts: Any) -> ExistingRun:
+def existing_run(**facts: Any) -> ExistingRun:
     plain = {"state": "success", "derived": True, "from_before_clear": False, "retry": False, "resent": False}
     return ExistingRun(**{**plain, "created": "unknown", **facts})
 
 
 @pytest.mark.parametrize("choice", ON_EXISTING_RUN)
 @pytest.mark.parametrize(("run_id", "retry", "dates", "states", "resent", "expected"), ORIGINS)
-def test_who_created_a_run(
+def test_origin_follows_the_table(
     run_id: dict[str, bool],
     retry: bool,
     dates: tuple[str, ...],
@@ -69,13 +69,13 @@ def test_who_created_a_run(
     choice: str,
 ) -> None:
     for date, state, lost in product(dates, states, resent):
-        facts = existing(**run_id, retry=retry, created=date, state=state, resent=lost)
+        facts = existing_run(**run_id, retry=retry, created=date, state=state, resent=lost)
         assert origin(facts, choice) is expected, facts
 
 
 @pytest.mark.parametrize("choice", ON_EXISTING_RUN)
-def test_somebody_elses_run_was_reset_by_an_earlier_try_only_where_that_was_the_choice(choice: str) -> None:
-    facts = existing(**ANOTHER, retry=True, created="since")
+def test_another_run_is_from_an_earlier_try_only_with_reset(choice: str) -> None:
+    facts = existing_run(**ANOTHER, retry=True, created="since")
     assert origin(facts, choice) is (EARLIER_TRY if choice == "reset" else OTHER)
 
 
@@ -91,7 +91,9 @@ def test_somebody_elses_run_was_reset_by_an_earlier_try_only_where_that_was_the_
         (BEFORE_CLEAR, True, Decision.RESET),
     ],
 )
-def test_what_is_done_about_a_run_of_this_task(origin: Origin, repair: bool, expected: Decision, choice: str) -> None:
+def test_decision_about_a_run_of_this_task_ignores_on_existing_run(
+    origin: Origin, repair: bool, expected: Decision, choice: str
+) -> None:
     assert decision(origin, choice, repair=repair) is expected
 
 
@@ -105,15 +107,15 @@ def test_what_is_done_about_a_run_of_this_task(origin: Origin, repair: bool, exp
         ("skip", Decision.SKIP),
     ],
 )
-def test_what_is_done_about_somebody_elses_run(choice: str, expected: Decision, repair: bool) -> None:
+def test_on_existing_run_decides_about_another_run(choice: str, expected: Decision, repair: bool) -> None:
     assert decision(OTHER, choice, repair=repair) is expected
 
 
-BEGAN = 1_769_839_200.0  # 2026-01-31T06:00:00Z
+STARTED_AT = 1_769_839_200.0  # 2026-01-31T06:00:00Z
 EARLIER, LATER = "2026-01-31T05:59:59Z", "2026-01-31T06:00:01Z"
 
 
-def dated(**dates: str | None) -> Any:
+def run_with_dates(**dates: str | None) -> Any:
     fields = {"queued_at": None, "start_date": None, "logical_date": None, "run_after": "2026-01-31T06:00:00Z"}
     return {**payloads.v2.dag_run(), **fields, **dates}
 
@@ -131,7 +133,7 @@ def dated(**dates: str | None) -> Any:
         ({"start_date": LATER}, {}, "since"),
         ({}, {}, "unknown"),
         ({"queued_at": LATER}, {"started_at": None}, "unknown"),
-        # Airflow 2, which says no run_after
+        # Airflow 2, which has no run_after
         ({"start_date": LATER, "run_after": None}, {}, "since"),
         ({"run_after": None, "logical_date": LATER}, {}, "unknown"),
         ({"run_after": None, "logical_date": LATER}, {"logical_date_is_creation": True}, "since"),
@@ -143,6 +145,13 @@ def dated(**dates: str | None) -> Any:
         ({"logical_date": LATER}, {"logical_date_is_creation": True}, "unknown"),
     ],
 )
-def test_when_a_run_was_created(dates: dict[str, Any], options: dict[str, Any], expected: str) -> None:
-    plain = {"started_at": BEGAN, "started_at_is_exact": True, "clock_lead": 0.0, "logical_date_is_creation": False}
-    assert when_created(dated(**dates), **{**plain, **options}) == expected
+def test_creation_is_compared_with_the_start_of_the_task(
+    dates: dict[str, Any], options: dict[str, Any], expected: str
+) -> None:
+    plain = {
+        "started_at": STARTED_AT,
+        "started_at_is_exact": True,
+        "clock_lead": 0.0,
+        "logical_date_is_creation": False,
+    }
+    assert when_created(run_with_dates(**dates), **{**plain, **options}) == expected

@@ -1,4 +1,4 @@
-"""A paused dag in the target: unpaused, refused, or found to have been in time."""
+"""What is done before a run is created if its dag is paused in the target."""
 
 from __future__ import annotations
 
@@ -18,43 +18,45 @@ DATE = "2026-01-31T06:00:00+00:00"
 REFUSED = r"Dag 'd' is paused in Deployment http.*\(connection 'http_conn'\), and if_paused is 'fail': unpause it"
 
 
-def own(*, retry: bool) -> PlannedRun:
+def planned_run(*, retry: bool) -> PlannedRun:
     return PlannedRun(
         "mine", derived=True, retry=retry, started_at=None, started_at_is_exact=False, run_ids_before_clear=frozenset()
     )
 
 
-def check(if_paused: str, *, retry: bool = False, logical_date: str | None = None) -> None:
+def check_pause_of_d(if_paused: str, *, retry: bool = False, logical_date: str | None = None) -> None:
     with AstroHook("http_conn") as hook:
-        check_pause(hook, "d", own(retry=retry), logical_date=logical_date, if_paused=if_paused)
+        check_pause(hook, "d", planned_run(retry=retry), logical_date=logical_date, if_paused=if_paused)
 
 
 @pytest.mark.parametrize("is_paused", [True, False])
-def test_unpause(any_airflow: FakeAirflowServer, is_paused: bool) -> None:
+def test_unpause_unpauses_the_dag(any_airflow: FakeAirflowServer, is_paused: bool) -> None:
     any_airflow.dags["d"] = is_paused
-    check("unpause")
+    check_pause_of_d("unpause")
     assert any_airflow.dags == {"d": False}
 
 
-def test_trigger_asks_nothing(any_airflow: FakeAirflowServer) -> None:
+def test_trigger_sends_no_request(any_airflow: FakeAirflowServer) -> None:
     any_airflow.dags["d"] = True
-    check("trigger")
+    check_pause_of_d("trigger")
     assert any_airflow.received == []
 
 
 @pytest.mark.parametrize("retry", [True, False])
-def test_fail(any_airflow: FakeAirflowServer, retry: bool) -> None:
-    check("fail", retry=retry)
+def test_fail_raises_only_for_a_paused_dag(any_airflow: FakeAirflowServer, retry: bool) -> None:
+    check_pause_of_d("fail", retry=retry)
     any_airflow.dags["d"] = True
     with pytest.raises(NotTriggeredError, match=REFUSED):
-        check("fail", retry=retry, logical_date=DATE)
+        check_pause_of_d("fail", retry=retry, logical_date=DATE)
 
 
 @pytest.mark.parametrize("run_id", ["mine", "theirs"])
-def test_a_retry_goes_on_with_a_run_that_was_in_time(any_airflow: FakeAirflowServer, run_id: str) -> None:
-    """Theirs has the same logical date: an earlier try has reset it, or attached to it."""
+def test_retry_continues_with_a_run_that_exists_although_the_dag_is_paused(
+    any_airflow: FakeAirflowServer, run_id: str
+) -> None:
+    """The run "theirs" has the same logical date: an earlier try has reset it, or attached to it."""
     any_airflow.has_run(run_id, "running", logical_date=DATE)
     any_airflow.dags["d"] = True
-    check("fail", retry=True, logical_date=DATE)
+    check_pause_of_d("fail", retry=True, logical_date=DATE)
     with pytest.raises(NotTriggeredError, match=REFUSED):
-        check("fail", retry=False, logical_date=DATE)
+        check_pause_of_d("fail", retry=False, logical_date=DATE)

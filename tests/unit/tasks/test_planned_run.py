@@ -1,4 +1,4 @@
-"""The run id of all tries since the last clear, with and without Airflow's task state store."""
+"""The run that the tries of a task plan, with and without Airflow's task state store."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.unit.task_runner import NOW, RUN_BEGAN, Store, TaskInstance, context
 
 
 class Task:
-    """A task instance as it goes through tries and clears, which Airflow counts."""
+    """A task whose tries and clears are counted as Airflow counts them."""
 
     def __init__(self, retries: int, store: Any) -> None:
         self.retries = retries
@@ -25,7 +25,7 @@ class Task:
         self.max_tries = self.try_number + self.retries
         self.clear_number += 1
 
-    def runs(self, given: str | None = None) -> PlannedRun:
+    def next_try(self, given: str | None = None) -> PlannedRun:
         self.try_number += 1
         ti = TaskInstance(try_number=self.try_number, max_tries=self.max_tries)
         dag_run = SimpleNamespace(start_date=RUN_BEGAN, clear_number=self.clear_number)
@@ -36,16 +36,16 @@ class Task:
 
 @pytest.fixture(params=["store", "no store", "store that fails"])
 def store(request: pytest.FixtureRequest) -> Any:
-    """What Airflow 3.3 has, what earlier ones have, and what fails."""
+    """The store of Airflow 3.3, no store as on earlier versions, and a store that fails."""
     return {"store": Store(), "no store": None, "store that fails": object()}[request.param]
 
 
-def test_tries_use_one_run_id_and_a_clear_makes_another(store: Any) -> None:
+def test_all_tries_use_one_run_id_until_a_clear(store: Any) -> None:
     task = Task(2, store)
-    before = [task.runs() for _ in range(3)]
+    before = [task.next_try() for _ in range(3)]
     task.clear()
-    after = [task.runs() for _ in range(3)]
-    assert [[run.run_id[-2:] for run in runs] for runs in (before, after)] == [["~1"] * 3, ["~4"] * 3]
+    after = [task.next_try() for _ in range(3)]
+    assert [[run.run_id[-2:] for run in next_try] for next_try in (before, after)] == [["~1"] * 3, ["~4"] * 3]
     assert [run.retry for run in (*before, *after)] == [False, True, True] * 2
     assert all(run.derived for run in (*before, *after))
     assert before[0].run_ids_before_clear == frozenset()
@@ -54,76 +54,79 @@ def test_tries_use_one_run_id_and_a_clear_makes_another(store: Any) -> None:
 
 
 @pytest.mark.parametrize(("retries", "changed"), [(2, 1), (2, 5), (1, 0), (0, 3)])
-def test_a_change_of_retries_between_two_tries_keeps_the_run_id(retries: int, changed: int) -> None:
+def test_store_keeps_the_run_id_when_retries_change(retries: int, changed: int) -> None:
     task = Task(retries, Store())
-    first = task.runs()
+    first = task.next_try()
     task.retries = changed
-    second = task.runs()
+    second = task.next_try()
     assert (second.run_id, first.retry, second.retry) == (first.run_id, False, True)
 
 
-def test_without_a_store_lower_retries_change_the_run_id() -> None:
-    """What is left of it before Airflow 3.3; the docstring of the operator says so."""
+def test_lower_retries_change_the_run_id_without_a_store() -> None:
+    """A limitation before Airflow 3.3, which the docstring of the operator describes."""
     task = Task(2, None)
-    first = task.runs()
+    first = task.next_try()
     task.retries = 1
-    assert task.runs().run_id != first.run_id
+    assert task.next_try().run_id != first.run_id
 
 
 @pytest.mark.parametrize(("retries", "changed"), [(2, 1), (1, 3), (0, 3), (2, 2)])
-def test_a_clear_makes_another_run_id_whenever_retries_are_changed(retries: int, changed: int) -> None:
+def test_clear_changes_the_run_id_even_if_retries_change(retries: int, changed: int) -> None:
     for change_before_clear in (True, False):
         task = Task(retries, Store())
-        before = {task.runs().run_id for _ in range(retries + 1)}
+        before = {task.next_try().run_id for _ in range(retries + 1)}
         if change_before_clear:
             task.retries = changed
         task.clear()
         task.retries = changed
-        after = task.runs(), task.runs()
+        after = task.next_try(), task.next_try()
         assert len({run.run_id for run in after}) == 1
         assert not before & {run.run_id for run in after}
         assert [run.retry for run in after] == [False, True]
 
 
-def test_a_clear_of_another_task_is_none_of_this_one(store: Any) -> None:
+def test_clear_of_another_task_keeps_the_run_id(store: Any) -> None:
     task = Task(2, store)
-    first = task.runs()
+    first = task.next_try()
     task.clear_number += 1
-    assert task.runs().run_id == first.run_id
+    assert task.next_try().run_id == first.run_id
 
 
-def test_a_given_run_id_is_used_as_it_is(store: Any) -> None:
+def test_given_run_id_is_used_unchanged(store: Any) -> None:
     task = Task(2, store)
-    assert [(run.run_id, run.derived) for run in (task.runs("a"), task.runs("b"))] == [("a", False), ("b", False)]
+    assert [(run.run_id, run.derived) for run in (task.next_try("a"), task.next_try("b"))] == [
+        ("a", False),
+        ("b", False),
+    ]
 
 
-def test_when_the_first_try_began() -> None:
+def test_start_of_the_first_try_is_exact_if_it_was_stored() -> None:
     now, earlier = NOW.timestamp(), RUN_BEGAN.timestamp()
     for store, retry_after_clear in ((Store(), (now, True)), (None, (earlier, False))):
         task = Task(1, store)
-        first, second = task.runs(), task.runs()
+        first, second = task.next_try(), task.next_try()
         assert (first.started_at, first.started_at_is_exact) == (now, True)
         assert (second.started_at, second.started_at_is_exact) == ((now if store else earlier), True)
         task.clear()
-        first, second = task.runs(), task.runs()
+        first, second = task.next_try(), task.next_try()
         assert (first.started_at, first.started_at_is_exact) == (now, True)
         assert (second.started_at, second.started_at_is_exact) == retry_after_clear
 
 
-def test_a_store_that_was_empty_at_the_first_try_does_not_tell_when_that_was() -> None:
-    """A note of a retry must not make a run of the first try look older than the task."""
+def test_start_is_not_exact_if_the_first_try_was_not_stored() -> None:
+    """A retry that stores its start must not make the run of the first try look older than the task."""
     task = Task(3, None)
-    task.runs()
+    task.next_try()
     task.clear()
-    task.runs()
+    task.next_try()
     task.store = Store()
-    task.runs()
-    last = task.runs()
+    task.next_try()
+    last = task.next_try()
     assert (last.started_at, last.started_at_is_exact) == (RUN_BEGAN.timestamp(), False)
 
 
 @pytest.mark.parametrize("stored", ["text", {}, {"first_try": 1}, None, 5])
-def test_a_note_that_cannot_be_read_is_none(stored: Any) -> None:
+def test_unreadable_store_content_is_ignored(stored: Any) -> None:
     store = Store()
     store.stored["astro_trigger_dag_run"] = stored
-    assert Task(1, store).runs().run_id.endswith("~1")
+    assert Task(1, store).next_try().run_id.endswith("~1")

@@ -1,4 +1,4 @@
-"""The conf of a run: what may be in it, and what is sent."""
+"""The conf of a run: which values it can have, and what is sent."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from astro_provider.airflow_versions import AIRFLOW_VERSION
 from astro_provider.tasks.run_conf import check_conf, parsed_conf
 
 
-class Lazy(Sequence[Any]):
-    """A sequence that is no list, as the results of a mapped task are."""
+class LazySequence(Sequence[Any]):
+    """A sequence that is not a list, such as the results of a mapped task."""
 
     def __init__(self, *items: Any) -> None:
         self._items = items
@@ -29,8 +29,8 @@ class Lazy(Sequence[Any]):
 @pytest.mark.parametrize(
     ("conf", "plain"),
     [
-        ({"files": Lazy("a", "b")}, {"files": ["a", "b"]}),
-        ({"files": Lazy(Lazy(1), {"deep": Lazy()})}, {"files": [[1], {"deep": []}]}),
+        ({"files": LazySequence("a", "b")}, {"files": ["a", "b"]}),
+        ({"files": LazySequence(LazySequence(1), {"deep": LazySequence()})}, {"files": [[1], {"deep": []}]}),
         ({"pair": (1, 2)}, {"pair": [1, 2]}),
         (MappingProxyType({"a": MappingProxyType({"b": 1})}), {"a": {"b": 1}}),
         (OrderedDict(a=None), {"a": None}),
@@ -41,7 +41,7 @@ class Lazy(Sequence[Any]):
         (" None ", None),
     ],
 )
-def test_what_is_sent(conf: object, plain: dict[str, Any] | None) -> None:
+def test_conf_becomes_plain_json(conf: object, plain: dict[str, Any] | None) -> None:
     sent = parsed_conf(conf)
     assert sent == plain
     assert repr(sent) == repr(plain)  # lists and dicts, whatever they came from
@@ -49,11 +49,11 @@ def test_what_is_sent(conf: object, plain: dict[str, Any] | None) -> None:
 
 
 @pytest.mark.skipif(AIRFLOW_VERSION < (3, 0), reason="Airflow 2 has another class, which wants a database")
-def test_the_results_of_a_mapped_task_are_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_results_of_a_mapped_task_become_a_list(monkeypatch: pytest.MonkeyPatch) -> None:
     from airflow.sdk.execution_time.lazy_sequence import LazyXComSequence
 
     class Results(LazyXComSequence[str]):
-        """Airflow's own, but for the supervisor that it asks."""
+        """Airflow's class, without the calls to the supervisor."""
 
         def __init__(self) -> None: ...
 
@@ -77,16 +77,16 @@ def test_the_results_of_a_mapped_task_are_sent(monkeypatch: pytest.MonkeyPatch) 
         "{'a': 1}",
         "[1]",
         "5",
-        Lazy({"a": 1}),
+        LazySequence({"a": 1}),
         5,
     ],
 )
-def test_what_json_cannot_hold_is_refused(conf: object) -> None:
+def test_conf_that_json_cannot_represent_is_refused(conf: object) -> None:
     for function in (parsed_conf, check_conf):
         with pytest.raises(ValueError, match="conf must be a dict"):
             function(conf)
 
 
-def test_what_is_refused_is_shown() -> None:
+def test_error_shows_the_refused_conf() -> None:
     with pytest.raises(ValueError, match=r"bytes is not JSON, in \{'key': b'value'\}"):
         parsed_conf({"key": b"value"})

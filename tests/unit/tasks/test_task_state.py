@@ -1,4 +1,4 @@
-"""Whether a user ended a task, as Airflow tells: its API on Airflow 3, its database on Airflow 2."""
+"""Whether a user ended a task, from the API of Airflow 3 or the database of Airflow 2."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ DEFERRAL = [("deferred", False), ("failed", True), ("scheduled", True), (None, T
 
 @pytest.fixture
 def remote_run_is(monkeypatch: pytest.MonkeyPatch) -> Callable[[str | None], None]:
-    """Set the XCom of the task that holds the id of its remote run."""
+    """Return a function that sets the XCom with the id of the task's remote run."""
 
     def remote_run_is(run_id: str | None) -> None:
         def get_one(*, key: str, dag_id: str, task_id: str, run_id: str, map_index: int) -> str | None:
@@ -49,7 +49,7 @@ def remote_run_is(monkeypatch: pytest.MonkeyPatch) -> Callable[[str | None], Non
 
 
 class State(str, Enum):
-    """As Airflow's own states, which do not print as their value."""
+    """Like the states of Airflow, of which str() is not the value."""
 
     FAILED = "failed"
     RUNNING = "running"
@@ -57,11 +57,11 @@ class State(str, Enum):
 
 @pytest.fixture
 def airflow_3(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], list[dict[str, Any]]]:
-    """Let Airflow 3 answer with this state; gives what it is asked."""
+    """Return a function that sets the state which Airflow 3 reports, and returns the list of calls."""
     runner = pytest.importorskip("airflow.sdk.execution_time.task_runner", reason="Airflow 3")
     calls_received: list[dict[str, Any]] = []
 
-    def payloads(state: Any) -> list[dict[str, Any]]:
+    def report(state: Any) -> list[dict[str, Any]]:
         def get_task_states(**what: Any) -> dict[str, dict[str, Any]]:
             calls_received.append(what)
             if isinstance(state, Exception):
@@ -71,11 +71,11 @@ def airflow_3(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], list[dict[str,
         monkeypatch.setattr(runner.RuntimeTaskInstance, "get_task_states", staticmethod(get_task_states))
         return calls_received
 
-    return payloads
+    return report
 
 
 @pytest.mark.parametrize(("state", "ended"), [*STATES, (State.FAILED, True), (State.RUNNING, False), ("deleted", True)])
-def test_airflow_3_is_asked_for_this_very_task(
+def test_airflow_3_is_asked_for_the_state_of_this_map_index(
     airflow_3: Callable[[Any], list[dict[str, Any]]], state: Any, ended: bool
 ) -> None:
     calls_received = airflow_3(state)
@@ -83,13 +83,13 @@ def test_airflow_3_is_asked_for_this_very_task(
     assert calls_received == [{"dag_id": "local", "task_ids": ["trigger"], "run_ids": [TASK.run_id], "map_index": 3}]
 
 
-async def test_no_answer_means_that_nobody_ended_it(airflow_3: Callable[[Any], list[dict[str, Any]]]) -> None:
-    assert airflow_3(RuntimeError("the API server is away")) == []
+async def test_unreadable_state_counts_as_not_ended(airflow_3: Callable[[Any], list[dict[str, Any]]]) -> None:
+    assert airflow_3(RuntimeError("the API server does not respond")) == []
     assert ended_by_user(TASK) is False
     assert await deferral_ended(TASK, "theirs") is False
 
 
-async def test_a_supervisor_that_does_not_answer_does_not_keep_the_triggerer(
+async def test_supervisor_that_does_not_respond_does_not_block_the_triggerer(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     answered = threading.Event()
@@ -100,16 +100,16 @@ async def test_a_supervisor_that_does_not_answer_does_not_keep_the_triggerer(
 
 
 @pytest.mark.parametrize(("state", "ended"), DEFERRAL)
-async def test_a_deferral_has_ended_when_its_task_is_in_another_state(
+async def test_deferral_has_ended_when_the_task_is_not_deferred(
     airflow_3: Callable[[Any], list[dict[str, Any]]], remote_run_is: Any, state: Any, ended: bool
 ) -> None:
     calls_received = airflow_3(state)
     assert await deferral_ended(TASK, "theirs") is ended
-    assert [question["map_index"] for question in calls_received] == [3]
+    assert [call["map_index"] for call in calls_received] == [3]
 
 
 @pytest.mark.parametrize(("run_id", "ended"), [("theirs", False), ("another", True), (None, False)])
-async def test_a_cleared_task_that_has_deferred_again_waits_for_another_run(
+async def test_deferral_has_ended_when_the_task_waits_for_another_run(
     monkeypatch: pytest.MonkeyPatch, remote_run_is: Callable[[str | None], None], run_id: str | None, ended: bool
 ) -> None:
     monkeypatch.setattr(task_state, "task_state", lambda ti: "deferred")
@@ -119,7 +119,7 @@ async def test_a_cleared_task_that_has_deferred_again_waits_for_another_run(
 
 @pytest.fixture
 def airflow_2() -> Any:
-    """A database with the states of two mapped task instances; gives a way to set that of ours."""
+    """Create the tables of Airflow 2; return a function that sets the state of TASK, and another one of its sibling."""
     if AIRFLOW_VERSION >= (3, 0):
         pytest.skip("Airflow 2")
     from airflow import settings
@@ -127,13 +127,13 @@ def airflow_2() -> Any:
     from airflow.models.log import Log
     from airflow.models.taskinstance import TaskInstance as Row
 
-    import_all_models()  # the table refers to others
+    import_all_models()  # the tables refer to others
     table, log = Row.__table__, Log.__table__
     for each in (table, log):
         each.drop(settings.engine, checkfirst=True)
         each.create(settings.engine)
 
-    def is_in(state: str | None) -> None:
+    def set_state(state: str | None) -> None:
         with settings.engine.begin() as connection:
             connection.exec_driver_sql("PRAGMA foreign_keys=OFF")  # no dag run, no pool
             for index, its_state in ((2, "running" if state != "running" else "failed"), (3, state)):
@@ -149,13 +149,13 @@ def airflow_2() -> Any:
                     )
                 )
 
-    yield is_in
+    yield set_state
     table.drop(settings.engine)
     log.drop(settings.engine)
 
 
 @pytest.mark.parametrize(("state", "ended"), STATES)
-def test_airflow_2_is_asked_for_this_very_task(airflow_2: Any, state: str | None, ended: bool) -> None:
+def test_airflow_2_is_asked_for_the_state_of_this_map_index(airflow_2: Any, state: str | None, ended: bool) -> None:
     airflow_2(state)
     assert ended_by_user(TASK) is ended
 
@@ -170,10 +170,10 @@ def test_airflow_2_is_asked_for_this_very_task(airflow_2: Any, state: str | None
         ("failed", {}, "failed", True),
     ],
 )
-def test_airflow_2_logs_that_a_heartbeat_timed_out(
+def test_heartbeat_timeout_in_the_log_of_airflow_2_is_not_a_user(
     airflow_2: Any, event: str, of: dict[str, Any], state: str, ended: bool
 ) -> None:
-    """The scheduler fails such a task as a user would, but writes this entry, as here."""
+    """The scheduler marks such a task failed, as a user would, but also writes this log entry."""
     from airflow.models.log import Log
     from airflow.models.taskinstancekey import TaskInstanceKey
     from airflow.utils.session import create_session
@@ -186,7 +186,7 @@ def test_airflow_2_logs_that_a_heartbeat_timed_out(
 
 
 @pytest.mark.parametrize(("state", "ended"), DEFERRAL)
-async def test_the_deferral_of_a_task_in_airflow_2(
+async def test_deferral_has_ended_when_the_task_of_airflow_2_is_not_deferred(
     airflow_2: Any, remote_run_is: Any, state: str | None, ended: bool
 ) -> None:
     airflow_2(state)
