@@ -1,5 +1,5 @@
 """
-The Airflow REST API as data: what to ask, what comes back, and how a question becomes an answer.
+The Airflow REST API as data and flows: requests, responses, and everything that is decided between them.
 
-Nothing in here does I/O or knows of Airflow: the hooks carry what this package decides.
+Nothing in this package does I/O, and nothing imports Airflow or an HTTP library. The hooks send the requests.
 """

@@ -1,4 +1,4 @@
-"""The call of an endpoint that a user names: what must not be in its path or its headers."""
+"""The call of any endpoint that a user names, with checks of its path and headers."""
 
 from __future__ import annotations
 
@@ -24,17 +24,18 @@ def any_endpoint(
     headers: Mapping[str, str] | None = None,
 ) -> Call[JSON]:
     """
-    Call any other endpoint.
+    Make the call of any endpoint.
 
     :param method: HTTP method
-    :param endpoint: path relative to ``/api/vN/``; characters that no URL may contain are percent-encoded
-    :param params: query string
-    :param body: request body, a text is sent as it is, anything else as JSON
-    :param headers: further request headers
-    :raise RequestNotPossible: the path leaves the API, or a header cannot be sent
+    :param endpoint: path relative to ``/api/vN/``, whose ids are percent-encoded. Characters that a URL cannot contain
+        are percent-encoded here
+    :param params: query parameters; by default none
+    :param body: request body; a string is sent unchanged, anything else as JSON; by default none
+    :param headers: additional request headers; by default none
+    :raise RequestNotPossible: the path is not relative to ``/api/vN/``, or a header cannot be sent
     """
     path = quote(endpoint.strip().lstrip("/"), safe="/?%!$&'()*+,;=:@~[]")
-    # A dot segment or a scheme would leave the API, maybe the Deployment.
+    # With a dot segment or a scheme, the request would go to another path of the host, or to another host.
     segments = unquote(path.partition("?")[0]).split("/")
     if not path or "://" in path or {".", ".."} & set(segments) or path.startswith(("api/v1", "api/v2")):
         raise RequestNotPossible(f"endpoint {endpoint!r}: expected a path relative to /api/vN/, e.g. 'dags' or 'pools'")
@@ -54,5 +55,5 @@ def any_endpoint(
 
 
 def unchanged(raw: JSON) -> JSON:
-    """Return parsed JSON as it is."""
+    """Return parsed JSON unchanged."""
     return raw

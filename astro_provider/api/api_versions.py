@@ -1,4 +1,4 @@
-"""The two versions of Airflow's REST API, and what differs between them."""
+"""The two versions of Airflow's REST API; modules ``v1`` and ``v2`` have everything that differs between them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Dates as the REST API wants them: ISO 8601 with an offset."""
+"""Dates in the form of the REST API: ISO 8601 text with a UTC offset."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from astro_provider.api.template_values import is_empty
 
 def iso(parameter: str, value: datetime | str | None) -> str | None:
     """
-    Write a date for the REST API.
+    Convert a date that a user gives for the REST API.
 
-    :param parameter: what the date is for, for the error
-    :param value: a datetime, or ISO 8601 text; without an offset it is UTC. ``None``, ``""`` and ``"None"`` (what a
-        template gives in a run without a logical date) mean none
-    :return: ISO 8601 text with an offset, or ``None``
-    :raise InvalidParameterError: naming the parameter, for a text that is no date
+    :param parameter: name of the parameter, for the error
+    :param value: a datetime or ISO 8601 text; without a UTC offset, it is in UTC. ``None``, ``""`` and ``"None"`` (a
+        template renders this in a run without a logical date) mean no date
+    :return: ISO 8601 text with a UTC offset, or ``None``
+    :raise InvalidParameterError: the value is not a date
     """
     if value is None or is_empty(value):
         return None
@@ -28,7 +28,7 @@ def iso(parameter: str, value: datetime | str | None) -> str | None:
 
 def _parse(parameter: str, text: str) -> datetime:
     try:
-        # Python 3.10 does not read the Z.
+        # Python 3.10 does not accept a Z.
         return datetime.fromisoformat(text.replace("Z", "+00:00"))
     except ValueError:
         raise InvalidParameterError(
@@ -38,10 +38,10 @@ def _parse(parameter: str, text: str) -> datetime:
 
 def parse_date(text: str) -> datetime:
     """
-    Read a date that a target has answered with.
+    Parse a date of a response.
 
-    :param text: ISO 8601 text, UTC where it has no offset
-    :return: the date, with an offset
+    :param text: ISO 8601 text; without a UTC offset, it is in UTC
+    :return: the date, with a time zone
     :raise UnexpectedAnswerError: the text is not a date
     """
     try:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from astro_provider.api.credentials import Credentials
 
 DEFAULT_TIMEOUT = (10.0, 60.0)
-"""Seconds to wait for a connection, and for the next bytes of an answer."""
+"""Seconds to wait for a connection, and for the next bytes of a response."""
 
 ApiVersion: TypeAlias = Literal["v1", "v2"]
 
@@ -23,14 +23,14 @@ ApiVersion: TypeAlias = Literal["v1", "v2"]
 @dataclass(frozen=True)
 class HttpOptions:
     """
-    How to talk HTTP, with the names and meanings of the HTTP provider's Extra keys.
+    The HTTP options of a connection, with the names and meanings that they have in the HTTP provider.
 
-    :param timeout: seconds for connecting, and for reading
-    :param verify: whether to check TLS certificates, or the path of a CA bundle
-    :param cert: path of a client certificate, or paths of certificate and key
-    :param proxies: scheme to proxy URL
-    :param trust_env: whether proxies and CA bundles of the environment count
-    :param allow_redirects: whether a redirect on the same host is followed
+    :param timeout: seconds to wait for a connection, and for the next bytes of a response; by default 10 and 60
+    :param verify: whether TLS certificates are verified, or the path of a CA bundle; by default ``True``
+    :param cert: path of a client certificate, or paths of the certificate and its key; by default none
+    :param proxies: proxy URL by scheme; by default none
+    :param trust_env: whether proxies and CA bundles of the environment are used; by default ``True``
+    :param allow_redirects: whether redirects on the same host are followed; by default ``True``
     """
 
     timeout: tuple[float, float] = DEFAULT_TIMEOUT
@@ -44,15 +44,15 @@ class HttpOptions:
 @dataclass(frozen=True)
 class Deployment:
     """
-    A target Deployment: where it is, how to be let in, how to talk to it.
+    A target Deployment, as an Airflow connection describes it.
 
-    :param conn_id: id of the Airflow connection it was read from
+    :param conn_id: id of the connection
     :param url: base URL without a trailing slash, e.g. ``https://clq52.astronomer.run/dz3uu847``
-    :param credentials: how requests are authorised; ``None`` sends none
-    :param headers: further headers for every request to this Deployment (and to no other host)
+    :param credentials: credentials for its requests; ``None`` sends none
+    :param headers: additional headers of all requests to this Deployment; not sent to other hosts
     :param http: HTTP options
-    :param api_version: version of the REST API, ``None`` to find it out
-    :param assumption: what the connection leaves open and was assumed, a sentence for the log
+    :param api_version: version of the REST API if the connection gives it; ``None`` to find it out
+    :param assumption: a sentence for the log about a value that the connection lacks, and what is used instead
     """
 
     conn_id: str
@@ -65,15 +65,15 @@ class Deployment:
 
     @cached_property
     def secrets(self) -> tuple[str, ...]:
-        """Every text of this connection that must never be shown, longest first."""
+        """All texts of this connection that no message may contain, longest first."""
         secrets = {part for value in self.headers.values() for part in (value, *value.split())}
         if self.credentials is not None:
             secrets |= {*self.credentials.secrets}
         secrets |= {urlsplit(proxy).password or "" for proxy in self.http.proxies.values()}
-        # Short pieces ("Bearer", "Basic", a content type) are no secrets, and hiding them would hide the message.
+        # Short words and those below are no secrets, and hiding them would make messages unreadable.
         harmless = {"bearer", "basic", "token", "application/json"}
         secrets = {secret for secret in secrets if len(secret) > 4 and secret.lower() not in harmless}
-        # Bodies hold them as a form or as JSON writes them, or as JSON writes JSON.
+        # In bodies, they are encoded as a form, as JSON, or as JSON in a JSON string.
         secrets |= {quote_plus(secret) for secret in secrets}
         for _ in range(2):
             secrets |= {json.dumps(secret)[1:-1] for secret in secrets}
@@ -81,11 +81,11 @@ class Deployment:
 
     @cached_property
     def fingerprint(self) -> str:
-        """The same for connections that differ only in their id, which may share a session and what was learned."""
+        """A hash that is equal for connections that differ only in their id; they share a session and a ``Memory``."""
         http = {**vars(self.http), "proxies": sorted(self.http.proxies.items())}
         credentials = self.credentials and (type(self.credentials).__name__, *vars(self.credentials).values())
-        known = repr((self.url, self.api_version, sorted(self.headers.items()), credentials, http))
-        return hashlib.sha256(known.encode()).hexdigest()
+        fields = repr((self.url, self.api_version, sorted(self.headers.items()), credentials, http))
+        return hashlib.sha256(fields.encode()).hexdigest()
 
     def __str__(self) -> str:
         return f"Deployment {self.url} (connection {self.conn_id!r})"

@@ -1,4 +1,4 @@
-"""Seconds that users give: intervals and timeouts, checked in one place."""
+"""Intervals and timeouts that users give, in seconds."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ DEFAULT_POKE_INTERVAL_SECONDS = 5.0
 """The interval between two checks, unless a user chooses another one."""
 
 MIN_POKE_INTERVAL_SECONDS = 0.5
-"""The shortest interval between two checks; a shorter one, 0 included, is raised to it."""
+"""The shortest interval between two checks; a shorter one is raised to it."""
 
 
 def poke_interval_seconds(value: float | timedelta) -> float:
     """
-    Check an interval between two checks.
+    Validate a ``poke_interval``.
 
     :param value: seconds, or a ``timedelta``
     :return: seconds, at least ``MIN_POKE_INTERVAL_SECONDS``
-    :raise InvalidParameterError: it is no number, or is negative, NaN or infinite
+    :raise InvalidParameterError: the value is not a number, or is negative, NaN or infinite
     """
     return max(_seconds("poke_interval", value), MIN_POKE_INTERVAL_SECONDS)
 
 
 def timeout_seconds(value: float | timedelta) -> float:
     """
-    Check how long something may take.
+    Validate a ``timeout``.
 
     :param value: seconds, or a ``timedelta``
     :return: seconds, 0 or more
-    :raise InvalidParameterError: it is no number, or is negative, NaN or infinite
+    :raise InvalidParameterError: the value is not a number, or is negative, NaN or infinite
     """
     return _seconds("timeout", value)
 

@@ -1,29 +1,29 @@
 """
-What can go wrong between two Deployments.
+The errors that this package raises.
 
 * AstroError
-  + RetryableError           nothing is known of it but that a retry may help
-  + ConnectionConfigError    the Airflow connection cannot be used as it is
-  + RequestNotPossible       this target's Airflow cannot do what was asked
-  + ConnectionUnreadableError  the Airflow connection could not be read, e.g. from a secrets backend
-  + TransportError           no (whole) answer: connection refused, timeout, broken off
-    - HostNotFoundError      the host name cannot be resolved
-    - CertificateError       the TLS certificate is not accepted
-  + NotAirflowError          something answered, but no Airflow REST API
-  + UnexpectedAnswerError    JSON that is not what the API describes; empty, truncated or too large
-  + TargetError              the target's REST API answered with an error
-    - AccessDeniedError      401, 403
-    - NotFoundError          404
-    - ConflictError          409
-    - InvalidRequestError    400, 422
-    - TargetUnavailableError 408, 421, 425, 429, 5xx
-  + NotTriggeredError        no run was created, because a parameter of the task forbids it in this situation
-  + UnexpectedEventError     a task was resumed with an event that is not of its trigger
-  + DagRunFailedError        what was waited for in the target ended in a failed state
-  + WaitTimeoutError         a wait took longer than it was allowed to
-* InvalidParameterError      a parameter has a value that cannot be used (a ``ValueError``)
+  + RetryableError             an error of an unknown class for which a retry might help
+  + ConnectionConfigError      a field of the Airflow connection is wrong
+  + ConnectionUnreadableError  the Airflow connection cannot be read now, e.g. from a secrets backend
+  + RequestNotPossible         the target's Airflow version does not have what was requested
+  + TransportError             no response, or only a part: connection refused, timeout, connection lost
+    - HostNotFoundError        the host name cannot be resolved
+    - CertificateError         a TLS certificate is not accepted
+  + NotAirflowError            a response, but not from an Airflow REST API
+  + UnexpectedAnswerError      a response that the API does not describe: other JSON, empty, truncated or too large
+  + TargetError                an error response of the target's REST API
+    - AccessDeniedError        401, 403
+    - NotFoundError            404
+    - ConflictError            409
+    - InvalidRequestError      400, 422
+    - TargetUnavailableError   408, 421, 425, 429, 5xx
+  + NotTriggeredError          no run was created, because a parameter of the task forbids it in this situation
+  + UnexpectedEventError       a task was resumed with an event that is not of its trigger
+  + DagRunFailedError          a dag run or task instance that a task waits for ended in a failed state
+  + WaitTimeoutError           a wait took longer than its timeout
+* InvalidParameterError        a parameter has a value that cannot be used (a ``ValueError``)
 
-``retryable`` says whether a retry of the task may help; an error that is not retryable fails a task for good.
+``retryable`` is whether a retry of the task might help. Other errors fail a task without retries.
 """
 
 from __future__ import annotations
@@ -35,16 +35,17 @@ if TYPE_CHECKING:
 
 
 class AstroError(Exception):
-    """Base of every error that this package raises about a target Deployment."""
+    """Base class of all errors about a target Deployment."""
 
     retryable: ClassVar[bool] = False
+    """Whether a retry of the task might help."""
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Survive pickling, whatever the class wants to be made of."""
-        return _made_again, (type(self), str(self), vars(self))
+        """Make every subclass picklable, whatever the parameters of its ``__init__``."""
+        return _recreate, (type(self), str(self), vars(self))
 
 
-def _made_again(kind: type[AstroError], message: str, attributes: dict[str, object]) -> AstroError:
+def _recreate(kind: type[AstroError], message: str, attributes: dict[str, object]) -> AstroError:
     error = kind.__new__(kind, message)
     error.args = (message,)
     vars(error).update(attributes)
@@ -52,22 +53,24 @@ def _made_again(kind: type[AstroError], message: str, attributes: dict[str, obje
 
 
 class RetryableError(AstroError):
-    """An error of which nothing is known but that a retry of the task may help."""
+    """An error of an unknown class for which a retry of the task might help."""
 
     retryable = True
 
 
 def error_named(kind: str, message: str, *, retryable: bool) -> AstroError:
     """
-    Make an error again that was carried as text, e.g. in the event of a trigger.
+    Recreate an error from text, e.g. from the event of a trigger.
 
-    :param kind: name of its class
-    :param message: its message
-    :param retryable: whether a retry of the task may help, for a class that is not known here
+    :param kind: name of the error's class
+    :param message: message of the error
+    :param retryable: whether a retry of the task might help
+    :return: an error of that class; a ``RetryableError`` or ``AstroError`` if there is no such class, or if
+        ``retryable`` does not match it
     """
     known = globals().get(kind)
     if isinstance(known, type) and issubclass(known, AstroError) and known.retryable == retryable:
-        return _made_again(known, message, {})
+        return _recreate(known, message, {})
     return RetryableError(message) if retryable else AstroError(message)
 
 
@@ -82,11 +85,11 @@ class InvalidParameterError(ValueError):
 
 class ConnectionConfigError(AstroError):
     """
-    The Airflow connection cannot be used: which one, which field, what is expected.
+    A field of the Airflow connection is wrong.
 
     :param conn_id: id of the connection
     :param field: the field as the connection form names it, e.g. ``Host`` or ``Extra "api_version"``
-    :param problem: what is wrong with it and what is expected
+    :param problem: what is wrong and what is expected
     """
 
     def __init__(self, conn_id: str, field: str, problem: str) -> None:
@@ -96,22 +99,21 @@ class ConnectionConfigError(AstroError):
 
 
 class ConnectionUnreadableError(AstroError):
-    """The Airflow connection could not be read now, e.g. because a secrets backend does not answer."""
+    """The Airflow connection cannot be read now, e.g. because a secrets backend does not respond."""
 
     retryable = True
 
 
-class RequestNotPossible(AstroError):  # noqa: N818  it says what it is; an "Error" more would not
-    """The target's API version has no such thing, e.g. ``partition_key`` on Airflow 2."""
+class RequestNotPossible(AstroError):  # noqa: N818  the name says what it is without "Error"
+    """The target's Airflow version does not have what was requested, e.g. ``partition_key`` on Airflow 2."""
 
 
 class TransportError(AstroError):
     """
-    No answer came, or not all of it.
+    No response was received, or only a part of it.
 
-    :param message: what happened, for which host
-    :param sent: whether the request may have reached the target; a request that was surely not sent can be
-        sent again whatever it does
+    :param message: what happened, and for which host
+    :param sent: whether the target might have received the request. Otherwise, any request can be sent again
     """
 
     retryable = True
@@ -130,24 +132,24 @@ class CertificateError(TransportError):
 
 
 class NotAirflowError(AstroError):
-    """Something answered that is no Airflow REST API: a login page, a proxy, a wrong URL path."""
+    """The response is not from an Airflow REST API: a login page, a proxy, or another path of the host."""
 
     retryable = True
 
 
 class UnexpectedAnswerError(AstroError):
-    """The answer is not what the API describes: the message has what was expected and how the answer begins."""
+    """The response is not what the API describes; the message has what was expected and how the response begins."""
 
     retryable = True
 
 
 class TargetError(AstroError):
     """
-    The target's REST API answered with an error.
+    The target's REST API responded with an error.
 
     :param message: what happened, where, and what to do
-    :param status: HTTP status of the answer
-    :param detail: the target's own reason, empty where it gave none
+    :param status: HTTP status
+    :param detail: the target's own reason; empty if it gives none
     """
 
     def __init__(self, message: str, *, status: int, detail: str = "") -> None:
@@ -157,14 +159,14 @@ class TargetError(AstroError):
 
 
 class AccessDeniedError(TargetError):
-    """401 or 403: the token is missing, expired, or of another Workspace or Deployment."""
+    """401 or 403: the token is missing, has expired, or is of another Workspace or Deployment."""
 
 
 class NotFoundError(TargetError):
     """
-    404 from the REST API: no such dag, run, task or other resource.
+    404: the dag, run, task or other resource does not exist.
 
-    :param similar: ids that the Deployment does have and that look like the one asked for
+    :param similar: ids of existing dags that are similar to the requested one
     """
 
     retryable = True
@@ -175,18 +177,18 @@ class NotFoundError(TargetError):
 
 
 class ConflictError(TargetError):
-    """409: for a trigger, a run with this run id or logical date is there already."""
+    """409: when triggering, a run with this run id or logical date exists already."""
 
     resent = False
-    """Whether the request was sent more than once, so that an earlier sending of it may have created what exists."""
+    """Whether the request was sent more than once, so that the run might have been created by this request."""
 
 
 class InvalidRequestError(TargetError):
-    """400 or 422: the message has the target's own reasons, field by field."""
+    """400 or 422: the target refuses the request; the message has its reasons, field by field."""
 
 
 class TargetUnavailableError(TargetError):
-    """408, 421, 425, 429 or 5xx: the target, or a proxy in front of it, cannot answer now."""
+    """408, 421, 425, 429 or 5xx: the target, or a proxy in front of it, cannot respond now."""
 
     retryable = True
 
@@ -200,7 +202,7 @@ class UnexpectedEventError(AstroError):
 
 
 class DagRunFailedError(AstroError):
-    """What was waited for in the target ended in a failed state; the message has what failed there, and the link."""
+    """A dag run or task instance ended in a failed state; the message has the failed tasks and the link."""
 
     retryable = True
 

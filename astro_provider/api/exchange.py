@@ -1,8 +1,8 @@
 """
-The version layer: asks the REST API version that a target has, and finds out which one that is.
+The version layer: calls the API version that a target has, and finds out which one that is.
 
-Every call of the blocking and the async hook passes the same layers, one inside the other: API version (here),
-authorisation, redirects (``sender``), retries (``retries``), and the errors that a reply stands for (``reply``).
+Every call passes through the same layers, one inside the other: API version (here), authorisation and redirects
+(``sender``), retries (``retries``). Then the result or the error is made from the reply (``reply``).
 """
 
 from __future__ import annotations
@@ -41,14 +41,16 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 MAX_CLOCK_LEAD_SECONDS = 100 * 365 * 86_400.0
-"""A Date that is further from our time is no clock's; times that are derived from it could not be written."""
+"""A ``Date`` header that differs by more from the local time is ignored; dates derived from it could not be valid."""
 
 
 @dataclass(frozen=True)
 class _Attempt(Generic[T]):
     """
-    A call to one API version and what came of it.
+    A call to one API version, and the reply to it.
 
+    :param call: the call
+    :param reply: the reply
     :param other_api_version: whether the reply shows that the target has the other version
     :param lacks_tokens: whether the reply is that of a target without ``/auth/token``
     """
@@ -60,16 +62,16 @@ class _Attempt(Generic[T]):
 
 
 class Exchange(Sender):
-    """Asks one Deployment; see ``Sender`` for the parameters."""
+    """Calls the endpoints of one Deployment; see ``Sender`` for the parameters."""
 
     def call(self, endpoint: Callable[Concatenate[RestApi, P], Call[T]], *args: P.args, **kwargs: P.kwargs) -> Flow[T]:
         """
         Call an endpoint.
 
-        :param endpoint: makes the call for an API version, e.g. a function of ``calls``
-        :param args: further arguments of ``endpoint``
+        :param endpoint: function that makes the call for an API version, e.g. ``calls.get_dag``
+        :param args: arguments of ``endpoint`` after the API version
         :return: the result
-        :raise AstroError: whatever went wrong, see ``errors``
+        :raise AstroError: the call failed, see ``errors``
         """
         try:
             return (yield from self._call(endpoint, *args, **kwargs))
@@ -82,14 +84,14 @@ class Exchange(Sender):
     def find(
         self, endpoint: Callable[Concatenate[RestApi, P], Call[T]], *args: P.args, **kwargs: P.kwargs
     ) -> Flow[T | None]:
-        """Call an endpoint; ``None`` if there is no such thing."""
+        """Call an endpoint like :meth:`call`; the result is ``None`` if the target responds with 404."""
         try:
             return (yield from self._call(endpoint, *args, **kwargs))
         except NotFoundError:
             return None
 
     def api_version(self) -> Flow[RestApi]:
-        """Find out the API version, asking the target only if it is not known yet."""
+        """Return the API version; sends ``GET version`` if it is not known yet."""
         if self.deployment.api_version is None and self.memory.api_version is None:
             yield from self._call(calls.version)
         return self._assumed()
@@ -100,15 +102,15 @@ class Exchange(Sender):
         return self.memory.api_version or API_VERSIONS["v2"]
 
     def _call(self, endpoint: Callable[Concatenate[RestApi, P], Call[T]], *args: P.args, **kwargs: P.kwargs) -> Flow[T]:
-        """Ask the assumed API version, and the other one where the reply shows that the assumption was wrong."""
+        """Call the assumed API version, and the other one if the reply shows that the assumption was wrong."""
         api = self._assumed()
         attempt = yield from self._attempt(endpoint(api, *args, **kwargs), api)
         if attempt.other_api_version:
             if self.deployment.api_version is not None:
                 yield from self._check_api_version(attempt.reply, other(api))
-            elif attempt.reply.status != 405 or (yield from self._answers(other(api))):
+            elif attempt.reply.status != 405 or (yield from self._has_api_version(other(api))):
                 second = yield from self._attempt(endpoint(other(api), *args, **kwargs), other(api))
-                # Where neither is right, v2's answer says more: v1's is only that it has been removed.
+                # If both are wrong, the reply of v2 is more useful: that of v1 only says that v1 has been removed.
                 if not second.other_api_version or other(api).NAME == "v2":
                     attempt, api = second, other(api)
         if attempt.lacks_tokens:
@@ -118,8 +120,8 @@ class Exchange(Sender):
         return result
 
     def _check_api_version(self, reply: Reply, other_api: RestApi) -> Flow[None]:
-        """Refuse an api_version of the connection that the target does not have, where it has the other one."""
-        if is_removed_api(reply.response) or (yield from self._answers(other_api)):
+        """Raise an error if the target has another API version than the connection says."""
+        if is_removed_api(reply.response) or (yield from self._has_api_version(other_api)):
             raise ConnectionConfigError(
                 self.deployment.conn_id,
                 'Extra "api_version"',
@@ -128,7 +130,7 @@ class Exchange(Sender):
             )
 
     def _no_tokens(self, reply: Reply) -> AstroError:
-        """Make the error for a login at an Airflow 3 without ``/auth/token``; other answers are no Airflow's."""
+        """Make the error for a target without ``/auth/token``: an Airflow 3 without tokens, or another server."""
         if is_unknown_route(reply.response):
             return ConnectionConfigError(
                 self.deployment.conn_id,
@@ -138,8 +140,8 @@ class Exchange(Sender):
             )
         return not_airflow(reply)
 
-    def _answers(self, api: RestApi) -> Flow[bool]:
-        """Ask whether the target has this API version, where the answer of the other one leaves that open."""
+    def _has_api_version(self, api: RestApi) -> Flow[bool]:
+        """Find out whether the target has this API version, after an ambiguous reply of the other one."""
         call = calls.version(api)
         attempt = yield from self._attempt(call, api)
         if attempt.lacks_tokens and is_unknown_route(attempt.reply.response):
@@ -165,7 +167,7 @@ class Exchange(Sender):
         return _Attempt(call, reply, other_api_version=is_other_api_version(reply.response))
 
     def _with_similar_dags(self, error: NotFoundError, dag_id: str) -> Flow[NotFoundError]:
-        """Name the dags with similar ids, where the 404 is about the dag; finding none never hides the error."""
+        """Name dags with similar ids if a 404 is about the dag; otherwise, return the error unchanged."""
         try:
             page = {"limit": calls.PAGE_SIZE}
             matches, _ = yield from self._call(calls.list_dags, page, {"dag_id_pattern": dag_id})

@@ -1,4 +1,4 @@
-"""What failed in a remote run, in words."""
+"""The description of a failed run: its failed tasks, their errors, and the link."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ if TYPE_CHECKING:
     from astro_provider.api.types import DagRun, LogEntry, TaskInstance
 
 MAX_FAILED_TASKS = 5
-"""How many failed tasks a failure names; each costs a request for its log."""
+"""Failed tasks that a description names; each takes a request for its log."""
 
-MAX_REASON = 500
-"""How many characters of an error are shown."""
+MAX_REASON_CHARACTERS = 500
+"""Characters of an error that are shown."""
 
 MAX_LOG_SECONDS = 10.0
-"""A log that could not be read after so many seconds keeps others from being requested."""
+"""If reading a log fails after this time, no other log is requested for ``NO_LOGS_SECONDS``."""
 
 NO_LOGS_SECONDS = 300.0
-"""For how long no log is requested of a Deployment that has not answered such a request in time."""
+"""How long no logs are requested from a Deployment that did not send one in time."""
 
 MAX_READING_SECONDS = 60.0
-"""For how long a flow waits for another one that reads a log, before it takes that one for gone."""
+"""How long a flow waits for another flow that reads a log, before it assumes that the other flow is gone."""
 
 LOG_CHECK_SECONDS = 0.1
-"""Seconds between two checks whether another flow is still reading a log of the same Deployment."""
+"""Interval between two checks whether another flow is still reading a log of the same Deployment."""
 
 _RAISED = re.compile(r"^[\w.]*(Error|Exception|Exit|Interrupt|Warning|Timeout|Failed|Fail)\b(:.*)?$")
 _ERROR_LEVELS = ("error", "critical")
@@ -39,13 +39,13 @@ _ERROR_LEVELS = ("error", "critical")
 
 def describe_failure(client: Client, run: DagRun, *, tasks: list[TaskInstance] | None = None) -> Flow[str]:
     """
-    Say what failed in a dag run: its failed tasks, the last error line of each, and the link.
+    Describe what failed in a dag run: its failed tasks, the last error in the log of each, and the link.
 
-    Never raises an ``AstroError``: whatever cannot be read is said to be so.
+    The flow raises no ``AstroError``. If a list or a log cannot be read, the text says so.
 
     :param client: the target
     :param run: the dag run
-    :param tasks: the task instances that failed; ``None`` to ask the target for them
+    :param tasks: the failed task instances; ``None`` to get them from the target
     :return: several lines of text
     """
     dag_id, run_id = run["dag_id"], run["dag_run_id"]
@@ -73,10 +73,10 @@ def _named(instance: TaskInstance) -> str:
 
 def _reason(client: Client, instance: TaskInstance) -> Flow[str]:
     """
-    Find the last error in the end of the log of a failed task.
+    Find the last error in the log of a failed task, of which only the end is read.
 
-    One log at a time is read of a Deployment, and none for a while after one that did not come in time: a log store
-    that hangs would delay the outcome of every failed run by minutes, and with it the checks of all other waits.
+    One log of a Deployment is read at a time, and none for a while after a log was not received in time. A log store
+    that hangs would otherwise delay the outcome of every failed run by minutes, and the checks of all other waits.
     """
     if instance["state"] != "failed":
         return str(instance["state"])
@@ -102,16 +102,16 @@ def _reason(client: Client, instance: TaskInstance) -> Flow[str]:
         return f"(its log could not be read: {type(error).__name__})"
     finally:
         memory.log_began = None
-    return client.hide_secrets(last_error(log) or "(its log names no error)")[:MAX_REASON]
+    return client.hide_secrets(last_error(log) or "(its log names no error)")[:MAX_REASON_CHARACTERS]
 
 
 def last_error(entries: list[LogEntry]) -> str | None:
     """
-    Find what a failed task's log says last of its failure.
+    Find the last error in the log of a failed task.
 
     :param entries: the log of its last try
-    :return: class and message of the exception, else the last line logged as an error, else the last line that
-        looks like a raised exception; ``None`` where there is none
+    :return: the last of these: class and message of an exception, a line logged as an error, or a line that looks like
+        a raised exception; ``None`` if there is none
     """
     found = None
     for entry in entries:

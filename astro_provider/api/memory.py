@@ -1,4 +1,4 @@
-"""What a process has learned of each Deployment: its API version, a token, its clock."""
+"""What a process has learned about each Deployment: its API version, a token, its clock."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ if TYPE_CHECKING:
 @dataclass
 class Memory:
     """
-    What was learned of a Deployment; shared by all clients of it in a process.
+    What a process has learned about a Deployment; all of its clients there share it. Times are seconds since the epoch.
 
-    :ivar api_version: the version of its REST API, ``None`` until it has answered
-    :ivar token: the token that was fetched last
-    :ivar token_expires: when to stop using it, in seconds since the epoch
-    :ivar fetches: which flow fetches a token now
-    :ivar clock_lead: seconds by which the target's clock is ahead of ours, according to the Date of its last answer
-    :ivar filters_groups: whether it can list the task instances of one task group only, ``None`` until it is known
-    :ivar filters_groups_until: until when that is believed, in seconds since the epoch: the target may be upgraded
-    :ivar log_began: since when a flow has been reading the log of a failed task, in seconds since the epoch
-    :ivar no_logs_until: until when no such log is requested, in seconds since the epoch
+    :ivar api_version: version of the REST API; ``None`` before the first response
+    :ivar token: the latest token that was fetched
+    :ivar token_expires: when the token is no longer used
+    :ivar fetches: lets one flow at a time fetch a token
+    :ivar clock_lead: seconds by which the target's clock is ahead of the local one, from the ``Date`` of its latest
+        response
+    :ivar filters_groups: whether the target filters task instances by task group; ``None`` if unknown
+    :ivar filters_groups_until: when ``filters_groups`` has to be found out again, because the target might be upgraded
+    :ivar log_began: when a flow began to read the log of a failed task; ``None`` if no flow reads one
+    :ivar no_logs_until: when logs of failed tasks are requested again
     """
 
     api_version: RestApi | None = None
@@ -44,7 +45,7 @@ _memories: dict[str, Memory] = {}
 
 def memory_of(deployment: Deployment) -> Memory:
     """
-    Return what this process has learned of a Deployment.
+    Return what this process has learned about a Deployment.
 
     :param deployment: the target
     """

@@ -1,4 +1,4 @@
-"""Reading answers: what is expected of one is said here, in the words that an error shows."""
+"""Parsing of responses, with checks of the form that is expected."""
 
 from __future__ import annotations
 
@@ -31,18 +31,17 @@ DATE_FIELDS = (
 """Fields of dag runs and task instances that hold a date."""
 
 
-class Unexpected(ValueError):  # noqa: N818  never leaves this package: the exchange makes an error of it
-    """An answer is not what was expected; the message says what was."""
+class Unexpected(ValueError):  # noqa: N818  never leaves the api package: Reply makes an UnexpectedAnswerError of it
+    """A response has another form than expected; the message is the expected form."""
 
 
 def parse_json(body: bytes) -> JSON:
     """
-    Parse the body of an answer.
+    Parse the body of a response.
 
-    NaN and the infinities, which JSON does not have and Airflow 2 writes all the same, become null, as Airflow 3
-    writes them: whatever stores the result as JSON would refuse them.
-
-    UTF-8 only, as JSON between systems is: credentials would not be recognised in another encoding.
+    NaN and infinite numbers, which Airflow 2 writes although JSON does not have them, become null, as in Airflow 3. The
+    result could not be stored as JSON otherwise. Other encodings than UTF-8 are refused, because credentials would not
+    be found in them.
 
     :param body: JSON text in UTF-8
     :raise ValueError: the body is not JSON
@@ -56,20 +55,21 @@ def _finite(text: str) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def readable(row: Mapping[str, JSON]) -> dict[str, JSON]:
+def with_valid_fields(row: Mapping[str, JSON]) -> dict[str, JSON]:
     """
-    Make what is used of a dag run or a task instance fit for use, whatever else it has.
+    Replace malformed values in the fields of a dag run or task instance that this package uses.
 
-    A list of many rows stays usable when one of them has a malformed date, which becomes null. A state is shown as it
-    is, so it is made printable.
+    A malformed date becomes null, so that one such row does not make a whole list unusable. The state is made
+    printable, because messages contain it.
 
     :param row: a dag run or a task instance
+    :return: a copy
     """
-    fit = {**row, **{key: None for key in DATE_FIELDS if key in row and not _is_date(row[key])}}
+    valid = {**row, **{key: None for key in DATE_FIELDS if key in row and not _is_date(row[key])}}
     state = row.get("state")
     if state is not None:
-        fit["state"] = plain(state) if isinstance(state, str) else None
-    return fit
+        valid["state"] = plain(state) if isinstance(state, str) else None
+    return valid
 
 
 def _is_date(value: JSON) -> bool:
@@ -84,13 +84,13 @@ def _is_date(value: JSON) -> bool:
 
 def mapping(raw: JSON, what: str, **required: type | tuple[type, ...]) -> dict[str, JSON]:
     """
-    Read a JSON object.
+    Check that parsed JSON is an object with certain keys.
 
-    :param raw: what came
-    :param what: what it should be, for the error
-    :param required: keys that must be there, with the type of their values
+    :param raw: parsed JSON
+    :param what: what is expected, for the error, e.g. ``a dag run``
+    :param required: the keys that must exist, with the type of their values
     :return: the object
-    :raise Unexpected: it is none, or a key is missing or of another type
+    :raise Unexpected: the JSON is not an object, a key is missing, or a value has another type
     """
     if isinstance(raw, dict) and all(key in raw and isinstance(raw[key], kind) for key, kind in required.items()):
         return raw
@@ -117,7 +117,7 @@ def _read_collection(raw: JSON, key: str, read_row: Callable[[JSON], T]) -> tupl
 
 
 def collection_key(raw: JSON) -> str:
-    """Find where a collection of an unknown kind has its items: the one list beside ``total_entries``."""
+    """Return the key that holds the rows of any collection: the only list besides ``total_entries``."""
     page = mapping(raw, "a collection", total_entries=int)
     lists = [key for key, value in page.items() if isinstance(value, list)]
     if len(lists) != 1:

@@ -10,15 +10,16 @@ if TYPE_CHECKING:
     from astro_provider.api.flow import Request, Response
 
 MAX_REDIRECTS = 3
+"""Redirects that are followed for one request."""
 
 
 def redirect_url(request: Request, response: Response) -> str | None:
     """
-    Return where an answer redirects to.
+    Return the URL that a response redirects to.
 
     :param request: the request
-    :param response: its answer
-    :return: an absolute URL, or what was sent in place of one; ``None`` if it is no redirect
+    :param response: the response to it
+    :return: an absolute URL, or the unchanged ``Location`` if it is not a URL; ``None`` if the response is no redirect
     """
     location = response.headers.get("location")
     if not 300 < response.status < 400 or not location:
@@ -31,11 +32,14 @@ def redirect_url(request: Request, response: Response) -> str | None:
 
 def redirected(request: Request, response: Response, url: str) -> Request | None:
     """
-    Follow a redirect within the Deployment's own host only: credentials must go to no other.
+    Return the request that follows a redirect.
+
+    Only redirects on the same host are followed, because the request has credentials. A redirect from http to https is
+    one of them. Requests other than GET are repeated only for 307 and 308, which keep method and body.
 
     :param request: the request
-    :param response: its answer
-    :param url: where it redirects to
+    :param response: the response to it
+    :param url: the URL that it redirects to
     :return: the next request; ``None`` if the redirect must not be followed
     """
     try:
@@ -44,7 +48,7 @@ def redirected(request: Request, response: Response, url: str) -> Request | None
             (here.scheme, here.port) == (there.scheme, there.port)
             or (here.scheme, there.scheme, here.port, there.port) == ("http", "https", None, None)
         )
-    except ValueError:  # it is no URL
+    except ValueError:  # the location is not a URL
         return None
     followable = request.method == "GET" or response.status in (307, 308)
     return replace(request, url=url) if same_host and followable else None

@@ -1,4 +1,4 @@
-"""Repairing a failed dag run: running again what failed in it, and what its end cut off."""
+"""Repairs a failed dag run: clears its failed tasks, and the tasks that were skipped because the run ended."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ if TYPE_CHECKING:
     from astro_provider.api.types import DagRun, TaskInstance
 
 MAX_MARKING_SECONDS = 5.0
-"""Seconds that Airflow may need, when a run is marked failed, from the first task that it skips to the last."""
+"""Seconds that Airflow can need to skip all tasks when a run is marked failed."""
 
 _FAILED = ("failed", "upstream_failed")
 
 
 def repair_dag_run(client: Client, run: DagRun) -> Flow[DagRun]:
     """
-    Clear the tasks of a failed run that failed, and those that its end cut off; leave successes and branch skips.
+    Clear the failed tasks of a failed run, and the tasks that were skipped because the run ended.
 
-    All of the run is cleared if none of its tasks needs to run again, as far as can be told: somebody marked a run
-    failed in which everything had succeeded or been skipped. On an Airflow 2 target, a mapped task of which some
-    instances were cut off runs again as a whole.
+    Tasks that succeeded or that a branch skipped are left alone. If no task has to run again, because a user marked a
+    run failed in which all tasks had succeeded or been skipped, the whole run is cleared. On an Airflow 2 target, a
+    mapped task runs again as a whole if some of its instances were skipped.
 
     :param client: the target
     :param run: the run, as it was last seen
-    :return: the run as it is then
+    :return: the run after the change
     """
     dag_id, run_id = run["dag_id"], run["dag_run_id"]
     instances = yield from client.list_task_instances(dag_id, run_id)
     failed = any(instance["state"] in _FAILED for instance in instances)
     cut = cut_off(run, instances)
     if cut:
-        # First, and without starting the run again: should the second request be lost, the run is as failed as
-        # before, while a run that starts again without these tasks would end in a false success.
+        # These are cleared first, and the run is not started yet. If the second request is lost, the run is still
+        # failed, whereas a run that starts again without these tasks would end in a false success.
         yield from client.call(calls.clear_tasks, dag_id, run_id, cut, reset_dag_runs=not failed)
     if failed or not cut:
         return (yield from client.clear_dag_run(dag_id, run_id, only_failed=failed))
@@ -48,27 +48,30 @@ def repair_dag_run(client: Client, run: DagRun) -> Flow[DagRun]:
 
 def cut_off(run: DagRun, instances: Sequence[TaskInstance]) -> list[TaskInstance]:
     """
-    Find the tasks that were skipped because the run ended.
+    Find the tasks that were skipped because the run ended, and not by a branch.
 
-    A run that exceeds its ``dagrun_timeout`` leaves them without an end date. When a run is marked failed, they get
-    the end date of the tasks that are killed with it, and of the run, unless a teardown is still to come; but a task
-    that waits for a retry keeps the end date of its last try. A task that a branch has skipped has an earlier end
-    date, and no try. Where a task cannot be told apart (a branch was taken in the last seconds, or a task with retries
-    has skipped itself), it counts as cut off: Airflow skips what a branch has skipped again when it is cleared, but
-    a task that is left out makes a false success.
+    * If the run exceeded its ``dagrun_timeout``, these tasks have no end date.
+    * If the run was marked failed, they have the end date of the tasks that were killed, which is also that of the run
+      unless it has a teardown. A task that was waiting for a retry has the end date of its last try.
+    * A task that a branch skipped has an earlier end date, and no try.
+
+    If the two cannot be distinguished (a branch was taken in the last seconds, or a task with retries skipped itself),
+    the task counts as skipped because the run ended. A cleared task is skipped by its branch again, whereas a task that
+    is not cleared would make the run a false success.
 
     :param run: the failed run
     :param instances: all of its task instances
+    :return: the task instances that have to run again
     """
     skipped = [instance for instance in instances if instance["state"] == "skipped"]
     killed = [instance["end_date"] for instance in instances if instance["state"] == "failed"]
     ends = [parse_date(date) for date in (run["end_date"], *killed) if date]
     if run["end_date"] is None:
         return skipped
-    return [instance for instance in skipped if _may_wait_for_retry(instance) or _ended_at(instance, ends)]
+    return [instance for instance in skipped if _might_wait_for_retry(instance) or _ended_at(instance, ends)]
 
 
-def _may_wait_for_retry(instance: TaskInstance) -> bool:
+def _might_wait_for_retry(instance: TaskInstance) -> bool:
     max_tries = instance.get("max_tries")
     return instance["try_number"] > 0 and (not isinstance(max_tries, int) or max_tries > 0)
 

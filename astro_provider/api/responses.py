@@ -1,4 +1,4 @@
-"""What an answer shows of who gave it: which API version, an HTML page, a refused token."""
+"""What a response shows about its sender: the API version, an HTML page, a refused token."""
 
 from __future__ import annotations
 
@@ -11,37 +11,39 @@ if TYPE_CHECKING:
     from astro_provider.api.types import JSON
 
 MAX_RETRY_AFTER_SECONDS = 30.0
+"""The longest pause that a ``Retry-After`` header can request."""
 
 UNAVAILABLE_STATUSES = (408, 421, 425, 429)
-"""Statuses below 500 that a proxy answers with for reasons that pass: timeout, misdirected, too early, too many."""
+"""Transient statuses below 500: request timeout, misdirected request, too early, too many requests."""
 
 _NO_ROUTE = {"detail": "Not Found"}
 _NO_METHOD = {"detail": "Method Not Allowed"}
 
 
 def is_token_refused(response: Response) -> bool:
-    """Whether another token may help: Airflow 3 answers 401 to an expired one, 403 to one signed with an old key."""
+    """Whether a new token might help: Airflow 3 sends 401 for an expired token, 403 for one signed with an old key."""
     return response.status == 401 or (response.status == 403 and b"Invalid JWT token" in response.body)
 
 
 def is_html(response: Response) -> bool:
-    """Say whether an answer is an HTML page."""
+    """Whether a response is an HTML page."""
     return "html" in response.headers.get("content-type", "") or response.body[:200].lstrip().lower().startswith(
         (b"<!doctype html", b"<html")
     )
 
 
 def is_json_object(response: Response) -> bool:
-    """Say whether the body of an answer is a JSON object."""
+    """Whether the body of a response is a JSON object."""
     return isinstance(json_of(response), dict)
 
 
 def is_other_api_version(response: Response) -> bool:
     """
-    Say whether an answer shows that the target has the other API version.
+    Whether a response shows that the target has the other API version.
 
-    Airflow 2 answers v2 paths with an HTML 404. Airflow 3 answers v1 paths with a JSON 404 that says so where the
-    method is GET, and with 405 otherwise; its 405 has only a detail, Airflow 2's has a title as well.
+    Airflow 2 responds to paths of v2 with 404 and an HTML page. Airflow 3 responds to paths of v1 with 404 and a JSON
+    body that says so if the method is GET, and with 405 otherwise. The body of this 405 has only a ``detail``; that of
+    Airflow 2 has a ``title`` as well.
     """
     if response.status == 404 and is_html(response):
         return True
@@ -51,18 +53,18 @@ def is_other_api_version(response: Response) -> bool:
 
 
 def is_unknown_route(response: Response) -> bool:
-    """Say whether this is how Airflow 3 itself answers a path that it does not have, and no proxy before it."""
+    """Whether a response to a path that does not exist comes from Airflow 3 itself, and not from a proxy."""
     return json_of(response) in (_NO_ROUTE, _NO_METHOD)
 
 
 def is_removed_api(response: Response) -> bool:
-    """Say whether this is how Airflow 3 answers GET requests for v1 paths."""
+    """Whether a response is that of Airflow 3 to a GET request for a path of v1."""
     raw = json_of(response)
     return isinstance(raw, dict) and str(raw.get("error")).startswith("/api/v1 has been removed")
 
 
 def json_of(response: Response) -> JSON:
-    """Return the body of an answer as JSON; ``None`` where it is none."""
+    """Return the parsed body of a response; ``None`` if it is not JSON."""
     try:
         return parse_json(response.body)
     except (ValueError, RecursionError):
@@ -70,6 +72,6 @@ def json_of(response: Response) -> JSON:
 
 
 def retry_after(response: Response) -> float | None:
-    """Say after how many seconds the target wants the request again; ``None`` where it does not say."""
+    """Return the seconds of the ``Retry-After`` header, at most 30; ``None`` if there is no number."""
     seconds = response.headers.get("retry-after", "")
     return min(float(seconds), MAX_RETRY_AFTER_SECONDS) if seconds.isascii() and seconds.isdigit() else None

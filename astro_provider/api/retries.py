@@ -15,25 +15,28 @@ if TYPE_CHECKING:
     from astro_provider.api.flow import Flow, Request, Response
 
 RETRY_PAUSES = (1.0, 3.0)
-"""Seconds before a request that may be sent again is sent again."""
+"""Seconds before each of the two times that a request is sent again."""
 
 MAX_RESEND_SECONDS = 100.0
-"""Seconds after which a request is not sent again: a target that sends its answer too slowly would be given up only
-after several times the limit for a whole request."""
+"""
+Seconds after which a request is not sent again.
+
+Otherwise, a target that sends its responses too slowly would take several times the limit for one request.
+"""
 
 MAX_RESEND_LOG_SECONDS = 10.0
-"""The same for the log of a failed task, which only explains a failure."""
+"""The same for the log of a failed task, which is needed only for a message."""
 
 _TRANSIENT_STATUSES = (408, 421, 425, 429, 502, 503, 504)
 
 
 class Resends:
     """
-    How often one call may still be sent again, through all redirects that it follows.
+    Counts how often the request of one call can still be sent again, across redirects.
 
     :param request: the first request of the call
-    :param clock: seconds since the epoch
-    :ivar may_be_handled: whether the target may have handled a request whose answer was lost
+    :param clock: returns the time, in seconds since the epoch
+    :ivar may_be_handled: whether the target might have handled a request whose response was lost
     """
 
     def __init__(self, request: Request, clock: Callable[[], float]) -> None:
@@ -42,23 +45,23 @@ class Resends:
         self.may_be_handled = False
 
     def pause(self) -> float | None:
-        """Use up one of them: seconds to pause before it, ``None`` if there are no more."""
+        """Return the seconds to pause before the request is sent again; ``None`` if it must not be sent again."""
         return next(self._pauses, None)
 
 
 def send_with_retries(request: Request, resends: Resends) -> Flow[Response]:
     """
-    Send a request, and again after a pause where that is safe and may help.
+    Send a request; after a transient error, pause and send it again if that is safe.
 
     :param request: the request
-    :param resends: how often it may still be sent again
-    :return: the answer, whatever its status
-    :raise TransportError: no answer
+    :param resends: counts how often it can still be sent again
+    :return: the response, whatever its status
+    :raise TransportError: no response
     """
     while True:
         try:
             response = yield request
-            assert response is not None  # only a request is answered with a response
+            assert response is not None  # a hook resumes a flow with None only after steps without a response
         except TransportError as error:
             if (error.sent and not request.idempotent) or (pause := resends.pause()) is None:
                 raise
@@ -72,6 +75,6 @@ def send_with_retries(request: Request, resends: Resends) -> Flow[Response]:
 
 
 def _may_resend(request: Request, response: Response) -> bool:
-    # After 429 the server has not handled the request. After the others it may have: a proxy answers 503, too,
-    # when the server behind it has accepted a request and then goes away.
+    # After a 429, the target has not handled the request. After the others, it might have: a proxy responds with 503,
+    # for example, if the server behind it accepts the request and is stopped.
     return response.status in (_TRANSIENT_STATUSES if request.idempotent else (429,))

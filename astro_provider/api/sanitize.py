@@ -1,4 +1,8 @@
-"""What a target sends, made fit to be shown in a log or to be returned: no forged lines, no escapes, no credentials."""
+"""
+Sanitizes what a target sends, for logs, errors and results.
+
+A text for a log has no forged lines, no terminal escapes and no credentials; a result has no credentials.
+"""
 
 from __future__ import annotations
 
@@ -13,13 +17,13 @@ if TYPE_CHECKING:
     from astro_provider.api.types import JSON
 
 CONTINUATION = "    "
-"""What the second and all further lines of a text begin with, so that none can pass for a line of the log itself."""
+"""Indentation of all lines of a text but the first one, so that none looks like a line of the log itself."""
 
 MIN_SECRET_IN_DATA = 8
-"""Length of the shortest credential that is replaced in data: a shorter one, e.g. ``admin``, is part of many words."""
+"""Length of the shortest credential that is removed from results: a shorter one, e.g. ``admin``, occurs in words."""
 
 MIN_SECRET_IN_IDS = 16
-"""The same for ids and states, which tell rows apart and cannot be another's by chance at this length."""
+"""The same for ids and states, which identify rows: they do not contain a credential of this length by chance."""
 
 _ID_FIELDS = frozenset({"dag_id", "dag_run_id", "run_id", "task_id", "state", "run_type", "name", "dag_display_name"})
 _TERMINAL_ESCAPE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?")
@@ -28,10 +32,11 @@ _SECRET_HEADER = re.compile(r"auth|cookie|credential|key|password|secret|session
 
 def plain(text: str) -> str:
     """
-    Make a text safe to print: without terminal escapes and control characters, its further lines indented.
+    Make a text of a target safe to print.
 
-    :param text: whatever a target sent
-    :return: the text; colours are dropped, other characters that cannot be printed are written as Python escapes
+    :param text: the text
+    :return: the text without terminal escapes. Its lines are indented except for the first, and other characters that
+        cannot be printed are replaced by Python escapes
     """
     if text.isprintable():
         return text
@@ -62,10 +67,10 @@ def hide_secrets(text: str, secrets: Sequence[str]) -> str:
 
 def secrets_in_data(deployment: Deployment, fetched: Sequence[str] = ()) -> list[str]:
     """
-    List what must not be returned from an answer: credentials, and headers whose name says that they hold some.
+    Return the secrets that are removed from results: credentials, and headers whose name indicates a credential.
 
-    Other headers of a connection are only kept out of messages, as their values (a team, a language) may well be in
-    the data.
+    Other headers of the connection are removed from messages only, because their values (a team, a language) can be
+    part of the data.
 
     :param deployment: the target
     :param fetched: credentials that are not in its connection
@@ -77,7 +82,7 @@ def secrets_in_data(deployment: Deployment, fetched: Sequence[str] = ()) -> list
 
 
 def may_hold(body: bytes, secrets: Sequence[str]) -> bool:
-    """Say whether JSON text may hold one of the secrets: as it is, or written with escapes."""
+    """Whether a JSON text might contain one of the secrets, unchanged or with escapes; a quick check before parsing."""
     return b"\\u" in body or b"\\/" in body or any(secret.encode() in body for secret in secrets)
 
 
@@ -86,8 +91,9 @@ def without_secrets(raw: JSON, secrets: Sequence[str], field: str = "") -> JSON:
     Replace the secrets in parsed JSON, keys included.
 
     :param raw: parsed JSON
-    :param secrets: what to replace, longest first
-    :param field: the key that ``raw`` is the value of
+    :param secrets: the secrets, longest first
+    :param field: the key whose value ``raw`` is
+    :return: a copy with ``***`` in place of each secret
     """
     if isinstance(raw, str):
         minimum = MIN_SECRET_IN_IDS if field in _ID_FIELDS else 0

@@ -1,4 +1,4 @@
-"""The layers that send a call: authorise it, follow redirects, retry."""
+"""The layers that send a call: authorisation, redirects and retries."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from astro_provider.api.reply import Reply
 from astro_provider.api.responses import is_token_refused
 from astro_provider.api.retries import Resends, send_with_retries
 from astro_provider.api.sanitize import hide_secrets
-from astro_provider.api.tokens import FETCH_CHECK_SECONDS, naming, read_token
+from astro_provider.api.tokens import FETCH_CHECK_SECONDS, naming_source, read_token
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,8 +34,8 @@ class Sender:
     Sends calls to one Deployment.
 
     :param deployment: the target
-    :param memory: what is known of it, and what is learned
-    :param clock: seconds since the epoch, for the life of tokens
+    :param memory: what the process has learned about the target; updated by responses
+    :param clock: returns the time, in seconds since the epoch
     """
 
     def __init__(self, deployment: Deployment, memory: Memory, clock: Callable[[], float] = time.time) -> None:
@@ -45,7 +45,7 @@ class Sender:
         self._former_secrets: tuple[str, ...] = ()
 
     def now(self) -> float:
-        """Return the time here, in seconds since the epoch."""
+        """Return the local time, in seconds since the epoch."""
         return self.clock()
 
     def hide_secrets(self, text: str) -> str:
@@ -53,16 +53,16 @@ class Sender:
         return hide_secrets(text, (*self.deployment.secrets, *self._fetched_secrets()))
 
     def _fetched_secrets(self) -> tuple[str, ...]:
-        """List the credentials that are not in the connection as it is now."""
+        """Return the credentials in use that are not in the current connection."""
         return (*self._former_secrets, *filter(None, [self.memory.token]))
 
     def _send_authorised(self, call: Call[T], api: RestApi) -> Flow[Reply]:
-        """Send a call with credentials, and once more with another token if the target refuses one we fetched."""
+        """Send a call with credentials; once more with a new token if the target refuses a fetched token."""
         authorization = yield from self._authorization(api)
         reply = yield from self._send(call.request(self.deployment, api, authorization))
         fetched = isinstance(self.deployment.credentials, TokenCredentials) and authorization is not None
         if fetched and str(authorization).startswith("Bearer ") and is_token_refused(reply.response):
-            if authorization == f"Bearer {self.memory.token}":  # else another flow has fetched a new one meanwhile
+            if authorization == f"Bearer {self.memory.token}":  # otherwise another flow has fetched a new one already
                 self.memory.token = None
             authorization = yield from self._authorization(api)
             reply = yield from self._send(call.request(self.deployment, api, authorization))
@@ -78,35 +78,35 @@ class Sender:
         return authorization
 
     def _token(self, credentials: TokenCredentials) -> Flow[str]:
-        """Return a token; of all flows of this process that need one at the same time, one fetches it."""
+        """Return a token. If several flows of the process need one at the same time, one of them fetches it for all."""
         memory = self.memory
         while not memory.token or memory.token_expires <= self.clock():
-            fetch, is_ours = memory.fetches.join(self.clock())
-            if is_ours:
+            fetch, is_own = memory.fetches.join(self.clock())
+            if is_own:
                 with fetch:
                     fetch.token = memory.token = yield from self._fetch_token(credentials, memory)
             while not fetch.is_over(self.clock()):
                 yield Pause(FETCH_CHECK_SECONDS)
             if fetch.error is not None:
                 raise fetch.error
-            if fetch.token is not None:  # however soon it expires
+            if fetch.token is not None:  # even if it expires at once
                 return fetch.token
         return memory.token
 
     def _fetch_token(self, credentials: TokenCredentials, memory: Memory) -> Flow[str]:
         fetching = credentials.token_request(self.deployment)
         headers = {**fetching.headers, "Accept": "application/json"}
-        with naming(fetching.source):
+        with naming_source(fetching.source):
             reply = yield from self._send(Request("POST", fetching.url, headers, fetching.body, idempotent=True))
         credentials.check_token_reply(reply, fetching.source)
-        with naming(fetching.source):
+        with naming_source(fetching.source):
             call = Call(method="POST", path=fetching.url, read=read_token, about="token request")
             token, seconds = reply.read(call, self.clock())
         memory.token_expires = self.clock() + seconds
         return token
 
     def _send(self, request: Request) -> Flow[Reply]:
-        """Send a request, and on to where redirects point."""
+        """Send a request with retries, and follow redirects."""
         resends = Resends(request, self.clock)
         for followed in count():
             response = yield from send_with_retries(request, resends)

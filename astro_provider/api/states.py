@@ -1,4 +1,4 @@
-"""The states of dag runs and task instances, and the check of those that a user names."""
+"""The states of dag runs and task instances, and the validation of states that users name."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 DAG_RUN_STATES = ("queued", "running", "success", "failed")
-"""Airflow's ``DagRunState``, the same in 2.x and 3.x."""
+"""The states of Airflow's ``DagRunState``, the same in Airflow 2 and 3."""
 
 FINISHED_DAG_RUN_STATES = ("success", "failed")
 
@@ -31,7 +31,7 @@ TASK_STATES = (
     "awaiting_input",
     "shutdown",
 )
-"""Airflow's ``TaskInstanceState`` of 2.x and 3.x, with ``none`` for a task without one."""
+"""The states of Airflow's ``TaskInstanceState`` in Airflow 2 and 3, and ``none`` for a task without a state."""
 
 FINISHED_TASK_STATES = ("success", "failed", "skipped", "upstream_failed", "removed")
 
@@ -40,14 +40,14 @@ def checked_states(
     parameter: str, states: Iterable[str] | None, choices: tuple[str, ...], default: tuple[str, ...]
 ) -> list[str]:
     """
-    Read a parameter that names states.
+    Validate a parameter that names states.
 
-    :param parameter: the parameter's name, for the error
-    :param states: what the user gave: names or members of Airflow's enums; ``None`` means ``default``
-    :param choices: the names that there are
-    :param default: what ``None`` means
-    :return: the names as plain text
-    :raise InvalidParameterError: a name that is not one of ``choices``, or a single text where a list belongs
+    :param parameter: name of the parameter, for the error
+    :param states: names, or members of Airflow's enums; ``None`` means ``default``
+    :param choices: the names that exist
+    :param default: the states for ``None``
+    :return: the names as strings
+    :raise InvalidParameterError: a name is not one of ``choices``, or the value is one string instead of a list
     """
     if states is None:
         return list(default)

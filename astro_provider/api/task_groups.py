@@ -1,4 +1,4 @@
-"""Which task instances of a run belong to a task group, whatever the target knows of groups."""
+"""The task instances of a task group, whether or not the target can filter by groups."""
 
 from __future__ import annotations
 
@@ -12,30 +12,32 @@ if TYPE_CHECKING:
     from astro_provider.api.flow import Flow
     from astro_provider.api.types import DagRun, TaskInstance
 
-MAX_BELIEVED_SECONDS = 600.0
-"""How long it is believed that a target filters by groups, or does not: it can be upgraded meanwhile."""
+RECHECK_FILTER_SECONDS = 600.0
+"""Seconds after which a target is checked again for a filter by groups, because it might have been upgraded."""
 
 _NO_GROUP = "no-group-has-this-id"
 
 
 def members(client: Client, run: DagRun, group_id: str, *, must_exist: bool) -> Flow[list[TaskInstance]]:
     """
-    List the task instances of a task group.
+    List the task instances of a task group in a dag run.
 
-    Airflow 3.1.8 and up filter by the group. Earlier ones list all tasks of the run, of which those are the group's
-    whose ids begin with its id. Nothing tells there which tasks a group with ``prefix_group_id=False`` has.
+    Airflow 3.1.8 and later filter by the group. Earlier versions list all tasks of the run, and those whose ids begin
+    with the id of the group belong to it. The tasks of a group with ``prefix_group_id=False`` cannot be found there.
 
+    :param client: the target
     :param run: the run
     :param group_id: the group
-    :param must_exist: whether a group without tasks is an error
-    :return: its task instances; none where the run has none of the group (yet)
+    :param must_exist: whether it is an error if the run has no tasks of the group
+    :return: the task instances; empty if the run has none of the group (yet)
     :raise NotFoundError: with ``must_exist``, the run has tasks, but none of the group
-    :raise RequestNotPossible: an Airflow 3 target that does not filter by groups has no task with such an id
+    :raise RequestNotPossible: an Airflow 3 target that does not filter by groups has no task whose id begins with that
+        of the group
     """
     dag_id, run_id = run["dag_id"], run["dag_run_id"]
     try:
         listed = yield from client.list_task_instances(dag_id, run_id, group_id=group_id)
-    except NotFoundError:  # the target knows which groups there are
+    except NotFoundError:  # the group does not exist, in a version that filters by groups
         listed = []
     prefixed = [task for task in listed if task["task_id"].startswith(f"{group_id}.")]
     if len(prefixed) < len(listed) and (yield from _filters(client, run)):
@@ -55,7 +57,7 @@ def members(client: Client, run: DagRun, group_id: str, *, must_exist: bool) -> 
 
 
 def _filters(client: Client, run: DagRun) -> Flow[bool]:
-    """Say whether the target filters by groups, which it does if it finds nothing for a group that nobody has."""
+    """Whether the target filters by groups: then the list of a group that does not exist is empty."""
     if not client.lists_groups():
         return False
     if client.memory.filters_groups is None or client.clock() >= client.memory.filters_groups_until:
@@ -64,9 +66,9 @@ def _filters(client: Client, run: DagRun) -> Flow[bool]:
                 calls.list_task_instances, {"limit": 1}, run["dag_id"], run["dag_run_id"], {}, group_id=_NO_GROUP
             )
         except NotFoundError as error:
-            if _NO_GROUP not in str(error):  # the run itself is gone, which says nothing of groups
+            if _NO_GROUP not in str(error):  # the run itself was deleted
                 return False
             found = []
         client.memory.filters_groups = not found
-        client.memory.filters_groups_until = client.clock() + MAX_BELIEVED_SECONDS
+        client.memory.filters_groups_until = client.clock() + RECHECK_FILTER_SECONDS
     return client.memory.filters_groups

@@ -1,4 +1,4 @@
-"""How tokens are read, how long they are used, and how the flows of a process share one fetch."""
+"""Tokens: how they are read, how long they are used, and how the flows of a process share one token request."""
 
 from __future__ import annotations
 
@@ -20,25 +20,28 @@ if TYPE_CHECKING:
     from astro_provider.api.types import JSON
 
 MAX_SLACK_SECONDS = 60.0
-"""A token is given up that long before it expires, or at half its lifetime, so that it does not expire on the way."""
+"""A token is replaced this long before it expires (or after half its lifetime), so that no request is sent too late."""
 
 MAX_LIFE_SECONDS = 1e9
-"""A token that lives longer is used until it is refused."""
+"""A token with a longer lifetime is used until the target refuses it."""
 
 MAX_FETCH_SECONDS = 60.0
-"""For how long a flow waits for another one's fetch before it fetches a token itself."""
+"""How long a flow waits for the token that another flow fetches before it fetches one itself."""
 
 FETCH_CHECK_SECONDS = 0.1
-"""Seconds between two checks whether another flow's fetch is over."""
+"""Interval between two checks whether another flow has fetched the token."""
 
 
 @dataclass(frozen=True)
 class TokenRequest:
     """
-    How a token is fetched: with a POST.
+    The POST request that fetches a token.
 
-    :param source: what gives the token, for messages. It names the field, as Airflow masks the value of a
-        ``token_url`` in logs.
+    :param url: absolute URL
+    :param headers: request headers
+    :param body: request body
+    :param source: where the token comes from, for messages. It names the field of the connection, because Airflow masks
+        the value of a ``token_url`` in logs
     """
 
     url: str
@@ -48,8 +51,8 @@ class TokenRequest:
 
 
 @contextmanager
-def naming(source: str) -> Iterator[None]:
-    """Say in the errors raised in this block that they are about a token, and which field it comes from."""
+def naming_source(source: str) -> Iterator[None]:
+    """Add to the errors that are raised in this block that they are about a token, and from which source."""
     try:
         yield
     except AstroError as error:
@@ -63,9 +66,10 @@ def _is_sendable(token: str) -> bool:
 
 def read_token(raw: JSON) -> tuple[str, float]:
     """
-    Read the answer to a token request.
+    Read the response to a token request.
 
-    :return: the token, and for how many seconds to use it
+    :return: the token, and the number of seconds for which it is used
+    :raise Unexpected: the response has no token, or the token cannot be sent in a header
     """
     token = raw.get("access_token") if isinstance(raw, dict) else None
     if not isinstance(raw, dict) or not isinstance(token, str) or not _is_sendable(token):
@@ -77,9 +81,11 @@ def read_token(raw: JSON) -> tuple[str, float]:
 
 class Fetch:
     """
-    One fetch of a token, for everybody who needs one meanwhile; a ``with`` block while it lasts.
+    One token request, whose result is shared by all flows that need a token at that time.
 
-    :param began: when, in seconds since the epoch
+    The flow that sends the request does so in a ``with`` block of this object.
+
+    :param began: when it began, in seconds since the epoch
     """
 
     def __init__(self, began: float) -> None:
@@ -89,7 +95,7 @@ class Fetch:
         self.error: Exception | None = None
 
     def is_over(self, now: float) -> bool:
-        """Say whether nobody should wait for it: it has ended, or whoever makes it seems to be gone."""
+        """Whether flows should stop waiting for it: it has ended, or it has taken longer than ``MAX_FETCH_SECONDS``."""
         return self._over or not 0 <= now - self._began < MAX_FETCH_SECONDS
 
     def __enter__(self) -> Fetch:
@@ -99,13 +105,13 @@ class Fetch:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Note how it ended; a flow that is closed in between has no result, and the next one fetches."""
+        """Store the error. If the flow is closed early, there is no result, and the next flow sends a request."""
         self.error = error if isinstance(error, Exception) else None
         self._over = True
 
 
 class Fetches:
-    """Lets one flow at a time fetch a token, on whichever threads and event loops the flows run."""
+    """Lets one flow at a time fetch a token, across all threads and event loops of the process."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -113,10 +119,10 @@ class Fetches:
 
     def join(self, now: float) -> tuple[Fetch, bool]:
         """
-        Return the fetch that is under way, or begin one.
+        Return the current fetch, or begin one.
 
-        :param now: seconds since the epoch
-        :return: the fetch, and whether the caller has to make it
+        :param now: the time, in seconds since the epoch
+        :return: the fetch, and whether the caller has to send the request
         """
         with self._lock:
             if self._current is not None and not self._current.is_over(now):
@@ -127,10 +133,10 @@ class Fetches:
 
 def expiry(authorization: str) -> datetime | None:
     """
-    Read when a JSON Web Token expires, without checking who made it.
+    Return when a JSON Web Token expires. Its signature is not checked.
 
-    :param authorization: the value of an Authorization header
-    :return: a date in UTC; ``None`` where the header holds no such token, or one that does not expire
+    :param authorization: value of an ``Authorization`` header
+    :return: the date, in UTC; ``None`` if the value is not a JSON Web Token, or the token does not expire
     """
     payload = (authorization.split() or [""])[-1].split(".")[1:2]
     try:

@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING, cast
 
 from astro_provider.api.errors import RequestNotPossible
-from astro_provider.api.parsing import mapping, readable
+from astro_provider.api.parsing import mapping, with_valid_fields
 from astro_provider.api.types import DagRun
 from astro_provider.api.urls import dag_path, encoded, run_path
 
@@ -89,8 +89,8 @@ def group_filter(group_id: str | None) -> dict[str, JSONInput]:
 
 
 def dag_run(raw: JSON) -> DagRun:
-    """Read a dag run; ``execution_date`` becomes ``logical_date``."""
-    run = readable(mapping(raw, "a dag run", dag_id=str, dag_run_id=str, state=str))
+    """Read a dag run; ``execution_date`` becomes ``logical_date``, and keys that only v2 has are null."""
+    run = with_valid_fields(mapping(raw, "a dag run", dag_id=str, dag_run_id=str, state=str))
     execution_date = run.pop("execution_date", None)
     run.pop("external_trigger", None)
     absent = dict.fromkeys(DagRun.__annotations__)
@@ -99,7 +99,7 @@ def dag_run(raw: JSON) -> DagRun:
 
 def task_instance(raw: JSON) -> TaskInstance:
     """Read a task instance; ``execution_date`` becomes ``logical_date``."""
-    instance = readable(
+    instance = with_valid_fields(
         mapping(raw, "a task instance", dag_id=str, dag_run_id=str, task_id=str, map_index=int, try_number=int)
     )
     absent = dict.fromkeys(("state", "start_date", "end_date"))

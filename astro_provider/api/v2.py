@@ -7,7 +7,7 @@ import re
 from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 
-from astro_provider.api.parsing import mapping, readable
+from astro_provider.api.parsing import mapping, with_valid_fields
 from astro_provider.api.states import FINISHED_DAG_RUN_STATES
 from astro_provider.api.types import DagRun
 from astro_provider.api.urls import encoded, run_path
@@ -70,14 +70,14 @@ def group_filter(group_id: str | None) -> dict[str, JSONInput]:
 
 def dag_run(raw: JSON) -> DagRun:
     """Read a dag run."""
-    run = readable(mapping(raw, "a dag run", dag_id=str, dag_run_id=str, state=str))
+    run = with_valid_fields(mapping(raw, "a dag run", dag_id=str, dag_run_id=str, state=str))
     absent = dict.fromkeys(DagRun.__annotations__)
     return cast("DagRun", {**absent, **run})
 
 
 def task_instance(raw: JSON) -> TaskInstance:
     """Read a task instance."""
-    instance = readable(
+    instance = with_valid_fields(
         mapping(raw, "a task instance", dag_id=str, dag_run_id=str, task_id=str, map_index=int, try_number=int)
     )
     return cast("TaskInstance", {**dict.fromkeys(("state", "start_date", "end_date")), **instance})

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from astro_provider.api.errors import NotFoundError, RequestNotPossible
-from astro_provider.api.task_groups import MAX_BELIEVED_SECONDS
+from astro_provider.api.task_groups import RECHECK_FILTER_SECONDS
 from astro_provider.waits.wait import EndStates, RunWait, Verdict
 from tests.unit.scripted_target import ScriptedTarget, json_response
 
@@ -93,7 +93,7 @@ def test_whether_a_target_filters_is_asked_again_as_it_may_be_upgraded(target: S
     client = target.client(api_version="v2")
     check(target, wait("g"), client)
     has(target, filters=False, plain="success")
-    later = client.clock() + MAX_BELIEVED_SECONDS
+    later = client.clock() + RECHECK_FILTER_SECONDS
     client.clock = lambda: later
     with pytest.raises(RequestNotPossible):
         check(target, wait("g"), client)
