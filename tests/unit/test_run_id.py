@@ -1,4 +1,4 @@
-"""The run id of a triggered run: the same for the same task, readable, and nobody else's."""
+"""The derived run id: the same for all tries of a task, readable, and never that of another task."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def run_id(**other: Any) -> str:
         ({"deployment": ""}, f"{PLAIN}~1".replace("clq52.astronomer.run+dz3uu847", "")),
     ],
 )
-def test_an_ordinary_id_is_plain(other: dict[str, Any], expected: str) -> None:
+def test_usual_ids_are_joined_without_a_digest(other: dict[str, Any], expected: str) -> None:
     assert run_id(**other) == expected
 
 
@@ -55,7 +55,7 @@ def test_an_ordinary_id_is_plain(other: dict[str, Any], expected: str) -> None:
         ({"deployment": "https://host/a+b"}, "host+a+b~"),
     ],
 )
-def test_an_id_with_other_characters_has_a_digest(other: dict[str, Any], readable: str) -> None:
+def test_id_with_replaced_or_separating_characters_has_a_digest(other: dict[str, Any], readable: str) -> None:
     assert readable in run_id(**other)
     assert DIGEST.search(run_id(**other))
 
@@ -64,56 +64,56 @@ def test_an_id_with_other_characters_has_a_digest(other: dict[str, Any], readabl
     ("name", "one", "other"),
     [("deployment", "h/a/ż", "h/a+ż"), ("dag_id", "ż", "ź"), ("run_id", "a b", "a/b"), ("task_id", "ż", "ź")],
 )
-def test_ids_that_read_the_same_have_different_digests(name: str, one: str, other: str) -> None:
+def test_ids_with_the_same_readable_part_have_different_digests(name: str, one: str, other: str) -> None:
     ids = run_id(**{name: one}), run_id(**{name: other})
     assert DIGEST.sub("", ids[0]) == DIGEST.sub("", ids[1])
     assert ids[0] != ids[1]
 
 
-def test_a_long_id_is_cut_and_has_a_digest() -> None:
+def test_long_id_is_cut_and_has_a_digest() -> None:
     ids = {run_id(dag_id="d" * 240, task_id=name) for name in ("one", "two")}
     assert [len(each) for each in ids] == [MAX_RUN_ID_CHARACTERS] * 2
     assert all(DIGEST.search(each) and each.startswith("clq52.astronomer.run+dz3uu847~ddd") for each in ids)
 
 
-def test_the_run_id_is_cut_before_what_names_the_task() -> None:
+def test_run_id_is_cut_before_the_other_parts() -> None:
     long = run_id(run_id="r" * 250)
     assert len(long) == MAX_RUN_ID_CHARACTERS
     assert long.startswith("clq52.astronomer.run+dz3uu847~sales~rrr")
     assert DIGEST.sub("", long).endswith("rrr~etl.trigger-report~1")
 
 
-def test_a_chain_of_deployments_keeps_the_parts_that_tell_where_a_run_comes_from() -> None:
-    """Each run id contains the one of the run before it."""
-    made = "scheduled__2026-02-01T06:00:00+00:00"
+def test_chain_of_deployments_keeps_deployment_dag_and_task() -> None:
+    """Each derived run id contains the run id of the triggering run."""
+    result = "scheduled__2026-02-01T06:00:00+00:00"
     for number in range(1, 6):
-        before, made = made, run_id(deployment=f"https://clq52.astronomer.run/dep{number}", run_id=made)
-        assert len(made) <= MAX_RUN_ID_CHARACTERS
-        assert made.startswith(f"clq52.astronomer.run+dep{number}~sales~{before[:30]}")
-        assert "~etl.trigger-report~1" in made[-40:]
+        before, result = result, run_id(deployment=f"https://clq52.astronomer.run/dep{number}", run_id=result)
+        assert len(result) <= MAX_RUN_ID_CHARACTERS
+        assert result.startswith(f"clq52.astronomer.run+dep{number}~sales~{before[:30]}")
+        assert "~etl.trigger-report~1" in result[-40:]
 
 
 @pytest.mark.parametrize("part", ["deployment", "dag_id", "task_id", "run_id"])
-def test_the_log_folder_of_a_run_fits_into_a_file_name(part: str) -> None:
+def test_log_folder_of_a_run_fits_into_a_file_name(part: str) -> None:
     assert len(f"run_id={run_id(**{part: 'x' * 250})}".encode()) <= 255
 
 
-def test_an_id_that_just_fits_is_whole() -> None:
+def test_id_of_the_maximal_length_is_not_cut() -> None:
     longest = "d" * (MAX_RUN_ID_CHARACTERS - len(f"{PLAIN}~1") + len("sales"))
     assert len(run_id(dag_id=longest)) == MAX_RUN_ID_CHARACTERS
     assert not DIGEST.search(run_id(dag_id=longest))
     assert DIGEST.search(run_id(dag_id=longest + "d"))
 
 
-def test_a_retry_has_the_same_first_try_and_a_clear_another() -> None:
+def test_first_try_changes_with_a_clear_but_not_with_a_retry() -> None:
     assert first_try_number(max_tries=2, retries=2) == 1
     # Cleared after the second try: Airflow raises max_tries to 2 + 2.
     assert first_try_number(max_tries=4, retries=2) == 3
 
 
-# Few different characters, those that the id is built with among them, so that what may be mixed up comes up.
+# Few different characters, including the separators of the id, so that ambiguous ids are likely.
 few = st.text(alphabet="a1~+_/ż", max_size=4)
-# And ids that are cut before what tells them apart.
+# Ids that are cut before the character in which they differ.
 long = st.builds("a".ljust, st.integers(MAX_RUN_ID_CHARACTERS - 20, MAX_RUN_ID_CHARACTERS + 20), st.just("b"))
 tasks = st.fixed_dictionaries(
     {
@@ -127,7 +127,7 @@ tasks = st.fixed_dictionaries(
 )
 
 
-def _is_the_same(one: dict[str, Any], other: dict[str, Any]) -> bool:
+def _is_same_task(one: dict[str, Any], other: dict[str, Any]) -> bool:
     def bare(url: str) -> str:
         return re.sub(r"^https?://", "", url).strip("/")
 
@@ -135,25 +135,25 @@ def _is_the_same(one: dict[str, Any], other: dict[str, Any]) -> bool:
 
 
 @given(tasks)
-def test_it_is_one_that_airflow_allows(task: dict[str, Any]) -> None:
-    made = remote_run_id(**task)
-    assert ALLOWED.match(made)
-    assert 1 <= len(made) <= MAX_RUN_ID_CHARACTERS
-    assert made == remote_run_id(**task)
+def test_id_is_allowed_by_airflow(task: dict[str, Any]) -> None:
+    result = remote_run_id(**task)
+    assert ALLOWED.match(result)
+    assert 1 <= len(result) <= MAX_RUN_ID_CHARACTERS
+    assert result == remote_run_id(**task)
 
 
 @given(tasks, tasks)
-def test_two_tasks_never_have_the_same(one: dict[str, Any], other: dict[str, Any]) -> None:
-    if not _is_the_same(one, other):
+def test_two_tasks_never_have_the_same_id(one: dict[str, Any], other: dict[str, Any]) -> None:
+    if not _is_same_task(one, other):
         assert remote_run_id(**one) != remote_run_id(**other)
 
 
 @given(tasks, st.sampled_from(sorted(TASK)), tasks)
-def test_two_tasks_that_differ_in_one_thing_never_have_the_same(
+def test_two_tasks_that_differ_in_one_part_never_have_the_same_id(
     one: dict[str, Any], name: str, other: dict[str, Any]
 ) -> None:
     changed = {**one, name: other[name]}
-    if not _is_the_same(one, changed):
+    if not _is_same_task(one, changed):
         assert remote_run_id(**one) != remote_run_id(**changed)
 
 
@@ -161,8 +161,8 @@ ordinary = st.from_regex(r"[A-Za-z0-9_.-]{1,20}", fullmatch=True)
 
 
 @given(ordinary, ordinary, ordinary, st.integers(-1, 1000), st.integers(1, 99))
-def test_ordinary_ids_have_no_digest(dag_id: str, run_id: str, task_id: str, map_index: int, first_try: int) -> None:
-    made = remote_run_id(
+def test_usual_ids_have_no_digest(dag_id: str, run_id: str, task_id: str, map_index: int, first_try: int) -> None:
+    result = remote_run_id(
         deployment="https://here.example.com:8443/abc",
         dag_id=dag_id,
         run_id=f"{run_id}__2026-02-01T06:00:00+00:00",
@@ -171,6 +171,6 @@ def test_ordinary_ids_have_no_digest(dag_id: str, run_id: str, task_id: str, map
         first_try=first_try,
     )
     mapped = f"+{map_index}" if map_index >= 0 else ""
-    assert made == (
+    assert result == (
         f"here.example.com:8443+abc~{dag_id}~{run_id}__2026-02-01T06:00:00+00:00~{task_id}{mapped}~{first_try}"
     )

@@ -1,4 +1,4 @@
-"""Which errors end a task for good, and which a retry may help with."""
+"""Which errors fail a task for good, and with which it is retried."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _every_error() -> Iterator[AstroError]:
 
 
 @pytest.mark.parametrize("error", list(_every_error()), ids=lambda error: type(error).__name__)
-def test_an_error_ends_the_task_for_good_unless_a_retry_may_help(error: AstroError) -> None:
+def test_error_fails_the_task_for_good_unless_it_is_retryable(error: AstroError) -> None:
     with (
         pytest.raises(type(error) if error.retryable else AirflowFailException, match="what happened") as caught,
         final_errors(),
@@ -47,28 +47,28 @@ def test_an_error_ends_the_task_for_good_unless_a_retry_may_help(error: AstroErr
         ("UnexpectedEventError", False),
     ],
 )
-def test_a_retry_may_help_with_what_passes(name: str, retryable: bool) -> None:
+def test_errors_that_might_pass_are_retryable(name: str, retryable: bool) -> None:
     assert getattr(errors, name).retryable is retryable
 
 
-def test_an_invalid_parameter_fails_the_task_for_good() -> None:
+def test_invalid_parameter_fails_the_task_for_good() -> None:
     with pytest.raises(AirflowFailException, match=r"^conf is wrong$"), final_errors():
         raise InvalidParameterError("conf is wrong")
 
 
 @pytest.mark.parametrize("error", [ValueError("a bug"), KeyError("x"), AirflowSkipException("x")])
-def test_other_errors_are_left_alone(error: Exception) -> None:
+def test_other_errors_are_raised_as_they_are(error: Exception) -> None:
     with pytest.raises(type(error)), final_errors():
         raise error
 
 
-def test_an_invalid_parameter_is_an_airflow_fail_exception_and_a_value_error_at_parse_time() -> None:
+def test_invalid_parameter_at_parse_time_is_a_value_error_and_final_for_a_mapped_task() -> None:
     with pytest.raises(AirflowFailException, match=r"^conf is wrong$") as caught, parameter_errors():
         raise InvalidParameterError("conf is wrong")
     assert isinstance(caught.value, ValueError)
 
 
-def test_a_bug_at_parse_time_is_raised_as_it_is() -> None:
+def test_bug_at_parse_time_is_raised_as_it_is() -> None:
     with pytest.raises(ValueError, match=r"^a bug$") as caught, parameter_errors():
         raise ValueError("a bug")
     assert type(caught.value) is ValueError
