@@ -14,7 +14,7 @@ from astro_provider.api.errors import AstroError, ConnectionUnreadableError
 from astro_provider.tasks.cancel import cancel_in_triggerer, run_to_completion
 from astro_provider.tasks.task_state import deferral_ended
 from astro_provider.triggers.events import EventOutcome, error_event, verdict_event
-from astro_provider.triggers.watcher.registry import watching
+from astro_provider.triggers.watcher.registry import shared_watcher
 from astro_provider.waits.loop import still_waiting
 from astro_provider.waits.transient import Tolerance
 from astro_provider.waits.wait import RunWait
@@ -86,7 +86,7 @@ class AstroDagRunTrigger(BaseTrigger):
                 self.http_conn_id,
                 poke_interval=self.poke_interval,
                 deadline=self.deadline,
-                first_check_after=max(MIN_DEFERRAL_SECONDS, self.poke_interval),
+                first_check_delay=max(MIN_DEFERRAL_SECONDS, self.poke_interval),
                 on_change=lambda verdict: self.log.info("%s", verdict.explained),
                 warn=self.log.warning,
             )
@@ -135,7 +135,7 @@ async def wait_for_event(
     deadline: float | None,
     on_change: Callable[[Verdict], None],
     warn: Callable[[str], None],
-    first_check_after: float = 0,
+    first_check_delay: float = 0,
     has_answered: bool = False,
 ) -> EventPayload:
     """
@@ -147,21 +147,21 @@ async def wait_for_event(
     :param deadline: when to give up, in seconds since the epoch; ``None`` for never
     :param on_change: called with each verdict that differs from the one before, except the last one
     :param warn: called with a message when the wait begins to tolerate errors
-    :param first_check_after: seconds before the first check, for a wait that a worker has just checked; 0 by default
+    :param first_check_delay: seconds before the first check, for a wait that a worker has just checked; 0 by default
     :param has_answered: whether the target is known to have answered this task before; ``False`` by default
     :return: the payload, see :func:`~astro_provider.triggers.events.read_event`
     """
-    tolerance = Tolerance(has_answered=has_answered or wait.must_exist or first_check_after > 0)
+    tolerance = Tolerance(has_answered=has_answered or wait.must_exist or first_check_delay > 0)
     while True:
         try:
-            async with watching(http_conn_id) as watcher:
+            async with shared_watcher(http_conn_id) as watcher:
                 verdict = await watcher.wait(
                     wait,
                     poke_interval=poke_interval,
                     deadline=deadline,
                     on_change=on_change,
                     warn=warn,
-                    first_check_after=first_check_after,
+                    first_check_delay=first_check_delay,
                     has_answered=has_answered,
                 )
             return verdict_event(verdict)

@@ -26,9 +26,9 @@ if "AIRFLOW_HOME" not in os.environ:
     atexit.register(shutil.rmtree, os.environ["AIRFLOW_HOME"], ignore_errors=True)
 
 from astro_provider.api.errors import NotFoundError
-from astro_provider.triggers.watcher.batches import POLLS_PER_LIST
+from astro_provider.triggers.watcher.batches import POLLS_PER_BATCH
 from astro_provider.triggers.watcher.check_rate import POLLS_PER_CHECK
-from astro_provider.triggers.watcher.registry import watching
+from astro_provider.triggers.watcher.registry import shared_watcher
 from astro_provider.waits.wait import EndStates, RunWait, Verdict
 from dev.deployments import Deployment
 from dev.settings import PASSWORDS_FILE
@@ -91,7 +91,7 @@ class Waits:
         warned: list[str] = []
 
         async def verdict() -> Verdict:
-            async with watching("watched") as watcher:
+            async with shared_watcher("watched") as watcher:
                 return await watcher.wait(
                     wait,
                     poke_interval=INTERVAL,
@@ -170,8 +170,8 @@ async def test_many_waits_cost_little_more_than_one_list_per_interval(target, pr
     await waits.have_looked()
     await until(lambda: proxy.count(RUNS) >= 8, "some polls")
     lists, looks, elapsed = proxy.count(RUNS), proxy.count(LOOKS), time.monotonic() - began
-    # One list of what has finished per poll, and one of what has not per POLLS_PER_LIST polls.
-    assert lists <= elapsed / INTERVAL * (1 + 1 / POLLS_PER_LIST) + 1
+    # One list of what has finished per poll, and one of what has not per POLLS_PER_BATCH polls.
+    assert lists <= elapsed / INTERVAL * (1 + 1 / POLLS_PER_BATCH) + 1
     assert len(waiting) <= looks <= len(waiting) + lists / POLLS_PER_CHECK
     # Which generation it is, at first.
     assert len(proxy.asked) - proxy.count("POST /auth/token") == lists + looks

@@ -1,21 +1,45 @@
 """
-One poll per Deployment for all waits of a process.
+One poll per Deployment for all deferred waits of a triggerer process.
 
-A wait is a question put to a watcher, not a loop of its own. Once per interval, the watcher lists for everybody what
-has finished in the target, and wakes the waits which that may concern; a wait that is woken checks for itself, and only
-its own check decides it. Between polls, the waits are woken in turn for what no list of finished runs shows: a run that
-was deleted or cleared, a clock that jumped, a list that leaves out what the token may not see.
+Without a watcher, a thousand deferred tasks would send a thousand requests per interval. Instead, all waits on the same
+connection share one watcher (``registry.shared_watcher``) and call its method ``wait``:
 
-* ``registry``      which watcher a connection shares
-* ``watcher``       the coroutines: waiting, checking, polling
-* ``timetable``     when the next poll and the next checks are due (pure)
-* ``feed``          what has finished, and which waits that concerns; ``feeds`` has dag runs, and task instances
-* ``plan``          what a poll is to list, and what it has brought
-* ``turns``         how many checks in turn are due (pure)
-* ``batches``       waits that are checked in turn by lists of what has not finished, a hundred at once (pure)
-* ``subscription``  one wait
+1. The wait is checked once, individually, when it joins: it might be over already.
+2. Then its coroutine sleeps. Once per interval, the watcher polls: one list request returns every run that has finished
+   in the target since the last poll. An index finds the waits that are for these runs, and the watcher wakes only them.
+   A wait for tasks is polled in the same way with a list of task instances.
+3. A wait that was woken is checked individually. A list never ends a wait; only its own check decides the outcome.
+4. A list of finished runs does not show everything: a run that was deleted or cleared, a row that was committed late, a
+   clock that jumped. Periodic checks therefore cover every wait within ten minutes, whatever the lists contain. One
+   request checks a batch of up to a hundred waits, by listing the runs that have not finished; waits that no list can
+   check, such as those for the newest run, are checked individually.
 
-What it costs the target: one list request per interval, and the checks in turn, see ``turns``. While lists of finished
-runs fail, each wait is checked individually, in turn; when nothing is answered, the target gets one request per
-interval.
+What this costs the target per interval, with the default interval of 5 seconds:
+
+* with up to three waits, 1.5 requests: the poll, and a check of one wait at every other poll;
+* with four to about three thousand waits, 1.25: the poll, and a check of a batch at every fourth poll;
+* with 10,000 waits, 1.83: the poll, and 0.83 checks of batches;
+* the same again for waits for tasks, if there are any;
+* one request whenever a wait joins and whenever its run has finished;
+* 83 checks per interval for 10,000 waits that only individual checks cover, and at least one for every other poll.
+
+The shortest interval of all waits on a connection is the interval of its poll.
+
+While only lists fail, each wait is checked individually, at least ten per poll, and all within ten minutes. While the
+target does not answer at all, it gets one request per interval. A token that is not allowed to list across dags costs
+one list request per dag, at most ten per poll.
+
+The modules, from the outside in:
+
+* ``registry``         finds the watcher of a connection
+* ``watcher``          the entry point: one wait joins, is woken and checked, and leaves
+* ``subscription``     one wait, as the watcher knows it
+* ``scheduler``        sleeps until something is due; ``timetable`` decides when that is (pure)
+* ``checker``          checks one wait, within its deadline
+* ``poller``           runs the polls and the checks of batches
+* ``feed``             what a poll lists, and which waits its rows are for; ``finished`` has one for dag runs and one
+  for task instances, ``listing`` the request and the result of a list, ``index`` finds the waits for a row
+* ``periodic_checks``  which waits are checked next; ``check_rate`` limits how many, ``batches`` groups them (both pure)
+* ``availability``     whether the target answers lists and checks, and how much to request of it (pure)
+* ``target``           runs flows through the hook, and reads the connection again when its token might be outdated
 """

@@ -1,4 +1,4 @@
-"""Waits that are checked in turn by lists of what has not finished, many at once. Pure."""
+"""Batches of waits: one list of what has not finished makes the periodic checks of many waits. Pure."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from astro_provider.api.types import DagRun, TaskInstance
     from astro_provider.triggers.watcher.subscription import Subscription
 
-POLLS_PER_LIST = 4
-"""Polls for every list of unfinished runs, where one or two pages hold them all."""
+POLLS_PER_BATCH = 4
+"""Number of polls per check of a batch, if there are only a few batches."""
 
-Order: TypeAlias = "tuple[str, float, str, str, int]"
+SortKey: TypeAlias = "tuple[str, float, str, str, int]"
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,8 @@ class Batch:
     """
     Waits that one list checks.
 
-    :param subscriptions: the waits, each for one run that has been seen
-    :param by_dag: whether all of them are of one dag, and it is to be listed alone
+    :param subscriptions: the waits, each for a single run that a check has found
+    :param by_dag: whether all waits are for the same dag, whose runs are listed by themselves
     """
 
     subscriptions: Sequence[Subscription]
@@ -36,134 +36,147 @@ class Batch:
 
     @property
     def dag_ids(self) -> list[str]:
-        """The dags."""
+        """The ids of the dags."""
         return sorted({each.wait.dag_id for each in self.subscriptions})
 
     @property
     def run_ids(self) -> list[str]:
-        """The runs."""
+        """The ids of the runs."""
         return sorted({each.run_id for each in self.subscriptions if each.run_id})
 
     @property
     def task_ids(self) -> list[str]:
-        """The tasks, of waits for tasks."""
+        """The ids of the tasks; empty for waits for runs."""
         return sorted({task_id for each in self.subscriptions for task_id in each.wait.task_ids})
 
     @property
-    def due(self) -> tuple[str, str]:
-        """When the first and the last of the runs were due (ISO 8601)."""
+    def due_range(self) -> tuple[str, str]:
+        """The dates (ISO 8601) at which the first and the last of the runs are due."""
         dates = [each.due_after for each in self.subscriptions]
         return min(dates).isoformat(), max(dates).isoformat()
 
 
 class Batches:
-    """The waits that lists check. All the others are checked individually."""
+    """
+    The waits that are checked in batches; all other waits are checked individually.
+
+    In each round, every wait is in one batch. ``CheckRate`` spreads the batches over the round.
+    """
 
     def __init__(self) -> None:
         self._subscriptions: dict[Subscription, None] = {}
-        self._check_rate = CheckRate(POLLS_PER_LIST)
+        self._rate = CheckRate(POLLS_PER_BATCH)
         self._by_dag = False
-        self._round: list[Batch] = []
+        self._left_in_round: list[Batch] = []
         self._batches_per_round = 0
 
     def __contains__(self, subscription: Subscription) -> bool:
-        """Say whether lists check it."""
+        """Return whether a wait is checked in batches."""
         return subscription in self._subscriptions
 
     def add(self, subscription: Subscription) -> None:
-        """Let lists check it from the next round on."""
+        """
+        Check a wait in a batch, from the next round on.
+
+        :param subscription: the wait
+        """
         self._subscriptions[subscription] = None
 
     def discard(self, *subscriptions: Subscription) -> None:
-        """Let no list check these any more."""
+        """
+        Check waits individually from now on.
+
+        :param subscriptions: the waits
+        """
         for subscription in subscriptions:
             self._subscriptions.pop(subscription, None)
 
     def clear(self) -> None:
-        """Let no list check any more."""
+        """Check all waits individually from now on."""
         self._subscriptions.clear()
 
     def take(self, elapsed: float, *, by_dag: bool) -> list[Batch]:
         """
-        Take the batches that are due, some seconds after the last time.
+        Take the batches that are due.
 
-        :param elapsed: how many seconds
-        :param by_dag: whether the token may list dag by dag only
+        :param elapsed: seconds since the last call
+        :param by_dag: whether the token is only allowed to list the runs of one dag at a time
         """
-        if by_dag != self._by_dag or not self._round:
+        if by_dag != self._by_dag or not self._left_in_round:
             self._begin_round(by_dag=by_dag)
         intervals = Counter(each.poke_interval for each in self._subscriptions)
         size = len(self._subscriptions) / max(self._batches_per_round, 1)
-        number = self._check_rate.take(elapsed, intervals, max(size, 1.0))
+        number = self._rate.take(elapsed, intervals, max(size, 1.0))
         taken: list[Batch] = []
-        while self._round and len(taken) < number:
-            batch = self._round.pop()
-            if left := [each for each in batch.subscriptions if each in self]:
-                taken.append(Batch(left, batch.by_dag))
+        while self._left_in_round and len(taken) < number:
+            batch = self._left_in_round.pop()
+            if remaining := [each for each in batch.subscriptions if each in self]:
+                taken.append(Batch(remaining, batch.by_dag))
         return taken
 
     def _begin_round(self, *, by_dag: bool) -> None:
         self._by_dag = by_dag
-        batches = batched(self._subscriptions, by_dag=by_dag)
-        self._round = [batch for batch in batches if len(batch.subscriptions) > 1]
-        self._batches_per_round = len(self._round)
+        batches = divide(self._subscriptions, by_dag=by_dag)
+        self._left_in_round = [batch for batch in batches if len(batch.subscriptions) > 1]
+        self._batches_per_round = len(self._left_in_round)
         for batch in batches:
-            if len(batch.subscriptions) == 1:  # a list costs as much as its own check
+            if len(batch.subscriptions) == 1:  # a list for a single wait costs as much as its own check
                 self.discard(*batch.subscriptions)
 
 
-def batched(subscriptions: Iterable[Subscription], *, by_dag: bool) -> list[Batch]:
+def divide(subscriptions: Iterable[Subscription], *, by_dag: bool) -> list[Batch]:
     """
-    Divide waits into batches whose lists have no more rows than a page, if nobody else runs the same dags.
+    Divide waits into batches whose lists fit on one page, unless the same dags have many other runs.
 
     :param subscriptions: the waits
-    :param by_dag: whether each batch is to be of one dag
+    :param by_dag: whether all waits of a batch must be for the same dag
     """
     batches: list[list[Subscription]] = []
     runs: set[str | None] = set()
     tasks: set[str] = set()
-    for each in sorted(subscriptions, key=lambda each: _order(each, by_dag=by_dag)):
+    for each in sorted(subscriptions, key=lambda each: _sort_key(each, by_dag=by_dag)):
         runs.add(each.run_id)
         tasks.update(each.wait.task_ids)
         last = batches[-1] if batches else []
-        rows = max(len(last) + 1, len(runs) * len(tasks))
-        if not last or rows > PAGE_SIZE or (by_dag and each.wait.dag_id != last[0].wait.dag_id):
+        row_count = max(len(last) + 1, len(runs) * len(tasks))
+        if not last or row_count > PAGE_SIZE or (by_dag and each.wait.dag_id != last[0].wait.dag_id):
             batches.append([])
             runs, tasks = {each.run_id}, set(each.wait.task_ids)
         batches[-1].append(each)
     return [Batch(batch, by_dag) for batch in batches]
 
 
-def in_doubt(batch: Batch, rows: Iterable[DagRun | TaskInstance]) -> list[Subscription]:
+def changed_waits(batch: Batch, rows: Iterable[DagRun | TaskInstance]) -> list[Subscription]:
     """
-    Say which waits of a batch need a check of their own: all but those that are as their last check has found them.
+    Return the waits of a batch whose runs or tasks are not listed in the states that the last check has found.
 
     :param batch: the batch
-    :param rows: the runs that have not finished, or the instances of its tasks
+    :param rows: the runs that have not finished, or the instances of the tasks of the batch
     """
     states: dict[tuple[str, str | None, object], list[str | None]] = defaultdict(list)
     for row in rows:
         states[row["dag_id"], row["dag_run_id"], row.get("task_id")].append(row["state"])
-    doubtful = []
+    changed = []
     for each in batch.subscriptions:
         keys = [(each.wait.dag_id, each.run_id, task_id) for task_id in each.wait.task_ids or (None,)]
-        found = [states.get(key, []) for key in keys]
-        seen = [state for of_key in found for state in of_key]
-        if not all(found) or not _unchanged(each, seen):
-            doubtful.append(each)
-    return doubtful
+        states_by_key = [states.get(key, []) for key in keys]
+        all_states = [state for states_of_key in states_by_key for state in states_of_key]
+        if not all(states_by_key) or not _is_unchanged(each, all_states):
+            changed.append(each)
+    return changed
 
 
-def _unchanged(subscription: Subscription, states: Sequence[str | None]) -> bool:
+def _is_unchanged(subscription: Subscription, states: Sequence[str | None]) -> bool:
     if not subscription.waits_for_tasks:
         return states == [subscription.state]
-    # One that has finished without ending the wait may fail it as soon as its run is over.
+    # A wait whose tasks have all finished, or some in a state that is not allowed, might end when the run ends.
     finished = [state for state in states if state in FINISHED_TASK_STATES]
-    pending = len(finished) < len(states) and set(finished) <= set(subscription.wait.end_states.allowed)
-    return pending and ", ".join(sorted({state or "none" for state in states})) == subscription.state
+    is_pending = len(finished) < len(states) and set(finished) <= set(subscription.wait.end_states.allowed)
+    return is_pending and ", ".join(sorted({state or "none" for state in states})) == subscription.state
 
 
-def _order(subscription: Subscription, *, by_dag: bool) -> Order:
+def _sort_key(subscription: Subscription, *, by_dag: bool) -> SortKey:
+    """Put runs next to each other that are due one after another, and tasks that have the same id."""
     wait, run_id = subscription.wait, subscription.run_id or ""
     if subscription.waits_for_tasks:
         return wait.dag_id, 0.0, " ".join(wait.task_ids), run_id, id(subscription)

@@ -1,311 +1,266 @@
-"""What has finished in one Deployment, and which waits that concerns, whether these are runs or task instances."""
+"""Lists of what has finished in a target, and the waits that their rows are for."""
 
 from __future__ import annotations
 
 import heapq
 from abc import ABC, abstractmethod
-from collections import Counter, OrderedDict
-from itertools import islice
+from collections import Counter
 from typing import TYPE_CHECKING, ClassVar, Generic
 
 from astro_provider.api.errors import AccessDeniedError, InvalidRequestError, NotFoundError
-from astro_provider.triggers.watcher.batches import Batch, Batches, in_doubt
-from astro_provider.triggers.watcher.check_rate import POLLS_PER_CHECK, CheckRate
+from astro_provider.triggers.watcher.availability import Availability
+from astro_provider.triggers.watcher.batches import changed_waits
 from astro_provider.triggers.watcher.index import SubscriptionIndex
-from astro_provider.triggers.watcher.plan import Listed, Plan, Row
-from astro_provider.waits.transient import Tolerance
+from astro_provider.triggers.watcher.listing import ListRequest, ListResult, Row
+from astro_provider.triggers.watcher.periodic_checks import PeriodicChecks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
+    from collections.abc import Callable, Collection, Hashable, Sequence
 
     from astro_provider.api.client import Client
-    from astro_provider.api.errors import AstroError
     from astro_provider.api.flow import Flow
+    from astro_provider.triggers.watcher.batches import Batch
+    from astro_provider.triggers.watcher.listing import TaskFilter
     from astro_provider.triggers.watcher.subscription import Subscription
 
 OVERLAP_SECONDS = 30.0
-"""Seconds by which a list reaches back behind the one before: an end date is set before its row is committed."""
+"""Seconds by which a list overlaps the one before, because Airflow sets an end date before it commits the row."""
 
 MAX_DAGS_LISTED_PER_POLL = 10
-"""Requests that a poll may cost (further pages apart) where the token may not list across dags; the dags take turns."""
+"""Maximum number of list requests per poll (not counting further pages) if the token is not allowed to list across
+dags. Each poll lists the dags whose last list is the oldest."""
 
-LIST_BY_DAG_SECONDS = 300.0
-"""Seconds before a list that was refused (across dags, or filtered) is tried again; across dags they double, up to the
-maximum."""
+RETRY_LIST_SECONDS = 300.0
+"""Seconds before a list that was refused is tried again. For lists across dags, the time doubles with each refusal."""
 
-MAX_LIST_BY_DAG_SECONDS = 3600.0
-
-MAX_FAILED_CHECKS_PER_POLL = 10
-"""Checks that have failed, while lists are answered, and are repeated after a poll."""
-
-MAX_WAITS_CHECKED_INDIVIDUALLY = 3
-"""Waits that are all checked individually: a list would check them no sooner."""
+MAX_RETRY_LIST_SECONDS = 3600.0
+"""Maximum number of seconds before a list across dags is tried again."""
 
 
 class Feed(ABC, Generic[Row]):
     """
-    Lists what has finished, for the subscriptions that wait for such.
+    Lists either the dag runs or the task instances that have finished, for the waits for them.
 
-    :param clock: seconds since the epoch
+    The poller calls ``prepare_list`` and ``list_finished`` at each poll, then ``note_list``, which returns the waits to
+    wake. The checker calls ``note_check`` after each check.
+
+    :param clock: returns the time in seconds since the epoch
     """
 
-    rows_named: ClassVar[str]
+    rows_name: ClassVar[str]
+    """What the rows are, for messages."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
-        self.failing = False
-        """The last list failed."""
-        self.checks_answered = False
-        """While lists fail: whether the last check was answered."""
-        self.is_given_up = False
-        """While lists fail: the error is tolerated no more; the check of each wait decides now."""
-        self.missed: OrderedDict[Subscription, None] = OrderedDict()
-        """Subscriptions to check as soon as the target answers."""
-        self._patience = Tolerance(clock)
-        self._has_answered = False
+        self.availability = Availability(clock)
+        self.checks = PeriodicChecks(self.availability)
         self._clock = clock
-        self._line: OrderedDict[Subscription, None] = OrderedDict()
-        self._intervals: Counter[float] = Counter()
-        self._check_rate = CheckRate()
-        self._batches = Batches()
-        self._individually_until = float("-inf")
-        self._polls = 0
-        self._since: dict[str, float] = {}
-        self._number_of_dag: Counter[str] = Counter()
         self._index = SubscriptionIndex()
-        self._handled: dict[Hashable, float] = {}
-        self._by_dag_until: float | None = None
-        self._by_dag_seconds = LIST_BY_DAG_SECONDS
+        self._waits_per_dag: Counter[str] = Counter()
+        self._listed_until: dict[str, float] = {}  # by dag: when its last successful list was requested
+        self._seen_rows: dict[Hashable, float] = {}  # by row: when it was last listed
+        self._by_dag_until: float | None = None  # set as long as lists across dags are refused
+        self._by_dag_seconds = RETRY_LIST_SECONDS
+        self._no_batches_until = float("-inf")
 
     @property
     def subscriptions(self) -> Collection[Subscription]:
-        """All of them, those first that were not checked for the longest time."""
-        return self._line
+        """All waits of this feed; the first one is the one whose last check is the oldest."""
+        return self.checks.subscriptions
 
     @property
     def lists_by_dag(self) -> bool:
-        """Whether the token may not list across dags, as far as is known."""
+        """Whether the token is not allowed to list across dags, as far as is known."""
         return self._by_dag_until is not None
 
-    @property
-    def only_lists_fail(self) -> bool:
-        """Whether checks are answered, and lists are not."""
-        return self.failing and self.checks_answered
-
-    @property
-    def answers_nothing(self) -> bool:
-        """Whether the target is to be spared until it answers again."""
-        return self.failing and not self.checks_answered and not self.is_given_up
-
     def join(self, subscription: Subscription) -> None:
-        """List for this one, too."""
+        """
+        Add a wait; polls from now on include its dag.
+
+        :param subscription: the wait
+        """
         dag_id = subscription.wait.dag_id
-        self._line[subscription] = None
-        self._intervals[subscription.poke_interval] += 1
-        self._number_of_dag[dag_id] += 1
-        self._since.setdefault(dag_id, self._clock())  # its own first check sees what was before
-        if subscription.has_answered and not self._has_answered:
-            self._note_answer()
+        self.checks.join(subscription)
+        self._waits_per_dag[dag_id] += 1
+        self._listed_until.setdefault(dag_id, self._clock())  # its own first check covers what ended before
+        if subscription.has_answered:
+            self.availability.note_earlier_answer()
         self._index.add(subscription)
 
     def leave(self, subscription: Subscription) -> None:
-        """Forget it."""
-        dag_id = subscription.wait.dag_id
-        del self._line[subscription]
-        self.missed.pop(subscription, None)
-        self._intervals[subscription.poke_interval] -= 1
-        self._intervals += Counter()  # drops what nobody has any more
-        self._index.discard(subscription)
-        self._batches.discard(subscription)
-        self._number_of_dag[dag_id] -= 1
-        if not self._number_of_dag[dag_id]:
-            del self._number_of_dag[dag_id], self._since[dag_id]
+        """
+        Remove a wait.
 
-    def set_back(self, seconds: float) -> None:
-        """Go by a clock that was set back so far."""
-        self._since = {dag_id: at - seconds for dag_id, at in self._since.items()}
-        self._individually_until -= seconds
+        :param subscription: the wait
+        """
+        dag_id = subscription.wait.dag_id
+        self.checks.leave(subscription)
+        self._index.discard(subscription)
+        self._waits_per_dag[dag_id] -= 1
+        if not self._waits_per_dag[dag_id]:
+            del self._waits_per_dag[dag_id], self._listed_until[dag_id]
+
+    def move_back(self, seconds: float) -> None:
+        """
+        Shift all stored times after the clock moved backwards.
+
+        :param seconds: by how many seconds
+        """
+        self._listed_until = {dag_id: at - seconds for dag_id, at in self._listed_until.items()}
+        self._no_batches_until -= seconds
         if self._by_dag_until is not None:
             self._by_dag_until -= seconds
 
-    # Checks.
-
-    def checked(self, subscription: Subscription) -> None:
-        """Note that the check of a subscription was answered."""
-        self.checks_answered = True
-        self.is_given_up = False
-        self._note_answer()
-        self.missed.pop(subscription, None)
-        if subscription in self._line:
-            self._line.move_to_end(subscription)
-            self._batches.discard(subscription)
-            if subscription.is_listable and self._lists_unfinished():
-                self._batches.add(subscription)
-
-    def tolerates(self, error: AstroError) -> bool:
+    def note_check(self, subscription: Subscription) -> None:
         """
-        Say whether to spare the target after an error of a list or a check: nobody was answered since the first one.
+        Note that the check of a wait has succeeded.
 
-        A refusal is tolerated for some time only (see ``Tolerance``). A 404 is about one wait.
+        :param subscription: the wait
         """
-        return isinstance(error, NotFoundError) or self._patience.tolerates(error, lambda _: None)
+        self.availability.note_check()
+        self.checks.note_check(subscription, can_be_batched=subscription.can_be_batched and self._can_batch())
 
-    def _note_answer(self) -> None:
-        self._has_answered = True
-        self._patience.note_answer()
-
-    def begin_poll(self) -> bool:
-        """Begin a poll; say whether it is to list, which it does every other time while lists fail."""
-        self._polls += 1
-        return not self.failing or self._polls % POLLS_PER_CHECK != 0
-
-    def take_turns(self, elapsed: float) -> list[Subscription]:
-        """Take those whose turn to be checked individually it is, some seconds after the last time."""
-        line: Iterable[Subscription] = self._line
-        if self.answers_nothing:
-            number = int(self._polls % POLLS_PER_CHECK == 0)
-        elif self.failing:
-            number = self._check_rate.take_without_lists(elapsed, self._intervals)
-        else:
-            if len(self._line) > MAX_WAITS_CHECKED_INDIVIDUALLY:
-                # One that has not been checked yet waits for that check already.
-                line = [each for each in self._line if each.checks and each not in self._batches]
-            number = self._check_rate.take(elapsed, Counter(each.poke_interval for each in line))
-        taken = list(islice(line, number))
-        for subscription in taken:
-            self._line.move_to_end(subscription)
-        return taken
-
-    def take_missed(self, *, was_failing: bool) -> list[Subscription]:
-        """Take those whose check failed: all when the target answers again, else a few per poll."""
-        number = len(self.missed) if was_failing else min(MAX_FAILED_CHECKS_PER_POLL, len(self.missed))
-        return [self.missed.popitem(last=False)[0] for _ in range(number)]
-
-    # Lists of what has not finished, which check many waits at once.
+    # Batches of waits, which one list of unfinished rows checks.
 
     def take_batches(self, elapsed: float) -> list[Batch]:
-        """Take those whose turn to be checked by lists it is, some seconds after the last time."""
-        if not self._lists_unfinished():
-            self._batches.clear()
-        if self.failing or len(self._line) <= MAX_WAITS_CHECKED_INDIVIDUALLY:
-            return []
-        return self._batches.take(elapsed, by_dag=self.lists_by_dag)
+        """
+        Take the batches of waits that are to be checked now.
 
-    def batch_listed(self, batch: Batch, rows: list[Row]) -> None:
-        """Have those checked individually that a list has not found as they were."""
-        self._batches.discard(*in_doubt(batch, rows))
-
-    def batch_failed(self, batch: Batch, error: Exception) -> None:
-        """Have those checked individually that a list was to check; all waits, for some time, if it was refused."""
-        self._batches.discard(*batch.subscriptions)
-        if isinstance(error, InvalidRequestError) or (isinstance(error, AccessDeniedError) and error.status == 403):
-            self._individually_until = self._clock() + LIST_BY_DAG_SECONDS
-
-    def _lists_unfinished(self) -> bool:
-        return self._clock() >= self._individually_until
+        :param elapsed: seconds since the last call
+        """
+        if not self._can_batch():
+            self.checks.batches.clear()
+        return self.checks.take_batches(elapsed, by_dag=self.lists_by_dag)
 
     @abstractmethod
-    def unfinished(self, client: Client, batch: Batch) -> Flow[list[Row]]:
+    def list_unfinished(self, client: Client, batch: Batch) -> Flow[list[Row]]:
         """
-        List what has not finished, of the runs of a batch.
+        List the rows that show whether the waits of a batch are as their last check has found them.
 
+        :param client: the target
+        :param batch: the batch
         :raise AstroError: the list failed
         """
 
+    def note_batch(self, batch: Batch, rows: list[Row]) -> None:
+        """
+        Note the list of a batch. Waits whose rows have changed are checked individually from now on.
+
+        :param batch: the batch
+        :param rows: the rows of the list
+        """
+        self.checks.batches.discard(*changed_waits(batch, rows))
+
+    def note_failed_batch(self, batch: Batch, error: Exception) -> None:
+        """
+        Note that the list of a batch has failed. Its waits are checked individually from now on.
+
+        If the list was refused, all waits are, for ``RETRY_LIST_SECONDS``.
+
+        :param batch: the batch
+        :param error: the error
+        """
+        self.checks.batches.discard(*batch.subscriptions)
+        if isinstance(error, InvalidRequestError) or (isinstance(error, AccessDeniedError) and error.status == 403):
+            self._no_batches_until = self._clock() + RETRY_LIST_SECONDS
+
+    def _can_batch(self) -> bool:
+        return self._clock() >= self._no_batches_until
+
     # Lists of what has finished.
 
-    def plan(self, now: float) -> Plan:
-        """Take down what to list."""
-        oldest = heapq.nsmallest(MAX_DAGS_LISTED_PER_POLL, self._since.items(), key=lambda item: item[1])
-        return Plan(
+    def prepare_list(self, now: float) -> ListRequest:
+        """
+        Decide what to list.
+
+        :param now: seconds since the epoch
+        """
+        return ListRequest(
+            requested_at=now,
             by_dag=self._by_dag_until is not None and now < self._by_dag_until,
-            dag_ids=sorted(self._since),
-            since=min(self._since.values()),
-            oldest=oldest,
-            due_after=min(each.due_after for each in self._line).isoformat(),
-            filters=self._filters(),
+            dag_ids=sorted(self._listed_until),
+            ended_after=min(self._listed_until.values()),
+            oldest_dags=heapq.nsmallest(
+                MAX_DAGS_LISTED_PER_POLL, self._listed_until.items(), key=lambda dag_and_time: dag_and_time[1]
+            ),
+            due_after=min(each.due_after for each in self.subscriptions).isoformat(),
+            task_filters=self._task_filters(),
         )
 
-    def finished(self, client: Client, plan: Plan) -> Flow[Listed[Row]]:
+    def list_finished(self, client: Client, request: ListRequest) -> Flow[ListResult[Row]]:
         """
-        List what has finished: across dags, or dag by dag where the token may only do that.
+        List what has finished, across dags, or dag by dag if the token is not allowed to list across dags.
 
+        :param client: the target
+        :param request: what to list
         :raise AstroError: a list failed
         """
-        if not plan.by_dag:
+        if not request.by_dag:
             try:
-                rows = yield from self._list(client, plan, client.at_target(plan.since - OVERLAP_SECONDS))
-                return Listed(rows, plan.dag_ids, by_dag=False)
+                rows = yield from self._list(client, request, client.at_target(request.ended_after - OVERLAP_SECONDS))
+                return ListResult(rows, request.dag_ids, by_dag=False)
             except AccessDeniedError as error:
-                if error.status != 403:  # another token may do both, or neither
+                if error.status != 403:  # a 401 is about the token itself, not about what it is allowed to list
                     raise
-        return (yield from self._list_by_dag(client, plan))
+        return (yield from self._list_by_dag(client, request))
 
-    def _list_by_dag(self, client: Client, plan: Plan) -> Flow[Listed[Row]]:
+    def _list_by_dag(self, client: Client, request: ListRequest) -> Flow[ListResult[Row]]:
         rows: list[Row] = []
-        refused: list[AccessDeniedError] = []
-        for dag_id, since in plan.oldest:
-            ended_after = client.at_target(since - OVERLAP_SECONDS)
-            # A dag that is not there yet, or is refused, is decided by the checks of its own waits.
+        refused_count = 0
+        for dag_id, listed_until in request.oldest_dags:
+            ended_after = client.at_target(listed_until - OVERLAP_SECONDS)
             try:
-                rows += yield from self._list_dag(client, dag_id, ended_after, plan)
+                rows += yield from self._list_dag(client, dag_id, ended_after, request)
             except NotFoundError:
-                continue
+                continue  # the checks of its waits decide what it means that a dag does not exist, or is refused
             except AccessDeniedError as error:
-                refused.append(error)
-                if error.status != 403 or len(refused) == len(plan.oldest):
+                refused_count += 1
+                if error.status != 403 or refused_count == len(request.oldest_dags):
                     raise
-        return Listed(rows, [dag_id for dag_id, _ in plan.oldest], by_dag=True)
+        return ListResult(rows, [dag_id for dag_id, _ in request.oldest_dags], by_dag=True)
 
-    def listed(self, listed: Listed[Row], plan: Plan, now: float) -> set[Subscription]:
+    def note_list(self, request: ListRequest, result: ListResult[Row]) -> set[Subscription]:
         """
-        Note what a list has brought.
+        Note the result of a list.
 
-        :param now: when the list was asked for
-        :return: the subscriptions that it concerns
+        :param request: what was to be listed
+        :param result: what the target has returned
+        :return: the waits that the rows are for, except rows that an earlier list has returned already
         """
-        self.failing = self.is_given_up = False
-        self._note_answer()
-        for dag_id in listed.dag_ids:
-            if dag_id in self._since:
-                self._since[dag_id] = now
-        if not listed.by_dag:
-            self._by_dag_until, self._by_dag_seconds = None, LIST_BY_DAG_SECONDS
-        elif not plan.by_dag:
-            self._by_dag_until = now + self._by_dag_seconds
-            self._by_dag_seconds = min(2 * self._by_dag_seconds, MAX_LIST_BY_DAG_SECONDS)
-        concerned: set[Subscription] = set()
-        for row in listed.rows:
+        now = request.requested_at
+        self.availability.note_list()
+        self._note_listed_dags(request, result)
+        found: set[Subscription] = set()
+        for row in result.rows:
             key = self._key(row)
-            if key not in self._handled:  # else the overlap has brought it again
-                concerned |= self._index.find(row)
-            self._handled[key] = now
-        # A list dag by dag comes round to a dag less often, and reaches back as far.
-        oldest = min(self._since.values(), default=now) - 2 * OVERLAP_SECONDS
-        self._handled = {key: at for key, at in self._handled.items() if at > oldest}
-        return concerned
+            if key not in self._seen_rows:
+                found |= self._index.find(row)
+            self._seen_rows[key] = now
+        # Rows that are older than this are in no later list, also if dags are listed one by one.
+        oldest = min(self._listed_until.values(), default=now) - 2 * OVERLAP_SECONDS
+        self._seen_rows = {key: at for key, at in self._seen_rows.items() if at > oldest}
+        return found
 
-    def failed(self, *, tolerated: bool) -> bool:
-        """
-        Note that a list has failed.
+    def _note_listed_dags(self, request: ListRequest, result: ListResult[Row]) -> None:
+        for dag_id in result.dag_ids:
+            if dag_id in self._listed_until:
+                self._listed_until[dag_id] = request.requested_at
+        if not result.by_dag:
+            self._by_dag_until, self._by_dag_seconds = None, RETRY_LIST_SECONDS
+        elif not request.by_dag:  # a list across dags was tried, and refused
+            self._by_dag_until = request.requested_at + self._by_dag_seconds
+            self._by_dag_seconds = min(2 * self._by_dag_seconds, MAX_RETRY_LIST_SECONDS)
 
-        :param tolerated: whether the error may pass by itself
-        :return: whether the one before had not
-        """
-        begins = not self.failing
-        if begins:
-            self.checks_answered = False  # an earlier one that was answered says nothing of now
-        self.failing = True
-        self.is_given_up = not tolerated
-        return begins
-
-    def _filters(self) -> Sequence[tuple[Sequence[str], Sequence[str] | None, Sequence[str] | None]]:
+    def _task_filters(self) -> Sequence[TaskFilter]:
         return ()
 
     @abstractmethod
-    def _list(self, client: Client, plan: Plan, ended_after: str) -> Flow[list[Row]]: ...
+    def _list(self, client: Client, request: ListRequest, ended_after: str) -> Flow[list[Row]]:
+        """List across dags what has finished since a date (ISO 8601, by the target's clock)."""
 
     @abstractmethod
-    def _list_dag(self, client: Client, dag_id: str, ended_after: str, plan: Plan) -> Flow[list[Row]]: ...
+    def _list_dag(self, client: Client, dag_id: str, ended_after: str, request: ListRequest) -> Flow[list[Row]]:
+        """List what has finished in one dag since a date (ISO 8601, by the target's clock)."""
 
     @abstractmethod
-    def _key(self, row: Row) -> Hashable: ...
+    def _key(self, row: Row) -> Hashable:
+        """Identify a row, to recognize it in the next list; a run that has finished again has another end date."""

@@ -1,4 +1,4 @@
-"""Which waits a row of a list concerns, found by what it says, so that a row costs the same however many wait."""
+"""An index of waits by what they are for, so that finding the waits for a row takes the same time for any number."""
 
 from __future__ import annotations
 
@@ -17,38 +17,51 @@ if TYPE_CHECKING:
     from astro_provider.triggers.watcher.subscription import Subscription
 
 Key: TypeAlias = "tuple[str, str | datetime | None, str | None]"
-"""Dag; run id, logical date, or ``None`` for the newest run; task, or ``None`` for a run or any task."""
+"""Dag id; run id, logical date, or ``None`` for the newest run; task id, or ``None`` for the run itself or any task."""
 
 
 class SubscriptionIndex:
-    """Subscriptions by what they wait for."""
+    """Finds the subscriptions whose wait a row of a list might end; a feed calls it for each new row."""
 
     def __init__(self) -> None:
         self._by_key: dict[Key, set[Subscription]] = {}
-        self._dates_of_dag: Counter[str] = Counter()
+        self._waits_by_date_per_dag: Counter[str] = Counter()
 
     def add(self, subscription: Subscription) -> None:
-        """Find it from now on."""
+        """
+        Add a subscription.
+
+        :param subscription: the subscription
+        """
         for key in self._keys(subscription):
             self._by_key.setdefault(key, set()).add(subscription)
-        self._dates_of_dag[subscription.wait.dag_id] += bool(subscription.dates)
+        self._waits_by_date_per_dag[subscription.wait.dag_id] += bool(subscription.logical_dates)
 
     def discard(self, subscription: Subscription) -> None:
-        """Find it no more."""
+        """
+        Remove a subscription.
+
+        :param subscription: the subscription, which was added before
+        """
         for key in self._keys(subscription):
-            found = self._by_key[key]
-            found.discard(subscription)
-            if not found:
+            subscriptions = self._by_key[key]
+            subscriptions.discard(subscription)
+            if not subscriptions:
                 del self._by_key[key]
-        self._dates_of_dag[subscription.wait.dag_id] -= bool(subscription.dates)
-        self._dates_of_dag += Counter()  # drops what nobody has any more
+        self._waits_by_date_per_dag[subscription.wait.dag_id] -= bool(subscription.logical_dates)
+        self._waits_by_date_per_dag += Counter()  # drops dags without such waits
 
     def find(self, row: DagRun | TaskInstance) -> set[Subscription]:
-        """Find those whose wait a row may end."""
+        """
+        Find the subscriptions whose wait a row might end.
+
+        :param row: a dag run or a task instance
+        """
         dag_id = row["dag_id"]
         runs: list[str | datetime | None] = [row["dag_run_id"], None]
-        if self._dates_of_dag[dag_id] and isinstance(date := row.get("logical_date"), str):
-            with suppress(UnexpectedAnswerError):  # a row that is wrong is no reason to lose the others
+        # Dates are only parsed if they are needed, because parsing is slow.
+        if self._waits_by_date_per_dag[dag_id] and isinstance(date := row.get("logical_date"), str):
+            with suppress(UnexpectedAnswerError):  # other rows are still useful
                 runs.append(parse_date(date))
         task_id = row.get("task_id")
         tasks = (None, task_id) if isinstance(task_id, str) else (None,)
@@ -61,7 +74,7 @@ class SubscriptionIndex:
     @staticmethod
     def _keys(subscription: Subscription) -> Iterator[Key]:
         wait = subscription.wait
-        runs = [wait.run_id] if wait.run_id else [None] if wait.latest else subscription.dates
+        runs = [wait.run_id] if wait.run_id else [None] if wait.latest else subscription.logical_dates
         for run in runs:
             for task_id in wait.task_ids or (None,):
                 yield wait.dag_id, run, task_id

@@ -1,4 +1,4 @@
-"""Which waits share a watcher."""
+"""The watchers of this process, one per event loop and Airflow connection."""
 
 from __future__ import annotations
 
@@ -16,28 +16,29 @@ _watchers: dict[tuple[int, str, str], Watcher] = {}
 
 
 @asynccontextmanager
-async def watching(http_conn_id: str) -> AsyncIterator[Watcher]:
+async def shared_watcher(http_conn_id: str) -> AsyncIterator[Watcher]:
     """
-    Share the watcher of a connection, among those who have read the same from it.
+    Use the watcher of a connection, which all blocks share that have read the same values from the connection.
 
-    Connections with different ids share nothing, even if they are equal: one of them may be edited later, and the
-    watcher reads only its own again. The first one in makes the watcher, the last one out ends its poll and closes its
-    session.
+    Entering the first block creates the watcher. Leaving the last one ends its polls and closes its session.
+
+    Connections with different ids share no watcher, even if their values are equal: one of them might be edited later,
+    and a watcher reads only its own connection again.
 
     :param http_conn_id: id of an Airflow connection of type ``astro`` or ``http``
     :raise ConnectionConfigError: a field of the connection is wrong
-    :raise ConnectionUnreadableError: there is no such connection, or it cannot be read now
+    :raise ConnectionUnreadableError: the connection does not exist, or cannot be read now
     """
     hook = AsyncAstroHook(http_conn_id)
     key = (id(asyncio.get_running_loop()), http_conn_id, (await hook.client()).deployment.fingerprint)
     watcher = _watchers.get(key)
     if watcher is None:
         watcher = _watchers[key] = Watcher(hook)
-    watcher.users += 1
+    watcher.user_count += 1
     try:
         yield watcher
     finally:
-        watcher.users -= 1
-        if not watcher.users:
+        watcher.user_count -= 1
+        if not watcher.user_count:
             del _watchers[key]
             await watcher.close()

@@ -15,25 +15,30 @@ from astro_provider.waits.loop import Progress, still_waiting
 from astro_provider.waits.transient import Tolerance
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from astro_provider.api.types import DagRun
     from astro_provider.waits.wait import RunWait, Verdict
 
 MAX_UNSEEN_RUN_AGE = timedelta(days=32)
-"""How long ago a run that is not there yet may be due when it comes; later ones are found by checks in turn."""
+"""How long ago a run can be due that does not exist yet, if polls are to find it when it has finished. Periodic checks
+find a run that is created with an earlier date."""
 
 
 class Subscription:
     """
-    One wait, as the watcher knows it.
+    One wait, as the watcher of its Deployment knows it.
 
-    :param wait: what is waited for
-    :param poke_interval: seconds within which it must learn of what it waits for
-    :param deadline: when to give up, in seconds since the epoch
-    :param clock: seconds since the epoch
-    :param on_change: called with every verdict that differs from the one before
-    :param warn: called with warnings, in the context in which this is made: Airflow routes the log by context variables
+    ``Watcher.wait`` creates a subscription, checks it, and sleeps until the scheduler or a poller calls ``wake``.
+
+    :param wait: the wait
+    :param poke_interval: maximum number of seconds until a change in the target is noticed
+    :param deadline: when to give up, in seconds since the epoch; ``None`` for never
+    :param clock: returns the time in seconds since the epoch
+    :param on_change: called with the verdict of the first check, and with every verdict that differs from the one
+        before
+    :param warn: called with warnings, with the context variables of the caller of this constructor, because Airflow
+        finds the log of a task by context variables
     """
 
     def __init__(
@@ -50,34 +55,56 @@ class Subscription:
         self.poke_interval = poke_interval
         self.deadline = deadline
         self.has_answered = wait.must_exist
+        """Whether the target is known to have answered this wait before."""
         self.tolerance = Tolerance(clock, has_answered=wait.must_exist)
         self.progress = Progress(on_change, self.warn, Hints(clock))
-        self.wake = asyncio.Event()
-        self.checks = 0
+        self.woken = asyncio.Event()
+        """Set when the coroutine of the wait is to check again, or to give up."""
+        self.check_count = 0
+        """Number of checks that the target has answered."""
         self.check_at: float | None = None
+        """When the wait is checked even if nothing wakes it before, in seconds since the epoch; ``None`` for never."""
         self.waits_for_tasks = wait.waits_for_tasks
-        self.dates = {parse_date(date) for date in wait.logical_dates}
-        self.due_after = min([*self.dates, datetime.fromtimestamp(clock(), timezone.utc) - MAX_UNSEEN_RUN_AGE])
+        self.logical_dates = {parse_date(date) for date in wait.logical_dates}
+        oldest = datetime.fromtimestamp(clock(), timezone.utc) - MAX_UNSEEN_RUN_AGE
+        self.due_after = min([*self.logical_dates, oldest])
+        """The date at which the run is due (``run_after``; logical date in Airflow 2), or an earlier date as long as no
+        check has found the run."""
         self.run_id = wait.run_id
-        """The run, if only one is waited for and it is known which."""
+        """The run id, if the wait is for a single run and its id is known."""
         self.state: str | None = None
-        """The state, or states, that its last check has found."""
-        self.is_listable = False
-        """Whether a list of unfinished runs, or of task instances, can check it: one run, seen, and not over."""
+        """The state of the run, or the states of the tasks, at the last check; ``None`` before the first one."""
+        self.can_be_batched = False
+        """Whether one list can check this wait together with others: it is for a single run, which the last check has
+        found, and its states are not final."""
         self.is_warned_of_outage = False
+        """Whether ``warn`` was called since the target last answered."""
         self.is_warned_of_lists = False
+        """Whether ``warn`` was called because the token is not allowed to list across dags."""
         self._warn = warn
         self._context = contextvars.copy_context()
-        finished = FINISHED_TASK_STATES if self.waits_for_tasks else FINISHED_DAG_RUN_STATES
-        self._waits_for_unfinished = not set(wait.end_states.all) <= set(finished)
+        finished_states = FINISHED_TASK_STATES if self.waits_for_tasks else FINISHED_DAG_RUN_STATES
+        self._waits_for_unfinished = not set(wait.end_states.all) <= set(finished_states)
 
-    def is_late(self, now: float) -> bool:
-        """Say whether it is time to give up."""
+    def wake(self) -> None:
+        """Resume the coroutine of the wait, which then checks again, or gives up if its deadline has passed."""
+        self.woken.set()
+
+    def is_past_deadline(self, now: float) -> bool:
+        """
+        Decide whether it is time to give up.
+
+        :param now: seconds since the epoch
+        """
         return self.deadline is not None and now >= self.deadline
 
-    def is_early(self, now: float) -> bool:
-        """Say whether the check that it was promised is still to come."""
-        return self.check_at is not None and now < self.check_at and not self.is_late(now)
+    def is_before_check(self, now: float) -> bool:
+        """
+        Decide whether the scheduled check and the deadline are both in the future.
+
+        :param now: seconds since the epoch
+        """
+        return self.check_at is not None and now < self.check_at and not self.is_past_deadline(now)
 
     def note_answer(self) -> None:
         """Note that the target has answered."""
@@ -85,41 +112,61 @@ class Subscription:
         self.tolerance.note_answer()
 
     def warn(self, message: str) -> None:
-        """Warn in the log of the task that waits, whoever calls this."""
-        # A copy, as a context can be entered only once at a time.
+        """
+        Log a warning in the log of the waiting task, whichever task of the event loop calls this.
+
+        :param message: the warning
+        """
+        # A copy, because a context cannot be entered twice at the same time.
         self._context.copy().run(self._warn, message)
 
     def warn_of_outage(self, error: Exception) -> None:
-        """Warn of an error that is tolerated, once until the target answers again."""
+        """
+        Log that the wait tolerates an error, once until the target answers again.
+
+        :param error: the error
+        """
         if not self.is_warned_of_outage:
             self.is_warned_of_outage = True
             self.warn(still_waiting(error))
 
-    def checked(self, verdict: Verdict) -> float | None:
+    def note_verdict(self, verdict: Verdict) -> float | None:
         """
-        Note what a check found.
+        Note the result of a check.
 
-        :return: in how many seconds to check again without being woken; ``None`` for in turn with all others
+        :param verdict: the result
+        :return: seconds until this wait must be checked again even if nothing wakes it; ``None`` if periodic checks are
+            enough
         """
-        self.checks += 1
+        self.check_count += 1
         self.state = verdict.state
-        self.is_listable = False
+        self.can_be_batched = False
         run = verdict.run
-        if not self.wait.latest and len(self.dates) < 2:
-            self._note(run)
+        if not self.wait.latest and len(self.logical_dates) < 2:
+            self._note_run(run)
         if self._waits_for_unfinished:
             return self.poke_interval
-        # A run that stays queued until then may be one of a paused dag.
+        # A run that is still queued at the second check might be a run of a paused dag, which Progress then warns of.
         is_queued = self.wait.must_exist and run and run["state"] == "queued"
-        return self.poke_interval if is_queued and self.checks == 1 else None
+        return self.poke_interval if is_queued and self.check_count == 1 else None
 
-    def _note(self, run: DagRun | None) -> None:
+    def _note_run(self, run: DagRun | None) -> None:
         self.run_id = self.wait.run_id or (run["dag_run_id"] if run else None)
-        # Airflow 2 has no run_after, and the list is bounded by the logical date there.
+        # Airflow 2 has no run_after; its lists are bounded by the logical date.
         if run and (due := run["run_after"] or run["logical_date"]):
             try:
                 self.due_after = parse_date(due)
-            except UnexpectedAnswerError:  # the list reaches back further, that is all
+            except UnexpectedAnswerError:  # the earlier date only makes lists longer
                 return
             is_over = not self.waits_for_tasks and run["state"] in FINISHED_DAG_RUN_STATES
-            self.is_listable = not (self._waits_for_unfinished or self.wait.group_id or is_over)
+            self.can_be_batched = not (self._waits_for_unfinished or self.wait.group_id or is_over)
+
+
+def wake_all(subscriptions: Iterable[Subscription]) -> None:
+    """
+    Wake several waits.
+
+    :param subscriptions: the waits
+    """
+    for subscription in subscriptions:
+        subscription.wake()

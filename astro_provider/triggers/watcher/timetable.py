@@ -1,4 +1,4 @@
-"""When the next poll is due, and which waits are due for a check of their own. Pure: it is called with the time."""
+"""When the next poll is due, and when single waits are due for a check or for giving up. Pure: time is an argument."""
 
 from __future__ import annotations
 
@@ -15,23 +15,27 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Due:
     """
-    What is due at a time.
+    What is due at one point in time.
 
-    :param late: subscriptions whose deadline has come
-    :param checks: subscriptions whose own time for a check has come
-    :param elapsed: seconds since the last poll was due, ``None`` where the next one is not due yet
-    :param set_back: seconds by which the clock was set back since the last time
+    :param now: that time, in seconds since the epoch
+    :param past_deadline: the subscriptions whose deadline has come
+    :param to_check: the subscriptions whose scheduled check has come
+    :param elapsed: if a poll is due, the seconds since the last one, at most two intervals; ``None`` if no poll is due
+    :param clock_moved_back: seconds by which the clock has moved backwards, and an interval more; usually 0
     """
 
-    late: list[Subscription]
-    checks: list[Subscription]
+    now: float
+    past_deadline: list[Subscription]
+    to_check: list[Subscription]
     elapsed: float | None
-    set_back: float
+    clock_moved_back: float
 
 
 class Timetable:
     """
-    Polls once per shortest interval of all subscriptions.
+    The times of polls, scheduled checks and deadlines.
+
+    Polls are due once per ``poll_interval``. ``Scheduler`` calls ``advance`` at ``next_due``.
 
     :param now: seconds since the epoch
     """
@@ -39,80 +43,99 @@ class Timetable:
     def __init__(self, now: float) -> None:
         self._subscriptions: dict[Subscription, None] = {}
         self._intervals: Counter[float] = Counter()
-        self._due: list[tuple[float, int, Subscription]] = []
+        self._heap: list[tuple[float, int, Subscription]] = []  # the number keeps subscriptions from being compared
         self._numbers = count()
-        self._seen = now
-        self._polled = now
+        self._advanced_at = now
+        self._polled_at = now
 
     @property
-    def shortest_interval(self) -> float:
-        """Seconds between two polls."""
+    def poll_interval(self) -> float:
+        """Seconds between two polls: the shortest interval of all subscriptions; infinite if there are none."""
         return min(self._intervals, default=float("inf"))
 
     @property
-    def next(self) -> float:
+    def next_due(self) -> float:
         """When to call ``advance`` again, in seconds since the epoch."""
-        next_poll = self._polled + self.shortest_interval
-        return min(next_poll, self._due[0][0]) if self._due else next_poll
+        next_poll = self._polled_at + self.poll_interval
+        return min(next_poll, self._heap[0][0]) if self._heap else next_poll
 
     def join(self, subscription: Subscription) -> None:
-        """Go by its interval and its deadline from now on."""
+        """
+        Add the interval and the deadline of a subscription.
+
+        :param subscription: the subscription
+        """
         self._subscriptions[subscription] = None
         self._intervals[subscription.poke_interval] += 1
         if subscription.deadline is not None:
-            self._add(subscription.deadline, subscription)
+            self._push(subscription.deadline, subscription)
 
     def leave(self, subscription: Subscription) -> None:
-        """Forget it."""
+        """
+        Remove a subscription.
+
+        :param subscription: the subscription
+        """
         del self._subscriptions[subscription]
         self._intervals[subscription.poke_interval] -= 1
-        self._intervals += Counter()  # drops what nobody has any more
-        if len(self._due) > 4 * len(self._subscriptions) + 64:  # most of them are of those who have left
-            self._due = [entry for entry in self._due if entry[2] in self._subscriptions]
-            heapq.heapify(self._due)
+        self._intervals += Counter()  # drops intervals that no subscription has
+        if len(self._heap) > 4 * len(self._subscriptions) + 64:  # most entries are of subscriptions that have left
+            self._heap = [entry for entry in self._heap if entry[2] in self._subscriptions]
+            heapq.heapify(self._heap)
 
-    def check_at(self, subscription: Subscription, at: float | None) -> None:
-        """Have it checked then, and no more at the time that was set before."""
+    def schedule_check(self, subscription: Subscription, at: float | None) -> None:
+        """
+        Schedule the next check of a subscription. This replaces an earlier schedule, so checks do not pile up.
+
+        :param subscription: the subscription
+        :param at: seconds since the epoch; ``None`` for no scheduled check
+        """
         subscription.check_at = at
         if at is not None:
-            self._add(at, subscription)
+            self._push(at, subscription)
 
     def advance(self, now: float) -> Due:
-        """Take what is due."""
-        set_back = max(self._seen - now, 0.0)
-        if set_back:
-            # How much of an interval is over is not known: better early than late.
-            set_back += min(self._intervals, default=0.0)
-            self._set_back(set_back)
-            self._polled = now - self.shortest_interval
-        self._seen = now
-        elapsed = now - self._polled
-        if elapsed < self.shortest_interval:
-            return Due(*self._take(now), None, set_back)
-        self._polled = now
-        # A machine that was suspended has not left that many checks undone.
-        return Due(*self._take(now), min(elapsed, 2 * self.shortest_interval), set_back)
+        """
+        Remove what is due from the timetable.
 
-    def _add(self, at: float, subscription: Subscription) -> None:
-        heapq.heappush(self._due, (at, next(self._numbers), subscription))
+        :param now: seconds since the epoch
+        :return: what is due
+        """
+        moved_back = max(self._advanced_at - now, 0.0)
+        if moved_back:
+            # How much of the current interval has passed is unknown: assume all of it, so that nothing is late.
+            moved_back += min(self._intervals, default=0.0)
+            self._move_back(moved_back)
+            self._polled_at = now - self.poll_interval
+        self._advanced_at = now
+        elapsed = None
+        if now - self._polled_at >= self.poll_interval:
+            # A machine that was suspended does not make up for the checks of the whole time.
+            elapsed = min(now - self._polled_at, 2 * self.poll_interval)
+            self._polled_at = now
+        past_deadline, to_check = self._pop(now)
+        return Due(now, past_deadline, to_check, elapsed, moved_back)
 
-    def _take(self, now: float) -> tuple[list[Subscription], list[Subscription]]:
-        late, checks = [], []
-        while self._due and self._due[0][0] <= now:
-            at, _, subscription = heapq.heappop(self._due)
+    def _push(self, at: float, subscription: Subscription) -> None:
+        heapq.heappush(self._heap, (at, next(self._numbers), subscription))
+
+    def _pop(self, now: float) -> tuple[list[Subscription], list[Subscription]]:
+        past_deadline, to_check = [], []
+        while self._heap and self._heap[0][0] <= now:
+            at, _, subscription = heapq.heappop(self._heap)
             if subscription not in self._subscriptions:
                 continue
             if at == subscription.deadline:
-                late.append(subscription)
-            elif at == subscription.check_at:
-                checks.append(subscription)
-        return late, checks
+                past_deadline.append(subscription)
+            elif at == subscription.check_at:  # else another check was scheduled instead
+                to_check.append(subscription)
+        return past_deadline, to_check
 
-    def _set_back(self, seconds: float) -> None:
-        """Keep the length of pauses when the clock is set back; a deadline is a time of day."""
-        self._due.clear()
+    def _move_back(self, seconds: float) -> None:
+        """Shift scheduled checks, so that pauses keep their length. Deadlines stay: they are times of day."""
+        self._heap.clear()
         for subscription in self._subscriptions:
             if subscription.check_at is not None:
-                self.check_at(subscription, subscription.check_at - seconds)
+                self.schedule_check(subscription, subscription.check_at - seconds)
             if subscription.deadline is not None:
-                self._add(subscription.deadline, subscription)
+                self._push(subscription.deadline, subscription)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 
+from astro_provider.api.client import Client
 from astro_provider.api.errors import CertificateError
-from astro_provider.triggers.watcher.registry import watching
+from astro_provider.triggers.watcher.registry import shared_watcher
 from tests.unit.scripted_target import TOKEN
 from tests.unit.tls import certificate, tls_server
 
@@ -23,7 +25,7 @@ __all__ = ["certificate", "tls_server"]
 
 
 async def get_dag(watcher: Watcher) -> Dag:
-    return await watcher._hook.run((await watcher._hook.client()).get_dag("d"))
+    return await watcher._target.run(partial(Client.get_dag, dag_id="d"))
 
 
 async def test_a_connection_that_checks_certificates_never_uses_a_session_that_does_not(
@@ -33,9 +35,9 @@ async def test_a_connection_that_checks_certificates_never_uses_a_session_that_d
 ) -> None:
     connect(tls_server.url, password=TOKEN, extra={"verify": False}, conn_id="lax_conn")
     async with AsyncExitStack() as stack:
-        lax = await stack.enter_async_context(watching("lax_conn"))
+        lax = await stack.enter_async_context(shared_watcher("lax_conn"))
         assert (await get_dag(lax))["dag_id"] == "d"
-        strict = await stack.enter_async_context(watching("http_conn"))
+        strict = await stack.enter_async_context(shared_watcher("http_conn"))
         with pytest.raises(CertificateError):
             await get_dag(strict)
     assert len(tls_server.received) == 1

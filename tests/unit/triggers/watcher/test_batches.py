@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from astro_provider.triggers.watcher.batches import POLLS_PER_LIST, Batches, batched, in_doubt
+from astro_provider.triggers.watcher.batches import POLLS_PER_BATCH, Batches, changed_waits, divide
 from astro_provider.triggers.watcher.check_rate import ROUND_SECONDS
 from astro_provider.triggers.watcher.subscription import Subscription
 from astro_provider.waits.wait import EndStates, RunWait, Verdict
@@ -41,7 +41,7 @@ def subscribed(
     )
     at = (BEGAN + timedelta(minutes=due)).isoformat()
     found = cast("DagRun", payloads.of("v2").dag_run(run_id or "theirs", run_state, dag_id=dag_id, run_after=at))
-    subscription.checked(Verdict("pending", "", found, state=state))
+    subscription.note_verdict(Verdict("pending", "", found, state=state))
     return subscription
 
 
@@ -74,13 +74,13 @@ def task_row(run_id: str, task_id: str, state: str | None, map_index: int = -1) 
     ],
 )
 def test_a_list_can_check_a_wait_for_one_run_that_is_not_over(what: dict[str, Any], listable: bool) -> None:
-    assert subscribed(**what).is_listable is listable
+    assert subscribed(**what).can_be_batched is listable
 
 
 def test_a_list_cannot_check_a_wait_whose_run_is_not_there() -> None:
     subscription = subscribed("r")
-    subscription.checked(Verdict("pending", "not there yet"))
-    assert not subscription.is_listable
+    subscription.note_verdict(Verdict("pending", "not there yet"))
+    assert not subscription.can_be_batched
 
 
 # Batches.
@@ -88,16 +88,16 @@ def test_a_list_cannot_check_a_wait_whose_run_is_not_there() -> None:
 
 def test_a_batch_has_the_runs_that_were_due_one_after_another() -> None:
     subscriptions = [subscribed(f"r{due}", due=due, dag_id=f"d{due % 7}") for due in range(250)]
-    batches = batched(reversed(subscriptions), by_dag=False)
+    batches = divide(reversed(subscriptions), by_dag=False)
     assert [len(batch.subscriptions) for batch in batches] == [100, 100, 50]
     assert [each for batch in batches for each in batch.subscriptions] == subscriptions
     assert batches[1].dag_ids == [f"d{number}" for number in range(7)]
-    assert batches[1].due == (subscriptions[100].due_after.isoformat(), subscriptions[199].due_after.isoformat())
+    assert batches[1].due_range == (subscriptions[100].due_after.isoformat(), subscriptions[199].due_after.isoformat())
 
 
 def test_a_batch_is_of_one_dag_where_lists_are() -> None:
     subscriptions = [subscribed(f"r{due}", due=due, dag_id=f"d{due % 2}") for due in range(210)]
-    batches = batched(subscriptions, by_dag=True)
+    batches = divide(subscriptions, by_dag=True)
     assert [(batch.dag_ids, len(batch.subscriptions)) for batch in batches] == [
         (["d0"], 100),
         (["d0"], 5),
@@ -110,16 +110,14 @@ def test_a_batch_of_tasks_has_no_more_instances_than_a_page() -> None:
     same_task = [subscribed(f"r{number:03}", task_ids=["load"]) for number in range(150)]
     same_run = [subscribed("r", task_ids=[f"t{number}"]) for number in range(90)]
     different = [subscribed(f"r{number}", task_ids=[f"t{number}"]) for number in range(30)]
-    assert [len(each.subscriptions) for each in batched(same_task, by_dag=False)] == [100, 50]
-    assert [len(each.subscriptions) for each in batched(same_run, by_dag=False)] == [90]
-    assert [len(each.subscriptions) for each in batched(different, by_dag=False)] == [10, 10, 10]
+    assert [len(each.subscriptions) for each in divide(same_task, by_dag=False)] == [100, 50]
+    assert [len(each.subscriptions) for each in divide(same_run, by_dag=False)] == [90]
+    assert [len(each.subscriptions) for each in divide(different, by_dag=False)] == [10, 10, 10]
 
 
 def test_those_who_wait_for_the_same_run_are_all_in_a_batch() -> None:
     subscriptions = [subscribed("r") for _ in range(250)]
-    assert {each for batch in batched(subscriptions, by_dag=False) for each in batch.subscriptions} == set(
-        subscriptions
-    )
+    assert {each for batch in divide(subscriptions, by_dag=False) for each in batch.subscriptions} == set(subscriptions)
 
 
 # Rounds.
@@ -146,7 +144,7 @@ def test_who_would_be_alone_in_a_batch_is_checked_individually() -> None:
     alone = subscribed("r3", dag_id="b")
     for each in (*pair, alone):
         batches.add(each)
-    taken = [batch for _ in range(4 * POLLS_PER_LIST) for batch in batches.take(INTERVAL, by_dag=True)]
+    taken = [batch for _ in range(4 * POLLS_PER_BATCH) for batch in batches.take(INTERVAL, by_dag=True)]
     assert [list(batch.subscriptions) for batch in taken] == [pair] * 4
     assert alone not in batches
 
@@ -156,9 +154,9 @@ def test_who_has_left_is_in_no_batch() -> None:
     subscriptions = [subscribed(f"r{number}", due=number) for number in range(150)]
     for each in subscriptions:
         batches.add(each)
-    first = [batch for _ in range(POLLS_PER_LIST) for batch in batches.take(INTERVAL, by_dag=False)]
+    first = [batch for _ in range(POLLS_PER_BATCH) for batch in batches.take(INTERVAL, by_dag=False)]
     batches.discard(*subscriptions[::2])
-    second = [batch for _ in range(POLLS_PER_LIST) for batch in batches.take(INTERVAL, by_dag=False)]
+    second = [batch for _ in range(POLLS_PER_BATCH) for batch in batches.take(INTERVAL, by_dag=False)]
     assert (len(first), len(second)) == (1, 1)
     assert set(second[0].subscriptions) == set(subscriptions[1::2]) - set(first[0].subscriptions)
 
@@ -169,14 +167,14 @@ def test_who_has_left_is_in_no_batch() -> None:
 def test_a_run_is_in_doubt_unless_it_is_listed_as_it_was() -> None:
     as_it_was, queued, changed, gone = (subscribed(name) for name in ("as-it-was", "queued", "changed", "gone"))
     queued.state = "queued"
-    (batch,) = batched([as_it_was, queued, changed, gone], by_dag=False)
+    (batch,) = divide([as_it_was, queued, changed, gone], by_dag=False)
     rows = [
         run_row("as-it-was"),
         run_row("queued", "queued"),
         run_row("changed", "queued"),
         run_row("gone", dag_id="x"),
     ]
-    assert set(in_doubt(batch, rows)) == {changed, gone}
+    assert set(changed_waits(batch, rows)) == {changed, gone}
 
 
 @pytest.mark.parametrize(
@@ -196,7 +194,7 @@ def test_a_task_is_in_doubt_unless_it_is_listed_as_it_was(
     states: dict[str, list[str | None]], received: str, doubtful: bool
 ) -> None:
     subscription = subscribed("r", received, task_ids=["a", "b"])
-    (batch,) = batched([subscription], by_dag=False)
+    (batch,) = divide([subscription], by_dag=False)
     rows = [task_row("r", task_id, state, index) for task_id in states for index, state in enumerate(states[task_id])]
     other = [task_row("other", task_id, "failed") for task_id in "ab"]
-    assert (in_doubt(batch, [*rows, *other]) == [subscription]) is doubtful
+    assert (changed_waits(batch, [*rows, *other]) == [subscription]) is doubtful

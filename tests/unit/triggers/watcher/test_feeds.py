@@ -11,8 +11,8 @@ import pytest
 from astro_provider.api.api_versions import API_VERSIONS
 from astro_provider.api.errors import AccessDeniedError
 from astro_provider.api.memory import Memory
-from astro_provider.triggers.watcher import feed, feeds
-from astro_provider.triggers.watcher.feeds import FinishedRuns, FinishedTasks
+from astro_provider.triggers.watcher import feed, finished
+from astro_provider.triggers.watcher.finished import FinishedRuns, FinishedTasks
 from astro_provider.triggers.watcher.subscription import Subscription
 from astro_provider.waits.wait import EndStates, RunWait
 from tests.unit.fake_airflow import FakeAirflow
@@ -59,9 +59,9 @@ class Polled:
     def poll(self) -> set[Subscription]:
         self.now += INTERVAL
         self.target.received.clear()
-        plan = self.feed.plan(self.now)
-        listed = self.target.run(self.feed.finished(self.client, plan))
-        return self.feed.listed(listed, plan, self.now)
+        request = self.feed.prepare_list(self.now)
+        result = self.target.run(self.feed.list_finished(self.client, request))
+        return self.feed.note_list(request, result)
 
     def refuses_lists(self, path: str = RUNS) -> None:
         self.target.on("POST", path, json_response(self.target.payloads.error(403, "Forbidden"), 403))
@@ -156,7 +156,7 @@ def test_runs_that_are_not_known_are_no_filter(tasks: Polled) -> None:
 
 
 def test_more_runs_than_a_request_should_name_are_no_filter(tasks: Polled, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feeds, "MAX_RUNS_IN_FILTER", 2)
+    monkeypatch.setattr(finished, "MAX_RUNS_IN_FILTER", 2)
     for run_id in ("one", "two"):
         tasks.join(run_id=run_id, task_ids=["load"])
     tasks.poll()
@@ -182,7 +182,7 @@ def test_where_filters_are_refused_all_tasks_of_the_dags_are_listed(tasks: Polle
     assert (tasks.poll(), len(tasks.target.received)) == ({waiting}, 2)
     tasks.poll()
     assert len(tasks.target.received) == 1
-    tasks.now += feed.LIST_BY_DAG_SECONDS
+    tasks.now += feed.RETRY_LIST_SECONDS
     tasks.poll()
     assert len(tasks.target.received) == 2
 
@@ -221,7 +221,7 @@ def test_listing_across_dags_is_tried_again_ever_more_seldom(runs: Polled) -> No
     # Allowed again, it brings what ended since each dag was listed last.
     runs.target._said.clear()
     runs.ended("theirs")
-    runs.now += feed.MAX_LIST_BY_DAG_SECONDS
+    runs.now += feed.MAX_RETRY_LIST_SECONDS
     assert len(runs.poll()) == 1
     assert [received.method for received in runs.target.received] == ["POST"]
     assert not runs.feed.lists_by_dag
@@ -254,8 +254,8 @@ def test_a_list_dag_by_dag_fails_where_no_dag_is_answered_or_the_token_itself_is
         body = bodies.get(status) or runs.target.payloads.error(status, "no")
         runs.target.on("GET", f"dags/{dag_id}/dagRuns", json_response(body, status))
         runs.join(dag_id, run_id="r")
-    plan = runs.feed.plan(runs.now)
-    lists = runs.feed.finished(runs.client, plan)
+    request = runs.feed.prepare_list(runs.now)
+    lists = runs.feed.list_finished(runs.client, request)
     if found is None:
         with pytest.raises(AccessDeniedError):
             runs.target.run(lists)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from astro_provider.triggers.watcher.check_rate import ROUND_SECONDS
-from astro_provider.triggers.watcher.feed import LIST_BY_DAG_SECONDS
+from astro_provider.triggers.watcher.feed import RETRY_LIST_SECONDS
 from tests.unit.scripted_target import json_response
 from tests.unit.triggers.watcher.watched_airflow import INTERVAL, RUNS, TASKS, Waits, WatchedAirflow
 
@@ -132,7 +132,7 @@ async def test_where_these_lists_fail_everybody_is_checked_individually(
     waiting = [waits(name) for name in names]
     await clock.sleep_async(1 + INTERVAL)
     any_airflow.forget()
-    await clock.sleep_async(ROUND_SECONDS + LIST_BY_DAG_SECONDS)
+    await clock.sleep_async(ROUND_SECONDS + RETRY_LIST_SECONDS)
     assert min(any_airflow.looks(name) for name in names) >= 1
     assert 1 <= any_airflow.batches() <= 1.5 * tried_per_round + 1
     assert len(any_airflow.received) <= 2.5 * 1.5 * POLLS_PER_ROUND

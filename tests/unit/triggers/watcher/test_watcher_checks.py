@@ -46,7 +46,7 @@ async def test_looks_that_are_made_anyway_do_not_add_up(target: WatchedAirflow, 
     # One per interval of its own, and every second look in turn.
     assert 100 <= target.looks("theirs") <= 126
     (watcher,) = registry._watchers.values()
-    assert len(watcher._timetable._due) < 5
+    assert len(watcher._timetable._heap) < 5
 
 
 async def test_a_run_that_stays_queued_is_looked_at_twice_and_its_paused_dag_told_once(
@@ -102,7 +102,7 @@ async def test_a_clock_that_is_set_back_costs_an_interval_at_most(
         target.has_run(name, "queued" if name == "begins" else "running", end_date=None)
     waiting = waits()
     begins = waits("begins", end_states=EndStates(("running",)))
-    settles = waits("over", must_exist=True, first_check_after=60)
+    settles = waits("over", must_exist=True, first_check_delay=60)
     await clock.sleep_async(INTERVAL - 1)
     target.hanging = hanging
     await clock.sleep_async(2)

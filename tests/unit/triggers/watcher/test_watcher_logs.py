@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from astro_provider.triggers.watcher.registry import watching
+from astro_provider.triggers.watcher.registry import shared_watcher
 from astro_provider.waits.wait import EndStates, RunWait
 from tests.unit.scripted_target import json_response
 from tests.unit.triggers.watcher.watched_airflow import INTERVAL, RUNS, Carrier
@@ -39,7 +39,7 @@ class Logs:
 
         async def wait() -> Verdict:
             LOG_OF.set(run_id)
-            async with watching("http_conn") as watcher:
+            async with shared_watcher("http_conn") as watcher:
                 return await watcher.wait(
                     RunWait("d", EndStates(("success",)), run_id=run_id, must_exist=True),
                     poke_interval=INTERVAL,

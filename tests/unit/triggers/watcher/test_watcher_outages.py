@@ -11,8 +11,8 @@ from astro_provider.api import poll_lists
 from astro_provider.api.errors import AccessDeniedError, NotFoundError, TransportError
 from astro_provider.triggers.watcher import registry
 from astro_provider.triggers.watcher.check_rate import POLLS_PER_CHECK, ROUND_SECONDS
+from astro_provider.triggers.watcher.checker import MAX_CHECKS_AT_ONCE, MAX_SECONDS_PAST_DEADLINE
 from astro_provider.triggers.watcher.feed import OVERLAP_SECONDS
-from astro_provider.triggers.watcher.watcher import MAX_CHECKS_AT_ONCE, MAX_OVERTIME_SECONDS
 from astro_provider.waits.transient import MAX_REFUSED_SECONDS as TOLERATED_SECONDS
 from astro_provider.waits.wait import EndStates
 from tests.unit.scripted_target import html_response, json_response
@@ -120,7 +120,7 @@ async def test_a_target_in_trouble_is_asked_one_thing_per_interval(
 
     # Who joins looks once.
     any_airflow.ends("old")
-    joined = [waits("old", must_exist=True), waits("old", must_exist=True, first_check_after=OVERLAP_SECONDS)]
+    joined = [waits("old", must_exist=True), waits("old", must_exist=True, first_check_delay=OVERLAP_SECONDS)]
     await clock.sleep_async(20 * INTERVAL)
     assert len(any_airflow.received) == 40 + 2
     assert [len(each.warned) for each in (*waiting, *joined)] == [1] * 1003
@@ -150,7 +150,7 @@ async def test_a_deadline_is_kept_by_who_queues_for_a_look_and_by_who_gets_no_an
     waiting = [waits(name, must_exist=True, deadline=NOW.timestamp() + 120) for name in names]
     await clock.sleep_async(119)
     assert {each.outcome for each in waiting} == {None}
-    await clock.sleep_async(1 + MAX_OVERTIME_SECONDS + 0.1)
+    await clock.sleep_async(1 + MAX_SECONDS_PAST_DEADLINE + 0.1)
     assert {each.outcome for each in waiting} == {"pending"}
 
 
@@ -278,7 +278,7 @@ async def test_a_poll_that_fails_before_any_look_ends_no_wait(
 ) -> None:
     target.has_run("theirs", "running", end_date=None)
     target.on("POST", RUNS, json_response({"detail": "down"}, 500))
-    waiting = waits(first_check_after=60, must_exist=True, poke_interval=60)
+    waiting = waits(first_check_delay=60, must_exist=True, poke_interval=60)
     waits("none", poke_interval=2)
     await clock.sleep_async(30)
     assert (waiting.outcome, len(waiting.warned)) == (None, 1)

@@ -118,19 +118,19 @@ async def test_a_defect_in_taking_what_is_due_leaves_nobody_waiting(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from astro_provider.triggers.watcher.feeds import FinishedRuns
+    from astro_provider.triggers.watcher.availability import Availability
 
     target.has_run("theirs", "running", end_date=None)
     waiting = waits()
     await clock.sleep_async(INTERVAL + 1)
     with monkeypatch.context() as patched:
-        patched.setattr(FinishedRuns, "begin_poll", lambda _: {}["defect"])
+        patched.setattr(Availability, "begin_poll", lambda _: {}["defect"])
         patched.setattr(asyncio, "create_task", lambda _: {}["defect"])
         await clock.sleep_async(2 * INTERVAL)
     target.ends("theirs")
     await clock.sleep_async(4 * INTERVAL)
     assert waiting.outcome == "success"
-    assert "goes on" in caplog.text
+    assert "continues" in caplog.text
 
 
 @pytest.mark.parametrize("number", [2, 300])

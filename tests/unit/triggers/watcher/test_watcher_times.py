@@ -66,7 +66,7 @@ async def test_one_in_a_hurry_is_not_kept_waiting_by_a_poll_that_sleeps(
 async def test_it_gives_up_at_its_deadline(target: WatchedAirflow, clock: FakeClock, waits: Waits) -> None:
     target.has_run("theirs", "running", end_date=None)
     waiting = waits(deadline=NOW.timestamp() + 33)
-    late = waits(poke_interval=60, first_check_after=60, deadline=NOW.timestamp() + 12)
+    late = waits(poke_interval=60, first_check_delay=60, deadline=NOW.timestamp() + 12)
     await clock.sleep_async(11.9)
     assert late.outcome is None
     await clock.sleep_async(0.2)
@@ -165,11 +165,11 @@ async def test_ten_thousand_that_come_and_go_leave_nothing_behind(
     for _ in range(100):
         for waiting in [waits(deadline=NOW.timestamp() + 1e6) for _ in range(100)]:
             await waiting.task
-        most = max(most, len(watcher._timetable._due))
+        most = max(most, len(watcher._timetable._heap))
     assert stays.outcome is None
     # Their deadlines would be 10,000 entries.
     assert most < 1000
-    assert [len(list(feed.subscriptions)) for feed in watcher._feeds] == [1, 0]
+    assert [len(list(feed.subscriptions)) for feed in (watcher._runs, watcher._tasks)] == [1, 0]
     assert len(watcher._runs._index._by_key) == 1
     assert dict(watcher._timetable._intervals) == {INTERVAL: 1}
 

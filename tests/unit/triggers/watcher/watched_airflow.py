@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from astro_provider.api.errors import TransportError
 from astro_provider.api.flow import Response
-from astro_provider.triggers.watcher.registry import watching
+from astro_provider.triggers.watcher.registry import shared_watcher
 from astro_provider.waits.wait import EndStates, RunWait
 from tests.unit.fake_airflow import FakeAirflow
 from tests.unit.scripted_target import TOKEN, json_response
@@ -157,7 +157,7 @@ class Waits:
         conn_id: str = "http_conn",
         poke_interval: float = INTERVAL,
         deadline: float | None = None,
-        first_check_after: float = 0,
+        first_check_delay: float = 0,
         end_states: EndStates = EndStates(("success",), ("failed",)),  # noqa: B008  it is frozen
         dag_id: str = "d",
         **what: Any,
@@ -166,14 +166,14 @@ class Waits:
         warned: list[str] = []
 
         async def wait() -> Verdict:
-            async with watching(conn_id) as watcher:
+            async with shared_watcher(conn_id) as watcher:
                 return await watcher.wait(
                     RunWait(dag_id, end_states, run_id=run_id, **what),
                     poke_interval=poke_interval,
                     deadline=deadline,
                     on_change=lambda verdict: told.append(verdict.message),
                     warn=warned.append,
-                    first_check_after=first_check_after,
+                    first_check_delay=first_check_delay,
                 )
 
         self.begun.append(Waiting(asyncio.create_task(wait()), told, warned))

@@ -1,0 +1,101 @@
+"""Checks of single waits."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import TYPE_CHECKING
+
+from astro_provider.api.errors import AstroError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from astro_provider.triggers.watcher.finished import AnyFeed
+    from astro_provider.triggers.watcher.scheduler import Scheduler
+    from astro_provider.triggers.watcher.subscription import Subscription
+    from astro_provider.triggers.watcher.target import Target
+    from astro_provider.waits.wait import Verdict
+
+MAX_CHECKS_AT_ONCE = 10
+"""Maximum number of checks of one watcher that are under way at the same time."""
+
+MAX_SECONDS_PAST_DEADLINE = 10.0
+"""Seconds after the deadline of a wait when its check is cancelled, because the target does not respond."""
+
+
+class Checker:
+    """
+    Checks single waits for ``Watcher.wait``, at most ``MAX_CHECKS_AT_ONCE`` at the same time.
+
+    :param target: the target
+    :param scheduler: schedules the next check of waits that no list can show to be over
+    :param clock: returns the time in seconds since the epoch
+    :param sleep: coroutine function that sleeps for a number of seconds
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        scheduler: Scheduler,
+        clock: Callable[[], float],
+        sleep: Callable[[float], Coroutine[None, None, None]],
+    ) -> None:
+        self._target = target
+        self._scheduler = scheduler
+        self._clock = clock
+        self._sleep = sleep
+        self._slots = asyncio.Semaphore(MAX_CHECKS_AT_ONCE)
+
+    async def check(self, feed: AnyFeed, subscription: Subscription) -> Verdict | None:
+        """
+        Check a wait once.
+
+        :param feed: the feed of the wait
+        :param subscription: the wait
+        :return: the verdict; ``None`` if the check failed with an error that is tolerated, was not made because the
+            target is down, or took too long. It is then repeated as soon as the target answers
+        :raise AstroError: an error that is not tolerated
+        """
+        try:
+            verdict = await self._check_in_time(feed, subscription)
+        except AstroError as error:
+            feed.availability.note_failed_check()
+            # The feed might have tolerated errors for long enough although this wait has seen only one.
+            is_tolerated = subscription.tolerance.tolerates(error, subscription.warn_of_outage)
+            if not is_tolerated or not feed.availability.tolerates(error):
+                raise
+            await self._target.reload_if_outdated(error)
+            verdict = None
+        if verdict is None:
+            feed.checks.postpone(subscription)
+            return None
+        feed.note_check(subscription)
+        subscription.note_answer()
+        if not feed.availability.lists_fail:
+            subscription.is_warned_of_outage = False
+        return verdict
+
+    async def _check_in_time(self, feed: AnyFeed, subscription: Subscription) -> Verdict | None:
+        """Check, including the time in the queue, until ``MAX_SECONDS_PAST_DEADLINE`` at the latest."""
+        check = self._check_when_free(feed, subscription)
+        if subscription.deadline is None:
+            return await check
+        seconds = max(subscription.deadline - self._clock(), 0) + MAX_SECONDS_PAST_DEADLINE
+        checking, sleeping = asyncio.ensure_future(check), asyncio.ensure_future(self._sleep(seconds))
+        try:
+            await asyncio.wait((checking, sleeping), return_when=asyncio.FIRST_COMPLETED)
+            return checking.result() if checking.done() else None
+        finally:
+            checking.cancel()
+            sleeping.cancel()
+            await asyncio.gather(checking, sleeping, return_exceptions=True)
+
+    async def _check_when_free(self, feed: AnyFeed, subscription: Subscription) -> Verdict | None:
+        was_queued = self._slots.locked()
+        async with self._slots:
+            if was_queued and subscription.has_answered and feed.availability.is_down:
+                return None  # an outage began while the check was queued
+            verdict = await self._target.run(partial(subscription.progress.check, wait=subscription.wait))
+        self._scheduler.schedule_check(subscription, subscription.note_verdict(verdict))
+        return verdict

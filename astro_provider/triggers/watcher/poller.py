@@ -1,0 +1,130 @@
+"""The polls of one feed, and the checks of its batches."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from functools import partial
+from typing import TYPE_CHECKING, Generic
+
+from astro_provider.api.errors import AstroError
+from astro_provider.triggers.watcher.feed import MAX_DAGS_LISTED_PER_POLL
+from astro_provider.triggers.watcher.listing import Row
+from astro_provider.triggers.watcher.subscription import wake_all
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from astro_provider.triggers.watcher.batches import Batch
+    from astro_provider.triggers.watcher.feed import Feed
+    from astro_provider.triggers.watcher.target import Target
+
+log = logging.getLogger(__name__)
+
+
+class Poller(Generic[Row]):
+    """
+    Lists what has finished, once per poll, and wakes the waits that must be checked.
+
+    The watcher calls ``poll`` whenever a poll is due. Polls and checks of batches run in tasks of their own, so that a
+    target that does not respond delays neither deadlines nor the other feed.
+
+    :param feed: what is listed, and for which waits
+    :param target: the target
+    """
+
+    def __init__(self, feed: Feed[Row], target: Target) -> None:
+        self.feed: Feed[Row] = feed
+        self._target = target
+        self._poll_task: asyncio.Task[None] | None = None
+        self._batch_task: asyncio.Task[None] | None = None
+
+    def poll(self, now: float, elapsed: float) -> None:
+        """
+        Begin a poll, unless the last one is still under way.
+
+        :param now: seconds since the epoch
+        :param elapsed: seconds since a poll was last due
+        """
+        if self._poll_task is None or self._poll_task.done():
+            if self.feed.subscriptions:
+                self._poll_task = asyncio.create_task(self._poll(now, elapsed))
+        elif self.feed.availability.only_lists_fail:
+            wake_all(self.feed.checks.take_single(elapsed))
+
+    async def close(self) -> None:
+        """End the poll and the checks of batches that are under way."""
+        await _cancel(self._poll_task)  # before the other task, which it might begin
+        await _cancel(self._batch_task)
+        self._poll_task = self._batch_task = None
+
+    async def _poll(self, now: float, elapsed: float) -> None:
+        if self.feed.availability.begin_poll():
+            await self._list_finished(now)
+        wake_all(self.feed.checks.take_single(elapsed))
+        if self._batch_task is None or self._batch_task.done():
+            batches = self.feed.take_batches(elapsed)
+            if batches:
+                self._batch_task = asyncio.create_task(self._check_batches(batches))
+
+    async def _list_finished(self, now: float) -> None:
+        """List, and wake the waits that the rows are for, and those whose check was postponed."""
+        was_failing = self.feed.availability.lists_fail
+        try:
+            await self._list(now)
+        except AstroError as error:
+            self._note_failed_list(error, tolerated=self.feed.availability.tolerates(error))
+            await self._target.reload_if_outdated(error)
+        except Exception as error:  # only a bug of this package; the waits are checked individually
+            log.exception("A list of finished %s failed", self.feed.rows_name)
+            self._note_failed_list(error, tolerated=True)
+        else:
+            if was_failing:
+                for subscription in self.feed.subscriptions:
+                    subscription.is_warned_of_outage = subscription.tolerance.is_tolerating
+            wake_all(self.feed.checks.take_postponed(is_outage_over=was_failing))
+
+    async def _list(self, now: float) -> None:
+        if not self.feed.subscriptions:
+            return  # the last wait has left since the poll began
+        request = self.feed.prepare_list(now)
+        result = await self._target.run(partial(self.feed.list_finished, request=request))
+        wake_all(self.feed.note_list(request, result))
+        if self.feed.lists_by_dag:
+            self._warn_of_lists(await self._target.name())
+
+    def _warn_of_lists(self, deployment: str) -> None:
+        for subscription in self.feed.subscriptions:
+            if not subscription.is_warned_of_lists:
+                subscription.is_warned_of_lists = True
+                subscription.warn(
+                    f"The token may not list across dags in {deployment}: the dags are listed one by one, "
+                    f"{MAX_DAGS_LISTED_PER_POLL} per poll."
+                )
+
+    def _note_failed_list(self, error: Exception, *, tolerated: bool) -> None:
+        """Warn all waits of an outage that begins. The list ends none of them; their own checks decide."""
+        if self.feed.availability.note_failed_list(tolerated=tolerated):
+            for subscription in self.feed.subscriptions:
+                subscription.warn_of_outage(error)
+
+    async def _check_batches(self, batches: Iterable[Batch]) -> None:
+        for batch in batches:
+            await self._check_batch(batch)
+
+    async def _check_batch(self, batch: Batch) -> None:
+        try:
+            rows = await self._target.run(partial(self.feed.list_unfinished, batch=batch))
+        except AstroError as error:
+            self.feed.note_failed_batch(batch, error)
+        except Exception as error:  # only a bug of this package; the waits are checked individually
+            log.exception("A list of unfinished %s failed", self.feed.rows_name)
+            self.feed.note_failed_batch(batch, error)
+        else:
+            self.feed.note_batch(batch, rows)
+
+
+async def _cancel(task: asyncio.Task[None] | None) -> None:
+    if task is not None:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
