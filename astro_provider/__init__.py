@@ -1,7 +1,7 @@
 """
 Trigger, pause and wait for DAGs in another Airflow Deployment.
 
-Importing this package loads nothing else: Airflow reads it at start-up to learn what the provider brings.
+Airflow imports this package at start-up for the metadata of the provider, so it imports nothing else.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ CONNECTION_FORM: dict[str, dict[str, str] | list[str]] = {
         "extra": '{"timeout": 60}',
     },
 }
-"""The form of connection type ``astro``: a Deployment URL and an API token; Extra for the rarer options."""
+"""The form of connection type ``astro``: Deployment URL, API token, and Extra for all other options."""
 
 
 def get_provider_info() -> dict[str, object]:
     """
-    Tell Airflow what this provider brings (the ``apache_airflow_provider`` entry point).
+    Return the metadata of the provider (the ``apache_airflow_provider`` entry point).
 
-    :return: the provider's metadata, in the form that Airflow's ``provider_info.schema.json`` describes
+    :return: a dict as Airflow's ``provider_info.schema.json`` describes it
     """
     return {
         "package-name": "airflow-provider-astro",
@@ -66,7 +66,7 @@ def get_provider_info() -> dict[str, object]:
                 "hook-class-name": "astro_provider.hooks.astro.AstroHook",
                 "hook-name": "Astro",
                 "connection-type": "astro",
-                # Airflow 3.2 and up take the form from here, older ones from the hook.
+                # Airflow 3.2 and later read the form from here, earlier versions from the hook.
                 "ui-field-behaviour": CONNECTION_FORM,
             }
         ],

@@ -1,4 +1,4 @@
-"""Reads an Airflow connection into a Deployment: its URL, the credentials, the HTTP options. Pure."""
+"""Reads an Airflow connection into a Deployment: URL, credentials, headers and HTTP options."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _HOST = re.compile(r"^(\[[0-9a-fA-F:.%]+\]|[\w.-]+)$")
 
 
 class AirflowConnection(Protocol):
-    """What is read of an Airflow connection (Airflow 2's and 3's differ in class, not in this)."""
+    """The attributes of an Airflow connection that are read; its class differs between Airflow 2 and 3."""
 
     conn_id: str
     conn_type: str | None
@@ -50,12 +50,12 @@ class AirflowConnection(Protocol):
 
 def read_connection(connection: AirflowConnection, extra: Mapping[str, Any]) -> Deployment:
     """
-    Read what an Airflow connection says of a Deployment.
+    Read an Airflow connection into a Deployment.
 
     :param connection: an Airflow connection of type ``http`` or ``astro``
-    :param extra: its Extra as a dict (read apart, as Airflow has a blocking and an async way to get it)
+    :param extra: its Extra as a dict, which Airflow has a blocking and an async way to get
     :return: the Deployment
-    :raise ConnectionConfigError: naming connection and field, with what is expected there
+    :raise ConnectionConfigError: a field is wrong; the message names the connection, the field and what is expected
     """
     written = "".join((connection.extra or "").split())
     if not isinstance(extra, dict) or (not extra and written not in ("", "{}")):
@@ -74,7 +74,7 @@ def read_connection(connection: AirflowConnection, extra: Mapping[str, Any]) -> 
 
 
 class _Reader:
-    """Reads one connection; every method answers one question of it."""
+    """Reads one connection; each method reads one part of the Deployment."""
 
     def __init__(self, connection: AirflowConnection, extra: Mapping[str, Any]) -> None:
         self.connection = connection
@@ -82,7 +82,7 @@ class _Reader:
         self.fields = ConnectionFields(connection.conn_id, connection.login, connection.password, extra)
 
     def url(self) -> tuple[str, str | None]:
-        """Return the Deployment URL, and what was assumed where the connection names no scheme."""
+        """Return the Deployment URL, and a sentence about the scheme if the connection has none."""
         host = (self.connection.host or "").strip()
         expected = "expected the Deployment URL, e.g. https://clq52.astronomer.run/dz3uu847"
         if not host:
@@ -109,7 +109,7 @@ class _Reader:
         )
 
     def _assumed_scheme(self, host: str) -> str:
-        """Choose http where HttpHook does, so that its connections work unchanged; Astro itself speaks https only."""
+        """Return http where ``HttpHook`` uses it, so that its connections work unchanged; Astro accepts https only."""
         on_astro = re.split("[:/?#]", host, maxsplit=1)[0].lower().endswith(_ASTRO_DOMAIN)
         return "http" if self.connection.conn_type == "http" and not on_astro else "https"
 
@@ -122,11 +122,11 @@ class _Reader:
 
     @staticmethod
     def _path(parts: SplitResult) -> str:
-        # What is copied from the browser ends in /home, what is copied from documentation in /api/v2.
+        # A URL copied from the browser ends in /home, one copied from the documentation in /api/v2.
         return quote(_COPIED_TAIL.sub("", parts.path), safe="/%:@!$&'()*+,;=~")
 
     def headers(self) -> dict[str, str]:
-        """Return the other keys of Extra, which are headers, as for ``HttpHook``."""
+        """Return all other keys of Extra, which are headers, as in ``HttpHook``."""
         not_headers = {*EXTRA_KEYS, *_HTTP_OPTION_KEYS, "api_version"}
         return {
             name: self.fields.header(f"Extra {json.dumps(name)}", value, name)

@@ -1,4 +1,4 @@
-"""The extra link from a task to the dag run in the target."""
+"""The extra link of a task to the dag run in the target."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ XCOM_RUN_ID = "trigger_run_id"
 """Key of the XCom that holds the id of the remote run."""
 
 XCOM_URL = "remote_dag_run_url"
-"""Key of the XCom that holds the link: only the task knows the target's URL and API version."""
+"""Key of the XCom that holds the URL of the link, which only the task can make: it knows the API version."""
 
 
 class RemoteDagRunLink(BaseOperatorLink):
-    """Opens the dag run in the target's own UI, on Airflow 2 and Airflow 3 targets."""
+    """Links to the dag run in the target's UI (Airflow 2 and Airflow 3)."""
 
     name = "Remote dag run"
 
     @property
     def xcom_key(self) -> str:
-        """Say where Airflow 3 finds the link."""
+        """Key of the XCom in which Airflow 3 finds the URL."""
         return XCOM_URL
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
         """
-        Find the link (called by Airflow 2; Airflow 3 reads the XCom itself).
+        Return the URL (called by Airflow 2; Airflow 3 reads the XCom itself).
 
         :param operator: the operator
-        :param ti_key: which task instance
-        :return: the URL, or ``""`` before the run is known
+        :param ti_key: key of the task instance
+        :return: the URL; ``""`` before the task has created or found the run
         """
         from astro_provider.airflow_versions import XCom
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from astro_provider.api.types import JSON, Dag, DagRun, JSONInput, LogEntry, Page, Pool, TaskInstance
 
 PAGE_SIZE = 100
-"""Rows per page: every target allows this many unless its ``maximum_page_limit`` is lower, and then sends fewer."""
+"""Rows per page. A target whose ``maximum_page_limit`` is lower sends pages of that size."""
 
 
 def _run_named(dag_id: str, run_id: str) -> str:

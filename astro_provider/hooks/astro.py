@@ -170,7 +170,7 @@ class AstroHook(DeploymentHook):
         :raise InvalidRequestError: the target refuses a parameter; the message has its reasons, field by field
         :raise NotFoundError: the dag does not exist; the message names dags with similar ids
         :raise RequestNotPossible: ``run_after`` or ``partition_key`` for a target with API v1
-        :raise ValueError: ``conf`` cannot be written as JSON, or a text is not a date
+        :raise InvalidParameterError: ``conf`` cannot be written as JSON, or a value is not a date
         """
         return self.run(
             self.client.trigger_dag_run(
@@ -231,7 +231,7 @@ class AstroHook(DeploymentHook):
         :return: the dag run, whose ``state`` is ``success`` or ``failed``
         :raise WaitTimeoutError: the run has not finished after ``timeout`` seconds
         :raise NotFoundError: the run or the dag does not exist
-        :raise ValueError: ``poke_interval`` or ``timeout`` is not a finite number of 0 or more
+        :raise InvalidParameterError: ``poke_interval`` or ``timeout`` is not a finite number of 0 or more
         """
         return self.run(
             wait_for_dag_run(

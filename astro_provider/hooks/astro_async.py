@@ -68,28 +68,28 @@ class AsyncAstroHook:
         self._lookups = LookupLog(log.info, log.warning)
 
     async def __aenter__(self) -> AsyncAstroHook:
-        """Return the hook; leaving the block closes its connections."""
+        """Return the hook; the end of the ``async with`` block closes its HTTP connections."""
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close the connections to the target."""
+        """Close the HTTP connections to the target."""
         await self.close()
 
     async def client(self) -> Client:
         """
-        Get the target's REST API as flows, for :meth:`run`.
+        Return the target's REST API as flows, which :meth:`run` runs. The connection is read at the first call.
 
         :raise ConnectionConfigError: a field of the connection is wrong
-        :raise ConnectionUnreadableError: there is no such connection, or it cannot be read now
+        :raise ConnectionUnreadableError: the connection does not exist, or cannot be read now
         """
         return (await self._open())[0]
 
     async def _open(self) -> tuple[Client, AsyncCarrier]:
         if self._opened is None:
             deployment = await self._read_connection()
-            # Somebody else may have been quicker, and theirs would never be closed.
+            # Another task may have opened a carrier during the await; it must not be replaced, or it is never closed.
             self._opened = self._opened or (client_of(deployment), AsyncCarrier(deployment))
         return self._opened
 
@@ -97,15 +97,15 @@ class AsyncAstroHook:
         with lookup(self.http_conn_id):
             connection, extra = await get_async_connection(self.http_conn_id)
         deployment = read_connection(cast("AirflowConnection", connection), extra)
-        self._lookups.read(deployment)
+        self._lookups.connection_read(deployment)
         return deployment
 
     async def reload_connection(self) -> None:
         """
-        Read the Airflow connection again; requests from now on use what it says now.
+        Read the Airflow connection again, and use it for all further requests.
 
-        If it cannot be read, or a field of it is wrong, the hook keeps what it read last and logs a warning. Those
-        who call it at the same time share one read.
+        If the connection cannot be read or a field is wrong, the hook logs a warning and keeps the previous one.
+        Concurrent calls share one read.
         """
         before = self._reloads
         async with self._reloading:
@@ -115,12 +115,12 @@ class AsyncAstroHook:
 
     async def _reload(self) -> None:
         if self._opened is None:
-            return  # it has not been read yet: the next request reads it
+            return  # the first request will read it
         client, carrier = self._opened
         with self._lookups.keeping_last():
             deployment = await self._read_connection()
             if deployment.http != client.deployment.http:
-                # Requests that are under way still need it.
+                # Requests that have been sent still need it.
                 self._former_carriers.append(carrier)
                 carrier = AsyncCarrier(deployment)
             client.use(deployment)
@@ -166,8 +166,8 @@ class AsyncAstroHook:
             return error
 
     async def close(self) -> None:
-        """Close the connections to the target; a later call reads the Airflow connection anew and opens others."""
-        async with self._reloading:  # or the reload would open another carrier
+        """Close the HTTP connections to the target; a later request reads the Airflow connection again."""
+        async with self._reloading:  # a reload could open another carrier meanwhile
             carriers, self._former_carriers = self._former_carriers, []
             if self._opened is not None:
                 carriers.append(self._opened[1])

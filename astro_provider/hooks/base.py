@@ -1,4 +1,4 @@
-"""The blocking hook without its endpoints: reads the connection, runs flows."""
+"""The base of the blocking hook: reads the Airflow connection and runs flows."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ T = TypeVar("T")
 
 class DeploymentHook(BaseHook):
     """
-    A hook for one Deployment, and the flows of its client.
+    Runs the flows of one Deployment's client with ``requests``.
 
-    :param http_conn_id: id of an Airflow connection of type ``astro`` or ``http``
+    :param http_conn_id: id of an Airflow connection of type ``astro`` or ``http``, by default ``http_conn``
     """
 
     def __init__(self, http_conn_id: str = "http_conn", **kwargs: Any) -> None:
@@ -42,10 +42,10 @@ class DeploymentHook(BaseHook):
     @cached_property
     def deployment(self) -> Deployment:
         """
-        The target, as the connection describes it.
+        The target, as the Airflow connection describes it. The connection is read at the first access.
 
         :raise ConnectionConfigError: a field of the connection is wrong
-        :raise ConnectionUnreadableError: there is no such connection, or it cannot be read now
+        :raise ConnectionUnreadableError: the connection does not exist, or cannot be read now
         """
         return self._read_connection()
 
@@ -54,17 +54,17 @@ class DeploymentHook(BaseHook):
             connection = self.get_connection(self.http_conn_id)
             extra = connection.extra_dejson
         deployment = read_connection(cast("AirflowConnection", connection), extra)
-        self._lookups.read(deployment)
+        self._lookups.connection_read(deployment)
         return deployment
 
     def reload_connection(self) -> None:
         """
-        Read the Airflow connection again; requests from now on use what it says now.
+        Read the Airflow connection again, and use it for all further requests.
 
-        If it cannot be read, or a field of it is wrong, the hook keeps what it read last and logs a warning.
+        If the connection cannot be read or a field is wrong, the hook logs a warning and keeps the previous one.
         """
         if "deployment" not in self.__dict__:
-            return  # it has not been read yet: the next request reads it
+            return  # the first request will read it
         with self._lookups.keeping_last():
             deployment = self._read_connection()
             if deployment.http != self.deployment.http:
@@ -74,7 +74,7 @@ class DeploymentHook(BaseHook):
 
     @cached_property
     def client(self) -> Client:
-        """The target's REST API as flows, for :meth:`run`."""
+        """The target's REST API as flows, which :meth:`run` runs."""
         return client_of(self.deployment)
 
     @cached_property
@@ -111,17 +111,17 @@ class DeploymentHook(BaseHook):
             return error
 
     def close(self) -> None:
-        """Close the connections to the target; a later call opens new ones."""
+        """Close the HTTP connections to the target; a later request opens new ones."""
         carrier = self.__dict__.pop("_carrier", None)
         if carrier is not None:
             carrier.close()
 
     def __enter__(self) -> Self:
-        """Return the hook; leaving the block closes its connections."""
+        """Return the hook; the end of the ``with`` block closes its HTTP connections."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close the connections to the target."""
+        """Close the HTTP connections to the target."""
         self.close()

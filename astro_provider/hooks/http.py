@@ -1,8 +1,8 @@
 """
-What carrying requests takes, whichever library carries them.
+What both carriers share: limits of time and size, and the meaning of the HTTP libraries' exceptions.
 
-Nothing is decided here but what a library's exception means; see ``api.exchange`` for the rest. The libraries are
-imported by those who carry with them, as each takes its time: a task on a worker needs ``requests`` only.
+A carrier sends the requests of a flow with an HTTP library. This module imports neither library, because importing one
+takes time: a task on a worker needs ``requests`` only.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ if TYPE_CHECKING:
     from astro_provider.api.flow import Request
 
 USER_AGENT = f"airflow-provider-astro/{__version__}"
-CHUNK = 64 * 1024
-"""Bytes that are read at a time."""
+CHUNK_BYTES = 64 * 1024
+"""Bytes of a response that are read at a time."""
 
 MAX_LOG_READ_SECONDS = 20.0
-"""How long to wait at most for the next bytes of the log of a failed task."""
+"""How long to wait for the next bytes of the log of a failed task, if the connection has a longer timeout."""
 
 
 class Body:
     """
-    The body of an answer, as it comes: all of it up to ``MAX_ANSWER_BYTES``, or the last ``MAX_END_BYTES`` of it.
+    The body of a response while it is received: all of it up to ``MAX_ANSWER_BYTES``, or its last ``MAX_END_BYTES``.
 
-    :param request: the request that it answers
+    :param request: the request
     """
 
     def __init__(self, request: Request) -> None:
@@ -44,10 +44,10 @@ class Body:
         self._chunks: deque[bytes] = deque()
         self._size = 0
         self.cut = False
-        """Whether the beginning was dropped."""
+        """Whether the beginning is missing."""
 
     def add(self, chunk: bytes) -> bool:
-        """Add what came next; the result says whether to read on."""
+        """Add the next bytes, and return whether to read on."""
         self._chunks.append(chunk)
         self._size += len(chunk)
         while self._only_end and self._size - len(self._chunks[0]) >= MAX_END_BYTES:
@@ -56,30 +56,36 @@ class Body:
         return self._only_end or self._size <= MAX_ANSWER_BYTES
 
     def __bytes__(self) -> bytes:
-        """Put together what was kept."""
+        """Return the bytes that were kept."""
         return b"".join(self._chunks)
 
 
 def total_timeout(options: HttpOptions) -> float:
     """
-    Limit a whole request, in seconds, as "timeout" limits only each wait for the next bytes of an answer.
+    Return the maximum duration of a whole request, because ``timeout`` limits only each wait for the next bytes.
 
-    The time to connect, plus the time to read once for the first byte and once more for all others: 130 s with the
-    defaults. An answer of the largest size that is read passes at half a megabyte per second.
+    It is the time to connect, plus twice the time to read: once for the first byte, and once for all others. With the
+    defaults, this is 130 seconds. A response of the largest size that is read needs half a megabyte per second then.
 
     :param options: HTTP options of the connection
+    :return: seconds
     """
     connect, read = options.timeout
     return connect + 2 * read
 
 
-def answer_seconds(request: Request, options: HttpOptions) -> float:
-    """Limit each wait for the next bytes of an answer: for a log, which only explains a failure, it is shorter."""
+def read_timeout(request: Request, options: HttpOptions) -> float:
+    """Return the maximum seconds to wait for the next bytes; for the log of a failed task, this is less."""
     return min(options.timeout[1], MAX_LOG_READ_SECONDS) if request.only_end else options.timeout[1]
 
 
 def check_files(deployment: Deployment) -> None:
-    """Say which file of the connection is not here, which the libraries tell without naming it or the connection."""
+    """
+    Check that the files that the connection names exist; the errors of the libraries name neither file nor connection.
+
+    :param deployment: the target
+    :raise ConnectionConfigError: a file does not exist on this machine
+    """
     verify, cert = deployment.http.verify, deployment.http.cert
     named = [("verify", verify), *(("cert", path) for path in ([cert] if isinstance(cert, str) else cert or ()))]
     for key, path in named:
@@ -87,13 +93,13 @@ def check_files(deployment: Deployment) -> None:
             raise ConnectionConfigError(deployment.conn_id, f'Extra "{key}"', f"there is no {path} on this machine")
 
 
-def lower(headers: Mapping[str, str]) -> dict[str, str]:
-    """Write the names of headers as ``api.exchange`` looks for them."""
+def lower_case_names(headers: Mapping[str, str]) -> dict[str, str]:
+    """Convert the names of headers to lower case."""
     return {name.lower(): value for name, value in headers.items()}
 
 
 def _causes(error: BaseException | None) -> list[BaseException]:
-    """List an exception and all that it was made of, which is where the libraries keep the reason."""
+    """List an exception and the exceptions inside of it, where the libraries keep the reason."""
     found: list[BaseException] = []
     queue = [error]
     while queue:
@@ -101,7 +107,7 @@ def _causes(error: BaseException | None) -> list[BaseException]:
         if current is None or current in found:
             continue
         found.append(current)
-        # Not __context__, which may be something that the caller was handling.
+        # Not __context__, which can be an exception that the caller was handling.
         inner = (current.__cause__, getattr(current, "reason", None), getattr(current, "os_error", None))
         queue += [each for each in (*inner, *current.args) if isinstance(each, BaseException)]
     return found
@@ -109,18 +115,19 @@ def _causes(error: BaseException | None) -> list[BaseException]:
 
 def transport_error(request: Request, options: HttpOptions, error: BaseException, seconds: float = 0) -> TransportError:
     """
-    Say what an exception of either library means, for which host, and whether the request was sent.
+    Make an error of this package from an exception of an HTTP library.
 
-    :param request: the request
+    :param request: the request that failed
     :param options: HTTP options of the connection
     :param error: the exception
-    :param seconds: how long the request has taken until then
+    :param seconds: how long the request took until it failed
+    :return: the error, which says what happened, for which host, and whether the request might have been sent
     """
     parts = urlsplit(request.url)
     host = parts.netloc.rpartition("@")[2]
     causes = _causes(error)
     kinds = {cls.__name__ for cause in causes for cls in type(cause).__mro__}
-    connect, read = options.timeout[0], answer_seconds(request, options)
+    connect, read = options.timeout[0], read_timeout(request, options)
 
     unresolved = {"NameResolutionError", "LocationParseError", "UnicodeError"}
     if any(isinstance(cause, socket.gaierror) for cause in causes) or kinds & unresolved:
@@ -130,9 +137,9 @@ def transport_error(request: Request, options: HttpOptions, error: BaseException
     if kinds & {"ProxyError", "ClientProxyConnectionError", "ClientHttpProxyError"}:
         return TransportError(f"The proxy for {host} cannot be reached or refuses: check the proxy.", sent=False)
     if any(isinstance(cause, ssl.SSLError) for cause in causes) or kinds & {"SSLError", "ClientSSLError"}:
-        told = [getattr(cause, name, "") for name in ("verify_message", "reason") for cause in causes]
-        why = next((reason for reason in told if reason and isinstance(reason, str)), "no details")
-        # The target's certificate, or what the target says of ours.
+        details = [getattr(cause, name, "") for name in ("verify_message", "reason") for cause in causes]
+        why = next((reason for reason in details if reason and isinstance(reason, str)), "no details")
+        # The certificate of the target, or the client certificate, which the target refuses.
         certificate = (
             kinds & {"SSLCertVerificationError", "ClientConnectorCertificateError"}
             or "CERTIFICATE" in why

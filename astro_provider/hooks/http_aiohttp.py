@@ -1,4 +1,4 @@
-"""Carrying requests with ``aiohttp``, for the async hook."""
+"""Sends requests with ``aiohttp``, for the async hook."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from yarl import URL
 
 from astro_provider.api.flow import Response
 from astro_provider.hooks.http import (
-    CHUNK,
+    CHUNK_BYTES,
     USER_AGENT,
     Body,
-    answer_seconds,
     check_files,
-    lower,
+    lower_case_names,
+    read_timeout,
     total_timeout,
     transport_error,
 )
@@ -32,14 +32,14 @@ if TYPE_CHECKING:
 
 
 _large_answers: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
-"""Held while an answer is read of which only the end is kept: several at once would take too much memory."""
+"""Held while a response with ``only_end`` is read, because several at once would take too much memory."""
 
 
 class AsyncCarrier:
     """
-    Carries requests with ``aiohttp``, over one session, which is made at the first request.
+    Sends requests with ``aiohttp``, in one session, which is opened at the first request.
 
-    :param deployment: whose HTTP options count
+    :param deployment: the target, whose HTTP options are used
     """
 
     def __init__(self, deployment: Deployment) -> None:
@@ -51,9 +51,11 @@ class AsyncCarrier:
 
     async def send(self, request: Request) -> Response:
         """
-        Send one request and read its answer, up to the size that is bearable.
+        Send one request and read its response, up to ``MAX_ANSWER_BYTES``.
 
-        :raise TransportError: no answer, or not all of it
+        :param request: the request
+        :return: the response, whatever its status
+        :raise TransportError: no response, or only a part of one
         """
         if not request.only_end:
             return await self._send(request)
@@ -63,7 +65,7 @@ class AsyncCarrier:
     async def _send(self, request: Request) -> Response:
         began = time.monotonic()
         try:
-            async with self._opening:  # one session, also for several that are first
+            async with self._opening:  # one session, even if several requests are the first ones
                 session = self._session = self._session or await self._open()
             async with session.request(
                 request.method,
@@ -76,10 +78,10 @@ class AsyncCarrier:
                 timeout=self._timeout(request),
             ) as response:
                 body = Body(request)
-                async for chunk in response.content.iter_chunked(CHUNK):
+                async for chunk in response.content.iter_chunked(CHUNK_BYTES):
                     if not body.add(chunk):
                         break
-                return Response(response.status, lower(response.headers), bytes(body), cut=body.cut)
+                return Response(response.status, lower_case_names(response.headers), bytes(body), cut=body.cut)
         except (aiohttp.ClientError, asyncio.TimeoutError, OSError, ValueError) as error:
             raise transport_error(request, self._options, error, time.monotonic() - began) from None
 
@@ -89,25 +91,25 @@ class AsyncCarrier:
         return aiohttp.ClientSession(
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"User-Agent": USER_AGENT},
-            # Or a .netrc would bring credentials; what else it means is done by _ssl_context and _proxy.
+            # It would read credentials from .netrc; proxies and CA bundles are handled in _proxy and _ssl_context.
             trust_env=False,
         )
 
     def _timeout(self, request: Request) -> aiohttp.ClientTimeout:
-        connect, read = self._options.timeout[0], answer_seconds(request, self._options)
+        connect, read = self._options.timeout[0], read_timeout(request, self._options)
         return aiohttp.ClientTimeout(
             total=total_timeout(self._options), connect=connect, sock_connect=connect, sock_read=read
         )
 
     async def close(self) -> None:
-        """Close the session, if there is one."""
+        """Close the session, if it is open."""
         if self._session is not None:
             session, self._session = self._session, None
             await session.close()
 
 
 def _proxy(url: str, options: HttpOptions) -> str | None:
-    """Choose the proxy that ``requests`` would."""
+    """Return the proxy that ``requests`` would use."""
     proxies = dict(options.proxies)
     if options.trust_env:
         proxies = {**requests.utils.get_environ_proxies(url, proxies.get("no_proxy")), **proxies}
@@ -117,10 +119,10 @@ def _proxy(url: str, options: HttpOptions) -> str | None:
 
 def _ssl_context(options: HttpOptions) -> ssl.SSLContext:
     """
-    Make what ``requests`` makes of the same options; blocking, as it reads files.
+    Make the TLS context that ``requests`` would make from the same options. It blocks, because it reads files.
 
-    It trusts certifi's certificates where the connection and the environment name no others. ``aiohttp`` would trust
-    those of the operating system: a request that works on a worker would fail in the triggerer.
+    By default, the certificates of certifi are trusted. ``aiohttp`` would trust those of the operating system, so that
+    a request that succeeds on a worker could fail in the triggerer.
     """
     bundle = options.verify
     if bundle is True and options.trust_env:
@@ -129,7 +131,7 @@ def _ssl_context(options: HttpOptions) -> ssl.SSLContext:
         bundle = requests.utils.DEFAULT_CA_BUNDLE_PATH
     context = create_urllib3_context()
     context.set_alpn_protocols(["http/1.1"])
-    context.check_hostname = bool(bundle)  # urllib3 1.26 leaves it off
+    context.check_hostname = bool(bundle)  # off by default in urllib3 1.26
     context.verify_mode = ssl.CERT_REQUIRED if bundle else ssl.CERT_NONE
     if bundle:
         folder = os.path.isdir(bundle)

@@ -1,4 +1,4 @@
-"""Carrying requests with ``requests``, for the blocking hook."""
+"""Sends requests with ``requests``, for the blocking hook."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from urllib3.exceptions import HTTPError
 
 from astro_provider.api.flow import Response
 from astro_provider.hooks.http import (
-    CHUNK,
+    CHUNK_BYTES,
     USER_AGENT,
     Body,
-    answer_seconds,
     check_files,
-    lower,
+    lower_case_names,
+    read_timeout,
     total_timeout,
     transport_error,
 )
@@ -33,11 +33,11 @@ if TYPE_CHECKING:
 
 
 _large_answers = threading.Lock()
-"""Held while an answer is read of which only the end is kept: several at once would take too much memory."""
+"""Held while a response with ``only_end`` is read, because several at once would take too much memory."""
 
 
 class _TimedReader(io.RawIOBase):
-    """Reads from a socket until a deadline; the socket's own timeout only limits each wait for the next bytes."""
+    """Reads from a socket until a deadline; the timeout of the socket limits only each wait for the next bytes."""
 
     def __init__(self, sock: socket.socket, seconds: float) -> None:
         self._sock = sock
@@ -64,7 +64,7 @@ class _TimedReader(io.RawIOBase):
 
 
 def _timed_response(seconds: float) -> type[http.client.HTTPResponse]:
-    """Make the class of responses that take so many seconds at most, status line and headers included."""
+    """Make the class of responses with a maximum duration, including status line and headers."""
 
     class TimedResponse(http.client.HTTPResponse):
         def __init__(self, sock: socket.socket, *arguments: Any, **options: Any) -> None:
@@ -77,14 +77,14 @@ def _timed_response(seconds: float) -> type[http.client.HTTPResponse]:
 
 class _Adapter(TCPKeepAliveAdapter):  # type: ignore[misc]  # has no types
     """
-    Keeps idle connections alive, and limits how long a whole answer may take.
+    Keeps idle connections alive, and limits the duration of a whole response.
 
-    :param seconds: for an answer
+    :param seconds: maximum duration of a response
     """
 
     def __init__(self, seconds: float) -> None:
         self._response_class = _timed_response(seconds)
-        # Or what lies between drops the connection of a wait that seldom checks.
+        # Without keep-alive, a firewall can drop the idle connection of a wait with a long poke_interval.
         super().__init__(idle=120, count=20, interval=30)
 
     def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
@@ -95,11 +95,11 @@ class _Adapter(TCPKeepAliveAdapter):  # type: ignore[misc]  # has no types
         return self._limit(super().proxy_manager_for(*arguments, **options))
 
     def _limit(self, manager: Any) -> Any:
-        """Have the connections of a pool manager make our responses."""
+        """Make the connections of a pool manager use the class of limited responses."""
         limited = {}
         for scheme, pool in manager.pool_classes_by_scheme.items():
             connection = pool.ConnectionCls
-            if connection.response_class is self._response_class:  # a manager that has been here before
+            if connection.response_class is self._response_class:  # this manager has been changed already
                 return manager
             connection = type(connection.__name__, (connection,), {"response_class": self._response_class})
             limited[scheme] = type(pool.__name__, (pool,), {"ConnectionCls": connection})
@@ -109,9 +109,9 @@ class _Adapter(TCPKeepAliveAdapter):  # type: ignore[misc]  # has no types
 
 class SyncCarrier:
     """
-    Carries requests with ``requests``, over one session.
+    Sends requests with ``requests``, in one session.
 
-    :param deployment: whose HTTP options count
+    :param deployment: the target, whose HTTP options are used
     """
 
     def __init__(self, deployment: Deployment) -> None:
@@ -126,9 +126,11 @@ class SyncCarrier:
 
     def send(self, request: Request) -> Response:
         """
-        Send one request and read its answer, up to the size that is bearable.
+        Send one request and read its response, up to ``MAX_ANSWER_BYTES``.
 
-        :raise TransportError: no answer, or not all of it
+        :param request: the request
+        :return: the response, whatever its status
+        :raise TransportError: no response, or only a part of one
         """
         if not request.only_end:
             return self._send(request)
@@ -144,21 +146,21 @@ class SyncCarrier:
                     request.method, request.url, headers=dict(request.headers), data=request.body, auth=lambda r: r
                 )
             )
-            # The connection's own options are named here, or those of the environment would win.
+            # The options of the connection are passed explicitly, because those of the environment would win otherwise.
             settings = self._session.merge_environment_settings(
                 request.url, dict(self._options.proxies), True, self._options.verify, self._options.cert
             )
             with self._session.send(
                 prepared,
-                timeout=(self._options.timeout[0], answer_seconds(request, self._options)),
+                timeout=(self._options.timeout[0], read_timeout(request, self._options)),
                 allow_redirects=False,
                 **settings,
             ) as response:
                 body = Body(request)
-                for chunk in response.iter_content(CHUNK):
+                for chunk in response.iter_content(CHUNK_BYTES):
                     if not body.add(chunk):
                         break
-                return Response(response.status_code, lower(response.headers), bytes(body), cut=body.cut)
+                return Response(response.status_code, lower_case_names(response.headers), bytes(body), cut=body.cut)
         except (requests.RequestException, HTTPError, OSError, ValueError) as error:
             raise transport_error(request, self._options, error, time.monotonic() - began) from None
 

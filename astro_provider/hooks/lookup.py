@@ -1,4 +1,4 @@
-"""How both hooks look up their Airflow connection, and what they make of a lookup that fails."""
+"""The lookup of an Airflow connection, and its errors, for both hooks."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _MAX_SHOWN_CHARACTERS = 200
 @contextmanager
 def lookup(conn_id: str) -> Iterator[None]:
     """
-    Turn what Airflow's lookup raises in this block into an error of this package.
+    Convert the exceptions of Airflow's lookup in this ``with`` block to errors of this package.
 
     :param conn_id: id of the connection
-    :raise ConnectionUnreadableError: there is no such connection, or it cannot be read now
+    :raise ConnectionUnreadableError: the connection does not exist, or cannot be read now
     """
     try:
         yield
@@ -37,10 +37,10 @@ def lookup(conn_id: str) -> Iterator[None]:
 
 class LookupLog:
     """
-    What one hook logs about its connection, each thing once.
+    Logs messages of one hook about its connection, and each message once.
 
-    :param info: logs a line
-    :param warn: logs a warning
+    :param info: logs a message at level INFO
+    :param warn: logs a message at level WARNING
     """
 
     def __init__(self, info: Callable[[str], None], warn: Callable[[str], None]) -> None:
@@ -49,8 +49,8 @@ class LookupLog:
         self._problem: str | None = None
         self._assumption: str | None = None
 
-    def read(self, deployment: Deployment) -> None:
-        """Log what the connection leaves open and this package assumes."""
+    def connection_read(self, deployment: Deployment) -> None:
+        """Note that the connection was read, and log its :attr:`Deployment.assumption`."""
         self._problem = None
         if deployment.assumption not in (None, self._assumption):
             self._assumption = deployment.assumption
@@ -58,11 +58,11 @@ class LookupLog:
 
     @contextmanager
     def keeping_last(self) -> Iterator[None]:
-        """Tolerate in this block that the connection cannot be read, or not be used, and log it."""
+        """Log, and do not raise, that the connection cannot be read or used in this ``with`` block."""
         try:
             yield
         except (ConnectionConfigError, ConnectionUnreadableError) as error:
-            if str(error) != self._problem:  # a wait reloads the connection at every check
+            if str(error) != self._problem:  # a wait reloads the connection at each check
                 self._problem = str(error)
                 self._warn(f"The connection is used as it was read before. {error}")
 
@@ -71,8 +71,8 @@ def no_connection(conn_id: str) -> ConnectionUnreadableError:
     """
     Make the error for a connection that Airflow does not find.
 
-    It is one that may pass, because Airflow (2.11 to 3.3) reports a secrets backend, a metadata database or an API
-    server that does not answer as a connection that is not defined.
+    It is a retryable error: if a secrets backend, the metadata database or the API server does not respond, Airflow
+    (2.11 to 3.3) reports that the connection is not defined.
 
     :param conn_id: id of the connection
     """
@@ -84,10 +84,10 @@ def no_connection(conn_id: str) -> ConnectionUnreadableError:
 
 def unreadable(conn_id: str, error: Exception) -> ConnectionUnreadableError:
     """
-    Make the error for a connection that could not be read now.
+    Make the error for a connection that cannot be read now.
 
     :param conn_id: id of the connection
-    :param error: what its lookup raised; at most its first line is shown, without credentials and query strings
+    :param error: the exception of the lookup. The message has its first line, without credentials and query strings
     """
     first_line = str(error).strip().partition("\n")[0]
     shown = _QUERY.sub("?***", _USER_INFO.sub("//***@", first_line))[:_MAX_SHOWN_CHARACTERS]
