@@ -259,17 +259,16 @@ class AstroTriggerDagRunOperator(BaseOperator):
             ended = read_event(event)
             if ended.error:
                 raise ended.error
-            unexpected = (EventOutcome.SKIPPED, EventOutcome.RESTART)
-            if ended.outcome in unexpected or (ended.outcome is EventOutcome.SUCCESS and not ended.run):
+            if ended.outcome is EventOutcome.FAILED:
+                raise DagRunFailedError(ended.message)
+            if ended.outcome is EventOutcome.TIMEOUT:
+                raise AirflowTaskTimeout(
+                    timeout_message(self.trigger_dag_id, self.execution_timeout, ended.message, ended.url)
+                )
+            if ended.outcome is not EventOutcome.SUCCESS or ended.run is None:
                 raise UnexpectedEventError(f"The task was resumed with an event of another wait: {ended.message}")
-        if ended.outcome is EventOutcome.SUCCESS and ended.run:
-            self.log.info("%s", ended.message)
-            return ended.run
-        if ended.outcome is EventOutcome.TIMEOUT:
-            raise AirflowTaskTimeout(
-                timeout_message(self.trigger_dag_id, self.execution_timeout, ended.message, ended.url)
-            )
-        raise DagRunFailedError(ended.message)
+        self.log.info("%s", ended.message)
+        return ended.run
 
     def _run_wait(self, run: DagRun) -> RunWait:
         from astro_provider.waits.wait import EndStates, RunWait
@@ -303,7 +302,7 @@ class AstroTriggerDagRunOperator(BaseOperator):
                 )
             )
         except AirflowTaskTimeout:
-            # Airflow calls on_kill afterwards, but the task is still running then, as in a worker that goes down.
+            # Cancel here: when Airflow calls on_kill next, the task is still running, as on a worker that stops.
             self._waiting_for = None
             last_seen = f"{last}. {self._cancel(run)}" if self._cancels else last
             url = hook.client.run_url(run["dag_id"], run["dag_run_id"])
@@ -323,7 +322,7 @@ class AstroTriggerDagRunOperator(BaseOperator):
         if ended_by_user(self._context["ti"]):
             self._cancel(run)
         else:
-            self.log.info("The run of dag %r goes on, as no user ended this task", run["dag_id"])
+            self.log.info("The run of dag %r is not cancelled, because no user ended this task", run["dag_id"])
 
     def _cancel(self, run: DagRun) -> str:
         from astro_provider.tasks.cancel import cancel_on_worker

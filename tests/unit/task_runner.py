@@ -1,4 +1,4 @@
-"""What Airflow gives to a task that runs: a task instance, a context, a clock, a log; for tests of tasks."""
+"""What Airflow provides to a running task, for tests: a task instance, a context, the task state store and a clock."""
 
 from __future__ import annotations
 
@@ -19,12 +19,13 @@ if TYPE_CHECKING:
 
 NOW = datetime(2026, 2, 1, 12, tzinfo=timezone.utc)
 LOGICAL_DATE = datetime(2026, 2, 1, 6, tzinfo=timezone.utc)
-RUN_BEGAN = datetime(2026, 1, 15, tzinfo=timezone.utc)  # before what a stub makes, after what is said to be old
+RUN_STARTED = datetime(2026, 1, 15, tzinfo=timezone.utc)
+"""Start of the triggering dag run: before the runs that the fake Airflow creates, after ``CREATED_BEFORE``."""
 
 
 @dataclass
 class TaskInstance:
-    """A task instance, as far as tasks of this package look at one."""
+    """The part of Airflow's task instance that this package uses."""
 
     task_id: str = "trigger"
     dag_id: str = "local"
@@ -43,15 +44,15 @@ class TaskInstance:
         return f"XCom of {task_ids}"
 
     def get_relevant_upstream_map_indexes(self, *_: Any, **__: Any) -> None:
-        """How Airflow 2 asks which XComs to pull: all."""
+        """Called by Airflow 2 to find the map indexes of XComs; ``None`` means all."""
 
     def get_first_reschedule_date(self, context: Any) -> datetime | None:
-        """How Airflow 3 says when a sensor was first rescheduled."""
+        """Called by the sensors of Airflow 3."""
         return self.first_reschedule_date
 
 
 class Store:
-    """The task state store of one task instance (Airflow 3.3 and up), which holds JSON."""
+    """The task state store of one task instance (Airflow 3.3 and later), which stores JSON."""
 
     def __init__(self) -> None:
         self.stored: dict[str, Any] = {}
@@ -64,11 +65,11 @@ class Store:
 
 
 def context(ti: TaskInstance | None = None, **more: Any) -> dict[str, Any]:
-    """Make the context of a task; ``logical_date=None`` for a run without one."""
+    """Make the context of a task. ``logical_date=None`` is a run without a logical date."""
     return {
         "ti": ti or TaskInstance(),
         "logical_date": LOGICAL_DATE,
-        "dag_run": SimpleNamespace(start_date=RUN_BEGAN),
+        "dag_run": SimpleNamespace(start_date=RUN_STARTED),
         "ds": "2026-02-01",
         "expanded_ti_count": None,
         **more,
@@ -76,17 +77,17 @@ def context(ti: TaskInstance | None = None, **more: Any) -> dict[str, Any]:
 
 
 class FakeClock:
-    """The time of day, which moves when somebody sleeps."""
+    """A clock that moves only when code sleeps, and then at once."""
 
     def __init__(self, traveller: time_machine.Traveller) -> None:
         self._traveller = traveller
         self.sleeps: list[float] = []
         self.at_sleep: Callable[[], None] = lambda: None
-        """Called at every sleep, for what happens while a task waits."""
+        """Called at every sleep, to change something while a task waits."""
         self._numbers = count()
         self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
-        self._going_on: asyncio.Task[None] | None = None
-        self._under_way = 0
+        self._advancing: asyncio.Task[None] | None = None
+        self._stopped = 0
 
     def sleep(self, seconds: float) -> None:
         self.sleeps.append(seconds)
@@ -94,18 +95,18 @@ class FakeClock:
         self.at_sleep()
 
     async def sleep_async(self, seconds: float) -> None:
-        """Sleep until the clock has come so far, which it has when nobody has anything else to do."""
+        """Sleep until the clock has reached the end, which happens when no other task on the event loop can run."""
         woken = asyncio.get_running_loop().create_future()
         heapq.heappush(self._sleepers, (datetime.now().timestamp() + seconds, next(self._numbers), woken))
-        if self._going_on is None or self._going_on.done():
-            self._going_on = asyncio.create_task(self._go_on())
+        if self._advancing is None or self._advancing.done():
+            self._advancing = asyncio.create_task(self._advance())
         await woken
 
-    async def _go_on(self) -> None:
+    async def _advance(self) -> None:
         while True:
             loop: Any = asyncio.get_running_loop()
-            # No public name tells whether a loop has anything to do, let alone calls when it has not.
-            while self._under_way or loop._ready:  # noqa: ASYNC110
+            # asyncio has no public API for whether an event loop is idle.
+            while self._stopped or loop._ready:  # noqa: ASYNC110
                 await asyncio.sleep(0)
             while self._sleepers and self._sleepers[0][2].done():  # cancelled
                 heapq.heappop(self._sleepers)
@@ -113,18 +114,18 @@ class FakeClock:
                 return
             at, _, woken = heapq.heappop(self._sleepers)
             seconds = max(at - datetime.now().timestamp(), 0)
-            self.sleep(math.ceil(seconds * 1000) / 1000)  # or the last microsecond would never be over
+            self.sleep(math.ceil(seconds * 1000) / 1000)  # rounded up, because rounding down would never reach the end
             woken.set_result(None)
 
     def holding(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Make the clock stand still while this coroutine function waits for threads and sockets."""
+        """Stop the clock while a coroutine function waits for threads and sockets."""
 
         async def held(*arguments: Any) -> Any:
-            self._under_way += 1
+            self._stopped += 1
             try:
                 return await function(*arguments)
             finally:
-                self._under_way -= 1
+                self._stopped -= 1
 
         return held
 
@@ -133,7 +134,7 @@ class FakeClock:
 
 
 def round_trip(dag: Any) -> Any:
-    """Serialise a DAG as Airflow's DAG processor does, and read it as the scheduler and the UI do."""
+    """Serialize a DAG as Airflow's DAG processor does, and read it as the scheduler and the UI do."""
     from airflow.serialization import serialized_objects
 
     serialization = getattr(serialized_objects, "DagSerialization", None) or serialized_objects.SerializedDAG

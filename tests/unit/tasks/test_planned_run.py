@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from astro_provider.tasks.planned_run import PlannedRun, plan_run
-from tests.unit.task_runner import NOW, RUN_BEGAN, Store, TaskInstance, context
+from tests.unit.task_runner import NOW, RUN_STARTED, Store, TaskInstance, context
 
 
 class Task:
@@ -28,7 +28,7 @@ class Task:
     def next_try(self, given: str | None = None) -> PlannedRun:
         self.try_number += 1
         ti = TaskInstance(try_number=self.try_number, max_tries=self.max_tries)
-        dag_run = SimpleNamespace(start_date=RUN_BEGAN, clear_number=self.clear_number)
+        dag_run = SimpleNamespace(start_date=RUN_STARTED, clear_number=self.clear_number)
         more = {} if self.store is None else {"task_state_store": self.store}
         made = context(ti, dag_run=dag_run, **more)
         return plan_run(made, given_run_id=given, retries=self.retries, warn=print)  # type: ignore[arg-type]
@@ -101,7 +101,7 @@ def test_given_run_id_is_used_unchanged(store: Any) -> None:
 
 
 def test_start_of_the_first_try_is_exact_if_it_was_stored() -> None:
-    now, earlier = NOW.timestamp(), RUN_BEGAN.timestamp()
+    now, earlier = NOW.timestamp(), RUN_STARTED.timestamp()
     for store, retry_after_clear in ((Store(), (now, True)), (None, (earlier, False))):
         task = Task(1, store)
         first, second = task.next_try(), task.next_try()
@@ -122,7 +122,7 @@ def test_start_is_not_exact_if_the_first_try_was_not_stored() -> None:
     task.store = Store()
     task.next_try()
     last = task.next_try()
-    assert (last.started_at, last.started_at_is_exact) == (RUN_BEGAN.timestamp(), False)
+    assert (last.started_at, last.started_at_is_exact) == (RUN_STARTED.timestamp(), False)
 
 
 @pytest.mark.parametrize("stored", ["text", {}, {"first_try": 1}, None, 5])

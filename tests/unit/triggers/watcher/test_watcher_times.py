@@ -143,7 +143,7 @@ async def test_the_last_one_out_ends_the_poll_and_a_new_one_starts_anew(
     target.forget()
     await clock.sleep_async(10 * INTERVAL)
     assert target.received == []
-    assert {task for task in asyncio.all_tasks() - before if task is not clock._going_on} == set()
+    assert {task for task in asyncio.all_tasks() - before if task is not clock._advancing} == set()
 
     target.hanging = set()
     again = waits()
