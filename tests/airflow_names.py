@@ -1,4 +1,4 @@
-"""The names of Airflow that only tests use, from where the running Airflow has them."""
+"""Names of Airflow that only tests use, imported from their place in the running Airflow version."""
 
 from __future__ import annotations
 

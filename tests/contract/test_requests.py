@@ -77,8 +77,8 @@ class DescribedAirflow(FakeAirflow):
             self._described.check_request(request)
         return super()._carry(step)
 
-    def answer(self, received: ReceivedRequest) -> ScriptedResponse:
-        response = super().answer(received)
+    def respond(self, received: ReceivedRequest) -> ScriptedResponse:
+        response = super().respond(received)
         if self._requested_version == self.api_version:
             self._described.check_response(self.requests[-1], response)
         return response

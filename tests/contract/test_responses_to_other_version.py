@@ -64,7 +64,7 @@ def test_scripted_target_responds_to_the_other_version_as_airflow_does(own: str,
                 "v2": (405, "application/json", False),
             }[own]
             continue
-        response = target.answer(ReceivedRequest(method, path, {}, b""))
+        response = target.respond(ReceivedRequest(method, path, {}, b""))
         assert (response.status, response.headers["Content-Type"].partition(";")[0]) == (
             status,
             content_type.partition(";")[0],

@@ -1,5 +1,5 @@
-# ruff: noqa: E402  the environment has to be set before Airflow is imported, which reads it then
-"""No Airflow of this machine has a say in these tests, and no test has a say in another."""
+# ruff: noqa: E402  Airflow reads the environment when it is imported
+"""Fixtures of the unit tests, which are independent of each other and of the Airflow settings of this machine."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from functools import partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-HOME = tempfile.mkdtemp(prefix="airflow-home-")
-atexit.register(shutil.rmtree, HOME, ignore_errors=True)
+AIRFLOW_HOME = tempfile.mkdtemp(prefix="airflow-home-")
+atexit.register(shutil.rmtree, AIRFLOW_HOME, ignore_errors=True)
 for name in [name for name in os.environ if name.startswith("AIRFLOW_")]:
     del os.environ[name]
-os.environ["AIRFLOW_HOME"] = HOME
-os.environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] = f"sqlite:///{HOME}/airflow.db"
+os.environ["AIRFLOW_HOME"] = AIRFLOW_HOME
+os.environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] = f"sqlite:///{AIRFLOW_HOME}/airflow.db"
 os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 
 import hypothesis
@@ -38,7 +38,7 @@ from tests.unit.task_runner import NOW, FakeClock
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-# How long an example takes says something of this machine only.
+# The duration of an example depends on the machine.
 hypothesis.settings.register_profile("unhurried", deadline=None)
 hypothesis.settings.load_profile("unhurried")
 
@@ -47,7 +47,7 @@ _NETWORK_SETTINGS = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "REQU
 
 @pytest.fixture(autouse=True)
 def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing learned by an earlier test, no proxy and no .netrc of whoever runs the tests."""
+    """Clear what earlier tests have cached, and hide proxies and .netrc of the user who runs the tests."""
     monkeypatch.setattr(memory, "_memories", {})
     for setting in _NETWORK_SETTINGS:
         monkeypatch.delenv(setting, raising=False)
@@ -57,25 +57,25 @@ def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def target() -> ScriptedTarget:
-    """An Airflow 3 in memory."""
+    """A scripted Airflow 3 in memory."""
     return ScriptedTarget("v2")
 
 
 @pytest.fixture
 def target_v1() -> ScriptedTarget:
-    """An Airflow 2 in memory."""
+    """A scripted Airflow 2 in memory."""
     return ScriptedTarget("v1")
 
 
 @pytest.fixture(params=["v1", "v2"])
 def any_target(request: pytest.FixtureRequest) -> ScriptedTarget:
-    """An Airflow 2, then an Airflow 3, in memory."""
+    """A scripted Airflow 2, then a scripted Airflow 3, in memory."""
     return ScriptedTarget(request.param)
 
 
 @pytest.fixture
 def server(connect: Callable[..., None]) -> Iterator[ScriptedServer]:
-    """An Airflow 3 that the connection leads to."""
+    """The target of the connection: a scripted Airflow 3."""
     with ScriptedServer("v2") as running:
         connect(running.url, password=TOKEN)
         yield running
@@ -83,7 +83,7 @@ def server(connect: Callable[..., None]) -> Iterator[ScriptedServer]:
 
 @pytest.fixture
 def server_v1(connect: Callable[..., None]) -> Iterator[ScriptedServer]:
-    """An Airflow 2 that the connection leads to."""
+    """The target of the connection: a scripted Airflow 2."""
     with ScriptedServer("v1") as running:
         connect(running.url, password=TOKEN)
         yield running
@@ -91,7 +91,7 @@ def server_v1(connect: Callable[..., None]) -> Iterator[ScriptedServer]:
 
 @pytest.fixture
 def connect(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Set the connection, by its fields."""
+    """A function that sets an Airflow connection by its fields."""
 
     def set_connection(host: str, extra: Any = None, conn_id: str = "http_conn", **fields: Any) -> None:
         written = json.dumps({"conn_type": "astro", "host": host, "extra": extra or {}, **fields})
@@ -102,7 +102,7 @@ def connect(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 @pytest.fixture
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The pauses that the hooks made; they take no time."""
+    """The pauses of the hooks in seconds; they take no time."""
     from astro_provider.hooks import astro_async, base
 
     made: list[float] = []
@@ -118,7 +118,7 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeClock]:
-    """A clock that stands still but for the sleeps of hooks and sensors, which take no time."""
+    """A clock that only sleeps of hooks, sensors and triggers advance; they take no time."""
     from astro_provider.hooks import astro_async, base
     from astro_provider.sensors import base as sensor_base
     from astro_provider.sensors.base import BaseSensorOperator
@@ -150,13 +150,13 @@ def _remote(api_version: str, connect: Callable[..., None]) -> Iterator[FakeAirf
 
 @pytest.fixture
 def fake_airflow(clock: FakeClock, connect: Callable[..., None]) -> Iterator[FakeAirflowServer]:
-    """A played Airflow 3 that the connection leads to."""
+    """The target of the connection: a fake Airflow 3."""
     yield from _remote("v2", connect)
 
 
 @pytest.fixture
 def fake_airflow_v1(clock: FakeClock, connect: Callable[..., None]) -> Iterator[FakeAirflowServer]:
-    """A played Airflow 2 that the connection leads to."""
+    """The target of the connection: a fake Airflow 2."""
     yield from _remote("v1", connect)
 
 
@@ -164,13 +164,13 @@ def fake_airflow_v1(clock: FakeClock, connect: Callable[..., None]) -> Iterator[
 def any_airflow(
     request: pytest.FixtureRequest, clock: FakeClock, connect: Callable[..., None]
 ) -> Iterator[FakeAirflowServer]:
-    """A played Airflow 2, then a played Airflow 3, that the connection leads to."""
+    """The target of the connection: a fake Airflow 2, then a fake Airflow 3."""
     yield from _remote(request.param, connect)
 
 
 @pytest.fixture
 def log_lines() -> Iterator[list[str]]:
-    """What tasks, hooks and triggers log, whichever way this Airflow logs."""
+    """The messages that tasks, hooks and triggers log, with logging or structlog."""
     logged: list[str] = []
 
     class Collecting(logging.Handler):
@@ -191,7 +191,7 @@ def log_lines() -> Iterator[list[str]]:
 
 
 class _structlog_into:  # noqa: N801  a context manager
-    """Collect what goes through structlog, which Airflow 3 logs with (Airflow 2 has none)."""
+    """Collect the messages of structlog, which only Airflow 3 uses."""
 
     def __init__(self, logged: list[str]) -> None:
         self._logged = logged

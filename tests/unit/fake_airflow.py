@@ -1,4 +1,4 @@
-"""An Airflow that is played: it keeps dags, runs and tasks, and answers as Airflow 2 or Airflow 3 would."""
+"""A fake Airflow that stores dags, runs and tasks, and responds as Airflow 2 or Airflow 3 does."""
 
 from __future__ import annotations
 
@@ -17,45 +17,49 @@ if TYPE_CHECKING:
     from tests.unit.scripted_target import ReceivedRequest
 
 _ALLOWED_RUN_ID = re.compile(r"^[A-Za-z0-9_.~:+-]+$")
-_UNIQUE = {
+_UNIQUE_CONSTRAINT_ERROR = {
     "reason": "Unique constraint violation",
     "statement": "hidden",
     "orig_error": "hidden",
     "message": "Serious error when handling your request.",
 }
-"""All that Airflow 3 says of a run that is there already, whatever clashes."""
+"""The detail of Airflow 3's response if a run with the same run id or logical date exists."""
 
 
 class FakeAirflow(ScriptedTarget):
     """
-    Answers what nothing was said about (see ``Target.on``) from what it keeps.
+    Responds from its stored dags, runs and tasks to requests that have no script (see :meth:`ScriptedTarget.on`).
 
-    :ivar dags: id to whether the dag is paused
-    :ivar course: states that a new or cleared run goes through, one a look; the last one stays
+    :ivar dags: for each dag id, whether the dag is paused
+    :ivar new_run_states: the states of a new or cleared run, one for each request; the last one stays
+    :ivar page_limit: the greatest number of items on a page
+    :ivar groups: the task ids of each task group
+    :ivar cleared: run id and ``only_failed`` of each cleared run
+    :ivar cleared_tasks: run id, tasks and ``reset_dag_runs`` of each request that cleared some tasks
     """
 
     def __init__(self, api_version: str = "v2", *arguments: Any, **options: Any) -> None:
         super().__init__(api_version, *arguments, **options)
         self.dags: dict[str, bool] = {"d": False}
-        self.course: list[str] = ["queued", "running", "success"]
+        self.new_run_states: list[str] = ["queued", "running", "success"]
         self.page_limit = 100
         self.groups: dict[str, list[str]] = {}
         self.cleared: list[tuple[str, bool]] = []
         self.cleared_tasks: list[tuple[str, list[Any], bool]] = []
         self._runs: dict[tuple[str, str], dict[str, Any]] = {}
-        self._ahead: dict[tuple[str, str], list[str]] = {}
+        self._next_states: dict[tuple[str, str], list[str]] = {}
         self._tasks: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
         self._logs: dict[tuple[str, int, int], dict[str, Any]] = {}
         self._xcoms: dict[str, Any] = {}
 
-    # What a test sets up and looks at.
+    # Set up and checked by tests.
 
-    def has_run(self, run_id: str, *course: str, dag_id: str = "d", **fields: Any) -> None:
-        """Put a run there, that goes through these states."""
+    def has_run(self, run_id: str, *states: str, dag_id: str = "d", **fields: Any) -> None:
+        """Store a run that has these states, one for each request."""
         if self.api_version == "v1" and "logical_date" in fields:
             fields["execution_date"] = fields["logical_date"]
-        self._runs[dag_id, run_id] = self.payloads.dag_run(run_id, course[0], dag_id=dag_id, **fields)
-        self._ahead[dag_id, run_id] = list(course)
+        self._runs[dag_id, run_id] = self.payloads.dag_run(run_id, states[0], dag_id=dag_id, **fields)
+        self._next_states[dag_id, run_id] = list(states)
 
     def has_task(
         self,
@@ -67,70 +71,70 @@ class FakeAirflow(ScriptedTarget):
         log: dict[str, Any] | None = None,
         **fields: Any,
     ) -> None:
-        """Put a task instance of a run there; ``log`` is of its only try."""
+        """Store a task instance of a run; ``log`` is the log of its try."""
         instance = self.payloads.task_instance(task_id, state, dag_id=dag_id, dag_run_id=run_id, **fields)
         self._tasks[dag_id, run_id].append(instance)
         if log is not None:
             self._logs[task_id, instance["map_index"], instance["try_number"]] = log
 
     def has_xcom(self, key: str, value: Any) -> None:
-        """Put an XCom there, of whichever task."""
+        """Store an XCom, which all tasks share."""
         self._xcoms[key] = value
 
-    def ends(self, run_id: str, state: str = "success", dag_id: str = "d") -> None:
-        """Let a run end now."""
-        self._now_in(self._runs[dag_id, run_id], state)
-        self._ahead[dag_id, run_id] = [state]
+    def end_run(self, run_id: str, state: str = "success", dag_id: str = "d") -> None:
+        """End a run now."""
+        self._set_state(self._runs[dag_id, run_id], state)
+        self._next_states[dag_id, run_id] = [state]
 
-    def task_ends(self, task_id: str, state: str = "success", *, run_id: str, dag_id: str = "d") -> None:
-        """Let a task instance end now."""
+    def end_task(self, task_id: str, state: str = "success", *, run_id: str, dag_id: str = "d") -> None:
+        """End a task instance now."""
         for task in self._tasks[dag_id, run_id]:
             if task["task_id"] == task_id:
                 task.update(state=state, end_date=self.now())
 
     def now(self) -> str:
-        """Say what time it is in the target."""
-        return (datetime.now(timezone.utc) + timedelta(seconds=self.lead)).isoformat()
+        """Return the time of the target's clock."""
+        return (datetime.now(timezone.utc) + timedelta(seconds=self.clock_lead)).isoformat()
 
-    def forget_tasks(self, run_id: str) -> None:
-        """Take the task instances of a run away."""
+    def delete_tasks(self, run_id: str) -> None:
+        """Delete the task instances of a run."""
         self._tasks.pop(("d", run_id), None)
 
-    def forget_run(self, run_id: str) -> None:
-        """Take a run away."""
+    def delete_run(self, run_id: str) -> None:
+        """Delete a run."""
         del self._runs["d", run_id]
 
     @property
     def runs(self) -> dict[str, dict[str, Any]]:
-        """Run id to run, of all dags."""
+        """The runs of all dags, by run id."""
         return {run_id: run for (_, run_id), run in self._runs.items()}
 
-    def triggered(self) -> list[dict[str, Any]]:
-        """Bodies of the requests that would create a run."""
+    def trigger_bodies(self) -> list[dict[str, Any]]:
+        """Return the bodies of all requests to create a run."""
         return [
             received.json
             for received in self.received
             if received.method == "POST" and received.path.endswith("/dagRuns")
         ]
 
-    # What it answers.
+    # Responses.
 
-    def _nothing_there(self, received: ReceivedRequest) -> ScriptedResponse:
-        return self.play(received)
+    def _default_response(self, received: ReceivedRequest) -> ScriptedResponse:
+        return self.stored_response(received)
 
-    def play(self, received: ReceivedRequest) -> ScriptedResponse:
-        """Answer from what is kept; for a test that makes something else of it on the way back."""
+    def stored_response(self, received: ReceivedRequest) -> ScriptedResponse:
+        """Return the response that follows from the stored state, even if the endpoint has a script."""
         if received.path == "/auth/token" and received.method == "POST" and self.api_version == "v2":
             return json_response({"access_token": "token-of-a-login"}, 201)
         api = f"/api/{self.api_version}/"
         if not received.path.startswith(api):
-            return super()._nothing_there(received)
-        for pattern, play in self._PLAYS.items():
+            return super()._default_response(received)
+        for pattern, handler in self._HANDLERS.items():
             method, _, path = pattern.partition(" ")
             found = re.fullmatch(path, received.path.removeprefix(api))
             if found and method == received.method:
-                return play(self, received, *map(unquote, found.groups()))
-        return super()._nothing_there(received)
+                return handler(self, received, *map(unquote, found.groups()))
+        return super()._default_response(received)
 
     def _missing(self, what: str) -> ScriptedResponse:
         return json_response(self.payloads.error(404, f"{what} was not found"), 404)
@@ -173,8 +177,8 @@ class FakeAirflow(ScriptedTarget):
             return json_response(self.payloads.error(400, f"{{'{unknown.pop()}': ['Unknown field.']}}"), 400)
         date = fields.pop("logical_date", self.now())
         run_id = dag_run_id or f"manual__{date}"
-        for run in self._of(dag_id):
-            if _same(run["execution_date"], date):
+        for run in self._runs_of(dag_id):
+            if _are_equal(run["execution_date"], date):
                 return self._conflict(
                     f"DAGRun with DAG ID: '{dag_id}' and DAGRun logical date: '{date}' already exists"
                 )
@@ -191,9 +195,9 @@ class FakeAirflow(ScriptedTarget):
             return json_response(
                 self.payloads.error(400, f"The run_id provided '{run_id}' does not match the pattern"), 400
             )
-        same_date = any(_same(run["logical_date"], fields["logical_date"]) for run in self._of(dag_id))
+        same_date = any(_are_equal(run["logical_date"], fields["logical_date"]) for run in self._runs_of(dag_id))
         if (dag_id, run_id) in self._runs or same_date:
-            return self._conflict(_UNIQUE)
+            return self._conflict(_UNIQUE_CONSTRAINT_ERROR)
         fields.setdefault("run_after", "2026-01-31T06:00:00Z")
         return self._new(dag_id, run_id, **fields)
 
@@ -206,32 +210,32 @@ class FakeAirflow(ScriptedTarget):
         )
         self._runs[dag_id, run_id] = run
         self._queue(run)
-        self._ahead[dag_id, run_id] = list(self.course)
+        self._next_states[dag_id, run_id] = list(self.new_run_states)
         return json_response(run)
 
-    def _of(self, dag_id: str) -> list[dict[str, Any]]:
+    def _runs_of(self, dag_id: str) -> list[dict[str, Any]]:
         return [run for (dag, _), run in self._runs.items() if dag_id in (dag, "~")]
 
     def _list_runs(self, received: ReceivedRequest, dag_id: str) -> ScriptedResponse:
         if dag_id not in (*self.dags, "~") and self.api_version == "v2":
             return self._missing(f"Dag {dag_id!r}")
         date = "execution_date" if self.api_version == "v1" else "logical_date"
-        runs = self._of(dag_id)
+        runs = self._runs_of(dag_id)
         for bound in ("gte", "lte"):
-            if end_states := received.query.get(f"{date}_{bound}"):
-                runs = [run for run in runs if run[date] and _within(run[date], bound, end_states[0])]
+            if limit := received.query.get(f"{date}_{bound}"):
+                runs = [run for run in runs if run[date] and _within(run[date], bound, limit[0])]
         for bound in ("gte", "lte"):
-            if end_states := received.query.get(f"run_after_{bound}"):
-                runs = [run for run in runs if _within(run["run_after"], bound, end_states[0])]
+            if limit := received.query.get(f"run_after_{bound}"):
+                runs = [run for run in runs if _within(run["run_after"], bound, limit[0])]
         if states := received.query.get("state"):
             runs = [run for run in runs if run["state"] in states]
-        if end_states := received.query.get("end_date_gte"):
-            runs = [run for run in runs if run["end_date"] and _within(run["end_date"], "gte", end_states[0])]
+        if limit := received.query.get("end_date_gte"):
+            runs = [run for run in runs if run["end_date"] and _within(run["end_date"], "gte", limit[0])]
             return self._page(received, "dag_runs", runs)
         order = received.query.get("order_by", ["dag_run_id"])[0]
         runs.sort(key=lambda run: run[order.lstrip("-")] or "", reverse=order.startswith("-"))
         for run in runs:
-            self._look(run["dag_id"], run["dag_run_id"])
+            self._advance(run["dag_id"], run["dag_run_id"])
         return self._page(received, "dag_runs", runs)
 
     def _list_finished_runs(self, received: ReceivedRequest) -> ScriptedResponse:
@@ -245,8 +249,8 @@ class FakeAirflow(ScriptedTarget):
     def _list_finished_tasks(self, received: ReceivedRequest) -> ScriptedResponse:
         tasks = [task for tasks in self._tasks.values() for task in tasks]
         for key, name in (("dag_run_ids", "dag_run_id"), ("task_ids", "task_id")):
-            if (end_states := received.json.get(key)) is not None:
-                tasks = [task for task in tasks if task[name] in end_states]
+            if (ids := received.json.get(key)) is not None:
+                tasks = [task for task in tasks if task[name] in ids]
         return self._page_of_body(
             received, "task_instances", self._finished(received.json, received.json.get("state"), tasks)
         )
@@ -260,19 +264,19 @@ class FakeAirflow(ScriptedTarget):
         if since is None:
             return in_states
         ended = [item for item in in_states if item["end_date"] and _within(item["end_date"], "gte", since)]
-        return sorted(ended, key=lambda item: _moment(item["end_date"]))
+        return sorted(ended, key=lambda item: _parse_date(item["end_date"]))
 
     def _page_of_body(self, received: ReceivedRequest, key: str, items: list[dict[str, Any]]) -> ScriptedResponse:
         offset, limit = received.json["page_offset"], min(received.json["page_limit"], self.page_limit)
         return json_response(self.payloads.collection(key, *items[offset : offset + limit], total=len(items)))
 
-    def _look(self, dag_id: str, run_id: str) -> None:
-        """Let a run go on by one state; one of a paused dag stays queued."""
-        run, ahead = self._runs[dag_id, run_id], self._ahead[dag_id, run_id]
+    def _advance(self, dag_id: str, run_id: str) -> None:
+        """Move a run to its next state. A run of a paused dag stays queued."""
+        run, states = self._runs[dag_id, run_id], self._next_states[dag_id, run_id]
         if not self.dags.get(dag_id):
-            self._now_in(run, ahead.pop(0) if len(ahead) > 1 else ahead[0])
+            self._set_state(run, states.pop(0) if len(states) > 1 else states[0])
 
-    def _now_in(self, run: dict[str, Any], state: str) -> None:
+    def _set_state(self, run: dict[str, Any], state: str) -> None:
         if state in ("success", "failed") and run["state"] != state:
             run["end_date"] = self.now()
         if state != "queued" and run["start_date"] is None:
@@ -283,10 +287,10 @@ class FakeAirflow(ScriptedTarget):
         if (dag_id, run_id) not in self._runs:
             return self._missing(f"Dag run {run_id!r}")
         if received.method == "PATCH":
-            self._now_in(self._runs[dag_id, run_id], received.json["state"])
-            self._ahead[dag_id, run_id] = [received.json["state"]]
+            self._set_state(self._runs[dag_id, run_id], received.json["state"])
+            self._next_states[dag_id, run_id] = [received.json["state"]]
         else:
-            self._look(dag_id, run_id)
+            self._advance(dag_id, run_id)
         return json_response(self._runs[dag_id, run_id])
 
     def _clear_run(self, received: ReceivedRequest, dag_id: str, run_id: str) -> ScriptedResponse:
@@ -312,7 +316,7 @@ class FakeAirflow(ScriptedTarget):
     def _clear(self, dag_id: str, run_id: str, *, only_failed: bool) -> None:
         self.cleared.append((run_id, only_failed))
         self._queue(self._runs[dag_id, run_id])
-        self._ahead[dag_id, run_id] = list(self.course)
+        self._next_states[dag_id, run_id] = list(self.new_run_states)
 
     def _clear_named_tasks(self, dag_id: str, run_id: str, keys: list[Any], *, reset_dag_runs: bool) -> None:
         self.cleared_tasks.append((run_id, keys, reset_dag_runs))
@@ -321,21 +325,23 @@ class FakeAirflow(ScriptedTarget):
                 task["state"] = None
         if reset_dag_runs:
             self._queue(self._runs[dag_id, run_id])
-            self._ahead[dag_id, run_id] = list(self.course)
+            self._next_states[dag_id, run_id] = list(self.new_run_states)
 
     def _queue(self, run: dict[str, Any]) -> None:
-        """Airflow 3 says when a run was queued last; Airflow 2 does not, and both take its dates away."""
+        """Queue a run: both Airflows delete its dates, and Airflow 3 sets ``queued_at``."""
         run.update(state="queued", start_date=None, end_date=None)
         if self.api_version == "v2":
             run["queued_at"] = self.now()
 
     def _list_tasks(self, received: ReceivedRequest, dag_id: str, run_id: str) -> ScriptedResponse:
-        if run_id != "~" and (dag_id, run_id) not in self._runs and self.api_version == "v2":  # Airflow 2 lists none
+        if (
+            run_id != "~" and (dag_id, run_id) not in self._runs and self.api_version == "v2"
+        ):  # Airflow 2 returns an empty list
             return self._missing(f"Dag run {run_id!r}")
         of_all_runs = [task for (dag, _), tasks in self._tasks.items() for task in tasks if dag == dag_id]
         tasks = of_all_runs if run_id == "~" else self._tasks[dag_id, run_id]
-        if end_states := received.query.get("end_date_gte"):
-            tasks = [task for task in tasks if task["end_date"] and _within(task["end_date"], "gte", end_states[0])]
+        if limit := received.query.get("end_date_gte"):
+            tasks = [task for task in tasks if task["end_date"] and _within(task["end_date"], "gte", limit[0])]
         if states := received.query.get("state"):
             tasks = [task for task in tasks if task["state"] in states]
         if group := received.query.get("task_group_id"):
@@ -367,7 +373,7 @@ class FakeAirflow(ScriptedTarget):
             else self._missing(f"XCom {key!r}")
         )
 
-    _PLAYS: dict[str, Callable[..., ScriptedResponse]] = {
+    _HANDLERS: dict[str, Callable[..., ScriptedResponse]] = {
         "GET version": _version,
         "GET dags": _list_dags,
         "GET pools": _list_pools,
@@ -391,16 +397,16 @@ class FakeAirflow(ScriptedTarget):
 
 
 class FakeAirflowServer(FakeAirflow, ScriptedServer):
-    """The same, behind a real socket."""
+    """A fake Airflow behind an HTTP server."""
 
 
-def _moment(text: str) -> datetime:
+def _parse_date(text: str) -> datetime:
     return datetime.fromisoformat(text.replace("Z", "+00:00"))
 
 
-def _same(one: str | None, other: str | None) -> bool:
-    return one is not None and other is not None and _moment(one) == _moment(other)
+def _are_equal(one: str | None, other: str | None) -> bool:
+    return one is not None and other is not None and _parse_date(one) == _parse_date(other)
 
 
 def _within(text: str, bound: str, limit: str) -> bool:
-    return _moment(text) >= _moment(limit) if bound == "gte" else _moment(text) <= _moment(limit)
+    return _parse_date(text) >= _parse_date(limit) if bound == "gte" else _parse_date(text) <= _parse_date(limit)

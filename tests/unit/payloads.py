@@ -1,4 +1,4 @@
-"""What Airflow answers: whole, as its API descriptions have it (the contract tests check that), in both generations."""
+"""Complete response bodies of both API versions; tests/contract compares them with Airflow's OpenAPI descriptions."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ JSON: TypeAlias = "dict[str, Any] | list[Any] | str | int | float | bool | None"
 
 DATE = "2026-01-31T06:00:00Z"
 V1_REMOVED = {"error": "/api/v1 has been removed in Airflow 3, please use its upgraded version /api/v2 instead."}
-"""Airflow 3, asked for a path of Airflow 2 with GET."""
+"""The response of Airflow 3 to GET with a path of v1."""
 
 METHOD_NOT_ALLOWED = {"detail": "Method Not Allowed"}
-"""Airflow 3, asked for a path of Airflow 2, or for no path of its own, with another method."""
+"""The response of Airflow 3 to another method with a path of v1 or an unknown path."""
 
 
 class Payloads:
-    """The bodies of one generation's answers; every method takes what is to be different."""
+    """The response bodies of one API version. Keyword arguments replace fields of a body."""
 
     name: str
 
@@ -218,7 +218,7 @@ class V1(Payloads):
     name = "v1"
 
     def error(self, status: int, detail: str) -> dict[str, Any]:
-        return {"type": "about:blank", "title": "No luck", "status": status, "detail": detail}
+        return {"type": "about:blank", "title": "Error", "status": status, "detail": detail}
 
     def version(self) -> dict[str, Any]:
         return {"version": "2.11.2", "git_version": None}
@@ -363,7 +363,7 @@ class V1(Payloads):
         }
 
     def log(self) -> dict[str, Any]:
-        """The log of a task that failed: the written form of a list of pairs."""
+        """The log of a task that failed: the repr of a list of pairs."""
         text = "INFO - Starting\nTraceback (most recent call last):\nValueError: no rows\nINFO - Done"
         return {"content": repr([("worker", text)]), "continuation_token": "a.b.c"}
 

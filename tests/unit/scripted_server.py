@@ -1,4 +1,4 @@
-"""A target behind a real socket: an HTTP server in a thread, for the hooks."""
+"""A scripted target behind an HTTP server in a thread, for tests of the hooks."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 HANGUP = ScriptedResponse(status=0)
-"""No answer: the connection is closed."""
+"""No response: the server closes the connection."""
 
 SILENCE = ScriptedResponse(status=1)
-"""No answer, and the connection stays open until the server ends."""
+"""No response, and the connection stays open until the server closes."""
 
 
 class ScriptedServer(ScriptedTarget):
     """
-    A target that listens on this machine while its ``with`` block lasts; see ``Target``.
+    A :class:`ScriptedTarget` that listens on localhost for the duration of a ``with`` block.
 
-    :param tls: speaks https with this
-    :ivar connections: how many were opened
-    :ivar closed: released for every connection that was closed
+    :param tls: the TLS context for https; default: http
+    :ivar connections: the number of connections opened
+    :ivar closed: released once for each connection closed
     """
 
     def __init__(self, api_version: str = "v2", tls: ssl.SSLContext | None = None) -> None:
@@ -39,8 +39,8 @@ class ScriptedServer(ScriptedTarget):
         self.closed = threading.Semaphore(0)
         super().__init__(api_version, f"{'https' if tls else 'http'}://{self.host}")
 
-    def wait_for_the_end(self) -> None:
-        """Wait until nobody needs an answer any more."""
+    def wait_until_closed(self) -> None:
+        """Wait until the server closes."""
         self._listener.ending.wait(30)
 
     def __enter__(self) -> ScriptedServer:
@@ -78,7 +78,7 @@ class _Listener(ThreadingHTTPServer):
         self.owner.closed.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Clients of these tests hang up and misunderstand on purpose."""
+        """Ignore errors: tests close connections and violate HTTP on purpose."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -86,35 +86,38 @@ class _Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
     server: _Listener
 
-    def _answer(self) -> None:
+    def _respond(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         received = ReceivedRequest(self.command, self.path, {k.lower(): v for k, v in self.headers.items()}, body)
-        answer = self.server.owner.answer(received)
-        with suppress(OSError):  # a client may leave in the middle
-            self._say(answer)
+        response = self.server.owner.respond(received)
+        with suppress(OSError):  # a client can close the connection before the end
+            self._send(response)
 
-    do_GET = do_POST = do_PATCH = do_DELETE = do_PUT = _answer  # noqa: N815  the names are http.server's
+    do_GET = do_POST = do_PATCH = do_DELETE = do_PUT = _respond  # noqa: N815  http.server calls these names
 
-    def _say(self, answer: ScriptedResponse) -> None:
-        if answer in (HANGUP, SILENCE):
+    def _send(self, response: ScriptedResponse) -> None:
+        if response in (HANGUP, SILENCE):
             self.close_connection = True
-            if answer == SILENCE:
-                self.server.owner.wait_for_the_end()
+            if response == SILENCE:
+                self.server.owner.wait_until_closed()
             return
-        self.send_response(answer.status)
-        for name, value in answer.headers.items():
+        self.send_response(response.status)
+        for name, value in response.headers.items():
             self.send_header(name, value)
-        if answer.status != 204:
-            self.send_header("Content-Length", str(len(answer.body) if answer.promised is None else answer.promised))
+        if response.status != 204:
+            self.send_header(
+                "Content-Length",
+                str(len(response.body) if response.content_length is None else response.content_length),
+            )
         self.end_headers()
-        for chunk in answer.chunks or [answer.body]:
+        for chunk in response.chunks or [response.body]:
             self.wfile.write(chunk)
-        if answer.promised is not None:
+        if response.content_length is not None:
             self.close_connection = True
 
     def date_time_string(self, timestamp: float | None = None) -> str:
-        """Tell the time by the target's clock."""
-        return super().date_time_string(time.time() + self.server.owner.lead if timestamp is None else timestamp)
+        """Return the time of the target's clock."""
+        return super().date_time_string(time.time() + self.server.owner.clock_lead if timestamp is None else timestamp)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the name is http.server's
-        """Say nothing on stderr."""
+        """Print no log to stderr."""

@@ -1,4 +1,4 @@
-"""A target Deployment that says what a test tells it to; in memory, to drive flows by hand."""
+"""A target Deployment in memory, which responds as a test scripts it and runs flows without a network."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ BEARER = AuthorizationHeader(f"Bearer {TOKEN}")
 @dataclass(frozen=True)
 class ReceivedRequest:
     """
-    A request as it arrived.
+    A request that a target has received.
 
-    :param target: path and query; the whole URL where it is of another host
-    :param headers: names in lower case
+    :param target: path and query; the whole URL if the request is for another host
+    :param headers: by name in lower case
     """
 
     method: str
@@ -57,33 +57,33 @@ class ReceivedRequest:
 @dataclass(frozen=True)
 class ScriptedResponse:
     """
-    What a target says.
+    A response of a target.
 
-    :param chunks: the body, where it is made while it is sent
-    :param promised: Content-Length, where it is not the body's
+    :param chunks: the body in parts that are produced while it is sent; replaces `body`
+    :param content_length: the value of Content-Length, if it differs from the length of the body
     """
 
     status: int = 200
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
     chunks: Iterable[bytes] | None = None
-    promised: int | None = None
+    content_length: int | None = None
 
 
 def json_response(body: payloads.JSON, status: int = 200, **headers: str) -> ScriptedResponse:
-    """Answer with JSON; an underscore in a header's name stands for a hyphen."""
+    """Return a JSON response. In the names of headers, underscores stand for hyphens."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return ScriptedResponse(status, json.dumps(body).encode(), {"Content-Type": "application/json", **named})
 
 
 def html_response(title: str = "Sign in", status: int = 200) -> ScriptedResponse:
-    """Answer with an HTML page."""
+    """Return an HTML page."""
     html = f"<!DOCTYPE html>\n<html><head><title>{title}</title></head><body>Hello</body></html>"
     return ScriptedResponse(status, html.encode(), {"Content-Type": "text/html; charset=utf-8"})
 
 
 def redirect_response(location: str, status: int = 302) -> ScriptedResponse:
-    """Answer with a redirect."""
+    """Return a redirect."""
     return ScriptedResponse(status, b"", {"Location": location})
 
 
@@ -91,7 +91,7 @@ Script: TypeAlias = "ScriptedResponse | TransportError | Callable[[ReceivedReque
 
 
 class ManualClock:
-    """A clock that goes when it is told to."""
+    """A clock that a test sets."""
 
     def __init__(self) -> None:
         self.now = 1_800_000_000.0
@@ -102,11 +102,17 @@ class ManualClock:
 
 class ScriptedTarget:
     """
-    What answers, and what it was asked.
+    A target Deployment that returns scripted responses and records the requests.
 
-    :param generation: how it answers what nothing was said about: as an Airflow of this generation that has no such
-        thing
-    :ivar lead: seconds by which its clock is ahead
+    To requests without a script it responds as an Airflow of its API version in which nothing exists.
+
+    :param api_version: ``v1`` or ``v2``
+    :param url: the URL of the Deployment
+    :ivar received: all requests, in order
+    :ivar pauses: the pauses of flows, in seconds
+    :ivar reloads: the times at which flows reloaded the connection
+    :ivar on_reload: called when a flow reloads the connection
+    :ivar clock_lead: seconds by which the clock of the target is ahead
     """
 
     def __init__(self, api_version: str = "v2", url: str = "https://target.example.com/dz3uu847") -> None:
@@ -118,30 +124,35 @@ class ScriptedTarget:
         self.reloads: list[float] = []
         self.on_reload: Callable[[], None] = lambda: None
         self.clock = ManualClock()
-        self.lead = 0.0
-        self._said: dict[tuple[str, str], list[Script]] = defaultdict(list)
+        self.clock_lead = 0.0
+        self._scripts: dict[tuple[str, str], list[Script]] = defaultdict(list)
 
-    def on(self, method: str, path: str, *said: Script) -> None:
-        """Say these one after another, the last one from then on; a path without ``/`` in front is one of the API."""
-        self._said[method, self.api(path)] = list(said)
+    def on(self, method: str, path: str, *scripts: Script) -> None:
+        """
+        Script the responses to an endpoint.
+
+        :param path: relative to the REST API, or absolute with a leading ``/``
+        :param scripts: responses, errors to raise or functions to call, one for each request; the last one is repeated
+        """
+        self._scripts[method, self.api(path)] = list(scripts)
 
     def api(self, path: str) -> str:
-        """Say where a path of the API is."""
+        """Return the absolute path of a path relative to the REST API."""
         return path if path.startswith("/") or "://" in path else f"/api/{self.api_version}/{path}"
 
-    def answer(self, received: ReceivedRequest) -> ScriptedResponse:
-        """Answer a request."""
+    def respond(self, received: ReceivedRequest) -> ScriptedResponse:
+        """Record a request and return the response to it."""
         self.received.append(received)
-        said = self._said[received.method, received.path]
-        if not said:
-            return self._nothing_there(received)
-        next_one = said.pop(0) if len(said) > 1 else said[0]
-        if isinstance(next_one, TransportError):
-            raise next_one
-        return next_one if isinstance(next_one, ScriptedResponse) else next_one(received)
+        scripts = self._scripts[received.method, received.path]
+        if not scripts:
+            return self._default_response(received)
+        script = scripts.pop(0) if len(scripts) > 1 else scripts[0]
+        if isinstance(script, TransportError):
+            raise script
+        return script if isinstance(script, ScriptedResponse) else script(received)
 
-    def _nothing_there(self, received: ReceivedRequest) -> ScriptedResponse:
-        assert "://" not in received.target, f"nobody expected a request to {received.target}"
+    def _default_response(self, received: ReceivedRequest) -> ScriptedResponse:
+        assert "://" not in received.target, f"unexpected request to {received.target}"
         if received.path.startswith(f"/api/{self.api_version}/"):
             return json_response(self.payloads.error(404, "Not Found"), 404)
         if self.api_version == "v1":
@@ -154,16 +165,16 @@ class ScriptedTarget:
 
     @property
     def calls_received(self) -> list[str]:
-        """Every request that came, without its query."""
+        """Method and path of each request, in order."""
         return [f"{received.method} {received.path}" for received in self.received]
 
     def client(self, credentials: Credentials | None = BEARER, memory: Memory | None = None, **fields: Any) -> Client:
-        """Make a client of this target, and of the clock that its pauses move."""
+        """Return a client for this target. The pauses of its flows advance the clock."""
         deployment = Deployment("http_conn", self.url, credentials, **fields)
         return Client(deployment, memory or Memory(), self.clock)
 
     def run(self, flow: Flow[T]) -> T:
-        """Drive a flow to its end: its requests are answered here, its pauses take no time."""
+        """Run a flow to its end. This target responds to its requests; its pauses take no time."""
         try:
             step = next(flow)
             while True:
@@ -184,7 +195,7 @@ class ScriptedTarget:
             return None
         headers = {name.lower(): value for name, value in step.headers.items()}
         try:
-            answer = self.answer(
+            answer = self.respond(
                 ReceivedRequest(step.method, step.url.removeprefix(self.url), headers, step.body or b"")
             )
         except TransportError as error:

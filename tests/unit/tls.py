@@ -1,4 +1,4 @@
-"""A target that speaks https, with a certificate of its own; fixtures."""
+"""Fixtures: a target with https and a self-signed certificate."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate for this machine that nobody but itself has signed, with its key."""
+    """A self-signed certificate for localhost, with its private key."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
     now = datetime.datetime.now(datetime.timezone.utc)
@@ -48,7 +48,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def tls_server(certificate: Path, connect: Callable[..., None]) -> Iterator[ScriptedServer]:
-    """A target with this certificate that the connection leads to."""
+    """The target of the connection, with this certificate."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificate)
     with ScriptedServer(tls=context) as running:

@@ -77,7 +77,9 @@ def test_the_run_does_not_go_on_before_all_is_cleared(target: FakeAirflow) -> No
     target.has_task("killed", "failed", run_id="r", end_date=END)
     skipped(target, "next", END)
     path = "dags/d/dagRuns/r/clear" if target.api_version == "v2" else "dags/d/clearTaskInstances"
-    target.on("POST", path, *([target.play] if target.api_version == "v1" else []), TransportError("broken off"))
+    target.on(
+        "POST", path, *([target.stored_response] if target.api_version == "v1" else []), TransportError("broken off")
+    )
     with pytest.raises(TransportError):
         repaired(target)
     assert target.runs["r"]["state"] == "failed"

@@ -111,7 +111,7 @@ def test_an_idempotent_request_is_sent_again(request_line: str, trouble: Scripte
     target = FakeAirflow("v2")
     target.has_run("r", "running")
     method, path = request_line.split()
-    target.on(method, path, trouble, target.play)
+    target.on(method, path, trouble, target.stored_response)
     target.run(IDEMPOTENT[request_line](target.client()))
     assert target.calls_received.count(f"{method} /api/v2/{path}") == 2
 
@@ -122,7 +122,7 @@ def test_a_poll_is_not_sent_again_as_the_next_one_is_its_repetition(
     what: str, trouble: ScriptedResponse | TransportError
 ) -> None:
     target = FakeAirflow("v2")
-    target.on("POST", f"dags/~/{what}/list", trouble, target.play)
+    target.on("POST", f"dags/~/{what}/list", trouble, target.stored_response)
     client = target.client()
     dates = (payloads.DATE, payloads.DATE)
     runs, tasks = (
@@ -149,7 +149,7 @@ def test_a_conflict_says_whether_an_earlier_sending_may_have_caused_it(
 ) -> None:
     target = FakeAirflow("v2")
     target.has_run("derived", "running")
-    target.on("POST", "dags/d/dagRuns", trouble, target.play)
+    target.on("POST", "dags/d/dagRuns", trouble, target.stored_response)
     with pytest.raises(ConflictError) as caught:
         target.run(target.client().trigger_dag_run("d", run_id="derived", idempotent=True))
     assert caught.value.resent == resent

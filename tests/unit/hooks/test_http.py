@@ -179,7 +179,9 @@ def test_50_mb_are_not_read(run_flow: RunFlow[Any], server: ScriptedServer) -> N
             sent.append(1)
             yield b"x" * 1024 * 1024
 
-    server.on("GET", "dags/d", lambda received: ScriptedResponse(200, chunks=body(), promised=50 * 1024 * 1024 + 12))
+    server.on(
+        "GET", "dags/d", lambda received: ScriptedResponse(200, chunks=body(), content_length=50 * 1024 * 1024 + 12)
+    )
     error = error_of(run_flow)
     assert isinstance(error, UnexpectedAnswerError)
     assert """expected at most 32 MiB of JSON, but got '{"dag_id": "xxx""" in str(error)
@@ -189,7 +191,7 @@ def test_50_mb_are_not_read(run_flow: RunFlow[Any], server: ScriptedServer) -> N
 
 @BOTH_HOOKS
 def test_a_truncated_answer_is_asked_for_again_then_told(run_flow: RunFlow[Any], server: ScriptedServer) -> None:
-    cut = ScriptedResponse(200, b'{"dag_id": "d", ', promised=1000)
+    cut = ScriptedResponse(200, b'{"dag_id": "d", ', content_length=1000)
     server.on("GET", "dags/d", cut, OK)
     assert run_flow(get_dag)["dag_id"] == "d"
     server.on("GET", "dags/d", cut)
@@ -199,7 +201,7 @@ def test_a_truncated_answer_is_asked_for_again_then_told(run_flow: RunFlow[Any],
 
 @BOTH_HOOKS
 def test_a_trigger_whose_answer_broke_off_is_not_sent_again(run_flow: RunFlow[Any], server: ScriptedServer) -> None:
-    server.on("POST", "dags/d/dagRuns", ScriptedResponse(200, b'{"dag_run_id": ', promised=1000))
+    server.on("POST", "dags/d/dagRuns", ScriptedResponse(200, b'{"dag_run_id": ', content_length=1000))
     error = transport_error_of(run_flow, trigger, sent=True)
     assert f"The answer of {server.host} to POST broke off" in str(error)
     assert len(server.received) == 1
@@ -237,9 +239,9 @@ def test_a_target_that_stops_in_the_middle(
 
     def body() -> Iterator[bytes]:
         yield b'{"dag_id": '
-        server.wait_for_the_end()
+        server.wait_until_closed()
 
-    server.on("POST", "dags/d/dagRuns", lambda received: ScriptedResponse(200, chunks=body(), promised=1000))
+    server.on("POST", "dags/d/dagRuns", lambda received: ScriptedResponse(200, chunks=body(), content_length=1000))
     error = transport_error_of(run_flow, trigger, sent=True)
     assert str(error) == f"{server.host} did not answer POST within 0.05 seconds."
 

@@ -57,7 +57,7 @@ def test_a_log_of_31_mib_takes_little_memory(run_flow: RunFlow[Any], server: Scr
     size = len(b'{"content":[') + 31 * len(chunk) + len(end) + 2
 
     def log(received: object) -> ScriptedResponse:
-        return ScriptedResponse(200, headers={"Content-Type": "application/json"}, chunks=body(), promised=size)
+        return ScriptedResponse(200, headers={"Content-Type": "application/json"}, chunks=body(), content_length=size)
 
     server.on("GET", f"{TASKS}/t0/logs/1", log)
     server.on("GET", TASKS, json_response(payloads.v2.collection("task_instances", FAILED[0])))

@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 def test_one_request_creates_a_run_on_v2(fake_airflow: FakeAirflowServer) -> None:
     run = trigger_operator().execute(context())
     assert fake_airflow.calls_received == ["POST /api/v2/dags/d/dagRuns"]
-    assert fake_airflow.triggered() == [{"logical_date": None, "dag_run_id": RUN_ID}]
+    assert fake_airflow.trigger_bodies() == [{"logical_date": None, "dag_run_id": RUN_ID}]
     assert (run["dag_id"], run["dag_run_id"], run["state"]) == ("d", RUN_ID, "queued")
 
 
 def test_a_run_is_created_on_v1(fake_airflow_v1: FakeAirflowServer) -> None:
     run = trigger_operator().execute(context())
-    assert fake_airflow_v1.triggered()[-1] == {"dag_run_id": RUN_ID}
+    assert fake_airflow_v1.trigger_bodies()[-1] == {"dag_run_id": RUN_ID}
     assert (run["dag_run_id"], run["logical_date"]) == (RUN_ID, "2026-02-01T12:00:00+00:00")
 
 
@@ -57,7 +57,7 @@ def test_every_parameter_is_sent(fake_airflow: FakeAirflowServer) -> None:
         note="by hand",
         partition_key="2026-01-31",
     ).execute(context())
-    assert fake_airflow.triggered() == [
+    assert fake_airflow.trigger_bodies() == [
         {
             "dag_run_id": "mine",
             "logical_date": "2026-02-01T00:00:00+00:00",
@@ -77,7 +77,7 @@ def test_missing_logical_date_is_null_on_v2_and_left_out_on_v1(
 ) -> None:
     trigger_operator(logical_date=date).execute(context())
     expected = {"logical_date": None} if any_airflow.api_version == "v2" else {}
-    assert any_airflow.triggered()[-1] == {"dag_run_id": RUN_ID, **expected}
+    assert any_airflow.trigger_bodies()[-1] == {"dag_run_id": RUN_ID, **expected}
 
 
 @pytest.mark.parametrize(
@@ -91,13 +91,13 @@ def test_missing_logical_date_is_null_on_v2_and_left_out_on_v1(
 )
 def test_conf_is_a_dict_or_json_text(any_airflow: FakeAirflowServer, conf: Any, sent: dict[str, Any]) -> None:
     trigger_operator(conf=conf).execute(context())
-    assert any_airflow.triggered()[-1]["conf"] == sent
+    assert any_airflow.trigger_bodies()[-1]["conf"] == sent
 
 
 @pytest.mark.parametrize("conf", [None, "", "None"])
 def test_empty_conf_is_left_out(any_airflow: FakeAirflowServer, conf: str | None) -> None:
     trigger_operator(conf=conf).execute(context())
-    assert "conf" not in any_airflow.triggered()[-1]
+    assert "conf" not in any_airflow.trigger_bodies()[-1]
 
 
 def test_conf_that_is_rendered_to_invalid_json_fails_for_good(fake_airflow: FakeAirflowServer) -> None:
@@ -164,8 +164,8 @@ def test_missing_connection_can_be_retried(fake_airflow: FakeAirflowServer) -> N
 
 def created_run_id(fake_airflow: FakeAirflowServer, retries: int = 0, **ti: Any) -> str:
     trigger_operator(retries=retries).execute(context(TaskInstance(**ti)))
-    run_id: str = fake_airflow.triggered()[-1]["dag_run_id"]
-    fake_airflow.forget_run(run_id)
+    run_id: str = fake_airflow.trigger_bodies()[-1]["dag_run_id"]
+    fake_airflow.delete_run(run_id)
     return run_id
 
 
@@ -243,7 +243,7 @@ def create_but_respond_with(fake_airflow: FakeAirflowServer, response: Any) -> C
     """Create the run, but send this response."""
 
     def create(received: Any) -> Any:
-        fake_airflow.play(received)
+        fake_airflow.stored_response(received)
         return response
 
     return create
@@ -255,7 +255,9 @@ def create_but_respond_with(fake_airflow: FakeAirflowServer, response: Any) -> C
     ids=["0", "502", "?", "500"],
 )
 def test_run_is_found_when_the_response_is_lost(fake_airflow: FakeAirflowServer, response: Any) -> None:
-    fake_airflow.on("POST", "dags/d/dagRuns", create_but_respond_with(fake_airflow, response), fake_airflow.play)
+    fake_airflow.on(
+        "POST", "dags/d/dagRuns", create_but_respond_with(fake_airflow, response), fake_airflow.stored_response
+    )
     run = trigger_operator().execute(context())
     assert run["dag_run_id"] == RUN_ID
     assert list(fake_airflow.runs) == [RUN_ID]
@@ -265,13 +267,13 @@ def test_run_is_found_when_the_response_is_lost(fake_airflow: FakeAirflowServer,
 def test_request_is_only_resent_with_a_derived_run_id(
     fake_airflow: FakeAirflowServer, given: str | None, sent: int
 ) -> None:
-    fake_airflow.on("POST", "dags/d/dagRuns", json_response({}, 503), fake_airflow.play)
+    fake_airflow.on("POST", "dags/d/dagRuns", json_response({}, 503), fake_airflow.stored_response)
     if given:
         with pytest.raises(TargetUnavailableError):
             trigger_operator(trigger_run_id=given).execute(context())
     else:
         assert trigger_operator().execute(context())["dag_run_id"] == RUN_ID
-    assert len(fake_airflow.triggered()) == sent
+    assert len(fake_airflow.trigger_bodies()) == sent
 
 
 def test_run_is_found_when_every_response_is_lost(any_airflow: FakeAirflowServer) -> None:
@@ -328,10 +330,10 @@ def test_openlineage_adds_the_parent_run_to_conf(
             context()
         )
     parent = {"openlineage": {"parentRunId": TaskInstance().run_id}}
-    assert [sent["conf"] for sent in fake_airflow.triggered()] == [{"a": 1, **parent}, {"a": 1}]
+    assert [sent["conf"] for sent in fake_airflow.trigger_bodies()] == [{"a": 1, **parent}, {"a": 1}]
 
 
 def test_openlineage_is_optional(fake_airflow: FakeAirflowServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "airflow.providers.standard.utils.openlineage", None)
     trigger_operator(conf={"a": 1}).execute(context())
-    assert fake_airflow.triggered()[-1]["conf"] == {"a": 1}
+    assert fake_airflow.trigger_bodies()[-1]["conf"] == {"a": 1}

@@ -99,7 +99,7 @@ def test_retry_applies_on_existing_run_to_an_older_run_with_the_given_run_id(
 
 
 def test_every_retry_clears_once(any_airflow: FakeAirflowServer) -> None:
-    any_airflow.course = ["running", "failed"]
+    any_airflow.new_run_states = ["running", "failed"]
     any_airflow.has_task("load", "failed", run_id=RUN_ID)
     operator = trigger_operator(retries=2, wait_for_completion=True)
     for number in (1, 2, 3):
@@ -157,10 +157,10 @@ def test_first_try_uses_the_run_that_a_request_with_a_lost_response_created(
     any_airflow: FakeAirflowServer, choice: str, date: str | None
 ) -> None:
     def create(received: ReceivedRequest) -> ScriptedResponse:
-        any_airflow.play(received)
+        any_airflow.stored_response(received)
         return json_response({"detail": "the error of a proxy"}, 503)
 
-    any_airflow.on("POST", "dags/d/dagRuns", create, any_airflow.play)
+    any_airflow.on("POST", "dags/d/dagRuns", create, any_airflow.stored_response)
     operator = trigger_operator(on_existing_run=choice, logical_date=date, wait_for_completion=True)
     assert operator.execute(context())["state"] == "success"
     assert (list(any_airflow.runs), any_airflow.cleared) == ([RUN_ID], [])
@@ -171,7 +171,7 @@ def test_dates_of_the_target_are_compared_by_the_clock_of_the_target(
     any_airflow: FakeAirflowServer, clock: FakeClock, lead: float
 ) -> None:
     """A run is the task's own if it was created after the try started, even if the target's clock is wrong."""
-    any_airflow.lead = lead
+    any_airflow.clock_lead = lead
     clock.shift(2)
     trigger_operator().execute(context())
     any_airflow.on(
@@ -261,13 +261,13 @@ def test_retry_does_not_clear_the_failed_run_that_it_attached_to(
 
 def test_retry_clears_the_failed_tasks_of_the_run_that_it_created_with_attach(any_airflow: FakeAirflowServer) -> None:
     """On Airflow 3.3 and later, the store says that an earlier try created the run and did not attach to it."""
-    any_airflow.course = ["running", "failed"]
+    any_airflow.new_run_states = ["running", "failed"]
     store = Store()
     operator = trigger_operator(retries=2, on_existing_run="attach", wait_for_completion=True, trigger_run_id="mine")
     with pytest.raises(DagRunFailedError):
         operator.execute(retry_context(1, store=store))
     any_airflow.has_task("load", "failed", run_id="mine")
-    any_airflow.course = ["running", "success"]
+    any_airflow.new_run_states = ["running", "success"]
     assert operator.execute(retry_context(2, store=store))["state"] == "success"
     assert any_airflow.cleared == [("mine", True)]
     assert operator._cancels is True

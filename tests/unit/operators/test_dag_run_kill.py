@@ -108,7 +108,7 @@ def test_run_that_has_finished_in_the_meantime_is_not_cancelled(
 ) -> None:
     """Cancelling a run that has succeeded would mark it failed."""
     task_is("failed")
-    any_airflow.course = ["running", "success"]
+    any_airflow.new_run_states = ["running", "success"]
     kill(waiting_operator(), clock)
     assert any_airflow.runs[RUN_ID]["state"] == "success"
     assert not [received for received in any_airflow.received if received.method == "PATCH"]
@@ -141,7 +141,7 @@ def test_reset_run_is_cancelled(
     any_airflow: FakeAirflowServer, clock: FakeClock, task_is: Callable[[str | None], None], by: str
 ) -> None:
     task_is("failed")
-    any_airflow.course = ["running"]
+    any_airflow.new_run_states = ["running"]
     operator = waiting_operator(on_existing_run="reset", **add_clashing_run(any_airflow, by, "running"))
     kill(operator, clock)
     assert any_airflow.runs["theirs"]["state"] == "failed"

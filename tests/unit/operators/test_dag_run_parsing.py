@@ -161,7 +161,7 @@ def test_rendered_numbers_are_read_as_text(fake_airflow: FakeAirflowServer, conn
     render(operator)
     run = operator.execute(context())
     assert (run["dag_id"], run["dag_run_id"]) == ("20260201", "42")
-    assert fake_airflow.triggered() == [
+    assert fake_airflow.trigger_bodies() == [
         {"logical_date": None, "dag_run_id": "42", "note": "1.5", "partition_key": "2026"}
     ]
 
@@ -171,8 +171,8 @@ def test_partition_key_and_note_that_render_to_nothing_are_left_out(
     fake_airflow: FakeAirflowServer, nothing: str
 ) -> None:
     trigger_operator(partition_key=nothing, note="None").execute(context())
-    assert "partition_key" not in fake_airflow.triggered()[0]
-    assert "note" not in fake_airflow.triggered()[0]
+    assert "partition_key" not in fake_airflow.trigger_bodies()[0]
+    assert "note" not in fake_airflow.trigger_bodies()[0]
 
 
 @pytest.mark.parametrize("nothing", ["None", "''"])

@@ -26,7 +26,7 @@ def test_operator_waits_for_the_end_of_the_run(any_airflow: FakeAirflowServer, c
 
 
 def test_log_has_each_change_of_state_once(any_airflow: FakeAirflowServer, log_lines: list[str]) -> None:
-    any_airflow.course = ["queued"] * 4 + ["running"] * 5 + ["success"]
+    any_airflow.new_run_states = ["queued"] * 4 + ["running"] * 5 + ["success"]
     waiting_operator().execute(context())
     states = [line.rpartition(": ")[2] for line in log_lines if line.startswith(f"run '{RUN_ID}'")]
     assert states == ["queued", "running", "success"]
@@ -39,16 +39,16 @@ def test_allowed_states_end_the_wait(any_airflow: FakeAirflowServer) -> None:
 def test_wait_tolerates_that_the_target_is_down(
     fake_airflow: FakeAirflowServer, log_lines: list[str], clock: FakeClock
 ) -> None:
-    fake_airflow.course = ["running", "success"]
+    fake_airflow.new_run_states = ["running", "success"]
     down = [json_response({"detail": "down"}, 503)] * 9  # three checks, of which each sends three requests
-    fake_airflow.on("GET", RUN_PATH, fake_airflow.play, *down, fake_airflow.play)
+    fake_airflow.on("GET", RUN_PATH, fake_airflow.stored_response, *down, fake_airflow.stored_response)
     assert waiting_operator().execute(context())["state"] == "success"
     assert len([line for line in log_lines if line.startswith("Still waiting")]) == 1
 
 
 def test_deleted_run_ends_the_wait(fake_airflow: FakeAirflowServer, clock: FakeClock) -> None:
-    fake_airflow.course = ["running"]
-    clock.at_sleep = lambda: fake_airflow.forget_run(RUN_ID) if RUN_ID in fake_airflow.runs else None
+    fake_airflow.new_run_states = ["running"]
+    clock.at_sleep = lambda: fake_airflow.delete_run(RUN_ID) if RUN_ID in fake_airflow.runs else None
     with pytest.raises(Exception, match="it was deleted"):
         waiting_operator().execute(context())
 
@@ -58,7 +58,7 @@ def test_deleted_run_ends_the_wait(fake_airflow: FakeAirflowServer, clock: FakeC
 
 @pytest.fixture
 def airflow_with_failing_run(any_airflow: FakeAirflowServer) -> FakeAirflowServer:
-    any_airflow.course = ["running", "failed"]
+    any_airflow.new_run_states = ["running", "failed"]
     return any_airflow
 
 

@@ -204,7 +204,9 @@ def test_trouble_is_survived_once_it_has_worked(
 ) -> None:
     fake_airflow.has_run("theirs", "running", "success")
     down = json_response({"detail": "down"}, 503)
-    fake_airflow.on("GET", "dags/d/dagRuns/theirs", fake_airflow.play, *[down] * 6, fake_airflow.play)
+    fake_airflow.on(
+        "GET", "dags/d/dagRuns/theirs", fake_airflow.stored_response, *[down] * 6, fake_airflow.stored_response
+    )
     sensor(external_run_id="theirs", poke_interval=60).execute(context())
     assert clock.sleeps.count(60) == 3
     assert len([line for line in log_lines if line.startswith("Still waiting")]) == 1

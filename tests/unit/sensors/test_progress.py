@@ -92,7 +92,9 @@ async def test_it_is_said_again_once_an_hour(
 def test_it_comes_at_the_first_check_that_is_answered(
     fake_airflow: FakeAirflowServer, log_lines: list[str], clock: FakeClock
 ) -> None:
-    fake_airflow.on("GET", "dags/d/dagRuns/theirs", *[json_response({"detail": "down"}, 503)] * 3, fake_airflow.play)
+    fake_airflow.on(
+        "GET", "dags/d/dagRuns/theirs", *[json_response({"detail": "down"}, 503)] * 3, fake_airflow.stored_response
+    )
     waiting = poke(external_run_id="theirs")
     assert not waiting.poke(context())
     assert log_lines[-1].endswith("not there yet. The dag has no runs.")

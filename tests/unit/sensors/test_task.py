@@ -91,7 +91,7 @@ def test_every_instance_of_a_mapped_task(running: FakeAirflowServer) -> None:
     looking = sensor(external_task_id="load")
     becomes(running, "load", "success", "success", "running")
     assert not looking.poke(context())
-    running.forget_tasks("theirs")
+    running.delete_tasks("theirs")
     becomes(running, "load", "success", "success", "success")
     assert looking.poke(context())
 
@@ -112,7 +112,7 @@ def test_every_task_of_a_group(running: FakeAirflowServer) -> None:
     becomes(running, "etl.inner.check", "running")
     becomes(running, "etlish", "failed")
     assert not looking.poke(context())
-    running.forget_tasks("theirs")
+    running.delete_tasks("theirs")
     becomes(running, "etl.load", "success")
     becomes(running, "etl.inner.check", "success")
     becomes(running, "etlish", "failed")

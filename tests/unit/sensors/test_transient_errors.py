@@ -61,7 +61,7 @@ async def test_a_target_that_is_down_at_the_first_check_is_waited_for(
     any_airflow: FakeAirflowServer, mode: dict[str, Any], down: Any, log_lines: list[str]
 ) -> None:
     any_airflow.has_run("theirs", "success")
-    any_airflow.on("GET", RUN, *[down] * 12, any_airflow.play)
+    any_airflow.on("GET", RUN, *[down] * 12, any_airflow.stored_response)
     await outcome(sensor(**mode))
     assert warnings(log_lines)
     if mode != {"mode": "reschedule"}:  # there, every poke has a log and a warning of its own
@@ -95,7 +95,7 @@ def test_a_token_that_is_replaced_is_used_at_the_next_check(
     fake_airflow.has_run("theirs", "success")
     connect(fake_airflow.url, password="outdated")
     clock.at_sleep = lambda: connect(fake_airflow.url, password="valid")
-    fake_airflow.on("GET", RUN, REFUSED, fake_airflow.play)
+    fake_airflow.on("GET", RUN, REFUSED, fake_airflow.stored_response)
     sensor(**mode).execute(context())
     sent = [request.headers["authorization"] for request in fake_airflow.received]
     assert sent == ["Bearer outdated", "Bearer valid"]
@@ -116,7 +116,7 @@ def test_a_rescheduled_sensor_goes_on_after_a_refusal(
     fake_airflow: FakeAirflowServer, rescheduled: Callable[[datetime], dict[str, Any]]
 ) -> None:
     fake_airflow.has_run("theirs", "running")
-    fake_airflow.on("GET", RUN, *[REFUSED] * 5, fake_airflow.play)
+    fake_airflow.on("GET", RUN, *[REFUSED] * 5, fake_airflow.stored_response)
     with pytest.raises(AirflowRescheduleException):
         sensor(mode="reschedule").execute(rescheduled(NOW))
 

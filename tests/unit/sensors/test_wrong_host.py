@@ -21,7 +21,7 @@ NO_ROUTE = json_response({"message": "no Route matched with those values"}, 404)
 
 @pytest.fixture
 def gateway(any_airflow: FakeAirflowServer, monkeypatch: pytest.MonkeyPatch) -> FakeAirflowServer:
-    monkeypatch.setattr(any_airflow, "_nothing_there", lambda received: NO_ROUTE)
+    monkeypatch.setattr(any_airflow, "_default_response", lambda received: NO_ROUTE)
     return any_airflow
 
 

@@ -44,7 +44,7 @@ async def event(waiting: AstroDagRunTrigger) -> dict[str, Any]:
 
 async def test_it_tells_of_success(any_airflow: FakeAirflowServer, clock: FakeClock) -> None:
     any_airflow.has_run("theirs", "running")
-    clock.at_sleep = lambda: any_airflow.ends("theirs") if len(clock.sleeps) == 3 else None
+    clock.at_sleep = lambda: any_airflow.end_run("theirs") if len(clock.sleeps) == 3 else None
     told = await event(trigger(poke_interval=19))
     assert (told["outcome"], told["run"]["dag_run_id"], told["run"]["state"]) == ("success", "theirs", "success")
     assert told["url"].startswith(f"{any_airflow.url}/dags/d/")
@@ -56,7 +56,7 @@ async def test_it_is_not_resumed_before_airflow_has_heard_of_its_deferral(
     fake_airflow: FakeAirflowServer, clock: FakeClock, poke_interval: float, after: float
 ) -> None:
     fake_airflow.has_run("theirs", "running")
-    clock.at_sleep = lambda: fake_airflow.ends("theirs") if len(clock.sleeps) == 1 else None  # the poll hears of it
+    clock.at_sleep = lambda: fake_airflow.end_run("theirs") if len(clock.sleeps) == 1 else None  # the poll hears of it
     assert (await event(trigger(poke_interval=poke_interval)))["outcome"] == "success"
     assert datetime.now(timezone.utc).timestamp() - NOW.timestamp() == after
 
@@ -120,7 +120,7 @@ async def test_it_gives_up_at_its_deadline_though_there_was_nothing(any_airflow:
 
 async def test_a_deleted_run_that_was_known_ends_the_wait(any_airflow: FakeAirflowServer, clock: FakeClock) -> None:
     any_airflow.has_run("theirs", "running")
-    clock.at_sleep = lambda: any_airflow.forget_run("theirs") if any_airflow.runs else None
+    clock.at_sleep = lambda: any_airflow.delete_run("theirs") if any_airflow.runs else None
     told = await event(trigger(must_exist=True))
     assert told["outcome"] == "retryable_error"
     assert "it was deleted" in told["message"]
@@ -164,7 +164,7 @@ async def test_trouble_that_passes_is_survived_from_the_first_look_on(
 ) -> None:
     fake_airflow.has_run("theirs", "success")
     # The worker has just been answered, so the target is there.
-    fake_airflow.on("GET", RUN, *[answer] * 12, fake_airflow.play)
+    fake_airflow.on("GET", RUN, *[answer] * 12, fake_airflow.stored_response)
     assert (await event(trigger()))["outcome"] == "success"
 
 
@@ -176,14 +176,20 @@ async def test_no_such_connection_is_told(fake_airflow: FakeAirflowServer) -> No
 
 async def test_later_trouble_is_survived(fake_airflow: FakeAirflowServer, log_lines: list[str]) -> None:
     fake_airflow.has_run("theirs", "running", "success")
-    fake_airflow.on("GET", RUN, fake_airflow.play, *[json_response({"detail": "down"}, 503)] * 9, fake_airflow.play)
+    fake_airflow.on(
+        "GET",
+        RUN,
+        fake_airflow.stored_response,
+        *[json_response({"detail": "down"}, 503)] * 9,
+        fake_airflow.stored_response,
+    )
     assert (await event(trigger()))["outcome"] == "success"
     assert len([line for line in log_lines if line.startswith("Still waiting")]) == 1
 
 
 async def test_being_refused_is_survived_for_a_while(fake_airflow: FakeAirflowServer, clock: FakeClock) -> None:
     fake_airflow.has_run("theirs", "running")
-    fake_airflow.on("GET", RUN, fake_airflow.play, json_response({"detail": "no"}, 403))
+    fake_airflow.on("GET", RUN, fake_airflow.stored_response, json_response({"detail": "no"}, 403))
     assert (await event(trigger(poke_interval=60)))["outcome"] == "error"
     # The first look is after 60 seconds, and the next is the first one to be refused.
     assert TOLERATED_SECONDS + 120 <= sum(clock.sleeps) <= TOLERATED_SECONDS + 240

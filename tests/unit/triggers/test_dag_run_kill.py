@@ -148,7 +148,10 @@ async def cancelled(waiting: AstroDagRunTrigger, fake_airflow: FakeAirflowServer
     """Start a trigger, and cancel it while it waits, again and again until it has ended, as triggerers do."""
     started = asyncio.Event()
     fake_airflow.on(
-        "GET", RUN, lambda received: (loop.call_soon_threadsafe(started.set), SILENCE)[1], fake_airflow.play
+        "GET",
+        RUN,
+        lambda received: (loop.call_soon_threadsafe(started.set), SILENCE)[1],
+        fake_airflow.stored_response,
     )
     loop = asyncio.get_running_loop()
     task = asyncio.create_task(waiting.run().__anext__())  # type: ignore[arg-type]

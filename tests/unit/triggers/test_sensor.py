@@ -113,7 +113,7 @@ async def test_the_link_is_there_while_it_waits(
 
     def at_sleep() -> None:
         received.append(len(links))
-        fake_airflow.ends("theirs")
+        fake_airflow.end_run("theirs")
 
     clock.at_sleep = at_sleep
     await ended(trigger(**THEIRS))
@@ -173,7 +173,7 @@ async def test_a_target_that_is_down_when_it_begins_is_waited_for(
     fake_airflow: FakeAirflowServer, clock: FakeClock, log_lines: list[str]
 ) -> None:
     fake_airflow.has_run("theirs", "success")
-    fake_airflow.on("GET", RUN, *[HANGUP] * 12, fake_airflow.play)
+    fake_airflow.on("GET", RUN, *[HANGUP] * 12, fake_airflow.stored_response)
     assert await ended(trigger(**THEIRS, timeout=3600)) == ("success", None)
     assert sum(line.startswith("Still waiting: ") for line in log_lines) == 1
 
@@ -288,7 +288,7 @@ async def test_latest(fake_airflow: FakeAirflowServer) -> None:
 
 async def test_poke_interval(fake_airflow: FakeAirflowServer, clock: FakeClock) -> None:
     fake_airflow.has_run("theirs", "running")
-    clock.at_sleep = lambda: fake_airflow.ends("theirs")
+    clock.at_sleep = lambda: fake_airflow.end_run("theirs")
     await ended(trigger(**THEIRS, poke_interval=17))
     assert clock.sleeps == [17]
 

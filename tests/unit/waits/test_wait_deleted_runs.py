@@ -45,13 +45,13 @@ def watch(target: FakeAirflow, deadline: float | None = None, **what: Any) -> tu
 
 @pytest.mark.parametrize("task_ids", [(), ("load",)], ids=["run", "task"])
 def test_one_404_is_not_believed(played: FakeAirflow, task_ids: tuple[str, ...]) -> None:
-    played.on("GET", RUN, OF_GATEWAY, played.play)
+    played.on("GET", RUN, OF_GATEWAY, played.stored_response)
     assert watch(played, deadline=played.clock.now + 12, task_ids=task_ids)[0].outcome == "pending"
     assert played.pauses == [5, 5, 2]
 
 
 def test_a_404_that_airflow_repeats_is(played: FakeAirflow) -> None:
-    played.forget_run("theirs")
+    played.delete_run("theirs")
     with pytest.raises(NotFoundError, match="has no run 'theirs' of dag 'd' any more: it was deleted"):
         watch(played)
     assert played.calls_received.count(f"GET {played.api(RUN)}") == 2
@@ -69,7 +69,7 @@ def test_a_wait_on_a_worker_goes_on_after_a_gateway_s_404(played: FakeAirflow) -
     began = played.clock.now
 
     def gateway(received: ReceivedRequest) -> ScriptedResponse:
-        return OF_GATEWAY if played.clock.now < began + 120 else played.play(received)
+        return OF_GATEWAY if played.clock.now < began + 120 else played.stored_response(received)
 
     played.has_run("theirs", "running", "success", end_date=None)
     for path in (RUN, "version"):
@@ -79,7 +79,7 @@ def test_a_wait_on_a_worker_goes_on_after_a_gateway_s_404(played: FakeAirflow) -
 
 
 def test_a_run_that_need_not_be_there_is_waited_for_without_a_second_request(played: FakeAirflow) -> None:
-    played.forget_run("theirs")
+    played.delete_run("theirs")
     wait = RunWait("d", END_STATES, run_id="theirs")
     client = played.client(memory=Memory(API_VERSIONS[played.api_version]))
     assert played.run(wait.check(client)).outcome == "pending"

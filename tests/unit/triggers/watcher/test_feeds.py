@@ -173,7 +173,7 @@ def test_where_filters_are_refused_all_tasks_of_the_dags_are_listed(tasks: Polle
         lambda received: (
             json_response(tasks.target.payloads.error(400, "Unknown field"), 400)
             if "task_ids" in received.json
-            else tasks.target.play(received)
+            else tasks.target.stored_response(received)
         ),
     )
     waiting = tasks.join(run_id="theirs", task_ids=["load"])
@@ -219,7 +219,7 @@ def test_listing_across_dags_is_tried_again_ever_more_seldom(runs: Polled) -> No
     pauses = [later - earlier for earlier, later in pairwise(tried)]
     assert pauses == [300, 600, 1200, 2400, 3600, 3600]
     # Allowed again, it brings what ended since each dag was listed last.
-    runs.target._said.clear()
+    runs.target._scripts.clear()
     runs.ended("theirs")
     runs.now += feed.MAX_RETRY_LIST_SECONDS
     assert len(runs.poll()) == 1

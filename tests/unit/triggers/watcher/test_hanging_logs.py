@@ -28,9 +28,9 @@ async def test_logs_that_do_not_come_keep_nobody_waiting(
     other = waits()
     await clock.sleep_async(INTERVAL + 1)
     for name in names:
-        target.ends(name, "failed")
+        target.end_run(name, "failed")
     await clock.sleep_async(2 * INTERVAL)
-    target.ends("theirs")
+    target.end_run("theirs")
     await clock.sleep_async(READ_TIMEOUT + 2 * INTERVAL)
     assert other.outcome == "success"
     assert {each.outcome for each in failing} == {"failed"}

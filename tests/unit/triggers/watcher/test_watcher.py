@@ -58,8 +58,8 @@ async def test_a_run_that_ends_calls_whom_it_concerns(
     one, two, same = waits("one"), waits("two"), waits("one")
     await clock.sleep_async(1)
     any_airflow.forget()
-    any_airflow.ends("one")
-    any_airflow.ends("three")
+    any_airflow.end_run("one")
+    any_airflow.end_run("three")
     await clock.sleep_async(INTERVAL)
     assert [each.outcome for each in (one, two, same)] == ["success", None, "success"]
     assert (any_airflow.lists(), any_airflow.looks("one"), any_airflow.looks()) == (1, 2, 2)
@@ -74,7 +74,7 @@ async def test_a_run_of_the_same_name_in_another_dag_calls_nobody(
     here, there = waits(), waits(dag_id="other")
     await clock.sleep_async(1)
     target.forget()
-    target.ends("theirs", dag_id="other")
+    target.end_run("theirs", dag_id="other")
     await clock.sleep_async(INTERVAL)
     assert (here.outcome, there.outcome, target.looks()) == (None, "success", 0)
 
@@ -89,7 +89,7 @@ async def test_a_task_that_ends_calls_whom_it_concerns(
     run = waits()
     await clock.sleep_async(1)
     any_airflow.forget()
-    any_airflow.task_ends("load", run_id="theirs")
+    any_airflow.end_task("load", run_id="theirs")
     await clock.sleep_async(INTERVAL)
     assert [each.outcome for each in (load, check, run)] == ["success", None, None]
     assert (any_airflow.lists(), any_airflow.lists(TASKS), any_airflow.looks()) == (1, 1, 1)
@@ -103,7 +103,7 @@ async def test_a_task_of_a_group_that_ends_calls_who_waits_for_the_group(
     any_airflow.groups = {"group": ["group.load"]}
     group = waits(group_id="group")
     await clock.sleep_async(1)
-    any_airflow.task_ends("group.load", "failed", run_id="theirs")
+    any_airflow.end_task("group.load", "failed", run_id="theirs")
     await clock.sleep_async(INTERVAL)
     assert group.outcome == "failed"
 
@@ -116,10 +116,10 @@ async def test_runs_are_known_by_their_logical_dates(
         any_airflow.has_run(name, "running", logical_date=date, end_date=None)
     both, third = waits(None, logical_dates=dates[:2]), waits(None, logical_dates=dates[2:])
     await clock.sleep_async(1)
-    any_airflow.ends("one")
+    any_airflow.end_run("one")
     await clock.sleep_async(INTERVAL)
     assert both.outcome is None
-    any_airflow.ends("two")
+    any_airflow.end_run("two")
     any_airflow.forget()
     await clock.sleep_async(INTERVAL - 1)
     assert (both.outcome, third.outcome) == ("success", None)
@@ -132,7 +132,7 @@ async def test_the_newest_run_is_whichever_ends(any_airflow: WatchedAirflow, clo
     any_airflow.has_run(
         "new", "running", end_date=None, run_after="2026-02-01T00:00:00Z", logical_date="2026-02-01T00:00:00Z"
     )
-    any_airflow.ends("new")
+    any_airflow.end_run("new")
     await clock.sleep_async(INTERVAL)
     assert latest.outcome == "success"
     run = latest.task.result().run
@@ -146,7 +146,7 @@ async def test_a_run_that_was_not_there_when_the_wait_began_calls_it(
     waiting = waits()
     await clock.sleep_async(1)
     any_airflow.has_run("theirs", "running", end_date=None)
-    any_airflow.ends("theirs", "failed")
+    any_airflow.end_run("theirs", "failed")
     await clock.sleep_async(INTERVAL)
     assert waiting.outcome == "failed"
 
@@ -161,7 +161,7 @@ async def test_what_the_overlap_brings_again_calls_nobody_again(
         waits(name, end_states=EndStates(("success",)))
     await clock.sleep_async(1)
     target.forget()
-    target.ends("theirs", "failed")
+    target.end_run("theirs", "failed")
     await clock.sleep_async(OVERLAP_SECONDS)
     assert (target.lists(), target.looks("theirs")) == (OVERLAP_SECONDS / INTERVAL, 1)
 
@@ -174,11 +174,11 @@ async def test_a_run_that_is_cleared_and_ends_again_calls_again(
     for name in (*others, "theirs"):  # the others are not there yet and take the looks in turn
         waiting = waits(name, end_states=EndStates(("success",)))
     await clock.sleep_async(1)
-    any_airflow.ends("theirs", "failed")
+    any_airflow.end_run("theirs", "failed")
     await clock.sleep_async(INTERVAL)
     any_airflow.has_run("theirs", "queued", end_date=None)
     await clock.sleep_async(INTERVAL)
-    any_airflow.ends("theirs")
+    any_airflow.end_run("theirs")
     await clock.sleep_async(INTERVAL)
     assert ([each.rpartition(" ")[2] for each in waiting.told], waiting.outcome) == (["running", "failed"], "success")
 
@@ -187,7 +187,7 @@ async def test_what_is_committed_late_is_found(target: WatchedAirflow, clock: Fa
     target.has_run("theirs", "running", end_date=None)
     waiting = waits()
     await clock.sleep_async(3 * INTERVAL + 1)
-    target.ends("theirs")
+    target.end_run("theirs")
     target.runs["theirs"]["end_date"] = (NOW + timedelta(seconds=1)).isoformat()
     target.forget()
     await clock.sleep_async(INTERVAL)
@@ -205,7 +205,7 @@ async def test_more_than_a_page_that_finished_is_found(
     await clock.sleep_async(1)
     any_airflow.forget()
     for name in names:
-        any_airflow.ends(name)
+        any_airflow.end_run(name)
     await clock.sleep_async(INTERVAL)
     assert [each.outcome for each in waiting] == ["success"] * 5
     assert any_airflow.lists() == 3

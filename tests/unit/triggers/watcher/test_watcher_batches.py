@@ -52,7 +52,7 @@ async def test_a_run_that_is_deleted_is_noticed(
 ) -> None:
     waiting = [waits(name, must_exist=True) for name in any_airflow.has_running(number)]
     await clock.sleep_async(1 + 20 * INTERVAL)
-    any_airflow.forget_run("run-3")
+    any_airflow.delete_run("run-3")
     await clock.sleep_async(20 * INTERVAL)
     assert [each.task.done() for each in waiting] == [index == 3 for index in range(number)]
     assert "it was deleted" in str(waiting[3].task.exception())
@@ -63,7 +63,7 @@ async def test_a_run_whose_end_was_missed_is_noticed(
 ) -> None:
     waiting = [waits(name) for name in any_airflow.has_running(200)]
     await clock.sleep_async(1 + 20 * INTERVAL)
-    any_airflow.ends("run-150")
+    any_airflow.end_run("run-150")
     any_airflow.runs["run-150"]["end_date"] = "2026-01-01T00:00:00+00:00"  # no list of finished runs has it
     any_airflow.forget()
     await clock.sleep_async(20 * INTERVAL)
@@ -80,7 +80,7 @@ async def test_a_task_whose_end_was_missed_is_noticed(
             any_airflow.has_task(task_id, "running", run_id=name, end_date=None)
         waiting.append(waits(name, task_ids=["load"]))
     await clock.sleep_async(1 + 20 * INTERVAL)
-    any_airflow.task_ends("load", run_id="run-7")
+    any_airflow.end_task("load", run_id="run-7")
     any_airflow._tasks["d", "run-7"][0]["end_date"] = "2026-01-01T00:00:00+00:00"
     await clock.sleep_async(10 * INTERVAL)
     assert [index for index, each in enumerate(waiting) if each.outcome] == [7]
@@ -89,7 +89,7 @@ async def test_a_task_whose_end_was_missed_is_noticed(
 async def test_a_run_that_goes_on_is_told(any_airflow: WatchedAirflow, clock: FakeClock, waits: Waits) -> None:
     waiting = [waits(name) for name in any_airflow.has_running(100, state="queued")]
     await clock.sleep_async(1 + 20 * INTERVAL)
-    any_airflow.ends("run-50", "running")
+    any_airflow.end_run("run-50", "running")
     any_airflow.forget()
     await clock.sleep_async(10 * INTERVAL)
     assert [each.told[-1].rpartition(" ")[2] for each in waiting[49:52]] == ["queued", "running", "queued"]
@@ -113,7 +113,7 @@ async def test_runs_that_are_not_there_yet_are_checked_individually(
     assert any_airflow.looks() == 0
     # One that comes, and ends, is found as soon as it ends.
     any_airflow.has_run("later-5", "running", end_date=None)
-    any_airflow.ends("later-5")
+    any_airflow.end_run("later-5")
     await clock.sleep_async(INTERVAL)
     assert [index for index, each in enumerate(waiting) if each.outcome] == [5]
 
@@ -124,7 +124,7 @@ async def test_where_these_lists_fail_everybody_is_checked_individually(
 ) -> None:
     def refused(received: ReceivedRequest) -> ScriptedResponse:
         if "end_date_gte" in received.json:
-            return any_airflow.play(received)
+            return any_airflow.stored_response(received)
         return json_response(any_airflow.payloads.error(status, "states: Unknown field."), status)
 
     any_airflow.on("POST", RUNS, refused)
@@ -149,7 +149,7 @@ async def test_a_list_that_hangs_holds_up_no_poll(target: WatchedAirflow, clock:
     target.hanging_batches = True
     await clock.sleep_async(6 * INTERVAL)
     assert target.in_vain
-    target.ends("run-1")
+    target.end_run("run-1")
     await clock.sleep_async(INTERVAL)
     assert in_time.outcome == "success"
 

@@ -29,7 +29,7 @@ async def test_a_state_that_is_not_final_is_seen_within_the_interval(
     any_airflow.has_run("theirs", "queued", end_date=None)
     waiting = waits(end_states=EndStates(("running",)))
     await clock.sleep_async(10 * INTERVAL + 1)
-    any_airflow.ends("theirs", "running")
+    any_airflow.end_run("theirs", "running")
     await clock.sleep_async(INTERVAL)
     assert waiting.outcome == "success"
 
@@ -67,7 +67,7 @@ async def test_a_run_that_stays_queued_is_looked_at_twice_and_its_paused_dag_tol
     assert any_airflow.looks("theirs") == 0
     assert waiting.warned == [warned]
     any_airflow.dags["d"] = False
-    any_airflow.ends("theirs")
+    any_airflow.end_run("theirs")
     await clock.sleep_async(INTERVAL)
     assert waiting.outcome == "success"
 
@@ -76,14 +76,14 @@ async def test_a_run_that_stays_queued_is_looked_at_twice_and_its_paused_dag_tol
 async def test_a_clock_of_the_target_that_goes_wrong_is_reckoned_with(
     any_airflow: WatchedAirflow, clock: FakeClock, waits: Waits, lead: float
 ) -> None:
-    any_airflow.lead = lead
+    any_airflow.clock_lead = lead
     any_airflow.has_run("old", "running", end_date=None)
-    any_airflow.ends("old")
+    any_airflow.end_run("old")
     any_airflow.has_run("theirs", "running", end_date=None)
     waiting = waits()
     await clock.sleep_async(10 * INTERVAL + 1)
     any_airflow.forget()
-    any_airflow.ends("theirs")
+    any_airflow.end_run("theirs")
     await clock.sleep_async(INTERVAL)
     assert (waiting.outcome, any_airflow.lists()) == ("success", 1)
     # Nor does a clock that is behind let the list grow, back to the beginning of the hour.
@@ -107,8 +107,8 @@ async def test_a_clock_that_is_set_back_costs_an_interval_at_most(
     target.hanging = hanging
     await clock.sleep_async(2)
     set_back = 3600.0
-    target.ends("begins", "running")
-    target.ends("theirs")
+    target.end_run("begins", "running")
+    target.end_run("theirs")
     await clock.sleep_async(INTERVAL)
     assert (begins.outcome, waiting.outcome) == ("success", None if hanging else "success")
     target.hanging = set()

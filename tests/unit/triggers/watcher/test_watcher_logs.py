@@ -90,7 +90,7 @@ async def test_a_paused_dag_is_in_the_log_of_each(target: WatchedAirflow, clock:
 
 async def test_a_change_is_in_the_log_of_each(target: WatchedAirflow, clock: FakeClock, logs: Logs) -> None:
     for run_id in ("one", "two", "three"):
-        target.ends(run_id, "running")
+        target.end_run(run_id, "running")
     await clock.sleep_async(10 * INTERVAL)
     assert logs.of(": running") == OWN
 

@@ -37,7 +37,7 @@ async def test_a_deleted_run_is_the_trouble_of_its_own_wait(
         any_airflow.has_run(name, "running", end_date=None)
     waiting, other = waits(must_exist=True), waits("other", must_exist=True)
     await clock.sleep_async(1)
-    any_airflow.forget_run("theirs")
+    any_airflow.delete_run("theirs")
     await clock.sleep_async(2 * POLLS_PER_CHECK * INTERVAL)
     with pytest.raises(NotFoundError, match="was deleted"):
         waiting.task.result()
@@ -66,13 +66,13 @@ async def test_a_target_that_is_down_is_survived_and_everybody_told_once(
             target.on("POST" if path == RUNS else "GET", path, down)
         await clock.sleep_async(TOLERATED_SECONDS / 2)
         assert [(len(each.warned), each.outcome) for each in waiting] == [(outage, None)] * 3
-        target._said.clear()
+        target._scripts.clear()
         if outage == 1:
             await clock.sleep_async(10 * INTERVAL)
     assert waiting[0].warned[0].startswith("Still waiting: ")
     # What ended in the meantime is found by the first poll that is answered.
     for name in names:
-        target.ends(name)
+        target.end_run(name)
         target.runs[name]["end_date"] = (
             datetime.now(timezone.utc) - timedelta(seconds=TOLERATED_SECONDS / 4)
         ).isoformat()
@@ -96,7 +96,7 @@ async def test_trouble_that_a_look_noticed_first_is_told_once_too(
         target.on("POST", RUNS, json_response({}, 500))
         await clock.sleep_async(INTERVAL)
         assert [len(each.warned) for each in (waiting, other)] == [outage, outage]
-        target._said.clear()
+        target._scripts.clear()
         await clock.sleep_async(POLLS_PER_CHECK * INTERVAL)
 
 
@@ -119,16 +119,16 @@ async def test_a_target_in_trouble_is_asked_one_thing_per_interval(
     assert waiting.pop().outcome == "pending"
 
     # Who joins looks once.
-    any_airflow.ends("old")
+    any_airflow.end_run("old")
     joined = [waits("old", must_exist=True), waits("old", must_exist=True, first_check_delay=OVERLAP_SECONDS)]
     await clock.sleep_async(20 * INTERVAL)
     assert len(any_airflow.received) == 40 + 2
     assert [len(each.warned) for each in (*waiting, *joined)] == [1] * 1003
 
     any_airflow.down = False
-    any_airflow.ends("begins", "running")
+    any_airflow.end_run("begins", "running")
     for name in names[500:]:
-        any_airflow.ends(name)
+        any_airflow.end_run(name)
     any_airflow.forget()
     await clock.sleep_async(POLLS_PER_CHECK * INTERVAL)
     assert [each.outcome for each in (*waiting, *joined)] == [None] * 500 + ["success"] * 503
@@ -177,7 +177,7 @@ async def test_who_queues_for_a_look_does_not_look_when_trouble_has_come(
     assert [len(each.warned) for each in waiting] == [1] * 100
     target.hanging.clear()
     for name in names:
-        target.ends(name)
+        target.end_run(name)
     await clock.sleep_async(READ_TIMEOUT + 2 * POLLS_PER_CHECK * INTERVAL)
     assert {each.outcome for each in waiting} == {"success"}
 
@@ -195,7 +195,7 @@ async def test_a_look_that_failed_is_made_again_when_a_poll_has_worked(
     waiting = waits(must_exist=True)
     await clock.sleep_async(10 * INTERVAL)
     assert (target.looks("theirs"), waiting.outcome) == (11, None)
-    target._said.clear()
+    target._scripts.clear()
     await clock.sleep_async(INTERVAL)
     assert (waiting.outcome, len(waiting.warned)) == ("success", 1)
 
@@ -208,7 +208,7 @@ async def test_lists_that_never_come_lose_nobody(any_airflow: WatchedAirflow, cl
     waiting = [waits(name) for name in names]
     await clock.sleep_async(1)
     for name in names:
-        any_airflow.ends(name)
+        any_airflow.end_run(name)
     await clock.sleep_async(5 * POLLS_PER_CHECK * INTERVAL)
     assert [each.outcome for each in waiting] == ["success"] * 5
 
@@ -228,7 +228,7 @@ async def test_where_only_lists_fail_many_look_in_turn(
         target.on("POST", RUNS, json_response({}, 500))
     await clock.sleep_async(2 * READ_TIMEOUT)  # until the trouble is noticed, and a look is answered
     for name in names:
-        target.ends(name)
+        target.end_run(name)
     target.forget()
     await clock.sleep_async(10 * INTERVAL)
     assert target.looks() == 10 * MAX_CHECKS_AT_ONCE
@@ -268,7 +268,7 @@ async def test_lists_of_tasks_that_do_not_come_are_not_the_trouble_of_runs(
         waits(name, task_ids=["load"])
     waiting = waits()
     await clock.sleep_async(3 * INTERVAL + 1)
-    target.ends("theirs")
+    target.end_run("theirs")
     await clock.sleep_async(POLLS_PER_CHECK * INTERVAL)
     assert waiting.outcome == "success"
 
@@ -311,7 +311,7 @@ async def test_it_counts_from_when_it_began_also_for_who_looked_long_ago(
     await clock.sleep_async(TOLERATED_SECONDS + INTERVAL)
     tokens, target.tokens = target.tokens, set()
     for name in names:
-        target.ends(name)
+        target.end_run(name)
     await clock.sleep_async(TOLERATED_SECONDS / 2)
     target.tokens = tokens
     await clock.sleep_async(2 * INTERVAL)
@@ -332,7 +332,7 @@ async def test_a_connection_that_has_another_token_now_is_read_anew(
     target.forget()
     await clock.sleep_async(10 * INTERVAL)
     assert (target.lists(), target.refused, target.most_connected) == (10, 0, 1)
-    target.ends("one")
+    target.end_run("one")
     await clock.sleep_async(INTERVAL)
     assert [each.outcome for each in waiting] == ["success", None]
 
@@ -359,7 +359,7 @@ async def test_where_lists_across_dags_are_refused_each_dag_is_asked_for(
     late = waits("of-d")
     await clock.sleep_async(2 * INTERVAL)
     assert [len(each.warned) for each in (here, there, late)] == [1, 1, 1]
-    any_airflow.ends("of-other", dag_id="other")
+    any_airflow.end_run("of-other", dag_id="other")
     await clock.sleep_async(INTERVAL)
     assert (here.outcome, there.outcome) == (None, "success")
 
@@ -381,7 +381,7 @@ async def test_a_dag_that_is_refused_from_now_on_is_the_trouble_of_its_own_waits
         there.task.result()
     assert (here.outcome, [warned for warned in here.warned if "Still waiting" in warned]) == (None, [])
     assert any_airflow.closed == 0
-    any_airflow.ends("of-d")
+    any_airflow.end_run("of-d")
     await clock.sleep_async(INTERVAL)
     assert here.outcome == "success"
 
@@ -399,12 +399,12 @@ async def test_a_defect_of_the_poll_ends_no_wait(
     await clock.sleep_async(1)
     with monkeypatch.context() as patched:
         patched.setattr(poll_lists, "finished_runs", lambda *_: {}["defect"])
-        target.ends("one")
-        target.ends("two", "failed")
+        target.end_run("one")
+        target.end_run("two", "failed")
         await clock.sleep_async(2 * POLLS_PER_CHECK * INTERVAL)
     assert [each.outcome for each in (one, two, three)] == ["success", "failed", None]
     assert [len(each.warned) for each in (one, two, three)] == [1, 1, 1]
     assert "KeyError: 'defect'" in caplog.text
-    target.ends("three")
+    target.end_run("three")
     await clock.sleep_async(POLLS_PER_CHECK * INTERVAL)
     assert three.outcome == "success"

@@ -50,9 +50,9 @@ async def test_no_wait_ends_by_a_list_that_fails(
     def answer(received: Any) -> ScriptedResponse:
         stray = STRAY[name]
         if "end_date_gte" not in received.json:
-            return any_airflow.play(received)  # the check of a task
+            return any_airflow.stored_response(received)  # the check of a task
         if times == "once":
-            any_airflow._said.clear()
+            any_airflow._scripts.clear()
         if isinstance(stray, TransportError):
             raise stray
         assert isinstance(stray, ScriptedResponse)
@@ -63,8 +63,8 @@ async def test_no_wait_ends_by_a_list_that_fails(
     assert [each.task.done() for each in waiting] == [False] * len(names)
     assert {len(each.warned) for each in waiting} <= {0, 1}
     for run_id in names:
-        any_airflow.ends(run_id)
-        any_airflow.task_ends("load", run_id=run_id)
+        any_airflow.end_run(run_id)
+        any_airflow.end_task("load", run_id=run_id)
     await clock.sleep_async(2 * POLLS_PER_CHECK * INTERVAL)
     assert [each.outcome for each in waiting] == ["success"] * len(names)
 
@@ -80,7 +80,7 @@ async def test_many_waits_are_checked_within_minutes_while_lists_fail(
     target.on("POST", RUNS, json_response({}, 500))
     await clock.sleep_async(2 * POLLS_PER_CHECK * INTERVAL)
     for name in names:
-        target.ends(name)
+        target.end_run(name)
     target.forget()
     await clock.sleep_async(10 * INTERVAL)
     per_poll = max(MIN_CHECKS_WITHOUT_LISTS, len(names) * INTERVAL / ROUND_SECONDS)
@@ -97,13 +97,16 @@ async def test_a_gateway_s_404_to_everything_deletes_nothing(
         any_airflow.has_run(name, "running", end_date=None)
     waiting = [waits(name, must_exist=True) for name in names]
     await clock.sleep_async(INTERVAL + 1)
-    playing, any_airflow.play = any_airflow.play, lambda received: json_response({"message": "no route"}, 404)  # type: ignore[method-assign]
+    playing, any_airflow.stored_response = (
+        any_airflow.stored_response,
+        lambda received: json_response({"message": "no route"}, 404),
+    )  # type: ignore[method-assign]
     await clock.sleep_async(TOLERATED_SECONDS / 2)
     assert [each.task.done() for each in waiting] == [False] * 30
-    any_airflow.play = playing  # type: ignore[method-assign]
-    any_airflow.forget_run("run-0")
+    any_airflow.stored_response = playing  # type: ignore[method-assign]
+    any_airflow.delete_run("run-0")
     for name in names[1:]:
-        any_airflow.ends(name)
+        any_airflow.end_run(name)
     await clock.sleep_async(20 * INTERVAL)
     assert [each.outcome for each in waiting[1:]] == ["success"] * 29
     await clock.sleep_async(ROUND_SECONDS)
@@ -127,7 +130,7 @@ async def test_a_defect_in_taking_what_is_due_leaves_nobody_waiting(
         patched.setattr(Availability, "begin_poll", lambda _: {}["defect"])
         patched.setattr(asyncio, "create_task", lambda _: {}["defect"])
         await clock.sleep_async(2 * INTERVAL)
-    target.ends("theirs")
+    target.end_run("theirs")
     await clock.sleep_async(4 * INTERVAL)
     assert waiting.outcome == "success"
     assert "continues" in caplog.text

@@ -40,7 +40,7 @@ async def test_nobody_waits_longer_than_its_own_interval(
     waits("slow", poke_interval=others)
     waiting = waits(poke_interval=7)
     await clock.sleep_async(100)
-    target.ends("theirs")
+    target.end_run("theirs")
     await clock.sleep_async(7.1)
     assert waiting.outcome == "success"
 
@@ -54,7 +54,7 @@ async def test_one_in_a_hurry_is_not_kept_waiting_by_a_poll_that_sleeps(
     await clock.sleep_async(1)
     hurried = waits(poke_interval=2)
     await clock.sleep_async(0.1)
-    target.ends("theirs")
+    target.end_run("theirs")
     await clock.sleep_async(2)
     assert hurried.outcome == "success"
     # Nor does anybody stay in a hurry when it has gone.
@@ -89,14 +89,14 @@ async def test_a_list_that_does_not_come_keeps_nobody_waiting(
     begins = waits(end_states=EndStates(("running",)))
     target.hanging = {hanging}
     await clock.sleep_async(INTERVAL + 1)
-    target.ends("theirs", "running")
+    target.end_run("theirs", "running")
     await clock.sleep_async(INTERVAL)
     assert (begins.outcome, late.outcome) == ("success", None)
     await clock.sleep_async(12.1)
     assert late.outcome == "pending"
     # The next one is asked when that one has failed, and brings what ended meanwhile.
     target.hanging.clear()
-    target.ends("other")
+    target.end_run("other")
     target.forget()
     await clock.sleep_async(READ_TIMEOUT - 24)
     # A list of task instances delays no list of runs.
@@ -119,7 +119,7 @@ async def test_who_has_left_costs_nothing_more(target: WatchedAirflow, clock: Fa
     await clock.sleep_async(0.1)
     target.forget()
     for each in range(19):
-        target.ends(f"run-{each}")
+        target.end_run(f"run-{each}")
     await clock.sleep_async(INTERVAL)
     assert (stays.outcome, target.calls_received) == (None, [f"POST {target.api(RUNS)}"])
 
@@ -148,7 +148,7 @@ async def test_the_last_one_out_ends_the_poll_and_a_new_one_starts_anew(
     target.hanging = set()
     again = waits()
     await clock.sleep_async(1)
-    target.ends("theirs")
+    target.end_run("theirs")
     await clock.sleep_async(INTERVAL)
     assert (again.outcome, target.connected) == ("success", 0)
 
@@ -186,7 +186,7 @@ async def test_connections_that_are_equal_share_no_watcher_as_one_may_be_edited(
     assert len(registry._watchers) == target.connected == 2
     connect(target.url, password="another-token", conn_id="same")
     target.tokens = {"another-token"}
-    target.ends("theirs")
+    target.end_run("theirs")
     await clock.sleep_async(2 * INTERVAL)
     assert (edited.outcome, untouched.outcome) == ("success", None)
     target.tokens = {TOKEN}

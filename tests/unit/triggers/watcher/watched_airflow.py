@@ -46,11 +46,11 @@ class WatchedAirflow(FakeAirflow):
         """URLs of the requests that got none."""
         self.down = False
 
-    def answer(self, received: ReceivedRequest) -> ScriptedResponse:
+    def respond(self, received: ReceivedRequest) -> ScriptedResponse:
         if self.down:
             self.received.append(received)
             return json_response(self.payloads.error(500, "down"), 500)
-        return super().answer(received)
+        return super().respond(received)
 
     def carry(self, request: Request) -> Response:
         if request.headers["Authorization"].removeprefix("Bearer ") not in self.tokens:
@@ -61,7 +61,7 @@ class WatchedAirflow(FakeAirflow):
         if isinstance(response, TransportError):
             raise response
         assert response is not None
-        date = datetime.now(timezone.utc) + timedelta(seconds=self.lead)
+        date = datetime.now(timezone.utc) + timedelta(seconds=self.clock_lead)
         return Response(
             response.status, {**response.headers, "date": format_datetime(date, usegmt=True)}, response.body
         )
