@@ -85,8 +85,8 @@ EXECUTION_TIMEOUT_SPANS_DEFERRAL = AIRFLOW_VERSION < (3, 0)
 """
 Whether ``execution_timeout`` counts from the start of the try, including the time in which the task is deferred.
 
-Airflow 3 counts anew when a deferred task resumes. Measured: 2.11.2, 3.3.2. Check: where ``task_runner`` of
-``airflow.sdk`` executes a task, it has the comment "handle timeout in case of deferral".
+Airflow 3 counts anew when a deferred task resumes. Measured: 2.11.2, 3.3.2. Check: the function of
+``airflow.sdk.execution_time.task_runner`` that executes a task ignores the start of the try.
 """
 
 BASE_URL_SECTION = "api" if AIRFLOW_VERSION >= (3, 0) else "webserver"
@@ -118,8 +118,8 @@ _MODULES = {
 """
 The modules that define each name, the newest first.
 
-Measured: 2.11.0, 3.0.6, 3.1.8, 3.2.2 and 3.3.2; 3.0 and 3.1 define some names in the older module only. Check: the unit
-tests of a new version fail if a name has moved.
+Measured: 2.11.0, 3.0.6, 3.1.8, 3.2.2 and 3.3.2. Airflow 3.0 and 3.1 still define the exceptions and ``conf`` in the
+older modules. Check: the unit tests under a new version fail if a name has moved.
 """
 
 
@@ -163,7 +163,7 @@ async def get_async_connection(conn_id: str) -> tuple[Connection, dict[str, Any]
     Read a connection from an event loop.
 
     Measured: ``BaseHook.aget_connection`` (Airflow 3.1 and later) masks secrets with a call that blocks the event loop
-    before 3.3.2. Check: use it alone when Airflow 3.3.1 is no longer supported.
+    before 3.3.2. Check: remove the comparison of versions when Airflow 3.3.1 is no longer supported.
 
     :param conn_id: id of the connection
     :return: the connection, and its Extra as a dict
