@@ -149,6 +149,8 @@ class AstroSensorTrigger(BaseTrigger):
         An error of the target is an event, too, because a trigger that raises an exception gives its task no message.
         """
         payload = await self._wait_for_event()
+        if payload["outcome"] == EventOutcome.RESTART.value:
+            self.log.info("%s The task starts again on a worker.", payload["message"])
         event = self._end_task(payload)
         await self._push_last_link(payload["url"])
         if isinstance(event, (TaskFailedEvent, TaskSkippedEvent)):

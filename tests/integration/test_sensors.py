@@ -42,6 +42,7 @@ def batch(start_case, remote):
             conf = {"conn": conn, "run_id": remote["grouped", conn].run_id}
             cases[f"grouped_{mode}_{conn}"] = (f"wait_for_group_{mode}", conf)
             cases[f"nothing_{mode}_{conn}"] = (f"wait_for_missing_run_{mode}", {"conn": conn})
+        cases[f"undefined_{conn}"] = ("undefined_template", {"conn": conn, "run_id": remote["quick", conn].run_id})
         cases[f"triggerer_{conn}"] = ("in_triggerer", {"conn": conn, "run_id": remote["quick", conn].run_id})
     cases["nothing_native"] = ("rendered_to_nothing", {"conn": "v2_conn"})
     return CaseRuns(start_case, cases)
@@ -210,7 +211,6 @@ def test_sensor_uses_a_worker_when_it_needs_one(deployments, batch, remote, conn
     assert sorted(name for name, task in tasks.items() if not task["pid"]) == [
         "group.inside[0]",
         "group.inside[1]",
-        "undefined",
     ]
     assert tasks["retried"]["try_number"] == 2
     assert run.log_contains("retried", "the file has no rows", 1)
@@ -220,9 +220,18 @@ def test_sensor_uses_a_worker_when_it_needs_one(deployments, batch, remote, conn
     )
     assert run.log_contains("success_callback", "called with NoneType")
     assert run.log_contains("failure_callback", "called with DagRunFailedError")
-    assert run.log_contains("undefined", "A template could not be rendered: UndefinedError")
+    assert run.log_contains("undefined", "A template could not be rendered here: UndefinedError")
+    assert run.log_contains("undefined", "The task starts again on a worker.")
     events = deployments.triggering.request("GET", "assets/events", params={"source_run_id": run.run_id})[
         "asset_events"
     ]
     assert [event["source_task_id"] for event in events] == ["outlets"]
     assert run.xcom("success_callback", "remote_dag_run_url").endswith(remote["quick", conn].run_id)
+
+
+@both_targets
+def test_worker_renders_a_template_that_the_triggerer_cannot_render(batch, conn):
+    run = batch.finished(f"undefined_{conn}", conn)
+    assert run.states() == {"run": "success"}
+    assert run.tasks()["run"]["pid"]
+    assert run.log_contains("run", "A template could not be rendered here: UndefinedError")

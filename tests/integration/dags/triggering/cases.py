@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta, timezone
 
 from airflow.sdk import DAG, Asset, dag, task, task_group
+from jinja2 import Undefined
 
 from astro_provider.operators.api import AstroApiOperator
 from astro_provider.operators.dag import AstroPauseDagOperator, AstroUnpauseDagOperator
@@ -68,7 +69,7 @@ for mode, wait in MODES.items():
         AstroDagRunSensor(task_id="soft", soft_fail=True, **common)
 
     with DAG(f"wait_for_missing_run_{mode}", **COMMON):
-        common = {"http_conn_id": CONN, **wait, "poke_interval": 1, "timeout": 12, "retries": 1}
+        common = {"http_conn_id": CONN, **wait, "poke_interval": 1, "timeout": 20, "retries": 1}
         common |= {"external_dag_id": "quick", "external_run_id": "never"}
         AstroDagRunSensor(task_id="hard", **common)
         AstroDagRunSensor(task_id="soft", soft_fail=True, **common)
@@ -139,6 +140,20 @@ def in_triggerer():
         AstroDagRunSensor(task_id="inside", external_dag_id="quick", **common)
 
     group.expand(number=[0, 1])
+
+
+@dag(**COMMON, template_undefined=Undefined)
+def undefined_template():
+    """A deferrable sensor whose template the triggerer, which renders strictly, cannot render."""
+    AstroDagRunSensor(
+        task_id="run",
+        http_conn_id=CONN,
+        external_dag_id="quick",
+        external_run_id=RUN_ID + "{{ params.missing }}",
+        deferrable=True,
+        poke_interval=1,
+        timeout=60,
+    )
 
 
 @dag(**COMMON)
@@ -233,6 +248,7 @@ def call_endpoints():
 
 rendered_to_nothing()
 in_triggerer()
+undefined_template()
 trigger_only()
 mapped_trigger()
 reschedule()
