@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import base64
 import http.client
 import json
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 import requests
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from astro_provider.api.credentials import (
@@ -21,30 +19,12 @@ from astro_provider.api.credentials import (
     ClientCredentials,
     Login,
 )
-from astro_provider.api.deployment import DEFAULT_TIMEOUT, Deployment, HttpOptions
+from astro_provider.api.deployment import DEFAULT_TIMEOUT, HttpOptions
 from astro_provider.api.errors import ConnectionConfigError
 from astro_provider.connection import read_connection
+from tests.unit.connections import ASTRO_URL, Fields, read
 
 EXPECTED_URL = "expected the Deployment URL, e.g. https://clq52.astronomer.run/dz3uu847"
-ASTRO = "https://clq52.astronomer.run/dz3uu847"
-
-
-@dataclass
-class Fields:
-    """The fields of an Airflow connection."""
-
-    host: str | None = ASTRO
-    schema: str | None = None
-    port: int | None = None
-    login: str | None = None
-    password: str | None = None
-    extra: str | None = None
-    conn_id: str = "http_conn"
-    conn_type: str = "astro"
-
-
-def read(extra: Any = None, **fields: Any) -> Deployment:
-    return read_connection(Fields(**fields), {} if extra is None else extra)
 
 
 def refused(extra: Any = None, **fields: Any) -> ConnectionConfigError:
@@ -58,17 +38,17 @@ def refused(extra: Any = None, **fields: Any) -> ConnectionConfigError:
 @pytest.mark.parametrize(
     ("fields", "url"),
     [
-        ({"host": "https://clq52.astronomer.run/dz3uu847"}, ASTRO),
-        ({"host": "https://clq52.astronomer.run/dz3uu847/"}, ASTRO),
-        ({"host": "https://clq52.astronomer.run/dz3uu847/home"}, ASTRO),
-        ({"host": "https://clq52.astronomer.run/dz3uu847/home/"}, ASTRO),
-        ({"host": "clq52.astronomer.run/dz3uu847/home"}, ASTRO),
-        ({"host": "clq52.astronomer.run/dz3uu847", "schema": "https"}, ASTRO),
-        ({"host": "  https://clq52.astronomer.run/dz3uu847\n"}, ASTRO),
-        ({"host": "https://clq52.astronomer.run/dz3uu847/api/v2"}, ASTRO),
-        ({"host": "https://clq52.astronomer.run/dz3uu847/api/v1/"}, ASTRO),
-        ({"host": "https://clq52.astronomer.run/dz3uu847/home?orderby=x#top"}, ASTRO),
-        ({"host": "HTTPS://CLQ52.astronomer.run/dz3uu847"}, ASTRO),
+        ({"host": "https://clq52.astronomer.run/dz3uu847"}, ASTRO_URL),
+        ({"host": "https://clq52.astronomer.run/dz3uu847/"}, ASTRO_URL),
+        ({"host": "https://clq52.astronomer.run/dz3uu847/home"}, ASTRO_URL),
+        ({"host": "https://clq52.astronomer.run/dz3uu847/home/"}, ASTRO_URL),
+        ({"host": "clq52.astronomer.run/dz3uu847/home"}, ASTRO_URL),
+        ({"host": "clq52.astronomer.run/dz3uu847", "schema": "https"}, ASTRO_URL),
+        ({"host": "  https://clq52.astronomer.run/dz3uu847\n"}, ASTRO_URL),
+        ({"host": "https://clq52.astronomer.run/dz3uu847/api/v2"}, ASTRO_URL),
+        ({"host": "https://clq52.astronomer.run/dz3uu847/api/v1/"}, ASTRO_URL),
+        ({"host": "https://clq52.astronomer.run/dz3uu847/home?orderby=x#top"}, ASTRO_URL),
+        ({"host": "HTTPS://CLQ52.astronomer.run/dz3uu847"}, ASTRO_URL),
         ({"host": "clq52.astronomer.run"}, "https://clq52.astronomer.run"),
         ({"host": "https://clq52.astronomer.run///"}, "https://clq52.astronomer.run"),
         ({"host": "https://clq52.astronomer.run/homely"}, "https://clq52.astronomer.run/homely"),
@@ -93,7 +73,7 @@ def test_a_deployment_url_in_every_form_that_users_have(fields: dict[str, Any], 
         ("http", {"host": "airflow.example.com"}, "http://airflow.example.com", "http"),
         ("http", {"host": "localhost", "port": 8080}, "http://localhost:8080", "http"),
         ("http", {"host": "localhost:8080/af"}, "http://localhost:8080/af", "http"),
-        ("http", {"host": "clq52.astronomer.run/dz3uu847"}, ASTRO, "https"),
+        ("http", {"host": "clq52.astronomer.run/dz3uu847"}, ASTRO_URL, "https"),
         ("http", {"host": "CLQ52.Astronomer.Run:443/x"}, "https://clq52.astronomer.run:443/x", "https"),
         ("http", {"host": "astronomer.run.example.com"}, "http://astronomer.run.example.com", "http"),
         ("http", {"host": "x.example.com/clq52.astronomer.run"}, "http://x.example.com/clq52.astronomer.run", "http"),
@@ -176,7 +156,11 @@ def test_two_ports() -> None:
 HOSTS = st.sampled_from(
     ["x.example.com", "clq52.astronomer.run", "localhost", "10.0.0.1", "[::1]", "xn--o-qfa.example"]
 )
+
+
 PATHS = st.lists(st.text("abcXYZ019-._~%żé", min_size=1, max_size=8), max_size=4).map("/".join)
+
+
 TAILS = st.sampled_from(["", "/", "//", "/home", "/home/", "/api/v1", "/api/v2/", "?a=b", "#c", "/home?a=b"])
 
 
@@ -215,6 +199,8 @@ def test_any_text_is_a_url_or_an_error_that_says_what_is_expected(text: str) -> 
 
 
 AUTHORIZATION = {"Authorization": "Bearer of-extra"}
+
+
 CLIENT = {"client_id": "the-client", "client_secret": "hidden-1"}
 
 
@@ -367,7 +353,7 @@ def test_every_other_extra_is_a_header() -> None:
 def test_the_connection_of_the_documentation() -> None:
     extra = {"Content-Type": "application/json", "Authorization": "Bearer hidden-1"}
     deployment = read(extra, host="clq52.astronomer.run/dz3uu847", schema="https")
-    assert (deployment.url, deployment.credentials) == (ASTRO, AuthorizationHeader("Bearer hidden-1"))
+    assert (deployment.url, deployment.credentials) == (ASTRO_URL, AuthorizationHeader("Bearer hidden-1"))
     assert deployment.http == HttpOptions()
 
 
@@ -417,84 +403,4 @@ def test_an_extra_that_is_no_json_object(extra: Any, text: str) -> None:
 
 @pytest.mark.parametrize("text", [None, "", "  ", "{}", " {} ", "{ }"])
 def test_an_extra_that_is_empty_is_fine(text: str | None) -> None:
-    assert read_connection(Fields(extra=text), {}).url == ASTRO
-
-
-SECRETS = st.text("abcdefghXYZ0123456789-._~+/=", min_size=12, max_size=40)
-
-
-def hidden(secret: str) -> list[Deployment]:
-    """Deployments with this secret in every place that one can be in."""
-    return [
-        read({"Authorization": f"Bearer {secret}"}),
-        read({"Authorization": secret}),
-        read({"X-Api-Key": secret}),
-        read(password=secret),
-        read(login="admin", password=secret),
-        read({"client_id": "i", "client_secret": secret}),
-        read({"proxies": {"https": f"http://me:{secret}@p.example.com"}}),
-    ]
-
-
-@given(SECRETS)
-def test_nothing_that_is_written_of_a_deployment_has_its_secrets(secret: str) -> None:
-    assume("/" not in secret)  # in a proxy's URL it would end the host
-    for deployment in hidden(secret):
-        texts = [
-            str(deployment),
-            repr(deployment),
-            repr(deployment.credentials),
-            repr(deployment.http),
-            deployment.fingerprint,
-        ]
-        assert not [text for text in texts if secret in text]
-        assert secret in deployment.secrets
-    assert base64.b64encode(f"admin:{secret}".encode()).decode() in hidden(secret)[4].secrets
-
-
-def test_words_that_are_no_secrets() -> None:
-    extra = {"Content-Type": "application/json", "Authorization": "Bearer hidden-1", "X-Flag": "on"}
-    secrets = read(extra).secrets
-    assert set(secrets) == {"Bearer hidden-1", "Bearer+hidden-1", "hidden-1"}
-    assert secrets[-1] == "hidden-1", "the longest come first, or a part of one would be left"
-
-
-@pytest.mark.parametrize(("token", "secrets"), [("12345", {"Bearer 12345", "Bearer+12345", "12345"}), ("1234", None)])
-def test_a_piece_that_is_too_short_would_hide_the_message(token: str, secrets: set[str] | None) -> None:
-    assert set(read(password=token).secrets) == (secrets or {"Bearer 1234", "Bearer+1234"})
-
-
-def test_a_deployment_says_where_it_is_and_from_which_connection() -> None:
-    assert str(read()) == f"Deployment {ASTRO} (connection 'http_conn')"
-
-
-def test_what_was_learned_is_shared_by_connections_that_mean_the_same() -> None:
-    same = [
-        read(password="hidden-1"),
-        read(password="hidden-1", conn_id="other"),
-        read(password="hidden-1", host=f"{ASTRO}/home"),
-    ]
-    others = [
-        read(password="hidden-2"),
-        read(),
-        read(login="a", password="hidden-1"),
-        read(password="hidden-1", host="x.example.com"),
-        read({"X-A": "1"}, password="hidden-1"),
-        read({"api_version": "v1"}, password="hidden-1"),
-        read({"client_id": "a", "client_secret": "hidden-1"}),
-        *(
-            read(extra, password="hidden-1")
-            for extra in (
-                {"verify": False},
-                {"verify": "/etc/ca.pem"},
-                {"cert": "/etc/me.pem"},
-                {"proxies": {"https": "http://p.example.com"}},
-                {"proxies": {"https": "http://me:hidden-1@p.example.com"}},
-                {"timeout": 5},
-                {"trust_env": False},
-                {"allow_redirects": False},
-            )
-        ),
-    ]
-    assert len({deployment.fingerprint for deployment in same}) == 1
-    assert len({deployment.fingerprint for deployment in (*same, *others)}) == 1 + len(others)
+    assert read_connection(Fields(extra=text), {}).url == ASTRO_URL

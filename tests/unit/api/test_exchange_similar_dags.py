@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 
 from astro_provider.api import calls
@@ -16,9 +14,6 @@ from tests.unit.scripted_target import (
     ScriptedTarget,
     json_response,
 )
-
-if TYPE_CHECKING:
-    pass
 
 WHERE = "Deployment https://target.example.com/dz3uu847 (connection 'http_conn')"
 

@@ -9,10 +9,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from astro_provider.api import paging
-from astro_provider.api.errors import UnexpectedAnswerError
+from astro_provider.api.errors import (
+    UnexpectedAnswerError,
+)
 from astro_provider.api.paging import MAX_READINGS
 from astro_provider.waits.wait import EndStates, RunWait
-from tests.unit.scripted_target import ReceivedRequest, ScriptedResponse, ScriptedTarget, json_response
+from tests.unit import payloads
+from tests.unit.api.pages import serve_pages
+from tests.unit.scripted_target import (
+    ReceivedRequest,
+    ScriptedResponse,
+    ScriptedTarget,
+    json_response,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -151,3 +160,52 @@ def test_a_list_that_never_ends_is_given_up(target: ScriptedTarget, monkeypatch:
     with pytest.raises(UnexpectedAnswerError, match="more than 300 rows: the target counts 1000000000000"):
         target.run(client_of(target).list_task_instances("d", "r"))
     assert len(target.received) == 4
+
+
+def test_a_first_page_without_rows_is_not_a_list_of_many(target: ScriptedTarget) -> None:
+    target.on("GET", "dags", json_response(payloads.v2.collection("dags", total=500)))
+    with pytest.raises(UnexpectedAnswerError, match="A list of 500 rows was not whole"):
+        target.run(target.client().list_dags())
+
+
+@pytest.mark.parametrize(
+    ("count", "at_most", "limit", "requests"),
+    [
+        (0, 100, None, [100]),
+        (100, 100, None, [100]),
+        (101, 100, None, [100, 100]),
+        (7, 3, None, [100, 100, 100]),
+        (250, 100, 120, [100, 20]),
+        (250, 100, 100, [100]),
+        (250, 100, 1, [1]),
+        (5, 100, 7, [7]),
+        (9, 3, 5, [5, 2]),
+    ],
+)
+def test_pages_are_turned_until_all_is_there(
+    any_target: ScriptedTarget, count: int, at_most: int, limit: int | None, requests: list[int]
+) -> None:
+    runs = [any_target.payloads.dag_run(f"r{i}") for i in range(count)]
+    serve_pages(any_target, "dags/d/dagRuns", "dag_runs", runs, at_most=at_most)
+    filters = {} if limit is None else {"limit": limit}
+    found = any_target.run(client_of(any_target).list_dag_runs("d", state=["success"], **filters))
+    assert [run["dag_run_id"] for run in found] == [f"r{i}" for i in range(count)][:limit]
+    assert [int(received.query["limit"][0]) for received in any_target.received] == requests
+    assert {tuple(received.query["state"]) for received in any_target.received} == {("success",)}
+
+
+def test_a_limit_may_come_out_of_a_template(target: ScriptedTarget) -> None:
+    serve_pages(target, "dags", "dags", [payloads.v2.dag(name) for name in "abc"])
+    assert len(target.run(client_of(target).list_dags(limit="2"))) == 2
+
+
+@pytest.mark.parametrize("limit", [0, -1])
+def test_a_limit_of_nothing_asks_nothing(target: ScriptedTarget, limit: int) -> None:
+    assert target.run(client_of(target).list_dags(limit=limit)) == []
+    assert target.calls_received == []
+
+
+def test_a_collection_that_does_not_say_how_many_is_taken_for_whole(target: ScriptedTarget) -> None:
+    serve_pages(target, "pools", "pools", [payloads.v2.pool("a")], with_total=False)
+    assert len(target.run(client_of(target).list_pools())) == 1
+    assert len(target.received) == 1

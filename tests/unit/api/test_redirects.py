@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from tests.unit.scripted_target import Script
 
 OK = json_response(payloads.v2.dag_run())
+
+
 PATH = {"GET": "dags/d/dagRuns/r", "POST": "dags/d/dagRuns", "PATCH": "dags/d/dagRuns/r"}
 
 
@@ -97,3 +99,12 @@ def test_a_redirect_to_a_login_page_hides_its_query_and_says_what_it_means(targe
     with pytest.raises(NotAirflowError, match="A redirect to a login page means that the token is") as caught:
         ask(target, "GET", redirect_response(f"https://login.example.com/authorize?state={TOKEN}"))
     assert TOKEN not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "location", ["https://target.example.com:port/x", "http://[::1", "//[", "https://target.example.com:99999/x"]
+)
+def test_a_redirect_to_what_is_no_url_is_not_followed(target: ScriptedTarget, location: str) -> None:
+    target.on("GET", "dags/d", redirect_response(location))
+    with pytest.raises(NotAirflowError, match="is redirected to"):
+        target.run(target.client().get_dag("d"))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 
 from astro_provider.api.errors import (
@@ -17,9 +15,6 @@ from tests.unit.scripted_target import (
     ScriptedTarget,
     json_response,
 )
-
-if TYPE_CHECKING:
-    pass
 
 WHERE = "Deployment https://target.example.com/dz3uu847 (connection 'http_conn')"
 
@@ -69,3 +64,19 @@ def test_an_answer_that_is_too_large_is_not_read(target: ScriptedTarget, status:
 def test_an_answer_just_small_enough_is_read(target: ScriptedTarget) -> None:
     target.on("GET", "x", ScriptedResponse(200, b'"' + b"x" * (MAX_ANSWER_BYTES - 2) + b'"'))
     assert len(str(target.run(target.client().request("GET", "x")))) == MAX_ANSWER_BYTES - 2
+
+
+@pytest.mark.parametrize(
+    ("method", "answer", "read"),
+    [
+        ("DELETE", ScriptedResponse(200), None),
+        ("DELETE", ScriptedResponse(204), None),
+        ("PATCH", ScriptedResponse(204), None),
+        ("DELETE", json_response([1]), [1]),
+    ],
+)
+def test_an_empty_answer_where_it_is_meant_so(
+    target: ScriptedTarget, method: str, answer: ScriptedResponse, read: object
+) -> None:
+    target.on(method, "pools/p", answer)
+    assert target.run(target.client().request(method, "pools/p")) == read

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-from typing import TYPE_CHECKING
 from urllib.parse import quote_plus
 
 import pytest
@@ -14,6 +13,7 @@ from astro_provider.api.deployment import HttpOptions
 from astro_provider.api.errors import (
     AccessDeniedError,
     AstroError,
+    UnexpectedAnswerError,
 )
 from tests.unit import payloads
 from tests.unit.scripted_target import (
@@ -25,9 +25,6 @@ from tests.unit.scripted_target import (
     json_response,
     redirect_response,
 )
-
-if TYPE_CHECKING:
-    pass
 
 SECRETS: list[tuple[dict[str, object], list[str]]] = [
     ({"credentials": BEARER}, [TOKEN]),
@@ -127,3 +124,17 @@ def test_a_refused_login_does_not_show_its_password(target: ScriptedTarget) -> N
     with pytest.raises(AccessDeniedError, match=r"\*\*\*") as caught:
         target.run(target.client(Login("admin", "secret-4")).get_dag("d"))
     assert "secret-4" not in str(caught.value)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32"])
+def test_no_encoding_hides_a_credential(target: ScriptedTarget, encoding: str) -> None:
+    target.on("GET", "dags/d", ScriptedResponse(200, json.dumps(payloads.v2.dag(description=TOKEN)).encode(encoding)))
+    with pytest.raises(UnexpectedAnswerError, match="expected JSON"):
+        target.run(target.client().get_dag("d"))
+
+
+def test_a_byte_order_mark_is_no_matter(target: ScriptedTarget) -> None:
+    target.on(
+        "GET", "dags/d", ScriptedResponse(200, json.dumps(payloads.v2.dag(description=TOKEN)).encode("utf-8-sig"))
+    )
+    assert target.run(target.client().get_dag("d"))["description"] == "***"

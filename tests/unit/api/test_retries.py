@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,7 +16,13 @@ from astro_provider.api.errors import (
 )
 from tests.unit import payloads
 from tests.unit.fake_airflow import FakeAirflow
-from tests.unit.scripted_target import ReceivedRequest, Script, ScriptedResponse, ScriptedTarget, json_response
+from tests.unit.scripted_target import (
+    ReceivedRequest,
+    Script,
+    ScriptedResponse,
+    ScriptedTarget,
+    json_response,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,8 +31,14 @@ if TYPE_CHECKING:
     from astro_provider.api.flow import Flow
 
 OK = json_response(payloads.v2.dag_run())
+
+
 BROKEN = TransportError("broken off")
+
+
 NOT_SENT = TransportError("refused", sent=False)
+
+
 PATH = {"GET": "dags/d/dagRuns/r", "POST": "dags/d/dagRuns", "PATCH": "dags/d/dagRuns/r"}
 
 
@@ -96,6 +109,8 @@ def test_what_surely_was_not_taken_is_sent_again(
 
 
 LOST = [BROKEN, json_response({}, 502), json_response({}, 503), json_response({}, 504)]
+
+
 IDEMPOTENT: dict[str, Callable[[Client], Flow[Any]]] = {
     "POST dags/d/dagRuns": lambda client: client.trigger_dag_run("d", run_id="derived", idempotent=True),
     "POST dags/d/dagRuns/r/clear": lambda client: client.clear_dag_run("d", "r", only_failed=False),
@@ -178,3 +193,13 @@ def test_a_target_may_say_when_to_come_again_within_reason(
 ) -> None:
     ask(target, "GET", json_response({}, 429, Retry_After=retry_after), OK)
     assert target.pauses == [pause]
+
+
+DAG = json.dumps(payloads.v2.dag()).encode()
+
+
+@pytest.mark.parametrize("seconds", ["²", "٣", "1" * 5000, "-1", "soon", ""])
+def test_a_retry_after_that_is_no_number_is_ignored(target: ScriptedTarget, seconds: str) -> None:
+    target.on("GET", "dags/d", ScriptedResponse(503, b"{}", {"Retry-After": seconds}), ScriptedResponse(200, DAG))
+    assert target.run(target.client().get_dag("d"))["dag_id"] == "d"
+    assert 0 < target.pauses[0] <= 30

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,7 +22,12 @@ from astro_provider.api.memory import Memory
 from astro_provider.api.tokens import FETCH_CHECK_SECONDS, MAX_FETCH_SECONDS, expiry
 from tests.unit import payloads
 from tests.unit.api.json_web_token import jwt
-from tests.unit.scripted_target import ScriptedTarget, html_response, json_response
+from tests.unit.scripted_target import (
+    ScriptedResponse,
+    ScriptedTarget,
+    html_response,
+    json_response,
+)
 
 if TYPE_CHECKING:
     from astro_provider.api.flow import Flow
@@ -253,3 +259,24 @@ def test_an_error_of_the_login_names_the_field(target: ScriptedTarget) -> None:
 )
 def test_what_is_no_token_with_a_date_has_no_expiry(value: str) -> None:
     assert expiry(value) is None
+
+
+DAG = json.dumps(payloads.v2.dag()).encode()
+
+
+@pytest.mark.parametrize("seconds", [10**400, "3600", None, [], {}])
+def test_a_token_of_unknown_life_is_used(target: ScriptedTarget, seconds: payloads.JSON) -> None:
+    target.on("POST", "/auth/token", json_response({"access_token": "fetched-1", "expires_in": seconds}, 201))
+    target.on("GET", "dags/d", ScriptedResponse(200, DAG))
+    client = target.client(LOGIN)
+    for _ in range(2):
+        target.run(client.get_dag("d"))
+    assert target.calls_received.count("POST /auth/token") == 1
+
+
+@pytest.mark.parametrize("token", ["", " "])
+def test_an_empty_token_is_none(target: ScriptedTarget, token: str) -> None:
+    target.on("POST", "/auth/token", json_response({"access_token": token}, 201))
+    with pytest.raises(UnexpectedAnswerError, match="expected a token"):
+        target.run(target.client(LOGIN).get_dag("d"))
+    assert target.calls_received == ["POST /auth/token"]

@@ -9,6 +9,7 @@ from astro_provider.api.errors import RequestNotPossible
 from astro_provider.api.parsing import Unexpected
 from astro_provider.api.types import DagRun
 from tests.unit import payloads
+from tests.unit.scripted_target import ScriptedTarget, json_response
 
 
 def test_a_run_has_the_names_of_v2() -> None:
@@ -86,3 +87,10 @@ def test_another_shape_is_refused(read: Any, raw: Any) -> None:
 
 def test_where_the_ui_shows_a_run() -> None:
     assert v1.run_url("https://x", "a b", "r/+") == "https://x/dags/a%20b/grid?dag_run_id=r%2F%2B"
+
+
+@pytest.mark.parametrize("content", ["[{'a': 1}]", "[{}]", "{'a': 1}", "[1]", "[set()]", "[('host',)]", "5"])
+def test_a_log_that_looks_like_python_is_text(target_v1: ScriptedTarget, content: str) -> None:
+    target_v1.on("GET", "dags/d/dagRuns/r/taskInstances/t/logs/1", json_response({"content": content}))
+    log = target_v1.run(target_v1.client(api_version="v1").get_task_log("d", "r", "t", try_number=1))
+    assert [entry["event"] for entry in log] == [content]

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import base64
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from astro_provider.api.deployment import Deployment
+from tests.unit.connections import ASTRO_URL, read
+
+SECRETS = st.text("abcdefghXYZ0123456789-._~+/=", min_size=12, max_size=40)
+
+
+def hidden(secret: str) -> list[Deployment]:
+    """Deployments with this secret in every place that one can be in."""
+    return [
+        read({"Authorization": f"Bearer {secret}"}),
+        read({"Authorization": secret}),
+        read({"X-Api-Key": secret}),
+        read(password=secret),
+        read(login="admin", password=secret),
+        read({"client_id": "i", "client_secret": secret}),
+        read({"proxies": {"https": f"http://me:{secret}@p.example.com"}}),
+    ]
+
+
+@given(SECRETS)
+def test_nothing_that_is_written_of_a_deployment_has_its_secrets(secret: str) -> None:
+    assume("/" not in secret)  # in a proxy's URL it would end the host
+    for deployment in hidden(secret):
+        texts = [
+            str(deployment),
+            repr(deployment),
+            repr(deployment.credentials),
+            repr(deployment.http),
+            deployment.fingerprint,
+        ]
+        assert not [text for text in texts if secret in text]
+        assert secret in deployment.secrets
+    assert base64.b64encode(f"admin:{secret}".encode()).decode() in hidden(secret)[4].secrets
+
+
+def test_words_that_are_no_secrets() -> None:
+    extra = {"Content-Type": "application/json", "Authorization": "Bearer hidden-1", "X-Flag": "on"}
+    secrets = read(extra).secrets
+    assert set(secrets) == {"Bearer hidden-1", "Bearer+hidden-1", "hidden-1"}
+    assert secrets[-1] == "hidden-1", "the longest come first, or a part of one would be left"
+
+
+@pytest.mark.parametrize(("token", "secrets"), [("12345", {"Bearer 12345", "Bearer+12345", "12345"}), ("1234", None)])
+def test_a_piece_that_is_too_short_would_hide_the_message(token: str, secrets: set[str] | None) -> None:
+    assert set(read(password=token).secrets) == (secrets or {"Bearer 1234", "Bearer+1234"})
+
+
+def test_a_deployment_says_where_it_is_and_from_which_connection() -> None:
+    assert str(read()) == f"Deployment {ASTRO_URL} (connection 'http_conn')"
+
+
+def test_what_was_learned_is_shared_by_connections_that_mean_the_same() -> None:
+    same = [
+        read(password="hidden-1"),
+        read(password="hidden-1", conn_id="other"),
+        read(password="hidden-1", host=f"{ASTRO_URL}/home"),
+    ]
+    others = [
+        read(password="hidden-2"),
+        read(),
+        read(login="a", password="hidden-1"),
+        read(password="hidden-1", host="x.example.com"),
+        read({"X-A": "1"}, password="hidden-1"),
+        read({"api_version": "v1"}, password="hidden-1"),
+        read({"client_id": "a", "client_secret": "hidden-1"}),
+        *(
+            read(extra, password="hidden-1")
+            for extra in (
+                {"verify": False},
+                {"verify": "/etc/ca.pem"},
+                {"cert": "/etc/me.pem"},
+                {"proxies": {"https": "http://p.example.com"}},
+                {"proxies": {"https": "http://me:hidden-1@p.example.com"}},
+                {"timeout": 5},
+                {"trust_env": False},
+                {"allow_redirects": False},
+            )
+        ),
+    ]
+    assert len({deployment.fingerprint for deployment in same}) == 1
+    assert len({deployment.fingerprint for deployment in (*same, *others)}) == 1 + len(others)

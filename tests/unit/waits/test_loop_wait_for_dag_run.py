@@ -1,0 +1,76 @@
+"""Waiting for one dag run, as ``AstroHook.wait_for_dag_run`` does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from astro_provider.api.errors import (
+    AccessDeniedError,
+    AstroError,
+    NotFoundError,
+    TransportError,
+    WaitTimeoutError,
+)
+from astro_provider.waits.loop import wait_for_dag_run
+from tests.unit.scripted_target import ScriptedTarget, json_response
+
+RUN = "dags/d/dagRuns/r"
+
+
+def client_of(target: ScriptedTarget) -> Any:
+    return target.client(api_version=target.api_version)
+
+
+def wait(target: ScriptedTarget, *states: Any, timeout: float | None = None, poke_interval: float = 5) -> Any:
+    said = [json_response(target.payloads.dag_run("r", state)) if isinstance(state, str) else state for state in states]
+    target.on("GET", RUN, *said)
+    changes: list[str] = []
+    troubles: list[AstroError] = []
+    flow = wait_for_dag_run(
+        client_of(target),
+        "d",
+        "r",
+        poke_interval=poke_interval,
+        timeout=timeout,
+        on_change=lambda run: changes.append(run["state"]),
+        on_tolerated_error=troubles.append,
+    )
+    return target.run(flow), changes, troubles
+
+
+@pytest.mark.parametrize("end", ["success", "failed"])
+def test_a_run_is_waited_for_however_it_ends(any_target: ScriptedTarget, end: str) -> None:
+    run, changes, troubles = wait(any_target, "queued", "running", "running", end)
+    assert (run["state"], changes, troubles) == (end, ["queued", "running", end], [])
+    assert any_target.pauses == [5, 5, 5]
+
+
+def test_a_wait_survives_what_passes(target: ScriptedTarget) -> None:
+    broken = TransportError("broken off")
+    run, changes, troubles = wait(target, "running", *[broken] * 7, "success")
+    assert (run["state"], changes, troubles) == ("success", ["running", "success"], [broken])
+
+
+@pytest.mark.parametrize(
+    ("states", "error"),
+    [
+        ([json_response({}, 401)], AccessDeniedError),
+        (["running", json_response({}, 404)], NotFoundError),
+    ],
+)
+def test_a_wait_ends_with_what_does_not_pass(
+    target: ScriptedTarget, states: list[Any], error: type[AstroError]
+) -> None:
+    with pytest.raises(error):
+        wait(target, *states)
+
+
+def test_a_wait_that_is_too_long_says_so(any_target: ScriptedTarget) -> None:
+    with pytest.raises(
+        WaitTimeoutError, match=r"^Dag run 'r' of dag 'd' in .* is running after 12 seconds of waiting"
+    ) as caught:
+        wait(any_target, "queued", "running", timeout=12)
+    assert any_target.pauses == [5, 5, 2]
+    assert str(caught.value).endswith(f"See {client_of(any_target).run_url('d', 'r')}")
