@@ -14,7 +14,7 @@ measured := $(pytest) --cov=astro_provider --cov-append --cov-report=
 help: ## show this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1|\2/p' Makefile | column -ts '|'
 
-demo: triggering target ## start two deployments here; a DAG in one triggers a DAG in the other (KEEP=1 leaves them running)
+demo: triggering target ## start two deployments on this machine; a DAG in one triggers a DAG in the other (KEEP=1 leaves them running)
 	@$(python) -m dev.demo $(if $(KEEP),--keep)
 
 test: ## run lint, unit, contract, integration and packaging, and report the coverage
@@ -22,7 +22,7 @@ test: ## run lint, unit, contract, integration and packaging, and report the cov
 	@$(MAKE) --no-print-directory lint unit contract integration packaging
 	@$(python) -m coverage report --fail-under=95
 
-lint: triggering ## check style, formatting, types, layers of imports and the length of files
+lint: triggering ## check style, formatting, types, import layers and the length of files
 	$(python) -m ruff check
 	$(python) -m ruff format --check
 	$(python) -m mypy
@@ -33,32 +33,32 @@ format: triggering ## fix and format with ruff
 	$(python) -m ruff check --fix
 	$(python) -m ruff format
 
-unit: triggering target target-v1 compose lowest ## run the tests that start no Airflow, under Airflow 3, Airflow 2 and the oldest versions
+unit: triggering target target-v1 compose lowest ## run the tests that start no Airflow, with Airflow 3, Airflow 2 and the oldest versions of dependencies
 	$(measured) tests/unit tests/dev -m "not integration"
 	.build/env/target-v1/bin/python -m pytest tests/unit
 	.build/env/lowest/bin/python -m pytest tests/unit
 
-contract: triggering target-v1 ## compare requests and stubbed responses with the OpenAPI descriptions of Airflow
+contract: triggering target-v1 ## compare requests and responses of the tests with Airflow's OpenAPI descriptions
 	$(measured) tests/contract
 
 integration: triggering target target-v1 ## run the tests on real deployments, two of Airflow 3 and one of Airflow 2
 	MEASURE_DEPLOYMENTS=1 $(measured) tests/integration
 	$(pytest) tests/dev -m integration
 
-packaging: triggering ## install the wheel, and the package with the versions of each supported release
+packaging: triggering ## install the wheel, and the package with the versions of each supported Airflow release
 	$(pytest) tests/packaging
 
-versions: triggering target $(releases:%=triggering-%) ## run the main job and the unit tests under every supported release
+versions: triggering target $(releases:%=triggering-%) ## trigger, wait and cancel, and run the unit tests, with every supported Airflow release
 	$(pytest) tests/versions
 	@for release in 3.0.6 3.1.8 3.2.2; do .build/env/triggering-$$release/bin/python -m pytest tests/unit || exit; done
 
-bench: triggering target ## measure waiting and triggering beside alternatives, into docs/benchmarks.md
+bench: triggering target ## measure waiting and triggering, compared with alternatives, and write docs/benchmarks.md
 	@$(python) -m tests.benchmarks
 
 triggering target target-v1 compose lowest:
 	@$(environment) $@
 
-triggering-%: # the package with that release of Airflow and what had been published by then, such as triggering-3.0.6
+triggering-%: # the package with an Airflow release and packages published by then, such as triggering-3.0.6
 	@$(environment) $@
 
 lock: ## write dev/requirements/*.txt again, with the newest versions
