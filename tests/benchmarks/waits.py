@@ -182,7 +182,7 @@ def waiting(target: RequestCounter, way: str, count: int, window: float, progres
             window=lasted,
             joining=joined - before,
             requests=target.count() - joined,
-            failed_checks=used_then["troubles"] - used["troubles"],
+            failed_checks=used_then["failed_checks"] - used["failed_checks"],
             client=used_then["cpu"] - used["cpu"],
             server=server,
             database=database,

@@ -105,7 +105,7 @@ WAYS = {each.__name__: each for each in (this_package, http_async_hook, external
 def used() -> dict[str, float]:
     """Return the resources that this process has used, by its own accounting."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
-    return {"cpu": usage.ru_utime + usage.ru_stime, "memory": usage.ru_maxrss / 1024, "troubles": failed_checks}
+    return {"cpu": usage.ru_utime + usage.ru_stime, "memory": usage.ru_maxrss / 1024, "failed_checks": failed_checks}
 
 
 async def main() -> None:
