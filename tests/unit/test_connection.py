@@ -1,4 +1,4 @@
-"""What the fields of an Airflow connection mean."""
+"""The meaning of the fields of an Airflow connection."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def refused(extra: Any = None, **fields: Any) -> ConnectionConfigError:
         ({"host": "127.0.0.1:8080/", "schema": "http"}, "http://127.0.0.1:8080"),
     ],
 )
-def test_a_deployment_url_in_every_form_that_users_have(fields: dict[str, Any], url: str) -> None:
+def test_deployment_url_is_accepted_in_every_form(fields: dict[str, Any], url: str) -> None:
     assert read(**fields).url == url
 
 
@@ -83,7 +83,9 @@ def test_a_deployment_url_in_every_form_that_users_have(fields: dict[str, Any], 
         ("astro", {"host": "airflow.example.com", "schema": "http"}, "http://airflow.example.com", None),
     ],
 )
-def test_the_scheme_where_none_is_given(conn_type: str, fields: dict[str, Any], url: str, assumed: str | None) -> None:
+def test_scheme_is_assumed_if_none_is_given(
+    conn_type: str, fields: dict[str, Any], url: str, assumed: str | None
+) -> None:
     deployment = read(conn_type=conn_type, **fields)
     assert deployment.url == url
     assert deployment.assumption == (
@@ -92,7 +94,7 @@ def test_the_scheme_where_none_is_given(conn_type: str, fields: dict[str, Any], 
 
 
 @pytest.mark.parametrize("fields", [{"host": "airflow.example.com"}, {"host": "airflow.example.com", "port": 8080}])
-def test_an_http_connection_leads_where_http_hook_takes_it(fields: dict[str, Any], monkeypatch: Any) -> None:
+def test_http_connection_has_the_url_that_http_hook_uses(fields: dict[str, Any], monkeypatch: Any) -> None:
     provider = pytest.importorskip("airflow.providers.http.hooks.http")
     written = json.dumps({"conn_type": "http", **fields})
     monkeypatch.setenv("AIRFLOW_CONN_HTTP_CONN", written)
@@ -102,7 +104,7 @@ def test_an_http_connection_leads_where_http_hook_takes_it(fields: dict[str, Any
 
 
 @pytest.mark.parametrize("host", [None, "", "   "])
-def test_no_host(host: str | None) -> None:
+def test_empty_host_is_an_error(host: str | None) -> None:
     error = refused(host=host)
     assert error.field == "Host"
     assert f"it is empty; {EXPECTED_URL}" in str(error)
@@ -126,7 +128,7 @@ def test_no_host(host: str | None) -> None:
         "postgresql://x.example.com/db",
     ],
 )
-def test_a_host_that_is_no_url(host: str) -> None:
+def test_host_that_is_not_a_url_is_an_error(host: str) -> None:
     error = refused(host=host)
     assert error.field == "Host"
     assert EXPECTED_URL in str(error)
@@ -135,19 +137,19 @@ def test_a_host_that_is_no_url(host: str) -> None:
 @pytest.mark.parametrize(
     "host", ["https://me:hidden-1@x.example.com", "me:hidden-1@x.example.com", "https://hidden-1@x.example.com"]
 )
-def test_credentials_do_not_belong_into_the_host(host: str) -> None:
+def test_credentials_in_host_are_an_error(host: str) -> None:
     error = refused(host=host)
     assert "it must not hold credentials" in str(error)
     assert "hidden-1" not in str(error)
 
 
-def test_a_schema_that_is_a_path() -> None:
+def test_path_in_schema_is_an_error() -> None:
     error = refused(host="x.example.com", schema="dz3uu847")
     assert error.field == "Schema"
     assert "expected http or https, got 'dz3uu847'; a path of the URL belongs into Host" in str(error)
 
 
-def test_two_ports() -> None:
+def test_different_ports_are_an_error() -> None:
     error = refused(host="https://x.example.com:8080", port=443)
     assert error.field == "Port"
     assert "it says 443, but Host says 8080; leave one of them out" in str(error)
@@ -173,7 +175,7 @@ TAILS = st.sampled_from(["", "/", "//", "/home", "/home/", "/api/v1", "/api/v2/"
     path=PATHS,
     tail=TAILS,
 )
-def test_any_url_is_read_to_one_that_reads_to_itself(
+def test_reading_a_deployment_url_twice_changes_nothing(
     scheme: str, schema: str | None, host: str, port: int | None, port_field: bool, path: str, tail: str
 ) -> None:
     written = f"{host}:{port}" if port and not port_field else host
@@ -187,7 +189,7 @@ def test_any_url_is_read_to_one_that_reads_to_itself(
 
 
 @given(st.text(max_size=40))
-def test_any_text_is_a_url_or_an_error_that_says_what_is_expected(text: str) -> None:
+def test_any_host_is_a_url_or_an_error_that_says_what_is_expected(text: str) -> None:
     try:
         url = read(host=text).url
     except ConnectionConfigError:
@@ -235,7 +237,7 @@ CLIENT = {"client_id": "the-client", "client_secret": "hidden-1"}
         ({"client_id": "", "client_secret": ""}, {"password": "hidden-2"}, AuthorizationHeader("Bearer hidden-2")),
     ],
 )
-def test_the_first_credentials_that_are_there_win(
+def test_first_credentials_of_a_connection_are_used(
     extra: dict[str, Any], fields: dict[str, Any], credentials: object
 ) -> None:
     deployment = read(extra, **fields)
@@ -281,7 +283,7 @@ def test_client_credentials_go_together(given_key: str, missing: str) -> None:
         ({"proxies": "http://[broken"}, "proxies", "expected a URL, or an object of scheme to URL"),
     ],
 )
-def test_an_extra_that_cannot_be_used(extra: dict[str, Any], field: str, expected: str) -> None:
+def test_wrong_value_in_extra_is_an_error(extra: dict[str, Any], field: str, expected: str) -> None:
     error = refused(extra)
     assert error.field == f'Extra "{field}"'
     assert expected in str(error)
@@ -300,9 +302,7 @@ def test_an_extra_that_cannot_be_used(extra: dict[str, Any], field: str, expecte
         ("Password", lambda value: {"password": value}),
     ],
 )
-def test_a_header_that_would_break_the_request_is_refused_without_being_shown(
-    field: str, set_value: Any, value: str
-) -> None:
+def test_invalid_header_value_is_refused_without_being_shown(field: str, set_value: Any, value: str) -> None:
     error = refused(**set_value(value))
     assert error.field == field
     assert "it is sent as a header and has a line break or a non-ASCII character" in str(error)
@@ -310,25 +310,25 @@ def test_a_header_that_would_break_the_request_is_refused_without_being_shown(
 
 
 @pytest.mark.parametrize("value", [{"a": "hidden-1"}, ["hidden-1"]])
-def test_a_header_that_is_no_text(value: Any) -> None:
+def test_header_value_that_is_not_text_is_refused(value: Any) -> None:
     error = refused({"X-Key": value})
     assert f"it is sent as a header: expected a text, got {type(value).__name__}" in str(error)
     assert "hidden-1" not in str(error)
 
 
 @pytest.mark.parametrize("name", ["X Key", "X-Kéy", "X:Key", "X\nKey", "X-Key\n", " X-Key", "X-Key\x00", ""])
-def test_a_header_name_that_would_break_the_request_is_refused(name: str) -> None:
+def test_invalid_header_name_is_refused(name: str) -> None:
     error = refused({name: "hidden-1"})
     assert error.field == f"Extra {json.dumps(name)}"
     assert "is no name of a header" in str(error)
 
 
 @pytest.mark.parametrize("name", ["Content-Length", "transfer-encoding"])
-def test_a_header_that_depends_on_the_request_is_refused(name: str) -> None:
+def test_header_that_depends_on_the_request_is_refused(name: str) -> None:
     assert refused({name: "7"}).field == f'Extra "{name}"'
 
 
-def test_a_header_that_is_null_is_not_sent() -> None:
+def test_header_that_is_null_is_not_sent() -> None:
     assert read({"X-Key": None, "X-Team": "red"}).headers == {"X-Team": "red"}
 
 
@@ -350,7 +350,7 @@ def test_every_other_extra_is_a_header() -> None:
     assert deployment.headers == {"X-Team": "red", "X-Number": "7", "Content-Type": "application/json"}
 
 
-def test_the_connection_of_the_documentation() -> None:
+def test_connection_of_the_documentation_is_accepted() -> None:
     extra = {"Content-Type": "application/json", "Authorization": "Bearer hidden-1"}
     deployment = read(extra, host="clq52.astronomer.run/dz3uu847", schema="https")
     assert (deployment.url, deployment.credentials) == (ASTRO_URL, AuthorizationHeader("Bearer hidden-1"))
@@ -382,7 +382,7 @@ def test_the_connection_of_the_documentation() -> None:
         ({"srv_lookup": False, "stream": True, "max_redirects": 3, "check_response": False}, HttpOptions()),
     ],
 )
-def test_the_http_options_of_the_http_provider(extra: dict[str, Any], options: HttpOptions) -> None:
+def test_http_options_have_the_meaning_of_the_http_provider(extra: dict[str, Any], options: HttpOptions) -> None:
     deployment = read(extra)
     assert deployment.http == options
     assert deployment.headers == {}
@@ -396,11 +396,11 @@ def test_the_api_version_can_be_pinned(value: str | None, version: str | None) -
 @pytest.mark.parametrize(
     ("extra", "text"), [([], "[]"), ("text", '"text"'), ({}, "{not JSON"), ({}, "[]"), ({}, "null")]
 )
-def test_an_extra_that_is_no_json_object(extra: Any, text: str) -> None:
+def test_extra_that_is_not_a_json_object_is_an_error(extra: Any, text: str) -> None:
     with pytest.raises(ConnectionConfigError, match="field Extra: expected a JSON object"):
         read_connection(Fields(extra=text), extra)
 
 
 @pytest.mark.parametrize("text", [None, "", "  ", "{}", " {} ", "{ }"])
-def test_an_extra_that_is_empty_is_fine(text: str | None) -> None:
+def test_empty_extra_is_accepted(text: str | None) -> None:
     assert read_connection(Fields(extra=text), {}).url == ASTRO_URL

@@ -23,7 +23,7 @@ def test_airflow_3_reads_the_xcom() -> None:
 @pytest.mark.parametrize(
     ("pushed", "url"), [("https://target.example.com/r", "https://target.example.com/r"), (None, "")]
 )
-def test_airflow_2_asks_for_the_link(monkeypatch: pytest.MonkeyPatch, pushed: str | None, url: str) -> None:
+def test_airflow_2_gets_the_link_from_the_xcom(monkeypatch: pytest.MonkeyPatch, pushed: str | None, url: str) -> None:
     calls_received: list[Any] = []
 
     def get_value(*, ti_key: Any, key: str) -> str | None:
@@ -37,6 +37,6 @@ def test_airflow_2_asks_for_the_link(monkeypatch: pytest.MonkeyPatch, pushed: st
 
 
 @pytest.mark.parametrize("kind", [AstroTriggerDagRunOperator, AstroDagRunSensor, AstroTaskSensor])
-def test_who_has_it(kind: Any) -> None:
+def test_extra_link_belongs_to_the_trigger_operator(kind: Any) -> None:
     assert [type(link) for link in kind.operator_extra_links] == [RemoteDagRunLink]
     assert kind.operator_extra_links[0].name == "Remote dag run"

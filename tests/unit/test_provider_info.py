@@ -1,4 +1,4 @@
-"""What the package tells Airflow of itself, against Airflow's own schemas, and what it really has."""
+"""The metadata of the provider, compared with Airflow's schemas and with the package."""
 
 from __future__ import annotations
 
@@ -24,34 +24,34 @@ def schema(name: str) -> dict[str, Any]:
     return read
 
 
-def test_it_is_what_airflow_describes() -> None:
+def test_metadata_matches_the_schema_of_airflow() -> None:
     described = schema("provider_info.schema.json")
     jsonschema.validate(INFO, described)
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate({**INFO, "connection-types": [{"connection-type": "astro"}]}, described)
 
 
-def test_it_is_what_airflow_describes_for_its_own_providers() -> None:
+def test_metadata_matches_the_schema_of_airflows_own_providers() -> None:
     described = schema("provider.yaml.schema.json")
     # What only the providers in Airflow's own repository have.
     described["required"] = [name for name in described["required"] if name in INFO]
     jsonschema.validate(INFO, described)
 
 
-def test_every_key_of_it_is_known_to_airflow() -> None:
+def test_airflow_knows_every_key_of_the_metadata() -> None:
     known = schema("provider_info.schema.json")["properties"].keys() | schema("provider.yaml.schema.json")["properties"]
     assert set(INFO) - set(known) == set()
 
 
-def test_it_can_be_written_as_json() -> None:
+def test_metadata_can_be_written_as_json() -> None:
     assert json.loads(json.dumps(INFO)) == INFO
 
 
-def test_its_version_is_the_installed_one() -> None:
+def test_version_is_the_installed_one() -> None:
     assert INFO["versions"] == [astro_provider.__version__] == [version("airflow-provider-astro")]
 
 
-def test_airflow_finds_it() -> None:
+def test_airflow_finds_the_provider() -> None:
     found = [
         entry for entry in entry_points(group="apache_airflow_provider") if entry.value.startswith("astro_provider")
     ]
@@ -59,10 +59,10 @@ def test_airflow_finds_it() -> None:
 
 
 @pytest.mark.parametrize("kind", ["operators", "sensors", "hooks", "triggers"])
-def test_every_module_is_listed_and_there(kind: str) -> None:
+def test_every_module_is_listed_and_exists(kind: str) -> None:
     listed = [name for entry in INFO[kind] for name in entry["python-modules"]]
     folder = Path(astro_provider.__file__).parent / kind
-    # Parts that nobody imports by name.
+    # Modules that users do not import by name.
     ours = {
         "astro_provider.hooks.base",
         "astro_provider.hooks.http",
@@ -80,19 +80,19 @@ def test_every_module_is_listed_and_there(kind: str) -> None:
         importlib.import_module(name)
 
 
-def test_classes_that_are_named_are_there() -> None:
+def test_classes_in_the_metadata_exist() -> None:
     named = [entry["hook-class-name"] for entry in INFO["connection-types"]] + INFO["extra-links"]
     for name in named:
         module, _, attribute = name.rpartition(".")
         assert isinstance(getattr(importlib.import_module(module), attribute), type)
 
 
-def test_the_connection_type_is_the_hook_s() -> None:
+def test_connection_type_is_that_of_the_hook() -> None:
     from astro_provider.hooks.astro import AstroHook
 
     assert [entry["connection-type"] for entry in INFO["connection-types"]] == [AstroHook.conn_type]
 
 
-def test_the_integration_is_named_the_same_everywhere() -> None:
+def test_integration_has_one_name() -> None:
     used = {entry["integration-name"] for kind in ("operators", "sensors", "hooks", "triggers") for entry in INFO[kind]}
     assert used == {entry["integration-name"] for entry in INFO["integrations"]}

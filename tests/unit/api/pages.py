@@ -15,7 +15,7 @@ from tests.unit.scripted_target import (
 def serve_pages(
     target: ScriptedTarget, path: str, key: str, items: list[Any], *, at_most: int = 100, with_total: bool = True
 ) -> None:
-    """Serve a collection as Airflow does: pages of at most so many, whatever is asked for."""
+    """Serve a list as Airflow does: in pages of at most ``at_most`` rows, whatever the limit in the request."""
 
     def serve(received: ReceivedRequest) -> ScriptedResponse:
         limit, offset = (int(received.query[name][0]) for name in ("limit", "offset"))

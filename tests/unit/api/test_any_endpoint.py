@@ -21,7 +21,7 @@ from astro_provider.api.errors import RequestNotPossible
         ("dags/ż#\\", "dags/%C5%BC%23%5C"),
     ],
 )
-def test_an_endpoint_is_taken_as_it_is_but_for_what_no_url_may_hold(endpoint: str, path: str) -> None:
+def test_only_invalid_characters_of_an_endpoint_are_percent_encoded(endpoint: str, path: str) -> None:
     assert any_endpoint("get", endpoint).path == path
     assert any_endpoint("get", endpoint).method == "GET"
 
@@ -41,7 +41,7 @@ def test_an_endpoint_is_taken_as_it_is_but_for_what_no_url_may_hold(endpoint: st
         "dags/%2E./x",
     ],
 )
-def test_an_endpoint_that_leads_elsewhere_is_refused(endpoint: str) -> None:
+def test_endpoint_outside_of_the_api_is_refused(endpoint: str) -> None:
     with pytest.raises(RequestNotPossible, match=r"expected a path relative to /api/vN/, e\.g\. 'dags' or 'pools'"):
         any_endpoint("GET", endpoint)
 
@@ -50,12 +50,12 @@ def test_an_endpoint_that_leads_elsewhere_is_refused(endpoint: str) -> None:
     ("name", "value"),
     [("X Key", "hidden-1"), ("X-Key\n", "hidden-1"), ("X-Key", "hidden-1\nX-Evil: 1"), ("Content-Length", "7")],
 )
-def test_a_header_that_cannot_be_sent_is_refused_without_being_shown(name: str, value: str) -> None:
+def test_invalid_header_is_refused_without_its_value(name: str, value: str) -> None:
     with pytest.raises(RequestNotPossible) as caught:
         any_endpoint("GET", "dags", headers={name: value})
     assert f"headers of endpoint 'dags', {name!r}: it is sent as a header" in str(caught.value)
     assert "hidden-1" not in str(caught.value)
 
 
-def test_a_header_is_sent_as_text_without_blanks_around_it() -> None:
+def test_header_is_sent_as_text_without_blanks_around_it() -> None:
     assert any_endpoint("GET", "dags", headers={"X-Key": " a "}).headers == {"X-Key": "a"}

@@ -3,7 +3,7 @@ from __future__ import annotations
 from tests.unit.scripted_target import ScriptedTarget, json_response
 
 
-def test_a_request_is_whole(target: ScriptedTarget) -> None:
+def test_request_has_url_query_body_and_headers(target: ScriptedTarget) -> None:
     """URL, query, body and headers; what a call sets wins over the connection's headers."""
     target.on("POST", "dags/d", json_response({}))
     client = target.client(headers={"X-Team": "red", "content-type": "text/odd", "X-Own": "no"})
@@ -26,7 +26,7 @@ def test_a_request_is_whole(target: ScriptedTarget) -> None:
     }
 
 
-def test_a_body_of_text_is_sent_as_it_is_and_none_without_a_content_type(target: ScriptedTarget) -> None:
+def test_text_body_is_sent_unchanged_and_no_body_without_a_content_type(target: ScriptedTarget) -> None:
     target.on("POST", "x", json_response({}))
     client = target.client(headers={"Content-Type": "application/json"})
     target.run(client.request("POST", "x", body='{"a":  1}'))

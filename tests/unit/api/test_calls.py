@@ -1,4 +1,4 @@
-"""What is asked: ids in paths, and endpoints that must not lead elsewhere. (Paths: see the contract tests.)"""
+"""The calls: ids in their paths, and their bodies. The contract tests check the paths themselves."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ def test_ids_are_percent_encoded_into_paths(call: calls.Call[Any], path: str) ->
 
 
 @pytest.mark.parametrize("api_version", [v1, v2])
-def test_a_trigger_sends_what_is_set(api_version: Any) -> None:
+def test_trigger_sends_the_fields_that_are_set(api_version: Any) -> None:
     call = calls.trigger_dag_run(api_version, "d", {"dag_run_id": "r", "conf": {"a": 1}, "note": None})
     none = {} if api_version is v1 else {"logical_date": None}
     assert (call.method, call.body) == ("POST", {"dag_run_id": "r", "conf": {"a": 1}, **none})
 
 
-def test_clearing_the_failed_tasks_of_a_run_says_which_run() -> None:
+def test_clear_request_for_failed_tasks_names_the_run() -> None:
     assert calls.clear_dag_run(v1, "d", "r", only_failed=True).body == {
         "dry_run": False,
         "dag_run_id": "r",

@@ -1,4 +1,4 @@
-"""Which task instances are listed, and at what cost."""
+"""The list of the instances of some tasks, and the number of requests that it takes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ WAIT = RunWait("d", EndStates(["success"], ["failed"]), run_id="theirs", task_id
 
 @pytest.fixture(params=["v1", "v2"])
 def large(request: pytest.FixtureRequest) -> FakeAirflow:
-    """A target with a run of which most task instances are of a mapped task that nobody waits for."""
+    """A target with a run most of whose task instances belong to a mapped task that no wait is for."""
     target = FakeAirflow(request.param)
     for run_id in ("theirs", "other"):
         target.has_run(run_id, "running", end_date=None)
@@ -38,7 +38,7 @@ def client_of(target: FakeAirflow) -> Client:
     return target.client(memory=Memory(API_VERSIONS[target.api_version]))
 
 
-def test_a_check_of_one_task_costs_two_requests_however_large_the_run_is(large: FakeAirflow) -> None:
+def test_check_of_one_task_takes_two_requests_in_a_run_of_any_size(large: FakeAirflow) -> None:
     verdict = large.run(WAIT.check(client_of(large)))
     assert verdict.outcome == "success"
     assert large.calls_received == [f"GET {large.api('dags/d/dagRuns/theirs')}", f"POST {large.api(SEARCH)}"]
@@ -47,14 +47,14 @@ def test_a_check_of_one_task_costs_two_requests_however_large_the_run_is(large: 
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 405])
-def test_where_that_is_refused_the_whole_run_is_listed(large: FakeAirflow, status: int) -> None:
+def test_whole_run_is_listed_if_the_target_refuses_the_list_of_tasks(large: FakeAirflow, status: int) -> None:
     large.on("POST", SEARCH, json_response(large.payloads.error(status, "no"), status))
     assert large.run(WAIT.check(client_of(large))).outcome == "success"
     assert large.calls_received.count(f"GET {large.api('dags/d/dagRuns/theirs/taskInstances')}") == 11
 
 
 @pytest.mark.parametrize(("status", "error"), [(401, AccessDeniedError), (500, TargetUnavailableError)])
-def test_a_target_that_refuses_the_token_or_is_down_is_not_asked_for_more(
+def test_no_other_list_is_requested_if_the_token_is_refused_or_the_target_is_down(
     large: FakeAirflow, status: int, error: type[Exception]
 ) -> None:
     large.on("POST", SEARCH, html_response("Error", status))

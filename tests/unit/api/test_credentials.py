@@ -1,4 +1,4 @@
-"""What each kind of credentials is read from, sends, keeps secret and says when it is refused."""
+"""The kinds of credentials: their fields, headers, secrets and advice after a 401 or 403."""
 
 from __future__ import annotations
 
@@ -93,7 +93,9 @@ def test_a_kind_that_does_not_list_its_secrets_cannot_be_used() -> None:
         (Login("user", "pass"), "Basic dXNlcjpwYXNz", None),
     ],
 )
-def test_which_credentials_are_sent_without_a_token(credentials: Credentials, v1: str | None, v2: str | None) -> None:
+def test_credentials_without_a_token_are_sent_in_the_header(
+    credentials: Credentials, v1: str | None, v2: str | None
+) -> None:
     assert (credentials.authorization("v1"), credentials.authorization("v2")) == (v1, v2)
 
 
@@ -115,7 +117,7 @@ def test_a_refused_token_says_when_it_expired(target: ScriptedTarget) -> None:
 
 
 @pytest.mark.parametrize("left", [None, 3600])
-def test_a_refused_token_that_has_not_expired_says_nothing_of_it(target: ScriptedTarget, left: int | None) -> None:
+def test_refused_token_that_has_not_expired_has_the_general_advice(target: ScriptedTarget, left: int | None) -> None:
     target.on("GET", "dags/d", EXPIRED)
     value = jwt({"sub": "me"} if left is None else {"exp": target.clock.now + left})
     with pytest.raises(AccessDeniedError, match="is wrong, expired, or of another Workspace"):

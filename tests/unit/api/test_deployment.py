@@ -13,7 +13,7 @@ SECRETS = st.text("abcdefghXYZ0123456789-._~+/=", min_size=12, max_size=40)
 
 
 def hidden(secret: str) -> list[Deployment]:
-    """Deployments with this secret in every place that one can be in."""
+    """Deployments with this secret in each place where a secret can be."""
     return [
         read({"Authorization": f"Bearer {secret}"}),
         read({"Authorization": secret}),
@@ -26,7 +26,7 @@ def hidden(secret: str) -> list[Deployment]:
 
 
 @given(SECRETS)
-def test_nothing_that_is_written_of_a_deployment_has_its_secrets(secret: str) -> None:
+def test_texts_about_a_deployment_do_not_contain_its_secrets(secret: str) -> None:
     assume("/" not in secret)  # in a proxy's URL it would end the host
     for deployment in hidden(secret):
         texts = [
@@ -41,7 +41,7 @@ def test_nothing_that_is_written_of_a_deployment_has_its_secrets(secret: str) ->
     assert base64.b64encode(f"admin:{secret}".encode()).decode() in hidden(secret)[4].secrets
 
 
-def test_words_that_are_no_secrets() -> None:
+def test_common_words_are_no_secrets() -> None:
     extra = {"Content-Type": "application/json", "Authorization": "Bearer hidden-1", "X-Flag": "on"}
     secrets = read(extra).secrets
     assert set(secrets) == {"Bearer hidden-1", "Bearer+hidden-1", "hidden-1"}
@@ -49,15 +49,15 @@ def test_words_that_are_no_secrets() -> None:
 
 
 @pytest.mark.parametrize(("token", "secrets"), [("12345", {"Bearer 12345", "Bearer+12345", "12345"}), ("1234", None)])
-def test_a_piece_that_is_too_short_would_hide_the_message(token: str, secrets: set[str] | None) -> None:
+def test_short_token_is_not_hidden(token: str, secrets: set[str] | None) -> None:
     assert set(read(password=token).secrets) == (secrets or {"Bearer 1234", "Bearer+1234"})
 
 
-def test_a_deployment_says_where_it_is_and_from_which_connection() -> None:
+def test_deployment_is_shown_with_url_and_connection() -> None:
     assert str(read()) == f"Deployment {ASTRO_URL} (connection 'http_conn')"
 
 
-def test_what_was_learned_is_shared_by_connections_that_mean_the_same() -> None:
+def test_fingerprint_is_equal_for_equivalent_connections_only() -> None:
     same = [
         read(password="hidden-1"),
         read(password="hidden-1", conn_id="other"),

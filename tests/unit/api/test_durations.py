@@ -1,4 +1,4 @@
-"""Which seconds are refused, in every class that takes them; and that no interval is too short."""
+"""Invalid intervals and timeouts are refused by every class that has them, and short intervals are raised."""
 
 from __future__ import annotations
 
@@ -46,30 +46,30 @@ WRONG = [-1, -0.1, True, False, "5", None, float("nan"), float("inf"), float("-i
 
 @pytest.mark.parametrize("seconds", WRONG, ids=str)
 @pytest.mark.parametrize("check", [poke_interval_seconds, timeout_seconds])
-def test_what_is_no_number_of_seconds_is_refused(check: Callable[[Any], float], seconds: Any) -> None:
+def test_invalid_seconds_are_refused(check: Callable[[Any], float], seconds: Any) -> None:
     with pytest.raises(ValueError, match="must be a number of seconds, 0 or more and finite, not"):
         check(seconds)
 
 
-def test_seconds_may_be_a_timedelta() -> None:
+def test_seconds_can_be_a_timedelta() -> None:
     assert poke_interval_seconds(timedelta(minutes=1)) == timeout_seconds(timedelta(minutes=1)) == 60
     assert timeout_seconds(0) == 0
 
 
 @pytest.mark.parametrize("name", CLASSES)
 @pytest.mark.parametrize("seconds", [-1, True, float("nan"), float("inf")], ids=str)
-def test_every_class_refuses_them(name: str, seconds: Any) -> None:
+def test_every_class_refuses_invalid_seconds(name: str, seconds: Any) -> None:
     with pytest.raises(ValueError, match="poke_interval must be a number of seconds"):
         CLASSES[name](seconds)
 
 
 @pytest.mark.parametrize("name", CLASSES)
 @pytest.mark.parametrize("seconds", [0, 0.001, timedelta()], ids=str)
-def test_no_class_checks_without_a_pause(name: str, seconds: Any) -> None:
+def test_every_class_pauses_between_checks(name: str, seconds: Any) -> None:
     assert CLASSES[name](seconds).poke_interval == MIN_POKE_INTERVAL_SECONDS
 
 
-def test_nor_does_the_hook(server: ScriptedServer, pauses: list[float]) -> None:
+def test_hook_pauses_between_checks(server: ScriptedServer, pauses: list[float]) -> None:
     runs = [json_response(server.payloads.dag_run("r", state)) for state in ("running", "running", "success")]
     server.on("GET", "dags/d/dagRuns/r", *runs)
     AstroHook().wait_for_dag_run("d", "r", poke_interval=0)
@@ -78,7 +78,7 @@ def test_nor_does_the_hook(server: ScriptedServer, pauses: list[float]) -> None:
 
 @pytest.mark.parametrize("parameter", ["poke_interval", "timeout"])
 @pytest.mark.parametrize("seconds", [-1, True, float("nan"), float("inf")], ids=str)
-def test_the_hook_refuses_them(server: ScriptedServer, parameter: str, seconds: Any) -> None:
+def test_hook_refuses_invalid_seconds(server: ScriptedServer, parameter: str, seconds: Any) -> None:
     with pytest.raises(ValueError, match=f"{parameter} must be a number of seconds"):
         AstroHook().wait_for_dag_run("d", "r", **{parameter: seconds})
     assert server.received == []

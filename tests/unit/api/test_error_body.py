@@ -26,12 +26,12 @@ from tests.unit import payloads
         (b"two\nlines", r"'two\nlines'"),
     ],
 )
-def test_the_first_few_characters(body: bytes, shown: str) -> None:
+def test_beginning_is_the_first_200_characters(body: bytes, shown: str) -> None:
     assert beginning(body) == shown
 
 
 @given(st.binary(max_size=3000))
-def test_the_beginning_of_anything_is_short_and_one_line(body: bytes) -> None:
+def test_beginning_of_any_body_is_one_short_line(body: bytes) -> None:
     assert len(beginning(body)) <= 4 * 10 * 200
     assert "\n" not in beginning(body)
 
@@ -49,7 +49,7 @@ def test_the_beginning_of_anything_is_short_and_one_line(body: bytes) -> None:
         (f"{' ' * 200_000}<title>Too late</title>", ""),
     ],
 )
-def test_the_title_of_a_page(html: str, title: str) -> None:
+def test_title_is_the_title_or_first_heading_of_a_page(html: str, title: str) -> None:
     assert page_title(html.encode()) == title
 
 
@@ -80,18 +80,18 @@ PYDANTIC = [
         (7, "'7'"),
     ],
 )
-def test_the_reasons_of_either_generation_field_by_field(raw: Any, text: str) -> None:
+def test_reasons_are_extracted_field_by_field(raw: Any, text: str) -> None:
     assert reasons(json.dumps(raw).encode()) == text
 
 
 @pytest.mark.parametrize(
     ("body", "text"), [(b"", ""), (b"  ", ""), (b"upstream gone", "'upstream gone'"), (b"\xff", "'�'")]
 )
-def test_reasons_that_are_no_json(body: bytes, text: str) -> None:
+def test_reasons_of_a_body_that_is_not_json_are_its_beginning(body: bytes, text: str) -> None:
     assert reasons(body) == text
 
 
-def test_reasons_that_are_too_deep() -> None:
+def test_reasons_of_deeply_nested_json_are_its_beginning() -> None:
     assert reasons(b"[" * 100_000).startswith("'[[[")
 
 
@@ -103,7 +103,7 @@ def test_reasons_that_are_too_deep() -> None:
         ),
     )
 )
-def test_no_answer_is_too_odd_to_be_told(raw: Any) -> None:
+def test_reasons_are_extracted_from_any_json(raw: Any) -> None:
     assert isinstance(reasons(json.dumps(raw).encode()), str)
 
 
@@ -117,7 +117,7 @@ HOSTILE_PAGES = {
 
 
 @pytest.mark.parametrize("body", HOSTILE_PAGES.values(), ids=HOSTILE_PAGES)
-def test_the_title_of_a_hostile_page_takes_no_time(body: bytes) -> None:
+def test_title_of_a_hostile_page_is_found_quickly(body: bytes) -> None:
     began = time.perf_counter()
     page_title(body)
     assert time.perf_counter() - began < 0.2

@@ -57,7 +57,7 @@ def error_of(target: ScriptedTarget, method: str, path: str, answer: ScriptedRes
     ],
 )
 @pytest.mark.parametrize("api_version", ["v1", "v2"])
-def test_each_status_is_an_error_that_says_where_and_why(
+def test_each_status_becomes_an_error_with_url_and_reason(
     api_version: str, status: int, kind: type[TargetError], message: str, retryable: bool
 ) -> None:
     target = ScriptedTarget(api_version)
@@ -72,7 +72,7 @@ def test_each_status_is_an_error_that_says_where_and_why(
     assert (error.status, error.detail, error.retryable) == (status, "the reason", retryable)
 
 
-def test_an_error_without_a_reason_says_none(target: ScriptedTarget) -> None:
+def test_error_without_a_reason_has_no_reason(target: ScriptedTarget) -> None:
     assert str(error_of(target, "GET", "x", json_response({}, 404))) == f"{WHERE} has no endpoint 'x'."
 
 
@@ -85,7 +85,7 @@ def test_an_error_without_a_reason_says_none(target: ScriptedTarget) -> None:
         (BEARER, "put an API token of this Deployment into the connection"),
     ],
 )
-def test_a_refusal_says_what_to_do_about_the_token(
+def test_401_and_403_say_what_to_do_about_the_token(
     target: ScriptedTarget, status: int, credentials: Credentials, advice: str
 ) -> None:
     assert advice in str(error_of(target, "GET", "x", json_response({}, status), credentials=credentials))
@@ -95,7 +95,7 @@ def test_a_refusal_says_what_to_do_about_the_token(
     "answer",
     [html_response("Sign in to Astro"), html_response("Sign in to Astro", 404), html_response("Sign in to Astro", 405)],
 )
-def test_a_page_is_no_rest_api(target: ScriptedTarget, answer: ScriptedResponse) -> None:
+def test_html_page_is_not_airflow(target: ScriptedTarget, answer: ScriptedResponse) -> None:
     error = error_of(target, "GET", "pools", answer, api_version="v2")
     assert isinstance(error, NotAirflowError)
     assert str(error).startswith("https://target.example.com/dz3uu847/api/v2/pools is no Airflow REST API")
@@ -107,7 +107,7 @@ def test_a_page_is_no_rest_api(target: ScriptedTarget, answer: ScriptedResponse)
 
 
 @pytest.mark.parametrize(("status", "kind"), [(401, AccessDeniedError), (502, TargetUnavailableError)])
-def test_an_error_page_of_a_proxy_is_told_by_its_title(
+def test_error_page_of_a_proxy_is_named_by_its_title(
     target: ScriptedTarget, status: int, kind: type[AstroError]
 ) -> None:
     error = error_of(target, "POST", "x", html_response("502 Bad Gateway", status))
@@ -115,13 +115,13 @@ def test_an_error_page_of_a_proxy_is_told_by_its_title(
     assert "It says: 502 Bad Gateway." in str(error)
 
 
-def test_a_page_without_a_title(target: ScriptedTarget) -> None:
+def test_html_page_without_a_title_is_not_airflow(target: ScriptedTarget) -> None:
     error = error_of(target, "GET", "x", ScriptedResponse(200, b" <html>", {}))
     assert "with an HTML page. Check Host" in str(error)
 
 
 @pytest.mark.parametrize("status", [302, 400, 401, 404, 409, 418, 503])
-def test_no_line_of_an_error_can_pass_for_a_line_of_the_log(target: ScriptedTarget, status: int) -> None:
+def test_error_cannot_forge_a_log_line(target: ScriptedTarget, status: int) -> None:
     forged = "no\n[2026-01-31] INFO - success\x1b[2K\u2028more\r"
     for answer in (
         json_response({"detail": forged}, status),
@@ -136,7 +136,7 @@ def test_no_line_of_an_error_can_pass_for_a_line_of_the_log(target: ScriptedTarg
         assert all(line.startswith("    ") for line in further)
 
 
-def test_the_query_of_a_request_is_not_shown(target: ScriptedTarget) -> None:
+def test_query_of_a_request_is_not_shown(target: ScriptedTarget) -> None:
     target.on("GET", "x", json_response({}, 418))
     with pytest.raises(TargetError) as caught:
         target.run(target.client().request("GET", "x", params={"q": "nobodys-business"}))
@@ -153,6 +153,6 @@ def test_the_query_of_a_request_is_not_shown(target: ScriptedTarget) -> None:
         ("d", [f"d{i}" for i in range(9)], 5),
     ],
 )
-def test_similar_ids(wanted: str, there: list[str], similar: list[str] | int) -> None:
+def test_similar_ids_are_the_closest_matches(wanted: str, there: list[str], similar: list[str] | int) -> None:
     found = similar_ids(wanted, iter(there))
     assert (found if isinstance(similar, list) else len(found)) == similar

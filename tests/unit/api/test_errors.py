@@ -15,7 +15,7 @@ from astro_provider.api.errors import AstroError, ConnectionConfigError, NotFoun
         TransportError("broken", sent=False),
     ],
 )
-def test_it_crosses_to_another_process_whole(error: AstroError) -> None:
+def test_error_can_be_pickled_with_all_attributes(error: AstroError) -> None:
     there = pickle.loads(pickle.dumps(error))
     assert type(there) is type(error)
     assert (str(there), vars(there)) == (str(error), vars(error))

@@ -1,4 +1,4 @@
-"""Which generation of the REST API is asked, and what it costs to find out."""
+"""Which API version is called, and the number of requests that finding it out takes."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.parametrize(("api_version", "asked_first"), [("v2", []), ("v1", ["GET /api/v2/dags/d"])])
-def test_the_first_answer_tells_the_generation(api_version: str, asked_first: list[str]) -> None:
+def test_first_response_shows_the_api_version(api_version: str, asked_first: list[str]) -> None:
     target = ScriptedTarget(api_version)
     target.on("GET", "dags/d", json_response(target.payloads.dag()))
     client = target.client()
@@ -53,7 +53,7 @@ def test_triggering_on_airflow_3_takes_one_request(target: ScriptedTarget) -> No
 
 
 @pytest.mark.parametrize(("before", "after"), [("v1", "v2"), ("v2", "v1")])
-def test_a_target_that_changed_its_generation_is_found_again(before: str, after: str) -> None:
+def test_changed_api_version_of_a_target_is_found_out(before: str, after: str) -> None:
     target = ScriptedTarget(after)
     target.on("GET", "dags/d", json_response(target.payloads.dag()))
     memory = Memory(api_version=API_VERSIONS[before])
@@ -72,10 +72,10 @@ CHANGES: dict[str, Callable[[Client], Flow[Any]]] = {
 
 @pytest.mark.parametrize("request_line", CHANGES)
 @pytest.mark.parametrize(("before", "after"), [("v1", "v2"), ("v2", "v1")])
-def test_a_target_that_changed_its_generation_is_found_again_by_any_method(
+def test_changed_api_version_of_a_target_is_found_out_with_any_method(
     before: str, after: str, request_line: str
 ) -> None:
-    """Airflow 3 answers 405 to the paths of Airflow 2, but for GET."""
+    """Airflow 3 responds with 405 to the paths of Airflow 2, unless the method is GET."""
     target = FakeAirflow(after)
     method, path = request_line.split()
     target.on("DELETE", "pools/p", ScriptedResponse(204))
@@ -86,7 +86,7 @@ def test_a_target_that_changed_its_generation_is_found_again_by_any_method(
     assert memory.api_version is API_VERSIONS[after]
 
 
-def test_a_405_of_airflow_2_is_no_reason_to_ask_for_another_version(target_v1: ScriptedTarget) -> None:
+def test_405_of_airflow_2_does_not_call_the_other_api_version(target_v1: ScriptedTarget) -> None:
     target_v1.on("PUT", "pools", json_response(target_v1.payloads.error(405, "The method is not allowed"), 405))
     memory = Memory(api_version=API_VERSIONS["v1"])
     with pytest.raises(TargetError, match="no such endpoint"):
@@ -104,7 +104,7 @@ def test_a_405_of_airflow_2_is_no_reason_to_ask_for_another_version(target_v1: S
         (TransportError("broken off"), TransportError),
     ],
 )
-def test_a_405_that_is_not_of_airflow_3_changes_nothing(
+def test_405_of_a_proxy_does_not_change_the_api_version(
     target_v1: ScriptedTarget, version: ScriptedResponse | TransportError, error: type[AstroError]
 ) -> None:
     target_v1.on("POST", "dags/d/dagRuns", json_response(payloads.METHOD_NOT_ALLOWED, 405))
@@ -116,21 +116,21 @@ def test_a_405_that_is_not_of_airflow_3_changes_nothing(
     assert memory.api_version is API_VERSIONS["v1"]
 
 
-def test_a_target_that_has_neither_version_is_not_asked_for_more(target: ScriptedTarget) -> None:
-    """A proxy says of every path that it does not exist, and the wrong version, asked next, that it has no POST."""
+def test_target_with_neither_api_version_gets_two_requests(target: ScriptedTarget) -> None:
+    """A proxy responds with 404 to every path, and the other API version with 405."""
     target.on("POST", "dags/d/dagRuns", html_response("404 Not Found", 404))
     with pytest.raises(NotAirflowError):
         target.run(target.client().trigger_dag_run("d", run_id="r"))
     assert target.calls_received == ["POST /api/v2/dags/d/dagRuns", "POST /api/v1/dags/d/dagRuns"]
 
 
-def test_a_404_of_the_right_generation_is_no_reason_to_ask_the_other(target: ScriptedTarget) -> None:
+def test_404_of_the_right_api_version_does_not_call_the_other(target: ScriptedTarget) -> None:
     with pytest.raises(NotFoundError):
         target.run(target.client().request("GET", "pools/none"))
     assert target.calls_received == ["GET /api/v2/pools/none"]
 
 
-def test_what_is_no_airflow_at_all_is_said_of_the_first_path_asked(target: ScriptedTarget) -> None:
+def test_error_about_a_page_names_the_first_url(target: ScriptedTarget) -> None:
     for api_version in ("v1", "v2"):
         target.on("GET", f"/api/{api_version}/pools", html_response("It works!", 404))
     memory = Memory()
@@ -139,8 +139,8 @@ def test_what_is_no_airflow_at_all_is_said_of_the_first_path_asked(target: Scrip
     assert memory.api_version is None
 
 
-def test_an_error_is_an_answer_of_neither_generation(target: ScriptedTarget) -> None:
-    """A v1 target whose first v1 answer is an error is not known to be v1 yet, but is asked as such."""
+def test_error_response_does_not_set_the_api_version(target: ScriptedTarget) -> None:
+    """If the first response of a v1 target to a v1 path is an error, the API version stays unknown."""
     target_v1 = ScriptedTarget("v1")
     memory = Memory()
     with pytest.raises(NotFoundError):
@@ -148,7 +148,7 @@ def test_an_error_is_an_answer_of_neither_generation(target: ScriptedTarget) -> 
     assert target_v1.calls_received == ["GET /api/v2/pools/none", "GET /api/v1/pools/none"]
 
 
-def test_the_generation_is_asked_for_only_where_it_is_not_known(
+def test_version_is_requested_only_if_the_api_version_is_unknown(
     target: ScriptedTarget, target_v1: ScriptedTarget
 ) -> None:
     target_v1.on("GET", "version", json_response(payloads.v1.version()))
@@ -159,12 +159,12 @@ def test_the_generation_is_asked_for_only_where_it_is_not_known(
     assert target.calls_received == []
 
 
-def test_looking_for_what_is_not_there_finds_nothing(target: ScriptedTarget) -> None:
+def test_find_returns_none_for_a_404(target: ScriptedTarget) -> None:
     assert target.run(target.client().find(calls.get_dag, "d")) is None
     assert target.calls_received == ["GET /api/v2/dags/d"]
 
 
-def test_what_a_generation_cannot_do_is_said_before_anything_is_asked(target_v1: ScriptedTarget) -> None:
+def test_parameter_that_v1_lacks_is_refused_before_any_request(target_v1: ScriptedTarget) -> None:
     client = target_v1.client(api_version="v1")
     with pytest.raises(RequestNotPossible, match="run_after needs Airflow 3"):
         target_v1.run(client.trigger_dag_run("d", run_after="2026-01-01"))
@@ -186,7 +186,7 @@ DAG = json.dumps(payloads.v2.dag()).encode()
         "",
     ],
 )
-def test_a_date_that_cannot_be_is_ignored(target: ScriptedTarget, date: str) -> None:
+def test_invalid_date_header_is_ignored(target: ScriptedTarget, date: str) -> None:
     target.on("GET", "dags/d", ScriptedResponse(200, DAG, {"Date": date}))
     client = target.client()
     target.run(client.get_dag("d"))

@@ -1,4 +1,4 @@
-"""A field of the connection that is wrong is never taken for something that is not there yet."""
+"""A wrong field of the connection is an error of its own, and not a missing dag or run."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ every_call = pytest.mark.parametrize(
 
 @every_call
 @pytest.mark.parametrize(("pinned", "runs", "version"), [("v1", "v2", "3.1.0"), ("v2", "v1", "2.11.2")])
-def test_an_api_version_that_the_target_does_not_have(
+def test_wrong_api_version_of_the_connection_is_an_error(
     call: Callable[[Client], Any], pinned: str, runs: str, version: str
 ) -> None:
     target = ScriptedTarget(runs)
@@ -57,13 +57,13 @@ def test_an_api_version_that_the_target_does_not_have(
     )
 
 
-def test_a_page_that_is_no_airflow_is_not_blamed_on_the_api_version(target: ScriptedTarget) -> None:
+def test_html_page_is_not_blamed_on_the_api_version(target: ScriptedTarget) -> None:
     target.on("GET", "dags/d", html_response("It works!", 404))
     with pytest.raises(NotAirflowError, match="titled 'It works!'"):
         target.run(target.client(api_version="v2").get_dag("d"))
 
 
-def test_a_target_that_goes_down_while_its_version_is_checked(target_v1: ScriptedTarget) -> None:
+def test_target_that_goes_down_while_its_version_is_checked_is_unavailable(target_v1: ScriptedTarget) -> None:
     target_v1.on("GET", "version", json_response({}, 503))
     with pytest.raises(TargetUnavailableError):
         target_v1.run(target_v1.client(api_version="v2").get_dag("d"))
@@ -74,10 +74,10 @@ def test_a_target_that_goes_down_while_its_version_is_checked(target_v1: Scripte
     "answer", [json_response({"detail": "Not Found"}, 404), json_response(payloads.METHOD_NOT_ALLOWED, 405)]
 )
 @pytest.mark.parametrize("known", ["nothing", "v1", "v2", "pinned"])
-def test_a_login_at_an_airflow_3_that_gives_no_tokens(
+def test_login_at_an_airflow_3_without_tokens_is_a_wrong_field(
     target: ScriptedTarget, call: Callable[[Client], Any], answer: ScriptedResponse, known: str
 ) -> None:
-    """Also where it was an Airflow 2 until now, which took the login as it is."""
+    """The target might have been an Airflow 2 before, which accepted the login."""
     target.on("POST", "/auth/token", answer)
     target.on("GET", "version", json_response({"version": "3.1.0"}))
     memory = Memory({"v1": API_VERSIONS["v1"], "v2": API_VERSIONS["v2"]}.get(known))
@@ -90,10 +90,8 @@ def test_a_login_at_an_airflow_3_that_gives_no_tokens(
 @pytest.mark.parametrize(
     "answer", [json_response({"message": "no Route matched"}, 404), html_response("Not found", 404)]
 )
-def test_a_proxy_without_a_target_is_no_reason_to_give_up_the_login(
-    target: ScriptedTarget, answer: ScriptedResponse
-) -> None:
-    """A wait tolerates this for a while: a Deployment that is redeployed is behind a proxy that says so."""
+def test_404_of_a_proxy_is_not_blamed_on_the_login(target: ScriptedTarget, answer: ScriptedResponse) -> None:
+    """A wait tolerates this for a while, because a proxy responds like this while a Deployment is redeployed."""
     target.on("POST", "/auth/token", answer)
     with pytest.raises(NotAirflowError):
         target.run(target.client(LOGIN).get_dag("d"))

@@ -1,4 +1,4 @@
-"""What failed in a remote run, in words, and how much of its logs is read for that."""
+"""The description of a failed run, and how much of its logs is read."""
 
 from __future__ import annotations
 
@@ -64,22 +64,22 @@ def test_the_failed_tasks_are_named_with_their_last_error(any_target: ScriptedTa
         (json_response({"content": [{"event": "hello"}]}), "(its log names no error)"),
     ],
 )
-def test_a_log_that_cannot_be_read_never_hides_the_failure(target: ScriptedTarget, log: Any, reason: str) -> None:
+def test_unreadable_log_does_not_hide_the_failure(target: ScriptedTarget, log: Any, reason: str) -> None:
     target.on("GET", f"{TASKS}/a/logs/1", log)
     assert describe(target, payloads.v2.task_instance("a", "failed"))[1:] == [f"  a (try 1): {reason}"]
 
 
-def test_tasks_that_cannot_be_read_never_hide_the_failure(any_target: ScriptedTarget) -> None:
+def test_unreadable_list_of_tasks_does_not_hide_the_failure(any_target: ScriptedTarget) -> None:
     [line] = describe(any_target, json_response({}, 403))
     assert line.startswith("Its failed tasks could not be read: Deployment https://target.example.com/dz3uu847 (conn")
 
 
-def test_a_run_that_failed_without_a_failed_task(any_target: ScriptedTarget) -> None:
+def test_failed_run_without_failed_tasks_is_explained(any_target: ScriptedTarget) -> None:
     reason = "None of its tasks failed: it was marked so, or ran into its dagrun_timeout."
     assert describe(any_target) == [reason]
 
 
-def test_many_failed_tasks_are_a_handful_and_a_number(target: ScriptedTarget) -> None:
+def test_many_failed_tasks_are_five_names_and_a_number(target: ScriptedTarget) -> None:
     failed = [payloads.v2.task_instance(f"t{i}", "failed", end_date=f"2026-01-31T06:00:0{i}Z") for i in range(8)]
     log_lines = describe(target, *reversed(failed))
     assert [line.split()[0] for line in log_lines[1:-1]] == ["t0", "t1", "t2", "t3", "t4"]
@@ -87,12 +87,12 @@ def test_many_failed_tasks_are_a_handful_and_a_number(target: ScriptedTarget) ->
     assert len([line for line in target.calls_received if "/logs/" in line]) == 5
 
 
-def test_a_handful_of_failed_tasks_is_all_there_is(target: ScriptedTarget) -> None:
+def test_five_failed_tasks_are_all_named(target: ScriptedTarget) -> None:
     failed = [payloads.v2.task_instance("t", "failed", map_index=i) for i in range(5)]
     assert [line.split()[0] for line in describe(target, *failed)[1:]] == [f"t[{i}]" for i in range(5)]
 
 
-def test_a_failed_task_without_an_end_comes_last(target: ScriptedTarget) -> None:
+def test_failed_task_without_an_end_date_comes_last(target: ScriptedTarget) -> None:
     failed = [payloads.v2.task_instance("a", "failed", end_date=None), payloads.v2.task_instance("b", "failed")]
     assert [line.split()[0] for line in describe(target, *failed)[1:]] == ["b", "a"]
 
@@ -104,7 +104,7 @@ def test_a_secret_in_a_log_is_not_shown(target: ScriptedTarget) -> None:
     assert log_lines[1:] == ["  a (try 1): got ***"]
 
 
-def test_a_task_that_did_not_run_has_its_state_for_a_reason(target: ScriptedTarget) -> None:
+def test_task_that_did_not_run_is_named_with_its_state(target: ScriptedTarget) -> None:
     task = payloads.v2.task_instance("a", "upstream_failed")
     text = target.run(client_of(target).describe_failure(payloads.v2.dag_run(), tasks=[task]))
     assert "  a (try 1): upstream_failed" in text
@@ -120,7 +120,7 @@ def log(*log_lines: tuple[str, str | None, str | None] | str) -> list[Any]:
 
 
 @pytest.mark.parametrize("api_version", [v1, v2])
-def test_the_last_error_of_a_real_log(api_version: Any) -> None:
+def test_last_error_of_a_real_log_is_found(api_version: Any) -> None:
     entries = api_version.log_entries(payloads.of(api_version.NAME).log())
     assert last_error(entries) == "ValueError: no rows"
 
@@ -145,14 +145,14 @@ def test_the_last_error_of_a_real_log(api_version: Any) -> None:
         (log(("first\r\n\n  second\x1b[2J", "error", None)), "first\n      second"),
     ],
 )
-def test_the_last_error_of_a_log(entries: list[Any], error: str | None) -> None:
+def test_last_error_of_a_log_is_found(entries: list[Any], error: str | None) -> None:
     assert last_error(entries) == error
 
 
 FORGED = "no rows\n[2026-01-31T06:00:00+0000] {taskinstance.py:1} INFO - Marking task as SUCCESS\x1b[1A\x1b[2K\x07"
 
 
-def test_no_line_of_an_error_can_pass_for_a_line_of_the_log(any_target: ScriptedTarget) -> None:
+def test_error_cannot_forge_a_log_line(any_target: ScriptedTarget) -> None:
     log = (
         {
             "content": [
@@ -169,7 +169,7 @@ def test_no_line_of_an_error_can_pass_for_a_line_of_the_log(any_target: Scripted
     assert all(line.isprintable() for line in log_lines)
 
 
-def test_a_task_id_and_a_state_cannot_forge_a_line_either(any_target: ScriptedTarget) -> None:
+def test_task_id_and_state_cannot_forge_a_log_line(any_target: ScriptedTarget) -> None:
     forged = any_target.payloads.task_instance("a\nb", "failed\nc", end_date=None)
     task = API_VERSIONS[any_target.api_version].task_instance(forged)
     text = any_target.run(
@@ -178,7 +178,7 @@ def test_a_task_id_and_a_state_cannot_forge_a_line_either(any_target: ScriptedTa
     assert text.splitlines()[1:-1] == ["  a", "    b (try 1): failed", "    c"]
 
 
-def test_a_reason_is_short(target: ScriptedTarget) -> None:
+def test_error_of_a_log_is_shortened(target: ScriptedTarget) -> None:
     target.on("GET", f"{TASKS}/a/logs/1", json_response({"content": [{"event": "y" * 600, "level": "error"}]}))
     assert describe(target, payloads.v2.task_instance("a", "failed"))[1:] == [f"  a (try 1): {'y' * 500}"]
 
@@ -187,7 +187,7 @@ def test_a_reason_is_short(target: ScriptedTarget) -> None:
 
 
 def long_log(version: str, log_lines: list[str], *, as_list: bool = True) -> dict[str, Any]:
-    """A log of more than what is kept, which ends in these lines; Airflow 2 has two forms of it."""
+    """A log that is longer than the part that is kept, and ends in these lines; Airflow 2 has two forms of it."""
     before = ['2026-01-31 INFO - {\'rows\': [1, 2]},{"x": "zażółć\\\\n"}'] * (MAX_END_BYTES // 50)
     if version == "v2":
         detail = [{"exc_type": "KeyError", "exc_value": "early", "frames": [{"event": "not an entry"}, {"event": 1}]}]
@@ -216,7 +216,7 @@ def test_the_error_at_the_end_of_a_long_log_is_found(
     ]
 
 
-def test_a_log_that_a_user_asks_for_is_whole(any_target: ScriptedTarget) -> None:
+def test_get_task_log_returns_the_whole_log(any_target: ScriptedTarget) -> None:
     log = long_log(any_target.api_version, ["the end"])
     any_target.on("GET", f"{TASKS}/a/logs/1", json_response(log))
     entries = any_target.run(client_of(any_target).get_task_log("d", "r", "a", try_number=1))
@@ -226,7 +226,7 @@ def test_a_log_that_a_user_asks_for_is_whole(any_target: ScriptedTarget) -> None
 
 @given(cut=st.integers(min_value=0, max_value=700))
 @pytest.mark.parametrize("version", ["v1", "v2"])
-def test_wherever_a_log_is_cut_its_last_entries_are_read(version: str, cut: int) -> None:
+def test_last_entries_are_read_from_a_log_cut_anywhere(version: str, cut: int) -> None:
     api = API_VERSIONS[version]
     log = payloads.of(version).log()
     text = json.dumps(log)
@@ -241,6 +241,6 @@ def test_wherever_a_log_is_cut_its_last_entries_are_read(version: str, cut: int)
 
 
 @given(st.text(alphabet='{}[],"\\\\nux0 e', max_size=200))
-def test_no_end_of_a_log_is_too_odd_to_be_read(text: str) -> None:
+def test_any_end_of_a_log_can_be_read(text: str) -> None:
     for api in (v1, v2):
         assert isinstance(api.end_of_log(text), list)

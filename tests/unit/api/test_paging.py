@@ -1,4 +1,4 @@
-"""Lists of more than one page, which Airflow 2 gives in no particular order."""
+"""Lists of more than one page, which Airflow 2 sends in no particular order."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ TASKS = "dags/d/dagRuns/r/taskInstances"
 def serve(
     target: ScriptedTarget, path: str, key: str, *readings: Sequence[Any], total: int | None = None, end_states: int = 0
 ) -> None:
-    """Serve a list whose order is another one at each reading; the last one stays."""
+    """Serve a list whose order changes at each reading; the last order stays."""
     left = list(readings)
 
     def page(received: ReceivedRequest) -> ScriptedResponse:
@@ -46,7 +46,7 @@ def serve(
 
 
 def tasks(target: ScriptedTarget, count: int, **states: str) -> list[Any]:
-    """Make instances of so many tasks, successful but for the named ones."""
+    """Make instances of ``count`` tasks, which have succeeded unless ``states`` names them."""
     ids = [f"t{number}" for number in range(count)]
     return [target.payloads.task_instance(task_id, states.get(task_id, "success")) for task_id in ids]
 
@@ -55,7 +55,7 @@ def client_of(target: ScriptedTarget) -> Any:
     return target.client(api_version=target.api_version)
 
 
-def test_a_row_that_came_twice_in_place_of_another_is_noticed(any_target: ScriptedTarget) -> None:
+def test_list_is_read_again_if_a_row_comes_twice_instead_of_another(any_target: ScriptedTarget) -> None:
     rows = tasks(any_target, 150)
     serve(any_target, TASKS, "task_instances", [*rows[:149], rows[0]], rows)
     found = any_target.run(client_of(any_target).list_task_instances("d", "r"))
@@ -63,7 +63,7 @@ def test_a_row_that_came_twice_in_place_of_another_is_noticed(any_target: Script
     assert [received.query["offset"] for received in any_target.received] == [["0"], ["100"]] * 2
 
 
-def test_a_failed_task_is_not_missed_because_another_came_twice(target_v1: ScriptedTarget) -> None:
+def test_failed_task_is_found_although_another_row_comes_twice(target_v1: ScriptedTarget) -> None:
     rows = tasks(target_v1, 150, t149="failed")
     serve(target_v1, TASKS, "task_instances", [*rows[:149], rows[0]], rows)
     target_v1.on("GET", "dags/d/dagRuns/r", json_response(target_v1.payloads.dag_run("r")))
@@ -73,14 +73,14 @@ def test_a_failed_task_is_not_missed_because_another_came_twice(target_v1: Scrip
     assert target_v1.run(wait.check(client_of(target_v1))).outcome == "failed"
 
 
-def test_instances_of_a_mapped_task_are_told_apart(any_target: ScriptedTarget) -> None:
+def test_instances_of_a_mapped_task_are_different_rows(any_target: ScriptedTarget) -> None:
     rows = [any_target.payloads.task_instance("t", map_index=number) for number in range(120)]
     serve(any_target, TASKS, "task_instances", rows)
     assert len(any_target.run(client_of(any_target).list_task_instances("d", "r"))) == 120
     assert len(any_target.received) == 2
 
 
-def test_readings_that_have_all_rows_together_are_a_whole(any_target: ScriptedTarget) -> None:
+def test_list_is_complete_if_several_readings_together_have_all_rows(any_target: ScriptedTarget) -> None:
     rows = tasks(any_target, 150)
     each = [[*rows[:number], *rows[number + 1 :], rows[0 if number else 1]] for number in range(MAX_READINGS)]
     serve(any_target, TASKS, "task_instances", *each)
@@ -89,7 +89,7 @@ def test_readings_that_have_all_rows_together_are_a_whole(any_target: ScriptedTa
     assert len(any_target.received) == 2 * MAX_READINGS
 
 
-def test_a_list_that_is_never_whole_is_an_error(any_target: ScriptedTarget) -> None:
+def test_list_that_stays_incomplete_is_an_error(any_target: ScriptedTarget) -> None:
     rows = tasks(any_target, 150)
     serve(any_target, TASKS, "task_instances", [*rows[:149], rows[0]])
     with pytest.raises(UnexpectedAnswerError, match=r"^A list of 150 rows was not whole in 5 .* 149 distinct rows"):
@@ -102,7 +102,7 @@ def test_a_list_that_ends_before_its_total_is_read_again(target: ScriptedTarget)
     assert len(target.run(client_of(target).list_task_instances("d", "r"))) == 150
 
 
-def test_a_list_that_shrinks_on_the_way_is_whole(target: ScriptedTarget) -> None:
+def test_list_that_shrinks_while_it_is_read_is_complete(target: ScriptedTarget) -> None:
     pools = [target.payloads.pool(name) for name in ("a", "b")]
     shrunk = target.payloads.collection("pools", total=2)
     target.on(
@@ -112,21 +112,21 @@ def test_a_list_that_shrinks_on_the_way_is_whole(target: ScriptedTarget) -> None
     assert len(target.received) == 2
 
 
-def test_a_limited_list_is_whole_with_as_many_distinct_rows_as_were_wanted(target: ScriptedTarget) -> None:
+def test_limited_list_is_complete_with_as_many_distinct_rows_as_its_limit(target: ScriptedTarget) -> None:
     runs = [target.payloads.dag_run(f"r{number}") for number in range(300)]
     serve(target, "dags/d/dagRuns", "dag_runs", [*runs[:149], *runs[:151]], runs, end_states=150)
     found = target.run(client_of(target).list_dag_runs("d", limit=150))
     assert len({run["dag_run_id"] for run in found}) == len(found) == 150
 
 
-def test_rows_of_an_unknown_kind_may_be_equal(target: ScriptedTarget) -> None:
+def test_rows_of_an_unknown_kind_can_be_equal(target: ScriptedTarget) -> None:
     serve(target, "things", "things", [{"same": True}] * 101)
     assert len(target.run(client_of(target).all_pages("things"))["things"]) == 101
 
 
 @given(st.lists(st.permutations(range(7)), min_size=1, max_size=MAX_READINGS))
-def test_what_is_read_is_whole_or_refused_in_whatever_order_it_comes(orders: list[list[int]]) -> None:
-    """Each page may come from a list in another order."""
+def test_list_in_any_order_is_complete_or_an_error(orders: list[list[int]]) -> None:
+    """The list can have another order at each page."""
     target = ScriptedTarget("v1")
     rows = [target.payloads.pool(f"p{number}") for number in range(7)]
     calls_received = 0
@@ -148,7 +148,7 @@ def test_what_is_read_is_whole_or_refused_in_whatever_order_it_comes(orders: lis
     assert {pool["name"] for pool in found} == {pool["name"] for pool in rows}
 
 
-def test_a_list_that_never_ends_is_given_up(target: ScriptedTarget, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_endless_list_is_an_error(target: ScriptedTarget, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(paging, "MAX_ROWS", 300)
 
     def page(received: ReceivedRequest) -> ScriptedResponse:
@@ -162,7 +162,7 @@ def test_a_list_that_never_ends_is_given_up(target: ScriptedTarget, monkeypatch:
     assert len(target.received) == 4
 
 
-def test_a_first_page_without_rows_is_not_a_list_of_many(target: ScriptedTarget) -> None:
+def test_empty_first_page_of_a_list_with_rows_is_an_error(target: ScriptedTarget) -> None:
     target.on("GET", "dags", json_response(payloads.v2.collection("dags", total=500)))
     with pytest.raises(UnexpectedAnswerError, match="A list of 500 rows was not whole"):
         target.run(target.client().list_dags())
@@ -182,7 +182,7 @@ def test_a_first_page_without_rows_is_not_a_list_of_many(target: ScriptedTarget)
         (9, 3, 5, [5, 2]),
     ],
 )
-def test_pages_are_turned_until_all_is_there(
+def test_pages_are_read_until_the_list_is_complete(
     any_target: ScriptedTarget, count: int, at_most: int, limit: int | None, requests: list[int]
 ) -> None:
     runs = [any_target.payloads.dag_run(f"r{i}") for i in range(count)]
@@ -194,18 +194,18 @@ def test_pages_are_turned_until_all_is_there(
     assert {tuple(received.query["state"]) for received in any_target.received} == {("success",)}
 
 
-def test_a_limit_may_come_out_of_a_template(target: ScriptedTarget) -> None:
+def test_limit_can_be_rendered_text(target: ScriptedTarget) -> None:
     serve_pages(target, "dags", "dags", [payloads.v2.dag(name) for name in "abc"])
     assert len(target.run(client_of(target).list_dags(limit="2"))) == 2
 
 
 @pytest.mark.parametrize("limit", [0, -1])
-def test_a_limit_of_nothing_asks_nothing(target: ScriptedTarget, limit: int) -> None:
+def test_limit_of_zero_sends_no_request(target: ScriptedTarget, limit: int) -> None:
     assert target.run(client_of(target).list_dags(limit=limit)) == []
     assert target.calls_received == []
 
 
-def test_a_collection_that_does_not_say_how_many_is_taken_for_whole(target: ScriptedTarget) -> None:
+def test_collection_without_a_total_is_complete_after_one_page(target: ScriptedTarget) -> None:
     serve_pages(target, "pools", "pools", [payloads.v2.pool("a")], with_total=False)
     assert len(target.run(client_of(target).list_pools())) == 1
     assert len(target.received) == 1

@@ -17,7 +17,7 @@ def as_it_is(raw: Any) -> Any:
     return raw
 
 
-def test_an_object_is_read_as_it_is() -> None:
+def test_object_is_returned_unchanged() -> None:
     raw = {"name": "p", "slots": 1, "more": None}
     assert mapping(raw, "a pool", name=str, slots=int) is raw
 
@@ -25,12 +25,12 @@ def test_an_object_is_read_as_it_is() -> None:
 @pytest.mark.parametrize(
     "raw", [None, [], "x", 1, {}, {"name": 1, "slots": 1}, {"name": "p"}, {"name": "p", "slots": "1"}]
 )
-def test_what_is_missing_or_of_another_type_is_said(raw: Any) -> None:
+def test_missing_key_or_other_type_is_named(raw: Any) -> None:
     with pytest.raises(Unexpected, match=r"^a pool with name, slots$"):
         mapping(raw, "a pool", name=str, slots=int)
 
 
-def test_what_needs_no_keys_is_named_alone() -> None:
+def test_object_without_required_keys_is_named_alone() -> None:
     with pytest.raises(Unexpected, match=r"^the cleared run$"):
         mapping([], "the cleared run")
 
@@ -38,35 +38,35 @@ def test_what_needs_no_keys_is_named_alone() -> None:
 @pytest.mark.parametrize(
     ("total", "read"), [({"total_entries": 7}, 7), ({}, 2), ({"total_entries": None}, 2), ({"total_entries": "7"}, 2)]
 )
-def test_a_page_tells_how_many_there_are(total: dict[str, Any], read: int) -> None:
+def test_page_has_the_number_of_all_rows(total: dict[str, Any], read: int) -> None:
     assert collection_reader("pools", as_it_is)({"pools": [1, 2], **total}) == ([1, 2], read)
 
 
 @pytest.mark.parametrize("raw", [None, [], {}, {"pools": None}, {"pools": {}}, {"dags": []}])
-def test_what_is_no_page_is_refused(raw: Any) -> None:
+def test_json_that_is_not_a_page_is_refused(raw: Any) -> None:
     with pytest.raises(Unexpected, match=r"^a collection of pools with pools$"):
         collection_reader("pools", as_it_is)(raw)
 
 
-def test_an_item_that_is_none_is_refused() -> None:
+def test_invalid_row_is_refused() -> None:
     with pytest.raises(Unexpected, match=r"^a pool with name$"):
         collection_reader("pools", partial(mapping, what="a pool", name=str))({"pools": [{"name": "a"}, {}]})
 
 
-def test_the_list_of_an_unknown_collection_is_found() -> None:
+def test_key_of_an_unknown_collection_is_found() -> None:
     assert collection_key({"assets": [], "total_entries": 0, "next": None}) == "assets"
 
 
 @pytest.mark.parametrize(
     "raw", [[], {"assets": []}, {"total_entries": 1}, {"assets": [], "others": [], "total_entries": 0}]
 )
-def test_what_is_no_collection_is_said_to_be_none(raw: Any) -> None:
+def test_json_that_is_not_a_collection_is_refused(raw: Any) -> None:
     with pytest.raises(Unexpected, match=r"^a collection"):
         collection_key(raw)
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999", "-1e999"])
-def test_a_number_that_json_does_not_have_becomes_null(number: str) -> None:
+def test_nan_and_infinite_numbers_become_null(number: str) -> None:
     assert parse_json(f'{{"a": [{number}, 1.5, -2e3]}}'.encode()) == {"a": [None, 1.5, -2000.0]}
 
 
@@ -80,7 +80,7 @@ def test_whatever_is_parsed_can_be_stored_as_json(raw: Any) -> None:
 @pytest.mark.parametrize("api_version", [v1, v2])
 @pytest.mark.parametrize("kind", ["dag_run", "task_instance"])
 @pytest.mark.parametrize("date", ["tomorrow", "", 7, {}, "2026-13-01T00:00:00Z", "9" * 100_000])
-def test_a_malformed_date_of_one_row_leaves_the_others_readable(api_version: Any, kind: str, date: Any) -> None:
+def test_malformed_date_of_one_row_does_not_affect_others(api_version: Any, kind: str, date: Any) -> None:
     make = getattr(payloads.of(api_version.NAME), kind)
     dates = ("logical_date", "end_date", *(["execution_date"] if api_version is v1 else []))
     rows = {"rows": [make(**dict.fromkeys(dates, date)), make()], "total_entries": 2}

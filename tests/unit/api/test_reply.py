@@ -1,4 +1,4 @@
-"""What each error says: where, what, and what to do."""
+"""Which bodies are read, and which are errors."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def error_of(target: ScriptedTarget, method: str, path: str, answer: ScriptedRes
         (b"x" * 5_000, f"'{'x' * 200}…'"),
     ],
 )
-def test_what_is_no_json_is_shown_in_part(target: ScriptedTarget, body: bytes, came: str) -> None:
+def test_beginning_of_a_body_that_is_not_json_is_shown(target: ScriptedTarget, body: bytes, came: str) -> None:
     error = error_of(target, "GET", "x", ScriptedResponse(200, body))
     assert isinstance(error, UnexpectedAnswerError)
     assert str(error).startswith(f"{WHERE} answered GET https://target.example.com/dz3uu847/api/v2/x with 200")
@@ -47,21 +47,21 @@ def test_what_is_no_json_is_shown_in_part(target: ScriptedTarget, body: bytes, c
 
 
 @pytest.mark.parametrize("raw", [[], {}, "text", None, 7, {"dag_id": 7, "is_paused": True}, {"dag_id": "d"}])
-def test_json_of_another_shape_is_refused(target: ScriptedTarget, raw: payloads.JSON) -> None:
+def test_json_of_another_form_is_an_error(target: ScriptedTarget, raw: payloads.JSON) -> None:
     target.on("GET", "dags/d", json_response(raw))
     with pytest.raises(UnexpectedAnswerError, match="expected a dag with dag_id, is_paused, but got"):
         target.run(target.client().get_dag("d"))
 
 
 @pytest.mark.parametrize("status", [200, 500])
-def test_an_answer_that_is_too_large_is_not_read(target: ScriptedTarget, status: int) -> None:
+def test_response_above_the_maximum_size_is_an_error(target: ScriptedTarget, status: int) -> None:
     error = error_of(target, "POST", "x", ScriptedResponse(status, b'{"a": "' + b"x" * MAX_ANSWER_BYTES))
     assert isinstance(error, UnexpectedAnswerError)
     assert 'expected at most 32 MiB of JSON, but got \'{"a": "xxx' in str(error)
     assert len(str(error)) < 500
 
 
-def test_an_answer_just_small_enough_is_read(target: ScriptedTarget) -> None:
+def test_response_of_the_maximum_size_is_read(target: ScriptedTarget) -> None:
     target.on("GET", "x", ScriptedResponse(200, b'"' + b"x" * (MAX_ANSWER_BYTES - 2) + b'"'))
     assert len(str(target.run(target.client().request("GET", "x")))) == MAX_ANSWER_BYTES - 2
 
@@ -75,7 +75,7 @@ def test_an_answer_just_small_enough_is_read(target: ScriptedTarget) -> None:
         ("DELETE", json_response([1]), [1]),
     ],
 )
-def test_an_empty_answer_where_it_is_meant_so(
+def test_empty_response_is_none_after_204_or_delete(
     target: ScriptedTarget, method: str, answer: ScriptedResponse, read: object
 ) -> None:
     target.on(method, "pools/p", answer)

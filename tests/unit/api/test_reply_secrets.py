@@ -43,7 +43,7 @@ SECRETS: list[tuple[dict[str, object], list[str]]] = [
 
 @pytest.mark.parametrize("status", [200, 302, 400, 401, 404, 409, 422, 429, 500])
 @pytest.mark.parametrize(("fields", "secrets"), SECRETS)
-def test_a_target_that_sends_secrets_back_does_not_get_them_shown(
+def test_errors_do_not_contain_secrets_that_a_target_sends_back(
     fields: dict[str, object], secrets: list[str], status: int
 ) -> None:
     echo = f"I got {' and '.join(secrets)}"
@@ -68,7 +68,7 @@ def test_a_target_that_sends_secrets_back_does_not_get_them_shown(
 @pytest.mark.parametrize("secret", ["hush-" * 9, 'quo"te\\and ż', "per cent&=%"])
 @pytest.mark.parametrize("before", [0, 150, 190, 196, 1990])
 @pytest.mark.parametrize("status", [200, 400])
-def test_no_part_of_a_secret_is_shown_however_it_is_written(
+def test_no_part_of_a_secret_is_shown_in_any_encoding(
     target: ScriptedTarget, secret: str, before: int, status: int
 ) -> None:
     credentials = Login("admin", secret)
@@ -83,10 +83,8 @@ def test_no_part_of_a_secret_is_shown_however_it_is_written(
 
 
 @pytest.mark.parametrize(("fields", "secrets"), SECRETS)
-def test_a_target_that_sends_secrets_back_does_not_get_them_returned(
-    fields: dict[str, object], secrets: list[str]
-) -> None:
-    """What is returned may end in an XCom."""
+def test_results_do_not_contain_secrets_that_a_target_sends_back(fields: dict[str, object], secrets: list[str]) -> None:
+    """A result can become an XCom."""
     target = ScriptedTarget(str(fields.get("api_version", "v2")))
     for url in ("/auth/token", ClientCredentials("", "").token_url):
         target.on("POST", url, json_response({"access_token": "fetched-1"}))
@@ -99,8 +97,8 @@ def test_a_target_that_sends_secrets_back_does_not_get_them_returned(
     assert (found["dag_id"], found["state"], (found["conf"] or {})["rows"]) == ("d", "success", 7)
 
 
-def test_a_token_that_is_given_again_is_used(target: ScriptedTarget) -> None:
-    """It is taken out of answers, but not of the one that it is read from."""
+def test_same_token_can_be_fetched_again(target: ScriptedTarget) -> None:
+    """The token is removed from responses, but not from the one that it is read from."""
     target.on(
         "POST", ClientCredentials("", "").token_url, json_response({"access_token": "fetched-1", "expires_in": 1})
     )
@@ -113,7 +111,7 @@ def test_a_token_that_is_given_again_is_used(target: ScriptedTarget) -> None:
     assert sent == ["Bearer fetched-1"] * 2
 
 
-def test_data_without_secrets_is_returned_as_it_came(target: ScriptedTarget) -> None:
+def test_data_without_secrets_is_returned_unchanged(target: ScriptedTarget) -> None:
     run = payloads.v2.dag_run(note="two\nlines \x1b[0m ż", conf={"a": [1, None, "x"]})
     target.on("GET", "dags/d/dagRuns/r", json_response(run))
     assert target.run(target.client(headers={"X-Team": "success"}).get_dag_run("d", "r")) == run
@@ -127,13 +125,13 @@ def test_a_refused_login_does_not_show_its_password(target: ScriptedTarget) -> N
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-32"])
-def test_no_encoding_hides_a_credential(target: ScriptedTarget, encoding: str) -> None:
+def test_other_encodings_than_utf_8_are_refused(target: ScriptedTarget, encoding: str) -> None:
     target.on("GET", "dags/d", ScriptedResponse(200, json.dumps(payloads.v2.dag(description=TOKEN)).encode(encoding)))
     with pytest.raises(UnexpectedAnswerError, match="expected JSON"):
         target.run(target.client().get_dag("d"))
 
 
-def test_a_byte_order_mark_is_no_matter(target: ScriptedTarget) -> None:
+def test_byte_order_mark_is_ignored(target: ScriptedTarget) -> None:
     target.on(
         "GET", "dags/d", ScriptedResponse(200, json.dumps(payloads.v2.dag(description=TOKEN)).encode("utf-8-sig"))
     )

@@ -74,7 +74,7 @@ def test_responses_to_paths_of_the_other_api_version_are_recognised(received: Re
     assert is_other_api_version(received) is other
 
 
-def test_airflow_3_is_told_from_a_proxy_by_its_bodies() -> None:
+def test_airflow_3_and_a_proxy_are_distinguished_by_their_bodies() -> None:
     assert is_removed_api(response(404, payloads.V1_REMOVED))
     assert is_unknown_route(response(404, {"detail": "Not Found"}))
     assert is_unknown_route(response(405, payloads.METHOD_NOT_ALLOWED))

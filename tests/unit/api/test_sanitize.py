@@ -29,12 +29,12 @@ from astro_provider.api.sanitize import CONTINUATION, may_hold, plain, secrets_i
         ("\u202egnp.exe", r"\u202egnp.exe"),
     ],
 )
-def test_a_text_that_is_shown(text: str, shown: str) -> None:
+def test_text_is_made_safe_to_print(text: str, shown: str) -> None:
     assert plain(text) == shown
 
 
 @given(st.text() | st.text(alphabet="\x1b[]0;mA\n\r\x07\\\x9b ab"))
-def test_no_text_can_forge_a_line_or_move_the_cursor(text: str) -> None:
+def test_text_cannot_forge_a_line_or_move_the_cursor(text: str) -> None:
     first, *further = plain(text).split("\n")
     assert first.isprintable()
     assert all(line.isprintable() and line.startswith(CONTINUATION) for line in further)
@@ -42,7 +42,7 @@ def test_no_text_can_forge_a_line_or_move_the_cursor(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["\x1b[" * 50_000, "\x1b]" * 50_000, "\x1b[" + "0" * 100_000, "\n" * 100_000])
-def test_a_hostile_text_takes_no_time(text: str) -> None:
+def test_hostile_text_is_sanitized_quickly(text: str) -> None:
     import time
 
     began = time.perf_counter()
@@ -73,7 +73,7 @@ def deployment(credentials: Any, **fields: Any) -> Deployment:
         ),
     ],
 )
-def test_which_texts_are_kept_out_of_data(target: Deployment, hidden: list[str], kept: list[str]) -> None:
+def test_secrets_are_removed_from_data(target: Deployment, hidden: list[str], kept: list[str]) -> None:
     secrets = secrets_in_data(target)
     data: dict[str, Any] = {"note": [*hidden, *kept], "conf": dict.fromkeys(hidden, 1)}
     shown = json.dumps(without_secrets(data, secrets))
@@ -81,8 +81,8 @@ def test_which_texts_are_kept_out_of_data(target: Deployment, hidden: list[str],
     assert [text for text in kept if text not in shown] == []
 
 
-def test_ids_are_changed_by_long_secrets_only() -> None:
-    """A password may be a word that a dag is named after."""
+def test_only_long_secrets_are_replaced_in_ids() -> None:
+    """A password can be a word that is part of a dag id."""
     run = {"dag_id": "warehouse", "dag_run_id": "of-warehouse-with-a-long-token", "note": "warehouse"}
     assert without_secrets(run, ["with-a-long-token", "warehouse"]) == {  # type: ignore[arg-type]  # a dict of texts
         "dag_id": "warehouse",
@@ -97,7 +97,7 @@ def test_ids_are_changed_by_long_secrets_only() -> None:
         lambda inner: st.lists(inner) | st.dictionaries(st.text() | st.just("a-longer-sécret/value"), inner),
     )
 )
-def test_a_secret_in_data_is_found_however_its_json_is_written(raw: Any) -> None:
+def test_secret_in_data_is_found_with_any_json_escapes(raw: Any) -> None:
     secrets = ["a-longer-sécret/value"]
     holds = "a-longer-sécret/value" in json.dumps(raw, ensure_ascii=False)
     for body in (json.dumps(raw), json.dumps(raw, ensure_ascii=False), json.dumps(raw).replace("/", "\\/")):

@@ -1,4 +1,4 @@
-"""How a target is told who asks."""
+"""How requests are authorised."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ def dag(target: ScriptedTarget) -> ScriptedTarget:
 
 
 @pytest.mark.parametrize(("credentials", "header"), [(AuthorizationHeader("Any thing"), "Any thing"), (None, None)])
-def test_a_header_is_sent_as_it_is_and_nothing_where_there_is_none(
+def test_authorization_header_is_sent_unchanged_and_none_without_credentials(
     dag: ScriptedTarget, credentials: AuthorizationHeader | None, header: str | None
 ) -> None:
     dag.run(dag.client(credentials).get_dag("d"))
     assert sent(dag) == [header]
 
 
-def test_a_login_gets_a_token_from_airflow_3_and_keeps_it(dag: ScriptedTarget) -> None:
+def test_login_gets_a_token_from_airflow_3_and_keeps_it(dag: ScriptedTarget) -> None:
     dag.on("POST", "/auth/token", json_response(token("fetched-1"), 201))
     client = dag.client(LOGIN, headers={"X-Team": "red"})
     for _ in range(2):
@@ -64,7 +64,7 @@ def test_a_login_gets_a_token_from_airflow_3_and_keeps_it(dag: ScriptedTarget) -
     assert dag.received[0].headers["x-team"] == "red"
 
 
-def test_a_login_is_basic_on_airflow_2(target_v1: ScriptedTarget) -> None:
+def test_login_is_sent_as_basic_to_airflow_2(target_v1: ScriptedTarget) -> None:
     target_v1.on("GET", "dags/d", json_response(payloads.v1.dag()))
     client = target_v1.client(LOGIN)
     for _ in range(2):
@@ -74,19 +74,19 @@ def test_a_login_is_basic_on_airflow_2(target_v1: ScriptedTarget) -> None:
 
 
 @pytest.mark.parametrize("status", [404, 405])
-def test_a_login_without_a_token_endpoint_on_a_pinned_v2_is_told_so(target: ScriptedTarget, status: int) -> None:
+def test_missing_token_endpoint_with_pinned_v2_is_an_error(target: ScriptedTarget, status: int) -> None:
     target.on("POST", "/auth/token", html_response("Not here", status))
     with pytest.raises(NotAirflowError, match=r"/auth/token is no Airflow REST API.*titled 'Not here'"):
         target.run(target.client(LOGIN, api_version="v2").get_dag("d"))
 
 
-def test_a_login_for_a_former_airflow_2_gets_a_token(dag: ScriptedTarget) -> None:
+def test_login_gets_a_token_after_an_upgrade_to_airflow_3(dag: ScriptedTarget) -> None:
     dag.on("POST", "/auth/token", json_response(token("fetched-1"), 201))
     dag.run(dag.client(LOGIN, Memory(api_version=API_VERSIONS["v1"])).get_dag("d"))
     assert dag.calls_received == ["GET /api/v1/dags/d", "POST /auth/token", "GET /api/v2/dags/d"]
 
 
-def test_a_login_for_a_former_airflow_3_becomes_basic(target_v1: ScriptedTarget) -> None:
+def test_login_becomes_basic_after_a_downgrade_to_airflow_2(target_v1: ScriptedTarget) -> None:
     target_v1.on("GET", "dags/d", json_response(payloads.v1.dag()))
     memory = Memory(API_VERSIONS["v2"], "an-old-token")
     target_v1.run(target_v1.client(LOGIN, memory).get_dag("d"))
@@ -98,7 +98,7 @@ def test_a_login_for_a_former_airflow_3_becomes_basic(target_v1: ScriptedTarget)
     ("credentials", "url", "audience"),
     [(OAUTH, DEFAULT_TOKEN_URL, DEFAULT_AUDIENCE), (OTHER_OAUTH, "https://id.example.com/token", None)],
 )
-def test_client_credentials_are_a_form_for_the_token_url_alone(
+def test_client_credentials_are_sent_as_a_form_to_the_token_url_only(
     dag: ScriptedTarget, credentials: ClientCredentials, url: str, audience: str | None
 ) -> None:
     dag.on("POST", url, json_response(token("fetched-1", expires_in=3600)))
@@ -124,7 +124,7 @@ def test_a_token_is_kept_until_a_minute_before_it_expires(dag: ScriptedTarget, s
 
 @pytest.mark.parametrize("refusal", [EXPIRED, OF_ANOTHER_KEY])
 @pytest.mark.parametrize(("credentials", "url"), [(LOGIN, "/auth/token"), (OAUTH, DEFAULT_TOKEN_URL)])
-def test_a_fetched_token_that_is_refused_is_fetched_anew_and_the_request_sent_again(
+def test_refused_token_is_fetched_again_and_the_request_sent_again(
     target: ScriptedTarget, credentials: Login | ClientCredentials, url: str, refusal: object
 ) -> None:
     target.on("POST", url, json_response(token("fetched-1")), json_response(token("fetched-2")))
@@ -135,7 +135,7 @@ def test_a_fetched_token_that_is_refused_is_fetched_anew_and_the_request_sent_ag
     assert first == second
 
 
-def test_a_fetched_token_is_renewed_once_only(target: ScriptedTarget) -> None:
+def test_refused_token_is_fetched_again_only_once(target: ScriptedTarget) -> None:
     target.on("POST", "/auth/token", json_response(token("fetched-1")), json_response(token("fetched-2")))
     target.on("GET", "dags/d", EXPIRED)
     with pytest.raises(AccessDeniedError):
@@ -146,7 +146,7 @@ def test_a_fetched_token_is_renewed_once_only(target: ScriptedTarget) -> None:
 @pytest.mark.parametrize(
     ("credentials", "refusal"), [(BEARER, EXPIRED), (BEARER, OF_ANOTHER_KEY), (LOGIN, FORBIDDEN), (None, EXPIRED)]
 )
-def test_what_a_new_token_cannot_help_is_not_tried_again(
+def test_no_new_token_is_fetched_if_it_cannot_help(
     target: ScriptedTarget, credentials: AuthorizationHeader | Login | None, refusal: object
 ) -> None:
     target.on("POST", "/auth/token", json_response(token("fetched-1")))
@@ -165,7 +165,7 @@ def test_what_a_new_token_cannot_help_is_not_tried_again(
         (html_response("Sign in"), NotAirflowError, "HTML page titled 'Sign in'"),
     ],
 )
-def test_no_token_no_request(
+def test_request_is_not_sent_without_a_token(
     target: ScriptedTarget, credentials: Login | ClientCredentials, url: str, answer: object, error: type, message: str
 ) -> None:
     target.on("POST", url, answer)
@@ -175,7 +175,7 @@ def test_no_token_no_request(
     assert sent(target) == []
 
 
-def test_tests_of_the_same_deployment_share_what_was_learned(dag: ScriptedTarget) -> None:
+def test_clients_with_the_same_memory_share_a_token(dag: ScriptedTarget) -> None:
     dag.on("POST", "/auth/token", json_response(token("fetched-1")))
     memory = Memory()
     for _ in range(2):

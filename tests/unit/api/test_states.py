@@ -8,7 +8,7 @@ from astro_provider.api.states import DAG_RUN_STATES, TASK_STATES, checked_state
 
 
 class State(str, enum.Enum):
-    """As Airflow's own enums are."""
+    """A state enum like those of Airflow."""
 
     SUCCESS = "success"
 
@@ -26,7 +26,7 @@ class State(str, enum.Enum):
         (("queued",), ["queued"]),
     ],
 )
-def test_states_are_read_to_plain_names(given: object, read: list[str]) -> None:
+def test_states_become_plain_names(given: object, read: list[str]) -> None:
     states = checked_states("allowed_states", given, DAG_RUN_STATES, ("failed",))
     assert states == read
     assert [type(state) for state in states] == [str] * len(states)
@@ -40,12 +40,12 @@ def test_an_unknown_state_is_named_with_the_choices() -> None:
 
 
 @pytest.mark.parametrize("text", ["success", State.SUCCESS])
-def test_a_text_is_no_list_of_states(text: str) -> None:
+def test_text_instead_of_a_list_of_states_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"^failed_states must be a list of states, not the text 'success'$"):
         checked_states("failed_states", text, DAG_RUN_STATES, ())
 
 
-def test_the_states_are_those_of_the_airflow_that_is_installed() -> None:
+def test_states_are_those_of_the_installed_airflow() -> None:
     from airflow.utils.state import DagRunState, TaskInstanceState
 
     assert set(DAG_RUN_STATES) == {str(state.value) for state in DagRunState}

@@ -59,28 +59,30 @@ def lists(target: ScriptedTarget) -> list[list[str] | None]:
 
 
 @pytest.mark.parametrize("filters", [True, False])
-def test_tasks_that_bear_the_name_of_their_group(target: ScriptedTarget, filters: bool) -> None:
+def test_tasks_with_the_prefix_of_their_group_are_found(target: ScriptedTarget, filters: bool) -> None:
     has(target, filters=filters, groups={"g": ["g.a", "g.b"]}, g__a="success", g__b="running", other="failed")
     assert check(target, wait("g")).outcome == "pending"
     has(target, filters=filters, groups={"g": ["g.a", "g.b"]}, g__a="success", g__b="success", other="failed")
     assert check(target, wait("g")).outcome == "success"
 
 
-def test_a_list_of_nothing_but_the_group_needs_no_second_request(target: ScriptedTarget) -> None:
+def test_list_with_only_tasks_of_the_group_takes_one_request(target: ScriptedTarget) -> None:
     has(target, filters=True, groups={"g": ["g.a"]}, g__a="success", other="failed")
     check(target, wait("g"))
     assert lists(target) == [["g"]]
 
 
 @pytest.mark.parametrize(("state", "outcome"), [("success", "success"), ("running", "pending"), ("failed", "failed")])
-def test_tasks_without_the_name_where_the_target_filters(target: ScriptedTarget, state: str, outcome: str) -> None:
-    """Also a group of both kinds: an inner group may have prefix_group_id=False."""
+def test_tasks_without_the_prefix_are_found_if_the_target_filters(
+    target: ScriptedTarget, state: str, outcome: str
+) -> None:
+    """The group can have tasks of both kinds, because an inner group can have prefix_group_id=False."""
     has(target, filters=True, groups={"g": ["g.a", "plain"]}, g__a="success", plain=state, other="failed")
     target.on("GET", f"{TASKS}/plain/logs/1", json_response({"content": []}))
     assert check(target, wait("g")).outcome == outcome
 
 
-def test_whether_a_target_filters_is_asked_once(target: ScriptedTarget) -> None:
+def test_filter_by_groups_is_checked_once(target: ScriptedTarget) -> None:
     has(target, filters=True, groups={"g": ["plain"]}, plain="running")
     client = target.client(api_version="v2")
     for _ in range(3):
@@ -88,7 +90,7 @@ def test_whether_a_target_filters_is_asked_once(target: ScriptedTarget) -> None:
     assert len(lists(target)) == 4
 
 
-def test_whether_a_target_filters_is_asked_again_as_it_may_be_upgraded(target: ScriptedTarget) -> None:
+def test_filter_by_groups_is_checked_again_after_a_while(target: ScriptedTarget) -> None:
     has(target, filters=True, groups={"g": ["plain"]}, plain="running")
     client = target.client(api_version="v2")
     check(target, wait("g"), client)
@@ -100,20 +102,20 @@ def test_whether_a_target_filters_is_asked_again_as_it_may_be_upgraded(target: S
 
 
 @pytest.mark.parametrize("states", [{"plain": "success"}, {"plain": "success", "gg__a": "success"}])
-def test_all_tasks_are_never_taken_for_a_group(target: ScriptedTarget, states: dict[str, str]) -> None:
+def test_unfiltered_list_is_not_taken_for_a_group(target: ScriptedTarget, states: dict[str, str]) -> None:
     has(target, filters=False, **states)
     with pytest.raises(RequestNotPossible, match=r"Airflow 3\.0\.6 .* no task of dag 'd' .* begins with 'g\.'"):
         check(target, wait("g"))
 
 
-def test_a_group_that_must_exist_where_the_target_does_not_filter(target: ScriptedTarget) -> None:
+def test_missing_group_is_an_error_if_the_target_does_not_filter(target: ScriptedTarget) -> None:
     has(target, filters=False, plain="success")
     target.on("GET", "dags/d", json_response(target.payloads.dag("d")))
     with pytest.raises(NotFoundError, match="has no task group 'g'"):
         check(target, wait("g", check_existence=True))
 
 
-def test_a_run_that_is_deleted_meanwhile_says_nothing_of_groups(target: ScriptedTarget) -> None:
+def test_deleted_run_does_not_show_whether_the_target_filters(target: ScriptedTarget) -> None:
     has(target, filters=False, plain="success")
     everything = json_response(
         target.payloads.collection("task_instances", target.payloads.task_instance("plain", "success"))
@@ -124,7 +126,7 @@ def test_a_run_that_is_deleted_meanwhile_says_nothing_of_groups(target: Scripted
         check(target, wait("g"))
 
 
-def test_airflow_2_waits_for_a_group_that_it_does_not_know(target_v1: ScriptedTarget) -> None:
+def test_unknown_group_on_airflow_2_has_no_tasks_yet(target_v1: ScriptedTarget) -> None:
     has(target_v1, filters=False, plain="success")
     assert check(target_v1, wait("g")).outcome == "pending"
     assert lists(target_v1) == [None]

@@ -1,4 +1,4 @@
-"""How tokens are fetched and shared, and what is said of those that are refused."""
+"""How tokens are fetched, shared and replaced, and the errors about them."""
 
 from __future__ import annotations
 
@@ -74,14 +74,14 @@ def test_a_token_is_used_until_a_minute_before_it_expires_or_half_its_lifetime(
 
 
 @pytest.mark.parametrize("life", [0, -5])
-def test_a_token_that_has_expired_already_is_used_once(dag: ScriptedTarget, life: int) -> None:
+def test_token_that_has_expired_already_is_used_once(dag: ScriptedTarget, life: int) -> None:
     dag.on("POST", URL, token("fetched-1", expires_in=life))
     dag.run(dag.client(OAUTH).get_dag("d"))
     assert dag.calls_received == [f"POST {URL}", "GET /api/v2/dags/d"]
 
 
 @pytest.mark.parametrize("value", ["two\nlines", "nön-ascii"])
-def test_a_token_that_no_header_can_hold(dag: ScriptedTarget, value: str) -> None:
+def test_token_that_cannot_be_sent_is_an_error(dag: ScriptedTarget, value: str) -> None:
     dag.on("POST", URL, token(value))
     with pytest.raises(UnexpectedAnswerError, match="expected a token") as caught:
         dag.run(dag.client(OAUTH).get_dag("d"))
@@ -90,7 +90,7 @@ def test_a_token_that_no_header_can_hold(dag: ScriptedTarget, value: str) -> Non
 
 
 class Waiter:
-    """A flow that is driven by hand, up to where it waits for somebody else's fetch."""
+    """A flow that is run step by step, up to its pause while another flow fetches the token."""
 
     def __init__(self, target: ScriptedTarget, flow: Flow[Any]) -> None:
         self._target = target
@@ -120,7 +120,7 @@ def waiters(target: ScriptedTarget, count: int) -> list[Waiter]:
     return [Waiter(target, target.client(OAUTH, memory).get_dag("d")) for _ in range(count)]
 
 
-def test_others_wait_for_the_token_that_is_being_fetched(dag: ScriptedTarget) -> None:
+def test_other_flows_wait_for_the_token_that_one_flow_fetches(dag: ScriptedTarget) -> None:
     dag.on("POST", URL, token("fetched-1"))
     first, *others = waiters(dag, 50)
     assert not first.waits
@@ -132,7 +132,7 @@ def test_others_wait_for_the_token_that_is_being_fetched(dag: ScriptedTarget) ->
     assert {received.headers.get("authorization") for received in dag.received[1:]} == {"Bearer fetched-1"}
 
 
-def test_others_share_a_failure_too(dag: ScriptedTarget) -> None:
+def test_waiting_flows_share_the_failure_of_a_fetch(dag: ScriptedTarget) -> None:
     dag.on("POST", URL, json_response({"error": "invalid_client"}, 401))
     for waiter in waiters(dag, 50):
         with pytest.raises(AccessDeniedError, match="invalid_client"):
@@ -140,7 +140,7 @@ def test_others_share_a_failure_too(dag: ScriptedTarget) -> None:
     assert dag.calls_received == [f"POST {URL}"]
 
 
-def test_a_fetch_that_failed_is_not_the_last(dag: ScriptedTarget) -> None:
+def test_token_is_fetched_again_after_a_failed_fetch(dag: ScriptedTarget) -> None:
     dag.on("POST", URL, json_response({}, 400), token("fetched-1"))
     client = dag.client(OAUTH)
     with pytest.raises(AccessDeniedError):
@@ -148,10 +148,10 @@ def test_a_fetch_that_failed_is_not_the_last(dag: ScriptedTarget) -> None:
     assert dag.run(client.get_dag("d"))["dag_id"] == "d"
 
 
-def test_a_fetch_that_is_given_up_is_made_by_the_next_one(dag: ScriptedTarget) -> None:
+def test_next_flow_fetches_the_token_if_a_fetch_is_cancelled(dag: ScriptedTarget) -> None:
     dag.on("POST", URL, token("fetched-1"))
     first, second, third = waiters(dag, 3)
-    first._flow.close()  # as when its task is cancelled
+    first._flow.close()  # as if its task was cancelled
     second.check()
     assert not second.waits
     third.check()
@@ -159,7 +159,7 @@ def test_a_fetch_that_is_given_up_is_made_by_the_next_one(dag: ScriptedTarget) -
     assert second.finish()["dag_id"] == third.finish()["dag_id"] == "d"
 
 
-def test_nobody_waits_for_ever_for_a_fetch_that_hangs(dag: ScriptedTarget) -> None:
+def test_next_flow_fetches_the_token_if_a_fetch_hangs(dag: ScriptedTarget) -> None:
     dag.on("POST", URL, token("fetched-1"))
     _hanging, second, third = waiters(dag, 3)
     dag.clock.now += MAX_FETCH_SECONDS - 1
@@ -169,12 +169,12 @@ def test_nobody_waits_for_ever_for_a_fetch_that_hangs(dag: ScriptedTarget) -> No
     second.check()
     assert not second.waits
     third.check()
-    assert third.waits, "for the second one, now"
+    assert third.waits, "it waits for the second flow now"
     assert second.finish()["dag_id"] == third.finish()["dag_id"] == "d"
     assert dag.calls_received.count(f"POST {URL}") == 1
 
 
-def test_a_clock_that_is_set_back_keeps_nobody_waiting(dag: ScriptedTarget) -> None:
+def test_clock_that_is_set_back_ends_the_wait_for_a_fetch(dag: ScriptedTarget) -> None:
     dag.on("POST", URL, token("fetched-1"))
     _hanging, second = waiters(dag, 2)
     dag.clock.now -= 3600
@@ -182,7 +182,7 @@ def test_a_clock_that_is_set_back_keeps_nobody_waiting(dag: ScriptedTarget) -> N
     assert not second.waits
 
 
-def test_many_whose_token_is_refused_fetch_one_other(target: ScriptedTarget) -> None:
+def test_flows_whose_token_is_refused_fetch_one_new_token(target: ScriptedTarget) -> None:
     target.on("POST", URL, token("fetched-2"))
     target.on("GET", "dags/d", EXPIRED)
     memory = Memory(token="fetched-1")
@@ -197,7 +197,7 @@ def test_many_whose_token_is_refused_fetch_one_other(target: ScriptedTarget) -> 
 
 
 @pytest.mark.parametrize(
-    ("said", "error", "message"),
+    ("response", "error", "message"),
     [
         (
             json_response({"error_description": "no such client"}, 401),
@@ -214,17 +214,17 @@ def test_many_whose_token_is_refused_fetch_one_other(target: ScriptedTarget) -> 
     ("credentials", "url", "name"),
     [(OAUTH, URL, "the token_url of connection"), (DEFAULT, DEFAULT_TOKEN_URL, "the default token_url of connection")],
 )
-def test_the_field_is_named_whatever_the_token_url_answers(
+def test_every_error_of_a_token_url_names_the_field(
     target: ScriptedTarget,
-    said: Script,
+    response: Script,
     error: type[AstroError],
     message: str,
     credentials: ClientCredentials,
     url: str,
     name: str,
 ) -> None:
-    """Airflow writes *** for the URL into its logs."""
-    target.on("POST", url, said)
+    """Airflow replaces the URL by *** in its logs."""
+    target.on("POST", url, response)
     with pytest.raises(error, match=message) as caught:
         target.run(target.client(credentials).get_dag("d"))
     text = str(caught.value).replace(url, "***")
@@ -232,7 +232,7 @@ def test_the_field_is_named_whatever_the_token_url_answers(
     assert "Host" not in text
 
 
-def test_an_error_of_the_login_names_the_field(target: ScriptedTarget) -> None:
+def test_refused_login_names_the_field(target: ScriptedTarget) -> None:
     target.on("POST", "/auth/token", json_response({"detail": "Invalid credentials"}, 401))
     with pytest.raises(AccessDeniedError, match="/auth/token for the Login of connection 'http_conn'"):
         target.run(target.client(LOGIN).get_dag("d"))
@@ -257,7 +257,7 @@ def test_an_error_of_the_login_names_the_field(target: ScriptedTarget) -> None:
         "Bearer x." + base64.urlsafe_b64encode(b"[" * 100_000).decode() + ".x",
     ],
 )
-def test_what_is_no_token_with_a_date_has_no_expiry(value: str) -> None:
+def test_value_without_an_expiry_date_has_no_expiry(value: str) -> None:
     assert expiry(value) is None
 
 
@@ -265,7 +265,7 @@ DAG = json.dumps(payloads.v2.dag()).encode()
 
 
 @pytest.mark.parametrize("seconds", [10**400, "3600", None, [], {}])
-def test_a_token_of_unknown_life_is_used(target: ScriptedTarget, seconds: payloads.JSON) -> None:
+def test_token_without_a_valid_lifetime_is_used(target: ScriptedTarget, seconds: payloads.JSON) -> None:
     target.on("POST", "/auth/token", json_response({"access_token": "fetched-1", "expires_in": seconds}, 201))
     target.on("GET", "dags/d", ScriptedResponse(200, DAG))
     client = target.client(LOGIN)
@@ -275,7 +275,7 @@ def test_a_token_of_unknown_life_is_used(target: ScriptedTarget, seconds: payloa
 
 
 @pytest.mark.parametrize("token", ["", " "])
-def test_an_empty_token_is_none(target: ScriptedTarget, token: str) -> None:
+def test_empty_token_is_an_error(target: ScriptedTarget, token: str) -> None:
     target.on("POST", "/auth/token", json_response({"access_token": token}, 201))
     with pytest.raises(UnexpectedAnswerError, match="expected a token"):
         target.run(target.client(LOGIN).get_dag("d"))

@@ -34,13 +34,13 @@ def test_a_task_instance_has_the_names_of_v2() -> None:
 
 
 @pytest.mark.parametrize("name", ["run_after", "partition_key"])
-def test_what_airflow_2_cannot_do_is_refused(name: str) -> None:
+def test_parameter_that_v1_lacks_is_refused(name: str) -> None:
     with pytest.raises(RequestNotPossible, match=f"^{name} needs Airflow 3 in the target"):
         v1.trigger_body({name: "x"})
     assert v1.trigger_body({name: None}) == {}
 
 
-def test_a_trigger_leaves_out_what_is_not_set() -> None:
+def test_trigger_leaves_out_fields_that_are_not_set() -> None:
     fields: dict[str, Any] = {"dag_run_id": "r", "logical_date": None, "conf": {}, "note": None}
     assert v1.trigger_body(fields) == {"dag_run_id": "r", "conf": {}}
 
@@ -74,23 +74,23 @@ def test_filters_get_their_names_of_v1(filters: dict[str, Any], sent: dict[str, 
         ("(" * 5000, ["(" * 5000]),
     ],
 )
-def test_a_log_is_text_or_the_written_form_of_pairs(content: str, log_lines: list[str]) -> None:
+def test_log_is_text_or_the_repr_of_pairs(content: str, log_lines: list[str]) -> None:
     assert [entry["event"] for entry in v1.log_entries({"content": content})] == log_lines
 
 
 @pytest.mark.parametrize("read", [v1.dag_run, v1.task_instance, v1.log_entries])
 @pytest.mark.parametrize("raw", [None, [], "x", {}, {"dag_id": "d"}, {"content": []}])
-def test_another_shape_is_refused(read: Any, raw: Any) -> None:
+def test_json_of_another_form_is_refused(read: Any, raw: Any) -> None:
     with pytest.raises(Unexpected, match=r"^a (dag run|task instance|task log) with "):
         read(raw)
 
 
-def test_where_the_ui_shows_a_run() -> None:
+def test_run_url_is_that_of_the_ui() -> None:
     assert v1.run_url("https://x", "a b", "r/+") == "https://x/dags/a%20b/grid?dag_run_id=r%2F%2B"
 
 
 @pytest.mark.parametrize("content", ["[{'a': 1}]", "[{}]", "{'a': 1}", "[1]", "[set()]", "[('host',)]", "5"])
-def test_a_log_that_looks_like_python_is_text(target_v1: ScriptedTarget, content: str) -> None:
+def test_log_that_looks_like_python_is_text(target_v1: ScriptedTarget, content: str) -> None:
     target_v1.on("GET", "dags/d/dagRuns/r/taskInstances/t/logs/1", json_response({"content": content}))
     log = target_v1.run(target_v1.client(api_version="v1").get_task_log("d", "r", "t", try_number=1))
     assert [entry["event"] for entry in log] == [content]

@@ -10,7 +10,7 @@ from astro_provider.api.types import DagRun
 from tests.unit import payloads
 
 
-def test_a_run_is_as_it_came() -> None:
+def test_dag_run_is_unchanged() -> None:
     raw = payloads.v2.dag_run("r", conf={"a": 1})
     assert v2.dag_run(raw) == raw
     assert set(DagRun.__annotations__) <= set(raw)
@@ -23,13 +23,13 @@ def test_a_run_of_an_older_airflow_3_has_all_keys() -> None:
     assert (run["partition_key"], run["duration"]) == (None, None)
 
 
-def test_a_trigger_always_has_a_logical_date() -> None:
+def test_trigger_always_has_a_logical_date() -> None:
     fields: dict[str, Any] = {"dag_run_id": "r", "logical_date": None, "note": None}
     assert v2.trigger_body(fields) == {"dag_run_id": "r", "logical_date": None}
     assert v2.trigger_body({"logical_date": "x"}) == {"logical_date": "x"}
 
 
-def test_filters_are_sent_as_they_are() -> None:
+def test_filters_are_unchanged() -> None:
     filters: dict[str, Any] = {"order_by": "-run_after"}
     assert v2.run_filters(filters) == filters
 
@@ -54,16 +54,16 @@ DETAIL = [{"exc_type": "KeyError", "exc_value": "'x'"}, {"exc_type": "ValueError
         ({"event": "e", "error_detail": ["x"]}, {"event": "e", "timestamp": None, "level": None, "error": None}),
     ],
 )
-def test_an_entry_of_a_log(entry: Any, read: dict[str, Any]) -> None:
+def test_log_entry_is_read_from_text_or_an_object(entry: Any, read: dict[str, Any]) -> None:
     assert v2.log_entries({"content": [entry]}) == [read]
 
 
 @pytest.mark.parametrize("read", [v2.dag_run, v2.task_instance, v2.log_entries])
 @pytest.mark.parametrize("raw", [None, [], "x", {}, {"dag_id": "d"}, {"content": "x"}, {"content": [7]}])
-def test_another_shape_is_refused(read: Any, raw: Any) -> None:
+def test_json_of_another_form_is_refused(read: Any, raw: Any) -> None:
     with pytest.raises(Unexpected, match=r"^a (dag run|task instance|task log|log entry) with "):
         read(raw)
 
 
-def test_where_the_ui_shows_a_run() -> None:
+def test_run_url_is_that_of_the_ui() -> None:
     assert v2.run_url("https://x", "a b", "r/+") == "https://x/dags/a%20b/runs/r%2F%2B"

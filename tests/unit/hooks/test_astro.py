@@ -1,4 +1,4 @@
-"""AstroHook, against a server on this machine: every method, on both generations, with the names of v2."""
+"""AstroHook with a server on this machine: every method, with both API versions, and results with the names of v2."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ TASK = f"{RUN}/taskInstances/t"
 
 @pytest.fixture(params=["v1", "v2"])
 def any_server(request: pytest.FixtureRequest, connect: Callable[..., None]) -> Iterator[ScriptedServer]:
-    """A server of either generation, that the connection pins."""
+    """A server with each API version, which the connection pins."""
     with ScriptedServer(request.param) as running:
         connect(running.url, password=TOKEN, extra={"api_version": request.param})
         yield running
@@ -46,7 +46,7 @@ def hook() -> Iterator[AstroHook]:
 
 
 def calls_received(server: ScriptedServer) -> list[str]:
-    """What was asked of the API, without its prefix."""
+    """The requests that the API received, without the prefix of their paths."""
     return [line.replace(f"/api/{server.api_version}/", "") for line in server.calls_received]
 
 
@@ -120,9 +120,9 @@ def test_clear_dag_run(any_server: ScriptedServer, hook: AstroHook, only_failed:
         any_server.on("POST", path, tasks)
     any_server.on("GET", RUN, json_response(any_server.payloads.dag_run("r", "queued")))
     assert hook.clear_dag_run("d", "r", only_failed=only_failed)["state"] == "queued"
-    of_tasks = any_server.api_version == "v1" and only_failed
+    clears_tasks = any_server.api_version == "v1" and only_failed
     assert calls_received(any_server) == [
-        f"POST {'dags/d/clearTaskInstances' if of_tasks else f'{RUN}/clear'}",
+        f"POST {'dags/d/clearTaskInstances' if clears_tasks else f'{RUN}/clear'}",
         f"GET {RUN}",
     ]
 
@@ -177,18 +177,18 @@ def test_wait_for_dag_run(any_server: ScriptedServer, hook: AstroHook, clock: Fa
     any_server.on("GET", RUN, *(json_response(any_server.payloads.dag_run("r", state)) for state in states))
     run = hook.wait_for_dag_run("d", "r", poke_interval=60)
     assert (run["state"], clock.sleeps) == ("failed", [60, 60, 60])
-    told = [line for line in log_lines if "Dag run" in line]
-    assert told == [f"Dag run r of dag d is {state}" for state in ("queued", "running", "failed")]
+    logged = [line for line in log_lines if "Dag run" in line]
+    assert logged == [f"Dag run r of dag d is {state}" for state in ("queued", "running", "failed")]
 
 
-def test_wait_for_dag_run_gives_up_in_time(server: ScriptedServer, hook: AstroHook, clock: FakeClock) -> None:
+def test_wait_for_dag_run_ends_at_its_timeout(server: ScriptedServer, hook: AstroHook, clock: FakeClock) -> None:
     server.on("GET", RUN, json_response(payloads.v2.dag_run("r", "running")))
     with pytest.raises(WaitTimeoutError, match="is running after 12 seconds of waiting"):
         hook.wait_for_dag_run("d", "r", timeout=12)
     assert clock.sleeps == [5, 5, 2]
 
 
-def test_wait_for_dag_run_survives_trouble_and_warns_once(
+def test_wait_for_dag_run_tolerates_transient_errors_and_warns_once(
     server: ScriptedServer, hook: AstroHook, clock: FakeClock, log_lines: list[str]
 ) -> None:
     running, done = (json_response(payloads.v2.dag_run("r", state)) for state in ("running", "success"))
@@ -201,7 +201,7 @@ def test_wait_for_dag_run_survives_trouble_and_warns_once(
 # --- what goes wrong
 
 
-def test_no_such_connection() -> None:
+def test_missing_connection_is_an_error() -> None:
     with pytest.raises(ConnectionUnreadableError, match="There is no such connection: 'nowhere_conn'"):
         AstroHook("nowhere_conn").get_dag("d")
 
@@ -217,7 +217,9 @@ def test_no_such_connection() -> None:
         ),
     ],
 )
-def test_a_connection_that_cannot_be_used(connect: Callable[..., None], fields: dict[str, Any], message: str) -> None:
+def test_wrong_field_of_the_connection_is_an_error(
+    connect: Callable[..., None], fields: dict[str, Any], message: str
+) -> None:
     connect(**fields)
     with pytest.raises(ConnectionConfigError) as caught:
         AstroHook().get_dag("d")
@@ -225,7 +227,7 @@ def test_a_connection_that_cannot_be_used(connect: Callable[..., None], fields: 
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_a_refusal_says_which_deployment_and_what_about_the_token(server: ScriptedServer, status: int) -> None:
+def test_refused_token_is_an_error_that_names_the_deployment(server: ScriptedServer, status: int) -> None:
     server.on("GET", "dags/d", json_response({"detail": "Nope"}, status))
     with pytest.raises(AccessDeniedError) as caught:
         AstroHook().get_dag("d")
@@ -239,7 +241,7 @@ def test_a_refusal_says_which_deployment_and_what_about_the_token(server: Script
     assert not caught.value.retryable
 
 
-def test_a_dag_that_is_not_there_is_told_with_those_like_it(any_server: ScriptedServer, hook: AstroHook) -> None:
+def test_missing_dag_is_an_error_that_names_similar_dags(any_server: ScriptedServer, hook: AstroHook) -> None:
     any_server.on(
         "GET", "dags", json_response(any_server.payloads.collection("dags", any_server.payloads.dag("sales_daily")))
     )
@@ -249,7 +251,7 @@ def test_a_dag_that_is_not_there_is_told_with_those_like_it(any_server: Scripted
     assert "It has 'sales_daily'." in str(caught.value)
 
 
-def test_the_targets_reasons_field_by_field(server: ScriptedServer) -> None:
+def test_invalid_request_has_the_targets_reasons_field_by_field(server: ScriptedServer) -> None:
     reason = [{"loc": ["body", "dag_run_id"], "msg": "does not match"}, {"loc": ["body", "conf"], "msg": "no dict"}]
     server.on("POST", RUNS, json_response({"detail": reason}, 422))
     with pytest.raises(
@@ -258,13 +260,13 @@ def test_the_targets_reasons_field_by_field(server: ScriptedServer) -> None:
         AstroHook().trigger_dag_run("d", run_id="a b")
 
 
-def test_a_run_that_is_there_already(any_server: ScriptedServer, hook: AstroHook) -> None:
+def test_existing_run_is_a_conflict(any_server: ScriptedServer, hook: AstroHook) -> None:
     any_server.on("POST", RUNS, json_response(any_server.payloads.error(409, "Unique constraint violation"), 409))
     with pytest.raises(ConflictError, match=r"a run of dag 'd'\. It says: Unique constraint violation"):
         hook.trigger_dag_run("d", run_id="r")
 
 
-def test_what_airflow_2_cannot_do(server_v1: ScriptedServer) -> None:
+def test_parameter_that_airflow_2_lacks_is_an_error(server_v1: ScriptedServer) -> None:
     with pytest.raises(RequestNotPossible, match="partition_key needs Airflow 3 in the target"):
         AstroHook().trigger_dag_run("d", partition_key="p")
     assert [received.method for received in server_v1.received if received.path.startswith("/api/v1")] == []
@@ -273,7 +275,7 @@ def test_what_airflow_2_cannot_do(server_v1: ScriptedServer) -> None:
 # --- the connection page
 
 
-def test_the_test_of_a_connection(any_server: ScriptedServer, hook: AstroHook) -> None:
+def test_connection_test_returns_the_airflow_version(any_server: ScriptedServer, hook: AstroHook) -> None:
     any_server.on("GET", "version", json_response(any_server.payloads.version()))
     any_server.on("GET", "dags", json_response(any_server.payloads.collection("dags")))
     version = {"v1": "2.11.2", "v2": "3.3.2"}[any_server.api_version]
@@ -284,7 +286,7 @@ def test_the_test_of_a_connection(any_server: ScriptedServer, hook: AstroHook) -
     assert any_server.received[-1].headers["authorization"] == f"Bearer {TOKEN}"
 
 
-def test_the_test_of_a_connection_with_a_wrong_token(server: ScriptedServer, hook: AstroHook) -> None:
+def test_connection_test_returns_what_is_wrong_with_the_token(server: ScriptedServer, hook: AstroHook) -> None:
     server.on("GET", "version", json_response(payloads.v2.version()))
     server.on("GET", "dags", json_response({"detail": "Invalid JWT token"}, 401))
     works, words = hook.test_connection()
@@ -293,13 +295,13 @@ def test_the_test_of_a_connection_with_a_wrong_token(server: ScriptedServer, hoo
     assert "put an API token of this Deployment into the connection" in words
 
 
-def test_the_test_of_a_connection_that_cannot_be_used(connect: Callable[..., None]) -> None:
+def test_connection_test_returns_what_is_wrong_with_a_field(connect: Callable[..., None]) -> None:
     connect("")
     assert AstroHook().test_connection()[0] is False
     assert AstroHook("nowhere_conn").test_connection()[0] is False
 
 
-def test_the_form_of_the_connection() -> None:
+def test_connection_form_hides_and_renames_fields() -> None:
     form = AstroHook.get_ui_field_behaviour()
     assert form["hidden_fields"] == ["schema", "port", "login"]
     assert form["relabeling"] == {"host": "Deployment URL", "password": "API token"}
@@ -308,7 +310,7 @@ def test_the_form_of_the_connection() -> None:
 # --- the hook itself
 
 
-def test_nothing_is_asked_until_a_method_is_called(server: ScriptedServer) -> None:
+def test_no_request_is_sent_before_a_method_is_called(server: ScriptedServer) -> None:
     hook = AstroHook()
     assert hook.http_conn_id == "http_conn"
     assert hook.deployment.url == server.url
@@ -316,7 +318,7 @@ def test_nothing_is_asked_until_a_method_is_called(server: ScriptedServer) -> No
     assert server.connections == 0
 
 
-def test_a_hook_that_was_closed_opens_another_connection(server: ScriptedServer) -> None:
+def test_closed_hook_opens_another_connection(server: ScriptedServer) -> None:
     server.on("GET", "dags/d", json_response(payloads.v2.dag()))
     hook = AstroHook()
     hook.close()
@@ -337,7 +339,7 @@ def test_the_api_version(
     assert calls_received(any_server).count("GET version") == 1
 
 
-def test_hooks_of_the_same_deployment_share_their_token(server: ScriptedServer, connect: Callable[..., None]) -> None:
+def test_hooks_of_the_same_deployment_share_a_token(server: ScriptedServer, connect: Callable[..., None]) -> None:
     server.on("POST", "/auth/token", json_response({"access_token": "fetched-1"}, 201))
     server.on("GET", "dags/d", json_response(payloads.v2.dag()))
     for conn_id in ("http_conn", "other_conn"):
@@ -346,9 +348,7 @@ def test_hooks_of_the_same_deployment_share_their_token(server: ScriptedServer, 
     assert server.calls_received == ["POST /auth/token", "GET /api/v2/dags/d", "GET /api/v2/dags/d"]
 
 
-def test_a_connection_of_type_http_as_the_documentation_has_it(
-    server: ScriptedServer, connect: Callable[..., None]
-) -> None:
+def test_http_connection_of_the_documentation_works(server: ScriptedServer, connect: Callable[..., None]) -> None:
     extra = {"Content-Type": "application/json", "Authorization": f"Bearer {TOKEN}"}
     connect(server.host, conn_type="http", schema="http", extra=extra)
     server.on("GET", "dags/d", json_response(payloads.v2.dag()))
@@ -357,7 +357,9 @@ def test_a_connection_of_type_http_as_the_documentation_has_it(
     assert received.headers["authorization"] == f"Bearer {TOKEN}"
 
 
-def test_no_option_of_the_connection_is_sent_as_a_header(server: ScriptedServer, connect: Callable[..., None]) -> None:
+def test_options_of_the_connection_are_not_sent_as_headers(
+    server: ScriptedServer, connect: Callable[..., None]
+) -> None:
     options = {"api_version": "v2", "timeout": 5, "verify": False, "proxies": {}, "trust_env": True, "stream": True}
     oauth = {"client_id": "i", "client_secret": "s-e-c-r-e-t", "token_url": f"{server.url}/token", "audience": "a"}
     connect(server.url, extra={**options, **oauth, "X-Team": "red"})

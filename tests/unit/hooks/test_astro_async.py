@@ -1,4 +1,4 @@
-"""AsyncAstroHook: what it has of its own; the rest is tested for both hooks together (``test_http``)."""
+"""AsyncAstroHook: what only this hook has; ``test_http`` tests both hooks."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tests.unit.scripted_server import ScriptedServer
 
 
-async def test_a_flow_is_carried_with_its_pauses(server: ScriptedServer, pauses: list[float]) -> None:
+async def test_flow_is_run_with_its_pauses(server: ScriptedServer, pauses: list[float]) -> None:
     server.on(
         "GET",
         "dags/d",
@@ -37,7 +37,7 @@ async def test_a_flow_is_carried_with_its_pauses(server: ScriptedServer, pauses:
     assert (dag["dag_id"], pauses) == ("d", [1, 7])
 
 
-async def test_a_pause_lets_others_work(server: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_pause_does_not_block_the_event_loop(server: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> None:
     begun, enough = asyncio.Event(), asyncio.Event()
 
     async def sleep(seconds: float) -> None:
@@ -55,20 +55,20 @@ async def test_a_pause_lets_others_work(server: ScriptedServer, monkeypatch: pyt
         assert (await running)["dag_id"] == "d"
 
 
-async def test_no_such_connection() -> None:
+async def test_missing_connection_is_an_error() -> None:
     hook = AsyncAstroHook("nowhere_conn")
     with pytest.raises(ConnectionUnreadableError, match="There is no such connection: 'nowhere_conn'"):
         await hook.client()
     await hook.close()
 
 
-async def test_a_connection_that_cannot_be_used(connect: Callable[..., None]) -> None:
+async def test_wrong_field_of_the_connection_is_an_error(connect: Callable[..., None]) -> None:
     connect("x", extra={"api_version": "v9"})
     with pytest.raises(ConnectionConfigError, match="expected v1"):
         await AsyncAstroHook().client()
 
 
-async def test_one_client_until_the_hook_is_closed_then_the_connection_is_read_anew(
+async def test_connection_is_read_again_only_after_the_hook_was_closed(
     server: ScriptedServer, connect: Callable[..., None]
 ) -> None:
     server.on("GET", "dags/d", json_response(payloads.v2.dag()))
@@ -96,7 +96,7 @@ async def test_both_hooks_share_what_was_learned(server: ScriptedServer, connect
     assert server.calls_received.count("POST /auth/token") == 1
 
 
-async def test_one_hook_asks_many_things_at_once(server: ScriptedServer) -> None:
+async def test_one_hook_runs_many_flows_concurrently(server: ScriptedServer) -> None:
     server.on("GET", "dags/d", json_response(payloads.v2.dag()))
     async with AsyncAstroHook() as hook:
         client = await hook.client()

@@ -1,4 +1,4 @@
-"""Carrying requests: what the two libraries must do alike, and what their exceptions become."""
+"""Both carriers (``http_requests`` and ``http_aiohttp``): they behave alike, and raise the same errors."""
 
 from __future__ import annotations
 
@@ -57,14 +57,14 @@ def test_one_connection_serves_all_requests_of_a_hook(run_flow: RunFlow[Any], se
 
 
 @BOTH_HOOKS
-def test_a_hook_that_is_left_closes_its_connection(run_flow: RunFlow[Any], server: ScriptedServer) -> None:
+def test_end_of_the_with_block_closes_the_connection(run_flow: RunFlow[Any], server: ScriptedServer) -> None:
     server.on("GET", "dags/d", OK)
     run_flow(get_dag)
     assert server.closed.acquire(timeout=5)
 
 
 @BOTH_HOOKS
-def test_requests_say_who_sends_them(run_flow: RunFlow[Any], server: ScriptedServer) -> None:
+def test_requests_have_the_user_agent_of_the_provider(run_flow: RunFlow[Any], server: ScriptedServer) -> None:
     server.on("POST", "dags/d/dagRuns", json_response(payloads.v2.dag_run("r")))
     run_flow(trigger)
     [received] = server.received
@@ -83,7 +83,7 @@ def test_cookies_are_not_kept(run_flow: RunFlow[Any], server: ScriptedServer) ->
 
 @BOTH_HOOKS
 @pytest.mark.parametrize("token", [TOKEN, None])
-def test_a_netrc_is_nobodys_credentials(
+def test_netrc_is_ignored(
     run_flow: RunFlow[Any],
     token: str | None,
     server: ScriptedServer,
@@ -101,7 +101,7 @@ def test_a_netrc_is_nobodys_credentials(
 
 
 @BOTH_HOOKS
-def test_ids_arrive_as_they_are(run_flow: RunFlow[Any], server: ScriptedServer) -> None:
+def test_ids_arrive_unchanged(run_flow: RunFlow[Any], server: ScriptedServer) -> None:
     ids = "żółw/~?#% .+"
     encoded = "%C5%BC%C3%B3%C5%82w%2F~%3F%23%25%20.%2B"
     server.on("GET", f"dags/{encoded}/dagRuns/{encoded}", json_response(payloads.v2.dag_run()))
@@ -134,7 +134,7 @@ def test_a_redirect_on_the_same_host_is_followed(run_flow: RunFlow[Any], server:
 
 @BOTH_HOOKS
 @pytest.mark.parametrize("answer", [html_response("Sign in to Astro"), html_response("Sign in to Astro", 404)])
-def test_a_page_where_an_api_should_be(
+def test_html_page_of_both_api_versions_is_not_airflow(
     run_flow: RunFlow[Any], answer: ScriptedResponse, server: ScriptedServer
 ) -> None:
     for path in ("/api/v1/dags/d", "/api/v2/dags/d"):
@@ -159,7 +159,7 @@ def test_a_page_where_an_api_should_be(
         ),
     ],
 )
-def test_an_answer_that_the_api_does_not_describe(
+def test_response_that_the_api_does_not_describe_is_an_error(
     run_flow: RunFlow[Any], answer: ScriptedResponse, expected: str, server: ScriptedServer
 ) -> None:
     server.on("GET", "dags/d", answer)
@@ -170,7 +170,7 @@ def test_an_answer_that_the_api_does_not_describe(
 
 
 @BOTH_HOOKS
-def test_50_mb_are_not_read(run_flow: RunFlow[Any], server: ScriptedServer) -> None:
+def test_reading_stops_at_the_maximum_size_of_a_response(run_flow: RunFlow[Any], server: ScriptedServer) -> None:
     sent = []
 
     def body() -> Iterator[bytes]:
@@ -190,7 +190,9 @@ def test_50_mb_are_not_read(run_flow: RunFlow[Any], server: ScriptedServer) -> N
 
 
 @BOTH_HOOKS
-def test_a_truncated_answer_is_asked_for_again_then_told(run_flow: RunFlow[Any], server: ScriptedServer) -> None:
+def test_get_is_sent_again_after_a_truncated_response_and_fails_after_three(
+    run_flow: RunFlow[Any], server: ScriptedServer
+) -> None:
     cut = ScriptedResponse(200, b'{"dag_id": "d", ', content_length=1000)
     server.on("GET", "dags/d", cut, OK)
     assert run_flow(get_dag)["dag_id"] == "d"
@@ -200,7 +202,7 @@ def test_a_truncated_answer_is_asked_for_again_then_told(run_flow: RunFlow[Any],
 
 
 @BOTH_HOOKS
-def test_a_trigger_whose_answer_broke_off_is_not_sent_again(run_flow: RunFlow[Any], server: ScriptedServer) -> None:
+def test_trigger_is_not_sent_again_after_a_truncated_response(run_flow: RunFlow[Any], server: ScriptedServer) -> None:
     server.on("POST", "dags/d/dagRuns", ScriptedResponse(200, b'{"dag_run_id": ', content_length=1000))
     error = transport_error_of(run_flow, trigger, sent=True)
     assert f"The answer of {server.host} to POST broke off" in str(error)
@@ -209,7 +211,7 @@ def test_a_trigger_whose_answer_broke_off_is_not_sent_again(run_flow: RunFlow[An
 
 @BOTH_HOOKS
 @pytest.mark.parametrize("flow", [get_dag, trigger])
-def test_a_connection_that_is_closed_without_an_answer(
+def test_connection_closed_without_a_response_is_a_transport_error(
     run_flow: RunFlow[Any], flow: Callable[[Client], Flow[Any]], server: ScriptedServer
 ) -> None:
     for method, path in (("GET", "dags/d"), ("POST", "dags/d/dagRuns")):
@@ -221,7 +223,7 @@ def test_a_connection_that_is_closed_without_an_answer(
 
 
 @BOTH_HOOKS
-def test_a_target_that_never_answers(
+def test_target_that_never_responds_exceeds_the_timeout(
     run_flow: RunFlow[Any], server: ScriptedServer, connect: Callable[..., None]
 ) -> None:
     connect(server.url, password=TOKEN, extra={"timeout": [5, 0.05]})
@@ -232,7 +234,7 @@ def test_a_target_that_never_answers(
 
 
 @BOTH_HOOKS
-def test_a_target_that_stops_in_the_middle(
+def test_response_that_stops_in_the_middle_exceeds_the_timeout(
     run_flow: RunFlow[Any], server: ScriptedServer, connect: Callable[..., None]
 ) -> None:
     connect(server.url, password=TOKEN, extra={"timeout": [5, 0.05]})
@@ -247,7 +249,7 @@ def test_a_target_that_stops_in_the_middle(
 
 
 @BOTH_HOOKS
-def test_a_target_that_accepts_no_connection(
+def test_target_that_accepts_no_connection_is_a_transport_error(
     run_flow: RunFlow[Any], connect: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
@@ -270,7 +272,7 @@ class _filled:  # noqa: N801
             self._sockets.append(each)
 
     def __enter__(self) -> None:
-        """Leave them open."""
+        """Leave the connections open."""
 
     def __exit__(self, *exc: object) -> None:
         for each in self._sockets:
@@ -278,7 +280,7 @@ class _filled:  # noqa: N801
 
 
 @BOTH_HOOKS
-def test_a_port_that_nobody_listens_to(run_flow: RunFlow[Any], connect: Callable[..., None]) -> None:
+def test_refused_connection_is_a_transport_error(run_flow: RunFlow[Any], connect: Callable[..., None]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         host = f"127.0.0.1:{closed.getsockname()[1]}"
     connect(f"http://{host}", password=TOKEN)
@@ -286,8 +288,8 @@ def test_a_port_that_nobody_listens_to(run_flow: RunFlow[Any], connect: Callable
     assert str(error) == f"{host} refused the connection: nothing listens there, or it is down."
 
 
-def test_what_the_caller_was_handling_is_not_what_went_wrong(server: ScriptedServer) -> None:
-    """A refused connection would mean that the request was not sent, and may be sent again."""
+def test_exception_that_the_caller_was_handling_is_not_the_cause(server: ScriptedServer) -> None:
+    """After a refused connection, the request would be sent again, because it did not arrive."""
     server.on("POST", "dags/d/dagRuns", HANGUP)
     try:
         raise ConnectionRefusedError
@@ -298,7 +300,7 @@ def test_what_the_caller_was_handling_is_not_what_went_wrong(server: ScriptedSer
 
 @BOTH_HOOKS
 @pytest.mark.parametrize("name", ["nowhere.invalid", "two..dots.invalid", f"{'long' * 16}.invalid"])
-def test_a_name_that_is_not_resolved(run_flow: RunFlow[Any], name: str, connect: Callable[..., None]) -> None:
+def test_unresolved_host_name_is_an_error(run_flow: RunFlow[Any], name: str, connect: Callable[..., None]) -> None:
     connect(name, password=TOKEN)
     error = transport_error_of(run_flow, sent=False)
     assert str(error).startswith(f"The name {name!r} cannot be resolved. Check Host of the connection")
@@ -308,7 +310,9 @@ def test_a_name_that_is_not_resolved(run_flow: RunFlow[Any], name: str, connect:
 @pytest.mark.parametrize(
     "noise", [b"SSH-2.0-OpenSSH_9.2\r\n", b"HTTP/1.1 abc\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n"]
 )
-def test_a_port_that_speaks_something_else(run_flow: RunFlow[Any], noise: bytes, connect: Callable[..., None]) -> None:
+def test_server_that_does_not_speak_http_is_a_transport_error(
+    run_flow: RunFlow[Any], noise: bytes, connect: Callable[..., None]
+) -> None:
     import threading
 
     with socket.create_server(("127.0.0.1", 0)) as odd:
@@ -334,7 +338,7 @@ def test_a_port_that_speaks_something_else(run_flow: RunFlow[Any], noise: bytes,
 
 @pytest.fixture
 def proxy() -> Iterator[ScriptedServer]:
-    """A server that is asked for other hosts' URLs, and answers all by itself."""
+    """A proxy, which responds to the URLs of other hosts itself."""
     with ScriptedServer() as running:
         running.on("GET", "http://airflow.example.com/api/v2/dags/d", OK)
         yield running
@@ -342,7 +346,7 @@ def proxy() -> Iterator[ScriptedServer]:
 
 @BOTH_HOOKS
 @pytest.mark.parametrize("extra", ["{url}", "{host}", {"http": "{url}"}])
-def test_a_proxy_of_the_connection(
+def test_proxy_of_the_connection_is_used(
     run_flow: RunFlow[Any],
     extra: Any,
     proxy: ScriptedServer,
@@ -361,7 +365,7 @@ def test_a_proxy_of_the_connection(
 
 @BOTH_HOOKS
 @pytest.mark.parametrize("written", ["http://{}", "{}"])
-def test_a_proxy_of_the_environment(
+def test_proxy_of_the_environment_is_used(
     run_flow: RunFlow[Any],
     written: str,
     proxy: ScriptedServer,
@@ -375,7 +379,7 @@ def test_a_proxy_of_the_environment(
 
 @BOTH_HOOKS
 @pytest.mark.parametrize(("no_proxy", "extra"), [("127.0.0.1", {}), ("", {"trust_env": False})])
-def test_a_proxy_of_the_environment_that_is_not_for_this_target(
+def test_no_proxy_of_the_environment_is_respected(
     run_flow: RunFlow[Any],
     no_proxy: str,
     extra: dict[str, Any],
@@ -394,7 +398,7 @@ def test_a_proxy_of_the_environment_that_is_not_for_this_target(
 
 @BOTH_HOOKS
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_a_proxy_that_cannot_be_reached(run_flow: RunFlow[Any], scheme: str, connect: Callable[..., None]) -> None:
+def test_unreachable_proxy_is_an_error(run_flow: RunFlow[Any], scheme: str, connect: Callable[..., None]) -> None:
     connect(f"{scheme}://airflow.example.com", extra={"proxies": "http://me:hidden-1@127.0.0.1:9"})
     error = transport_error_of(run_flow, sent=False)
     assert "The proxy for airflow.example.com cannot be reached or refuses" in str(error)
@@ -402,7 +406,9 @@ def test_a_proxy_that_cannot_be_reached(run_flow: RunFlow[Any], scheme: str, con
 
 
 @BOTH_HOOKS
-def test_a_proxy_that_refuses(run_flow: RunFlow[Any], proxy: ScriptedServer, connect: Callable[..., None]) -> None:
+def test_proxy_that_refuses_is_an_error(
+    run_flow: RunFlow[Any], proxy: ScriptedServer, connect: Callable[..., None]
+) -> None:
     connect("https://airflow.example.com", extra={"proxies": proxy.url})
     error = transport_error_of(run_flow, sent=False)
     assert "The proxy for airflow.example.com cannot be reached or refuses" in str(error)
@@ -410,7 +416,9 @@ def test_a_proxy_that_refuses(run_flow: RunFlow[Any], proxy: ScriptedServer, con
 
 @BOTH_HOOKS
 @pytest.mark.parametrize("scheme", ["gopher", "socks5"])
-def test_a_proxy_of_a_kind_that_is_not_there(run_flow: RunFlow[Any], scheme: str, connect: Callable[..., None]) -> None:
+def test_proxy_with_an_unknown_scheme_is_an_error(
+    run_flow: RunFlow[Any], scheme: str, connect: Callable[..., None]
+) -> None:
     connect("https://airflow.example.com", extra={"proxies": f"{scheme}://me:hidden-1@127.0.0.1:9"})
     error = transport_error_of(run_flow)
     assert "airflow.example.com" in str(error)
@@ -418,7 +426,7 @@ def test_a_proxy_of_a_kind_that_is_not_there(run_flow: RunFlow[Any], scheme: str
 
 
 @BOTH_HOOKS
-def test_a_token_url_is_asked_with_the_same_care(
+def test_errors_of_a_token_url_do_not_contain_secrets(
     run_flow: RunFlow[Any], server: ScriptedServer, connect: Callable[..., None]
 ) -> None:
     with ScriptedServer() as tokens:
@@ -444,9 +452,7 @@ def test_a_token_url_is_asked_with_the_same_care(
 
 
 @BOTH_HOOKS
-def test_a_secret_that_a_target_writes_into_its_headers_is_not_shown(
-    run_flow: RunFlow[Any], server: ScriptedServer
-) -> None:
+def test_secret_in_a_location_header_is_not_shown(run_flow: RunFlow[Any], server: ScriptedServer) -> None:
     def echo(received: ReceivedRequest) -> ScriptedResponse:
         return redirect_response(f"http://other.example.com/{received.headers['authorization'].split()[1]}")
 

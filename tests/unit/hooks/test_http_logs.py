@@ -1,4 +1,4 @@
-"""What the logs of failed tasks may take: a little memory, a little time, and one log at a time."""
+"""Reading logs of failed tasks takes little memory and time, and is done one log at a time."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _failed_tasks(server: ScriptedServer) -> None:
 
 
 @BOTH_HOOKS
-def test_a_log_of_31_mib_takes_little_memory(run_flow: RunFlow[Any], server: ScriptedServer) -> None:
+def test_log_of_31_mib_takes_little_memory(run_flow: RunFlow[Any], server: ScriptedServer) -> None:
     entry = json.dumps({"event": "x" * 100, "level": "info"}).encode() + b","
     chunk = entry * (MIB // len(entry))
     end = json.dumps({"event": "Task failed", "level": "error", "error_detail": [{"exc_type": "E", "exc_value": "x"}]})
@@ -72,7 +72,7 @@ def test_a_log_of_31_mib_takes_little_memory(run_flow: RunFlow[Any], server: Scr
 
 
 class Counting:
-    """Answers with a log after a while, and counts how many are asked for at the same time."""
+    """Sends a log after a while, and counts how many logs are requested at the same time."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -118,7 +118,7 @@ def test_one_log_is_read_at_a_time(describe_all: Callable[[], None], server: Scr
 
 
 @BOTH_HOOKS
-def test_a_log_that_does_not_come_is_given_up_early(
+def test_request_for_a_log_has_a_shorter_timeout(
     run_flow: RunFlow[Any], server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(http, "MAX_LOG_READ_SECONDS", 0.3)

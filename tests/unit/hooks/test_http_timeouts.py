@@ -1,4 +1,4 @@
-"""How long a request may take, by either library, however slowly the target answers."""
+"""How long a request can take with both libraries, even if the target responds slowly."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tests.unit.scripted_server import ScriptedServer
 
 TIMEOUT = [0.3, 0.4]
-"""Seconds to connect and to read, which makes 1.1 in all."""
+"""Seconds to connect and to read; a whole request can take 1.1 seconds."""
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +33,7 @@ def _quick(pauses: list[float]) -> None:
 
 @contextmanager
 def dripping(answer: bytes, pause: float) -> Iterator[str]:
-    """Listen, and send every client this answer byte by byte; the host and port."""
+    """Listen, and send this response to every client byte by byte; yields host and port."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         ending = threading.Event()
 
@@ -67,7 +67,7 @@ SLOW = {
 @BOTH_HOOKS
 @pytest.mark.parametrize("slow", SLOW.values(), ids=SLOW)
 @pytest.mark.parametrize("proxy", [False, True], ids=["direct", "proxy"])
-def test_a_target_that_sends_byte_by_byte_is_given_up(
+def test_slow_target_exceeds_the_time_for_a_whole_request(
     run_flow: RunFlow[Any], slow: bytes, proxy: bool, connect: Callable[..., None]
 ) -> None:
     with dripping(slow, 0.001 if slow is SLOW["body"] else 0.01) as host:
@@ -85,7 +85,7 @@ def test_a_target_that_sends_byte_by_byte_is_given_up(
 
 
 @BOTH_HOOKS
-def test_a_proxy_that_answers_byte_by_byte_is_given_up(run_flow: RunFlow[Any], connect: Callable[..., None]) -> None:
+def test_slow_proxy_exceeds_the_time_for_a_whole_request(run_flow: RunFlow[Any], connect: Callable[..., None]) -> None:
     with dripping(SLOW["header"], 0.01) as proxy:
         connect("https://airflow.example.com", extra={"timeout": TIMEOUT, "proxies": f"http://{proxy}"})
         began = time.monotonic()
@@ -95,10 +95,10 @@ def test_a_proxy_that_answers_byte_by_byte_is_given_up(run_flow: RunFlow[Any], c
 
 
 @BOTH_HOOKS
-def test_an_answer_that_takes_longer_than_to_read_once_is_read(
+def test_response_that_takes_longer_than_the_read_timeout_is_read(
     run_flow: RunFlow[Any], server: ScriptedServer, connect: Callable[..., None]
 ) -> None:
-    """Each wait for the next bytes is short enough, and so is the whole."""
+    """Neither a wait for the next bytes nor the whole response takes too long."""
     connect(server.url, extra={"timeout": TIMEOUT})
     whole = json_response(payloads.v2.dag_run("r"))
 
@@ -116,10 +116,10 @@ def test_an_answer_that_takes_longer_than_to_read_once_is_read(
 
 
 @BOTH_HOOKS
-def test_each_request_has_its_own_time(
+def test_each_request_on_a_connection_has_its_own_time_limit(
     run_flow: RunFlow[Any], server: ScriptedServer, connect: Callable[..., None]
 ) -> None:
-    """Over one connection, which lives longer than any of them may take."""
+    """The requests share one connection, which stays open longer than one request can take."""
     connect(server.url, extra={"timeout": TIMEOUT})
 
     def slow(received: object) -> ScriptedResponse:
@@ -131,6 +131,6 @@ def test_each_request_has_its_own_time(
     assert (len(server.received), server.connections) == (7, 1)
 
 
-def test_the_time_for_a_whole_request() -> None:
+def test_whole_request_takes_at_most_the_connect_and_twice_the_read_timeout() -> None:
     assert total_timeout(HttpOptions()) == 130
     assert total_timeout(HttpOptions(timeout=(5, 5))) == 15

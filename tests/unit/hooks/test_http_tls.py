@@ -1,4 +1,4 @@
-"""TLS: whose certificates are trusted, by either library alike, and what is said of those that are not."""
+"""TLS: which certificates both libraries trust, and the errors about the others."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _quick(pauses: list[float]) -> None:
 
 
 @BOTH_HOOKS
-def test_a_certificate_that_nobody_knows(run_flow: RunFlow[Any], tls_server: ScriptedServer) -> None:
+def test_self_signed_certificate_is_refused(run_flow: RunFlow[Any], tls_server: ScriptedServer) -> None:
     error = transport_error_of(run_flow, sent=False)
     assert isinstance(error, CertificateError)
     assert f"TLS to localhost:{tls_server.port} failed: self-signed certificate" in str(error)
@@ -41,7 +41,7 @@ def test_a_certificate_that_nobody_knows(run_flow: RunFlow[Any], tls_server: Scr
 
 
 @BOTH_HOOKS
-def test_a_certificate_of_another_host(
+def test_certificate_of_another_host_is_refused(
     run_flow: RunFlow[Any], tls_server: ScriptedServer, connect: Callable[..., None], certificate: Path
 ) -> None:
     connect(f"https://127.0.0.1:{tls_server.port}", extra={"verify": str(certificate)})
@@ -69,7 +69,7 @@ def test_verify_says_which_certificates_are_trusted(
 
 @BOTH_HOOKS
 @pytest.mark.parametrize("verify", [True, "another bundle"])
-def test_what_only_the_operating_system_trusts_is_not_trusted(
+def test_certificates_of_the_operating_system_are_not_trusted(
     run_flow: RunFlow[Any],
     verify: bool | str,
     tls_server: ScriptedServer,
@@ -85,14 +85,14 @@ def test_what_only_the_operating_system_trusts_is_not_trusted(
 
 
 @BOTH_HOOKS
-def test_the_bundle_of_requests_is_trusted(
+def test_ca_bundle_of_requests_is_trusted(
     run_flow: RunFlow[Any],
     tls_server: ScriptedServer,
     connect: Callable[..., None],
     certificate: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """It is certifi's, or what a package of the operating system puts in its place."""
+    """It is the one of certifi, or the one that a package of the operating system replaces it by."""
     for module in (requests.adapters, requests.utils):
         monkeypatch.setattr(module, "DEFAULT_CA_BUNDLE_PATH", str(certificate))
     # requests 2.32.0 to 2.32.3 load that bundle when they are imported.
@@ -103,7 +103,7 @@ def test_the_bundle_of_requests_is_trusted(
 
 
 @BOTH_HOOKS
-def test_a_folder_of_certificates_is_trusted_too(
+def test_verify_can_be_a_folder_of_certificates(
     run_flow: RunFlow[Any], tls_server: ScriptedServer, connect: Callable[..., None], certificate: Path, tmp_path: Path
 ) -> None:
     connect(tls_server.url, extra={"verify": str(tmp_path)})
@@ -111,7 +111,7 @@ def test_a_folder_of_certificates_is_trusted_too(
 
 
 @BOTH_HOOKS
-def test_verify_false_trusts_everybody_whatever_the_environment_says(
+def test_verify_false_trusts_all_certificates_in_any_environment(
     run_flow: RunFlow[Any],
     tls_server: ScriptedServer,
     connect: Callable[..., None],
@@ -124,7 +124,7 @@ def test_verify_false_trusts_everybody_whatever_the_environment_says(
 
 
 @BOTH_HOOKS
-def test_a_client_certificate_is_shown(run_flow: RunFlow[Any], certificate: Path, connect: Callable[..., None]) -> None:
+def test_client_certificate_is_sent(run_flow: RunFlow[Any], certificate: Path, connect: Callable[..., None]) -> None:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(certificate))
     context.load_cert_chain(certificate)
     context.verify_mode = ssl.CERT_REQUIRED
@@ -135,7 +135,7 @@ def test_a_client_certificate_is_shown(run_flow: RunFlow[Any], certificate: Path
             connect(f"https://localhost:{picky.port}", extra={**trusted, "cert": cert})
             assert run_flow(get_dag)["dag_id"] == "d"
         connect(f"https://localhost:{picky.port}", extra=trusted)
-        transport_error_of(run_flow)  # a reset of the connection may overtake what the server says of it
+        transport_error_of(run_flow)  # a reset of the connection can arrive before the TLS alert of the server
         connect(f"https://localhost:{picky.port}", extra={"verify": False, "cert": str(certificate)})
         assert run_flow(get_dag)["dag_id"] == "d"
 
@@ -149,7 +149,7 @@ def test_a_client_certificate_is_shown(run_flow: RunFlow[Any], certificate: Path
         ("WRONG_VERSION_NUMBER", TransportError),
     ],
 )
-def test_a_refused_client_certificate_is_an_error_of_certificates(reason: str, kind: type[TransportError]) -> None:
+def test_refused_client_certificate_is_a_certificate_error(reason: str, kind: type[TransportError]) -> None:
     alert = ssl.SSLError(1, reason)
     alert.reason = reason
     error = transport_error(Request("GET", "https://x.example.com", {}), HttpOptions(), alert)
@@ -162,7 +162,7 @@ def test_a_refused_client_certificate_is_an_error_of_certificates(reason: str, k
     ("option", "value"),
     [("verify", "/nowhere/x.pem"), ("cert", "/nowhere/x.pem"), ("cert", ["/dev/null", "/nowhere/x.pem"])],
 )
-def test_a_certificate_file_that_is_not_there_is_named(
+def test_missing_certificate_file_is_named(
     run_flow: RunFlow[Any], option: str, value: Any, tls_server: ScriptedServer, connect: Callable[..., None]
 ) -> None:
     connect(tls_server.url, extra={option: value})
@@ -173,7 +173,7 @@ def test_a_certificate_file_that_is_not_there_is_named(
 
 @BOTH_HOOKS
 @pytest.mark.parametrize("option", ["verify", "cert"])
-def test_a_certificate_file_that_holds_none(
+def test_file_without_a_certificate_is_an_error(
     run_flow: RunFlow[Any], option: str, tls_server: ScriptedServer, connect: Callable[..., None], tmp_path: Path
 ) -> None:
     (tmp_path / "x.pem").write_text("nothing")
@@ -183,7 +183,7 @@ def test_a_certificate_file_that_holds_none(
 
 
 @BOTH_HOOKS
-def test_https_to_a_port_that_speaks_http(
+def test_https_to_a_port_that_speaks_http_is_an_error(
     run_flow: RunFlow[Any], server: ScriptedServer, connect: Callable[..., None]
 ) -> None:
     connect(f"https://{server.host}", password=TOKEN)
@@ -193,7 +193,7 @@ def test_https_to_a_port_that_speaks_http(
 
 
 @BOTH_HOOKS
-def test_http_to_a_port_that_speaks_https(
+def test_http_to_a_port_that_speaks_https_is_an_error(
     run_flow: RunFlow[Any], tls_server: ScriptedServer, connect: Callable[..., None]
 ) -> None:
     connect(f"http://localhost:{tls_server.port}", password=TOKEN)

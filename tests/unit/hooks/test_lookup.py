@@ -1,4 +1,4 @@
-"""What both hooks make of an Airflow connection that cannot be looked up, with Airflow's own lookup."""
+"""The errors of both hooks if Airflow cannot look up the connection."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class Vault(BaseSecretsBackend):
-    """A secrets backend that may be down."""
+    """A secrets backend that can be down."""
 
     uri: ClassVar[str | None] = None
 
@@ -41,7 +41,7 @@ class Vault(BaseSecretsBackend):
 
 @pytest.fixture
 def vault(monkeypatch: pytest.MonkeyPatch, server: ScriptedServer) -> type[Vault]:
-    """The connection is in a secrets backend, and nowhere else."""
+    """The connection is stored in a secrets backend only."""
     monkeypatch.delenv("AIRFLOW_CONN_HTTP_CONN")
     monkeypatch.setenv("AIRFLOW__SECRETS__BACKEND", f"{__name__}.Vault")
     monkeypatch.setattr(Vault, "uri", f"astro://:{TOKEN}@{server.host}/http")
@@ -81,7 +81,7 @@ twice = pytest.mark.parametrize("twice", [twice_blocking, twice_async], ids=["bl
 
 
 @once
-def test_a_secrets_backend_that_is_down_is_an_error_that_a_retry_may_end(
+def test_secrets_backend_that_is_down_is_a_retryable_error(
     vault: type[Vault], once: Callable[[], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(vault, "uri", None)
@@ -91,7 +91,7 @@ def test_a_secrets_backend_that_is_down_is_an_error_that_a_retry_may_end(
 
 
 @twice
-def test_a_secrets_backend_that_goes_down_leaves_the_last_connection_in_use(
+def test_last_connection_stays_in_use_while_a_secrets_backend_is_down(
     vault: type[Vault],
     server: ScriptedServer,
     twice: Callable[..., None],
@@ -123,7 +123,7 @@ def test_any_other_failure_of_the_lookup_is_named_without_secrets(
 
 @once
 @pytest.mark.parametrize(("conn_type", "scheme"), [("http", "http"), ("astro", "https")])
-def test_the_scheme_that_is_assumed_is_logged(
+def test_assumed_scheme_is_logged(
     connect: Callable[..., None], once: Callable[[], None], log_lines: list[str], conn_type: str, scheme: str
 ) -> None:
     connect("airflow.example.com", conn_type=conn_type)
@@ -133,7 +133,7 @@ def test_the_scheme_that_is_assumed_is_logged(
 
 
 @once
-def test_a_scheme_that_is_given_is_not_logged(
+def test_given_scheme_is_not_logged(
     connect: Callable[..., None], once: Callable[[], None], log_lines: list[str]
 ) -> None:
     connect("https://airflow.example.com", conn_type="http")
@@ -142,7 +142,7 @@ def test_a_scheme_that_is_given_is_not_logged(
 
 
 @twice
-def test_the_scheme_is_logged_once(
+def test_assumed_scheme_is_logged_once(
     server: ScriptedServer, connect: Callable[..., None], twice: Callable[..., None], log_lines: list[str]
 ) -> None:
     server.on("GET", "dags/d", json_response(payloads.v2.dag()))
@@ -151,7 +151,7 @@ def test_the_scheme_is_logged_once(
     assert len([line for line in log_lines if "so http is used" in line]) == 1
 
 
-def test_a_connection_that_is_not_there() -> None:
+def test_missing_connection_is_a_retryable_error() -> None:
     error = no_connection("nowhere")
     assert str(error).startswith(
         "There is no such connection: 'nowhere'. Create it, of type Astro (or HTTP), with the Deployment URL as Host."

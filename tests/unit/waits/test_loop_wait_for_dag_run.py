@@ -27,7 +27,7 @@ def wait(target: ScriptedTarget, *states: Any, timeout: float | None = None, pok
     said = [json_response(target.payloads.dag_run("r", state)) if isinstance(state, str) else state for state in states]
     target.on("GET", RUN, *said)
     changes: list[str] = []
-    troubles: list[AstroError] = []
+    tolerated: list[AstroError] = []
     flow = wait_for_dag_run(
         client_of(target),
         "d",
@@ -35,22 +35,22 @@ def wait(target: ScriptedTarget, *states: Any, timeout: float | None = None, pok
         poke_interval=poke_interval,
         timeout=timeout,
         on_change=lambda run: changes.append(run["state"]),
-        on_tolerated_error=troubles.append,
+        on_tolerated_error=tolerated.append,
     )
-    return target.run(flow), changes, troubles
+    return target.run(flow), changes, tolerated
 
 
 @pytest.mark.parametrize("end", ["success", "failed"])
-def test_a_run_is_waited_for_however_it_ends(any_target: ScriptedTarget, end: str) -> None:
-    run, changes, troubles = wait(any_target, "queued", "running", "running", end)
-    assert (run["state"], changes, troubles) == (end, ["queued", "running", end], [])
+def test_wait_ends_with_success_and_failure(any_target: ScriptedTarget, end: str) -> None:
+    run, changes, tolerated = wait(any_target, "queued", "running", "running", end)
+    assert (run["state"], changes, tolerated) == (end, ["queued", "running", end], [])
     assert any_target.pauses == [5, 5, 5]
 
 
-def test_a_wait_survives_what_passes(target: ScriptedTarget) -> None:
+def test_wait_tolerates_transient_errors(target: ScriptedTarget) -> None:
     broken = TransportError("broken off")
-    run, changes, troubles = wait(target, "running", *[broken] * 7, "success")
-    assert (run["state"], changes, troubles) == ("success", ["running", "success"], [broken])
+    run, changes, tolerated = wait(target, "running", *[broken] * 7, "success")
+    assert (run["state"], changes, tolerated) == ("success", ["running", "success"], [broken])
 
 
 @pytest.mark.parametrize(
@@ -60,14 +60,12 @@ def test_a_wait_survives_what_passes(target: ScriptedTarget) -> None:
         (["running", json_response({}, 404)], NotFoundError),
     ],
 )
-def test_a_wait_ends_with_what_does_not_pass(
-    target: ScriptedTarget, states: list[Any], error: type[AstroError]
-) -> None:
+def test_wait_ends_with_a_permanent_error(target: ScriptedTarget, states: list[Any], error: type[AstroError]) -> None:
     with pytest.raises(error):
         wait(target, *states)
 
 
-def test_a_wait_that_is_too_long_says_so(any_target: ScriptedTarget) -> None:
+def test_wait_ends_with_an_error_at_its_timeout(any_target: ScriptedTarget) -> None:
     with pytest.raises(
         WaitTimeoutError, match=r"^Dag run 'r' of dag 'd' in .* is running after 12 seconds of waiting"
     ) as caught:

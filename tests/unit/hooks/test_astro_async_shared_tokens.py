@@ -1,4 +1,4 @@
-"""Of all threads and event loops of a process that need a token at the same time, one fetches it."""
+"""All threads and event loops of a process share one token request."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MANY = 20
 
 @pytest.fixture
 def slow(server: ScriptedServer, connect: Callable[..., None]) -> ScriptedServer:
-    """A target whose tokens take a moment to make."""
+    """A target that needs a moment to issue a token."""
 
     def make_token(_: ReceivedRequest) -> ScriptedResponse:
         time.sleep(0.3)
@@ -59,7 +59,7 @@ def test_threads_and_an_event_loop_share_one_fetch(slow: ScriptedServer) -> None
     }
 
 
-async def test_a_task_that_is_cancelled_while_it_fetches_leaves_it_to_the_next(slow: ScriptedServer) -> None:
+async def test_next_task_fetches_the_token_if_a_fetching_task_is_cancelled(slow: ScriptedServer) -> None:
     async with AsyncAstroHook() as hook:
         first = asyncio.create_task(get_dag_async(hook))
         await asyncio.sleep(0.1)

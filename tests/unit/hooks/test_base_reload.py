@@ -1,4 +1,4 @@
-"""Both hooks read their Airflow connection again when they are asked to, or when a wait is refused."""
+"""Both hooks read the Airflow connection again after ``reload_connection``, or after a refusal during a wait."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ REFUSED = json_response({"detail": "Signature has expired"}, 401)
 
 
 class ChangeAndReload:
-    """One of the two hooks, asked for a dag before and after a change and a reload."""
+    """Gets a dag with one of the hooks, changes the connection, reloads it, and gets the dag again."""
 
     def __init__(self, *, blocking: bool) -> None:
         self.blocking = blocking
@@ -94,7 +94,7 @@ def test_new_options_make_a_new_session(
 @pytest.mark.parametrize(
     "broken", [lambda connect: connect("x", extra={"api_version": "v9"}), lambda connect: connect("")]
 )
-def test_a_connection_that_cannot_be_used_any_more_is_used_as_it_was_read_before(
+def test_connection_with_a_wrong_field_is_not_used_after_a_reload(
     dag: ScriptedServer,
     connect: Callable[..., None],
     change_and_reload: ChangeAndReload,
@@ -107,7 +107,7 @@ def test_a_connection_that_cannot_be_used_any_more_is_used_as_it_was_read_before
     assert "Connection 'http_conn', field " in warning
 
 
-def test_a_connection_that_is_gone_is_used_as_it_was_read_before(
+def test_deleted_connection_stays_in_use_after_a_reload(
     dag: ScriptedServer, change_and_reload: ChangeAndReload, monkeypatch: pytest.MonkeyPatch, log_lines: list[str]
 ) -> None:
     change_and_reload(lambda: monkeypatch.delenv("AIRFLOW_CONN_HTTP_CONN"))
@@ -115,7 +115,7 @@ def test_a_connection_that_is_gone_is_used_as_it_was_read_before(
     assert "There is no such connection" in log_lines[-1]
 
 
-async def test_reloads_at_the_same_time_share_one_read(dag: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_concurrent_reloads_share_one_read(dag: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> None:
     reads = 0
     async with AsyncAstroHook() as hook:
         await hook.client()
@@ -132,7 +132,9 @@ async def test_reloads_at_the_same_time_share_one_read(dag: ScriptedServer, monk
     assert reads == 1
 
 
-async def test_requests_under_way_survive_a_reload(server: ScriptedServer, connect: Callable[..., None]) -> None:
+async def test_requests_that_were_sent_before_a_reload_succeed(
+    server: ScriptedServer, connect: Callable[..., None]
+) -> None:
     arrived, reloaded = threading.Event(), threading.Event()
 
     def answer(_: ReceivedRequest) -> ScriptedResponse:
@@ -150,7 +152,7 @@ async def test_requests_under_way_survive_a_reload(server: ScriptedServer, conne
         assert (await first)["dag_id"] == "d"
 
 
-def test_a_blocking_wait_goes_on_with_the_rotated_token(
+def test_blocking_wait_continues_with_a_rotated_token(
     server: ScriptedServer, connect: Callable[..., None], pauses: list[float]
 ) -> None:
     def rotate(_: ReceivedRequest) -> ScriptedResponse:
@@ -166,7 +168,7 @@ def test_a_blocking_wait_goes_on_with_the_rotated_token(
     assert tokens(server) == [f"Bearer {TOKEN}"] * 2 + ["Bearer another-token"]
 
 
-def test_a_connection_that_nobody_has_read_yet_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reload_does_not_read_a_connection_that_was_not_read_before(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(BaseHook, "get_connection", lambda conn_id: pytest.fail("no request needs it yet"))
     AstroHook().reload_connection()
     asyncio.run(AsyncAstroHook().reload_connection())
