@@ -87,7 +87,7 @@ def test_sensor_waits_for_a_missing_run_until_its_timeout(batch, conn, mode):
     assert (run.states()["hard"], run.states()["soft"]) == ("failed", "skipped")
     assert run.tasks()["hard"]["try_number"] == 1, "a timeout fails a sensor without retries"
     assert run.log_contains("hard", "not there yet")
-    assert run.log_contains("hard", "Not over after 12 seconds (timeout)" if mode != "sync" else "timed out")
+    assert run.log_contains("hard", "Not over after 20 seconds (timeout)" if mode != "sync" else "timed out")
 
 
 @both_targets
