@@ -9,6 +9,7 @@ from astro_provider.api.durations import poke_interval_seconds, timeout_seconds
 from astro_provider.api.errors import AstroError, WaitTimeoutError
 from astro_provider.api.flow import Pause, ReloadConnection
 from astro_provider.api.states import FINISHED_DAG_RUN_STATES
+from astro_provider.waits.check import Check
 from astro_provider.waits.hints import Hints
 from astro_provider.waits.transient import OUTDATED, Tolerance
 from astro_provider.waits.wait import Verdict
@@ -56,10 +57,10 @@ class Progress:
         :param client: the target
         :param wait: the wait
         :return: the verdict
-        :raise AstroError: the target did not answer, or refused a request; see :meth:`RunWait.check`
+        :raise AstroError: the target did not answer, or refused a request; see :meth:`Check.run`
         """
         self._checks += 1
-        verdict = yield from wait.check(client, first=self.last is None, hints=self._hints)
+        verdict = yield from Check(client, wait).run(first=self.last is None, hints=self._hints)
         if self.last is None or verdict.hint or verdict.message != self.last.message:
             self._on_change(verdict)
         self.last = verdict

@@ -19,6 +19,7 @@ if "AIRFLOW_HOME" not in os.environ:
 
 from astro_provider.api.errors import NotFoundError, RequestNotPossible
 from astro_provider.hooks.astro import AstroHook
+from astro_provider.waits.check import Check
 from astro_provider.waits.wait import EndStates, RunWait, Verdict
 from dev.deployments import TARGET, running
 from dev.environments import ENVIRONMENTS
@@ -48,7 +49,7 @@ def check(run: Run, group_id: str, *, must_exist: bool = False) -> Verdict:
         check_existence=must_exist,
     )
     with AstroHook("target_3_0") as hook:
-        return hook.run(wait.check(hook.client))
+        return hook.run(Check(hook.client, wait).run())
 
 
 def test_airflow_3_0_ignores_the_task_group_filter(ended: Run) -> None:

@@ -9,6 +9,7 @@ import pytest
 from astro_provider.api.api_versions import API_VERSIONS
 from astro_provider.api.errors import AccessDeniedError, TargetUnavailableError
 from astro_provider.api.memory import Memory
+from astro_provider.waits.check import Check
 from astro_provider.waits.wait import EndStates, RunWait
 from tests.unit.fake_airflow import FakeAirflow
 from tests.unit.scripted_target import html_response, json_response
@@ -39,7 +40,7 @@ def client_of(target: FakeAirflow) -> Client:
 
 
 def test_check_of_one_task_takes_two_requests_in_a_run_of_any_size(large: FakeAirflow) -> None:
-    verdict = large.run(WAIT.check(client_of(large)))
+    verdict = large.run(Check(client_of(large), WAIT).run())
     assert verdict.outcome == "success"
     assert large.calls_received == [f"GET {large.api('dags/d/dagRuns/theirs')}", f"POST {large.api(SEARCH)}"]
     body = large.received[1].json
@@ -49,7 +50,7 @@ def test_check_of_one_task_takes_two_requests_in_a_run_of_any_size(large: FakeAi
 @pytest.mark.parametrize("status", [400, 403, 404, 405])
 def test_whole_run_is_listed_if_the_target_refuses_the_list_of_tasks(large: FakeAirflow, status: int) -> None:
     large.on("POST", SEARCH, json_response(large.payloads.error(status, "no"), status))
-    assert large.run(WAIT.check(client_of(large))).outcome == "success"
+    assert large.run(Check(client_of(large), WAIT).run()).outcome == "success"
     assert large.calls_received.count(f"GET {large.api('dags/d/dagRuns/theirs/taskInstances')}") == 11
 
 
@@ -59,5 +60,5 @@ def test_no_other_list_is_requested_if_the_token_is_refused_or_the_target_is_dow
 ) -> None:
     large.on("POST", SEARCH, html_response("Error", status))
     with pytest.raises(error):
-        large.run(WAIT.check(client_of(large)))
+        large.run(Check(client_of(large), WAIT).run())
     assert large.calls_received[1:] == [f"POST {large.api(SEARCH)}"]

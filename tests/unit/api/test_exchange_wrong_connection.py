@@ -11,6 +11,7 @@ from astro_provider.api.api_versions import API_VERSIONS
 from astro_provider.api.credentials import Login
 from astro_provider.api.errors import ConnectionConfigError, NotAirflowError, TargetUnavailableError
 from astro_provider.api.memory import Memory
+from astro_provider.waits.check import Check
 from astro_provider.waits.wait import EndStates, RunWait
 from tests.unit import payloads
 from tests.unit.scripted_target import ScriptedTarget, html_response, json_response
@@ -36,7 +37,7 @@ every_call = pytest.mark.parametrize(
         lambda client: client.set_paused("d", paused=True),
         lambda client: client.request("DELETE", "pools/p"),
         lambda client: poll_lists.finished_runs(client, ["d"], "2026-02-01T00:00:00Z", "2026-01-01T00:00:00Z"),
-        lambda client: WAIT.check(client),
+        lambda client: Check(client, WAIT).run(),
     ],
     ids=["get", "get_dag", "find", "list", "by_date", "trigger", "patch", "delete", "finished", "wait"],
 )

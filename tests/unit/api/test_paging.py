@@ -13,6 +13,7 @@ from astro_provider.api.errors import (
     UnexpectedAnswerError,
 )
 from astro_provider.api.paging import MAX_READINGS
+from astro_provider.waits.check import Check
 from astro_provider.waits.wait import EndStates, RunWait
 from tests.unit import payloads
 from tests.unit.api.pages import serve_pages
@@ -70,7 +71,7 @@ def test_failed_task_is_found_although_another_row_comes_twice(target_v1: Script
     target_v1.on("GET", f"{TASKS}/t149/logs/1", json_response(target_v1.payloads.log()))
     target_v1.on("POST", "dags/~/dagRuns/~/taskInstances/list", json_response({}, 403))
     wait = RunWait("d", EndStates(("success",), ("failed",)), run_id="r", task_ids=[task["task_id"] for task in rows])
-    assert target_v1.run(wait.check(client_of(target_v1))).outcome == "failed"
+    assert target_v1.run(Check(client_of(target_v1), wait).run()).outcome == "failed"
 
 
 def test_instances_of_a_mapped_task_are_different_rows(any_target: ScriptedTarget) -> None:

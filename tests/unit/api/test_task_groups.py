@@ -8,6 +8,7 @@ import pytest
 
 from astro_provider.api.errors import NotFoundError, RequestNotPossible
 from astro_provider.api.task_groups import RECHECK_FILTER_SECONDS
+from astro_provider.waits.check import Check
 from astro_provider.waits.wait import EndStates, RunWait, Verdict
 from tests.unit.scripted_target import ScriptedTarget, json_response
 
@@ -24,7 +25,7 @@ def wait(group_id: str, **options: Any) -> RunWait:
 
 
 def check(target: ScriptedTarget, of: RunWait, client: Any = None) -> Verdict:
-    return target.run(of.check(client or target.client(api_version=target.api_version)))
+    return target.run(Check(client or target.client(api_version=target.api_version), of).run())
 
 
 def has(target: ScriptedTarget, *, filters: bool, groups: dict[str, list[str]] | None = None, **states: str) -> None:

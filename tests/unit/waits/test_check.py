@@ -14,6 +14,7 @@ from astro_provider.api.errors import (
     NotFoundError,
     TransportError,
 )
+from astro_provider.waits.check import Check
 from astro_provider.waits.wait import EndStates, RunWait, Verdict
 from tests.unit import payloads
 from tests.unit.scripted_target import ScriptedTarget, json_response
@@ -36,7 +37,7 @@ def client_of(target: ScriptedTarget) -> Any:
 
 
 def check(target: ScriptedTarget, wait: RunWait, **arguments: Any) -> Verdict:
-    return target.run(wait.check(client_of(target), **arguments))
+    return target.run(Check(client_of(target), wait).run(**arguments))
 
 
 def runs(target: ScriptedTarget, *states: str, total: int | None = None) -> Any:

@@ -9,6 +9,7 @@ import pytest
 from astro_provider.api.api_versions import API_VERSIONS
 from astro_provider.api.errors import NotAirflowError, NotFoundError
 from astro_provider.api.memory import Memory
+from astro_provider.waits.check import Check
 from astro_provider.waits.loop import watch as watching
 from astro_provider.waits.wait import EndStates, RunWait
 from tests.unit.fake_airflow import FakeAirflow
@@ -32,7 +33,7 @@ def played(request: pytest.FixtureRequest) -> FakeAirflow:
 
 def check(target: FakeAirflow, **what: Any) -> Verdict:
     wait = RunWait("d", END_STATES, **{"run_id": "theirs", "must_exist": True, **what})
-    return target.run(wait.check(target.client(memory=Memory(API_VERSIONS[target.api_version]))))
+    return target.run(Check(target.client(memory=Memory(API_VERSIONS[target.api_version])), wait).run())
 
 
 def watch(target: FakeAirflow, deadline: float | None = None, **what: Any) -> tuple[Verdict, list[str]]:
@@ -82,5 +83,5 @@ def test_a_run_that_need_not_be_there_is_waited_for_without_a_second_request(pla
     played.delete_run("theirs")
     wait = RunWait("d", END_STATES, run_id="theirs")
     client = played.client(memory=Memory(API_VERSIONS[played.api_version]))
-    assert played.run(wait.check(client)).outcome == "pending"
+    assert played.run(Check(client, wait).run()).outcome == "pending"
     assert (len(played.received), played.pauses) == (1, [])

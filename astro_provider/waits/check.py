@@ -1,0 +1,178 @@
+"""One check of a wait: the calls that it takes, and what their results mean."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from astro_provider.api import calls
+from astro_provider.api.dates import parse_date
+from astro_provider.api.errors import NotAirflowError, NotFoundError
+from astro_provider.api.states import FINISHED_DAG_RUN_STATES
+from astro_provider.api.task_groups import members
+from astro_provider.waits.hints import Hints, airflow_version
+from astro_provider.waits.wait import Verdict, first_dates
+
+if TYPE_CHECKING:
+    from astro_provider.api.client import Client
+    from astro_provider.api.flow import Flow
+    from astro_provider.api.types import DagRun, TaskInstance
+    from astro_provider.waits.wait import Outcome, RunWait
+
+
+class Check:
+    """
+    Checks a wait once.
+
+    :param client: the target
+    :param wait: the wait
+    """
+
+    def __init__(self, client: Client, wait: RunWait) -> None:
+        self._client = client
+        self._wait = wait
+        self._expected_runs = len(wait.logical_dates) or 1
+
+    def run(self, *, first: bool = True, hints: Hints | None = None) -> Flow[Verdict]:
+        """
+        Find the runs, and their tasks if the wait is for tasks, and decide whether the wait is over.
+
+        :param first: whether this is the first check of the wait; only the first one applies ``check_existence``
+        :param hints: explain why a run does not exist; ``None`` for no explanation
+        :return: the verdict
+        :raise NotFoundError: ``check_existence`` or ``must_exist`` is set, and what must exist does not
+        :raise AstroError: the target did not answer, or refused a request
+        """
+        client, wait = self._client, self._wait
+        if wait.check_existence and first:
+            yield from self._check_existence()
+        runs = yield from self._find_runs()
+        if not runs and wait.must_exist:
+            raise (yield from self._deleted_error())
+        if not runs:
+            hint = (yield from hints.give(client, wait.dag_id, wait.logical_dates)) if hints else ""
+            return Verdict("pending", f"{wait} in {client.deployment}: not there yet", hint=hint)
+        if wait.waits_for_tasks:
+            return (yield from self._judge_tasks(runs))
+        return (yield from self._judge_runs(runs))
+
+    def _check_existence(self) -> Flow[None]:
+        client, wait = self._client, self._wait
+        yield from client.call(calls.get_dag, wait.dag_id)
+        for task_id in wait.task_ids:
+            yield from client.call(calls.get_task, wait.dag_id, task_id)
+
+    def _find_runs(self) -> Flow[list[DagRun]]:
+        """List the runs that exist; a dag that does not exist has none."""
+        client, wait = self._client, self._wait
+        try:
+            if wait.run_id:
+                run = yield from client.find_dag_run(wait.dag_id, wait.run_id)
+                return [run] if run else []
+            if wait.latest:
+                # A run that is scheduled for the future is not the newest one yet.
+                now = client.at_target(time.time())
+                return (yield from client.list_dag_runs(wait.dag_id, order_by="-run_after", run_after_lte=now, limit=1))
+            runs = []
+            for date in wait.logical_dates:
+                if run := (yield from client.find_by_logical_date(wait.dag_id, date)):
+                    runs.append(run)
+        except NotFoundError:
+            return []
+        return runs
+
+    def _deleted_error(self) -> Flow[NotFoundError | NotAirflowError]:
+        """Make the error for a run that was deleted, or for a gateway that answers 404 to every request."""
+        client, wait = self._client, self._wait
+        try:
+            version = yield from airflow_version(client)
+        except NotAirflowError as error:
+            return error
+        return NotFoundError(
+            f"{client.deployment} (Airflow {version}) has no {wait} any more: it was deleted.", status=404
+        )
+
+    def _judge_runs(self, runs: list[DagRun]) -> Flow[Verdict]:
+        wait = self._wait
+        outcome = wait.end_states.outcome((run["state"] for run in runs), self._expected_runs)
+        # The state of a finished run does not change any more.
+        ended_otherwise = wait.must_exist and outcome == "pending" and runs[-1]["state"] in FINISHED_DAG_RUN_STATES
+        if ended_otherwise:
+            outcome = "failed"
+        run = self._decisive_run(runs)
+        state = self._describe_states(runs, run)
+        if ended_otherwise:
+            state += f", which is none of allowed_states ({', '.join(wait.end_states.allowed)})"
+        return (yield from self._verdict(outcome, run, state, None))
+
+    def _decisive_run(self, runs: list[DagRun]) -> DagRun:
+        """Choose the run that a verdict is about: a failed one, else a skipped one, else one that is not over."""
+        states = self._wait.end_states
+        failed = [run for run in runs if run["state"] in states.failed]
+        skipped = [run for run in runs if run["state"] in states.skipped]
+        unfinished = [run for run in runs if run["state"] not in states.allowed]
+        return failed[0] if failed else (skipped or unfinished or runs)[-1]
+
+    def _describe_states(self, runs: list[DagRun], decisive: DagRun) -> str:
+        if self._expected_runs == 1:
+            return decisive["state"]
+        allowed = self._wait.end_states.allowed
+        done = sum(run["state"] in allowed for run in runs)
+        state = f"{done} of {self._expected_runs} are {' or '.join(allowed)}{self._describe_missing_runs(runs)}"
+        if decisive["state"] in allowed:
+            return state
+        return f"run {decisive['dag_run_id']!r} is {decisive['state']}; {state}"
+
+    def _describe_missing_runs(self, runs: list[DagRun]) -> str:
+        """Describe how many of several runs exist, and which do not; empty for a wait for one run."""
+        if self._expected_runs == 1:
+            return ""
+        found = {parse_date(run["logical_date"]) for run in runs if run["logical_date"]}
+        missing = [date for date in self._wait.logical_dates if parse_date(date) not in found]
+        not_there = f"; not there yet: {first_dates(missing)}" if missing else ""
+        return f" ({len(runs)} of {self._expected_runs} runs are there{not_there})"
+
+    def _judge_tasks(self, runs: list[DagRun]) -> Flow[Verdict]:
+        wait = self._wait
+        instances: list[TaskInstance] = []
+        stuck: list[TaskInstance] = []
+        is_incomplete = len(runs) < self._expected_runs
+        for run in runs:
+            of_run = yield from self._list_instances(run)
+            is_incomplete |= not of_run or not set(wait.task_ids) <= {task["task_id"] for task in of_run}
+            instances += of_run
+            if run["state"] in FINISHED_DAG_RUN_STATES:
+                stuck += [task for task in of_run if wait.end_states.is_stuck(task["state"])]
+        outcome = wait.end_states.outcome(task["state"] or "none" for task in instances)
+        if outcome == "success" and is_incomplete:
+            outcome = "pending"
+        failed = [task for task in instances if task["state"] in wait.end_states.failed]
+        states = ", ".join(sorted({task["state"] or "none" for task in instances})) or "not there yet"
+        if outcome == "pending" and stuck:
+            outcome = "failed"
+            states = (
+                f"its run is over, and {stuck[0]['task_id']!r} is {stuck[0]['state']}. "
+                f"List {stuck[0]['state']!r} in allowed_states or skipped_states to end the wait otherwise"
+            )
+        decisive = failed or (stuck if outcome == "failed" else [])
+        run = next((run for run in runs if decisive and run["dag_run_id"] == decisive[0]["dag_run_id"]), runs[-1])
+        return (yield from self._verdict(outcome, run, states + self._describe_missing_runs(runs), failed))
+
+    def _list_instances(self, run: DagRun) -> Flow[list[TaskInstance]]:
+        client, wait = self._client, self._wait
+        if wait.group_id:
+            return (yield from members(client, run, wait.group_id, must_exist=wait.check_existence))
+        try:
+            listed = yield from client.list_instances_of_tasks(wait.dag_id, run["dag_run_id"], wait.task_ids)
+        except NotFoundError:  # the run was deleted after it was found
+            return []
+        return [task for task in listed if task["task_id"] in wait.task_ids]
+
+    def _verdict(self, outcome: Outcome, run: DagRun, state: str, tasks: list[TaskInstance] | None) -> Flow[Verdict]:
+        client, wait = self._client, self._wait
+        message = f"{wait} in {client.deployment}: {state}"
+        if outcome == "failed" and (tasks or (tasks is None and run["state"] == "failed")):
+            message += "\n" + (yield from client.describe_failure(run, tasks=tasks))
+        elif outcome == "pending" and tasks is not None and run["state"] in FINISHED_DAG_RUN_STATES:
+            message += f" (its run is over: {run['state']})"
+        return Verdict(outcome, message, run, client.run_url(run["dag_id"], run["dag_run_id"]), state=state)
