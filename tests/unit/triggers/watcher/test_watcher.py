@@ -1,4 +1,4 @@
-"""One poll for all waits of a process: what it costs, and whom it wakes."""
+"""One poll for all waits: how many requests it costs, and which waits it wakes."""
 
 from __future__ import annotations
 
@@ -18,54 +18,54 @@ if TYPE_CHECKING:
 
 from tests.unit.triggers.watcher.watched_airflow import INTERVAL, TASKS, Waits, WatchedAirflow
 
-# What it costs.
+# How many requests a poll costs.
 
 
-@pytest.mark.parametrize(("number", "in_turn"), [(1, 10), (3, 10), (4, 5), (100, 5), (1000, 5)])
-async def test_it_asks_once_per_interval_for_any_number_of_waits(
-    any_airflow: WatchedAirflow, clock: FakeClock, waits: Waits, number: int, in_turn: int
+@pytest.mark.parametrize(("number", "periodic_checks"), [(1, 10), (3, 10), (4, 5), (100, 5), (1000, 5)])
+async def test_poll_sends_one_list_per_interval_for_any_number_of_waits(
+    any_airflow: WatchedAirflow, clock: FakeClock, waits: Waits, number: int, periodic_checks: int
 ) -> None:
-    for name in any_airflow.has_running(number):
+    for name in any_airflow.has_runs(number):
         waits(name)
     await clock.sleep_async(1)
-    assert any_airflow.looks() == number
-    any_airflow.forget()
+    assert any_airflow.check_count() == number
+    any_airflow.reset_counts()
     await clock.sleep_async(20 * INTERVAL)
-    assert (any_airflow.lists(), any_airflow.lists(TASKS)) == (20, 0)
-    assert (any_airflow.looks(), any_airflow.batches()) == ((in_turn, 0) if number < 4 else (0, in_turn))
-    assert len(any_airflow.received) == 20 + in_turn
-    assert any_airflow.most_connected == 1
+    assert (any_airflow.list_count(), any_airflow.list_count(TASKS)) == (20, 0)
+    assert (any_airflow.check_count(), any_airflow.batch_count()) == (
+        (periodic_checks, 0) if number < 4 else (0, periodic_checks)
+    )
+    assert len(any_airflow.received) == 20 + periodic_checks
+    assert any_airflow.max_open_sessions == 1
 
 
-async def test_the_looks_in_turn_come_to_everybody(target: WatchedAirflow, clock: FakeClock, waits: Waits) -> None:
+async def test_periodic_checks_cover_every_wait(target: WatchedAirflow, clock: FakeClock, waits: Waits) -> None:
     names = [f"run-{each}" for each in range(10)]
     for name in names:
-        waits(name)  # they are not there yet, so no list can check them
+        waits(name)  # the runs do not exist, so no list can check them
     await clock.sleep_async(1)
-    target.forget()
+    target.reset_counts()
     await clock.sleep_async(10 * POLLS_PER_CHECK * INTERVAL)
-    assert [target.looks(name) for name in names] == [1] * 10
+    assert [target.check_count(name) for name in names] == [1] * 10
 
 
-# Who is called.
+# Which waits a poll wakes.
 
 
-async def test_a_run_that_ends_calls_whom_it_concerns(
-    any_airflow: WatchedAirflow, clock: FakeClock, waits: Waits
-) -> None:
+async def test_finished_run_wakes_only_its_waits(any_airflow: WatchedAirflow, clock: FakeClock, waits: Waits) -> None:
     for name in ("one", "two", "three"):
         any_airflow.has_run(name, "running", end_date=None)
-    one, two, same = waits("one"), waits("two"), waits("one")
+    one, two, also_one = waits("one"), waits("two"), waits("one")
     await clock.sleep_async(1)
-    any_airflow.forget()
+    any_airflow.reset_counts()
     any_airflow.end_run("one")
     any_airflow.end_run("three")
     await clock.sleep_async(INTERVAL)
-    assert [each.outcome for each in (one, two, same)] == ["success", None, "success"]
-    assert (any_airflow.lists(), any_airflow.looks("one"), any_airflow.looks()) == (1, 2, 2)
+    assert [each.outcome for each in (one, two, also_one)] == ["success", None, "success"]
+    assert (any_airflow.list_count(), any_airflow.check_count("one"), any_airflow.check_count()) == (1, 2, 2)
 
 
-async def test_a_run_of_the_same_name_in_another_dag_calls_nobody(
+async def test_finished_run_wakes_no_wait_for_the_same_run_id_in_another_dag(
     target: WatchedAirflow, clock: FakeClock, waits: Waits
 ) -> None:
     target.dags["other"] = False
@@ -73,29 +73,27 @@ async def test_a_run_of_the_same_name_in_another_dag_calls_nobody(
         target.has_run("theirs", "running", dag_id=dag_id, end_date=None)
     here, there = waits(), waits(dag_id="other")
     await clock.sleep_async(1)
-    target.forget()
+    target.reset_counts()
     target.end_run("theirs", dag_id="other")
     await clock.sleep_async(INTERVAL)
-    assert (here.outcome, there.outcome, target.looks()) == (None, "success", 0)
+    assert (here.outcome, there.outcome, target.check_count()) == (None, "success", 0)
 
 
-async def test_a_task_that_ends_calls_whom_it_concerns(
-    any_airflow: WatchedAirflow, clock: FakeClock, waits: Waits
-) -> None:
+async def test_finished_task_wakes_only_its_waits(any_airflow: WatchedAirflow, clock: FakeClock, waits: Waits) -> None:
     any_airflow.has_run("theirs", "running", end_date=None)
     for name in ("load", "check", "group.load"):
         any_airflow.has_task(name, "running", run_id="theirs", end_date=None)
     load, check = waits(task_ids=["load"]), waits(task_ids=["check"])
     run = waits()
     await clock.sleep_async(1)
-    any_airflow.forget()
+    any_airflow.reset_counts()
     any_airflow.end_task("load", run_id="theirs")
     await clock.sleep_async(INTERVAL)
     assert [each.outcome for each in (load, check, run)] == ["success", None, None]
-    assert (any_airflow.lists(), any_airflow.lists(TASKS), any_airflow.looks()) == (1, 1, 1)
+    assert (any_airflow.list_count(), any_airflow.list_count(TASKS), any_airflow.check_count()) == (1, 1, 1)
 
 
-async def test_a_task_of_a_group_that_ends_calls_who_waits_for_the_group(
+async def test_finished_task_of_a_group_wakes_waits_for_the_group(
     any_airflow: WatchedAirflow, clock: FakeClock, waits: Waits
 ) -> None:
     any_airflow.has_run("theirs", "running", end_date=None)
@@ -108,7 +106,7 @@ async def test_a_task_of_a_group_that_ends_calls_who_waits_for_the_group(
     assert group.outcome == "failed"
 
 
-async def test_runs_are_known_by_their_logical_dates(
+async def test_finished_run_wakes_waits_for_its_logical_date(
     any_airflow: WatchedAirflow, clock: FakeClock, waits: Waits
 ) -> None:
     dates = ["2026-01-31T06:00:00+00:00", "2026-01-31T07:00:00+00:00", "2026-01-31T08:00:00+00:00"]
@@ -120,12 +118,14 @@ async def test_runs_are_known_by_their_logical_dates(
     await clock.sleep_async(INTERVAL)
     assert both.outcome is None
     any_airflow.end_run("two")
-    any_airflow.forget()
+    any_airflow.reset_counts()
     await clock.sleep_async(INTERVAL - 1)
     assert (both.outcome, third.outcome) == ("success", None)
 
 
-async def test_the_newest_run_is_whichever_ends(any_airflow: WatchedAirflow, clock: FakeClock, waits: Waits) -> None:
+async def test_any_finished_run_wakes_waits_for_the_newest_run(
+    any_airflow: WatchedAirflow, clock: FakeClock, waits: Waits
+) -> None:
     any_airflow.has_run("old", "running", end_date=None, run_after="2026-01-01T00:00:00Z")
     latest = waits(None, latest=True)
     await clock.sleep_async(1)
@@ -140,7 +140,7 @@ async def test_the_newest_run_is_whichever_ends(any_airflow: WatchedAirflow, clo
     assert run["dag_run_id"] == "new"
 
 
-async def test_a_run_that_was_not_there_when_the_wait_began_calls_it(
+async def test_run_created_after_the_wait_began_wakes_it(
     any_airflow: WatchedAirflow, clock: FakeClock, waits: Waits
 ) -> None:
     waiting = waits()
@@ -151,27 +151,26 @@ async def test_a_run_that_was_not_there_when_the_wait_began_calls_it(
     assert waiting.outcome == "failed"
 
 
-async def test_what_the_overlap_brings_again_calls_nobody_again(
-    target: WatchedAirflow, clock: FakeClock, waits: Waits
-) -> None:
+async def test_row_listed_twice_wakes_its_wait_once(target: WatchedAirflow, clock: FakeClock, waits: Waits) -> None:
     others = [f"run-{each}" for each in range(9)]
     target.has_run("theirs", "running", end_date=None)
+    # The periodic checks are of the other waits, whose runs do not exist. The failed run ends no wait.
     for name in (*others, "theirs"):
-        # The others are not there yet and take the looks in turn; the last one goes on though its run has failed.
         waits(name, end_states=EndStates(("success",)))
     await clock.sleep_async(1)
-    target.forget()
+    target.reset_counts()
     target.end_run("theirs", "failed")
     await clock.sleep_async(OVERLAP_SECONDS)
-    assert (target.lists(), target.looks("theirs")) == (OVERLAP_SECONDS / INTERVAL, 1)
+    assert (target.list_count(), target.check_count("theirs")) == (OVERLAP_SECONDS / INTERVAL, 1)
 
 
-async def test_a_run_that_is_cleared_and_ends_again_calls_again(
+async def test_run_that_is_cleared_and_finishes_again_wakes_its_wait_again(
     any_airflow: WatchedAirflow, clock: FakeClock, waits: Waits
 ) -> None:
     others = [f"run-{each}" for each in range(9)]
     any_airflow.has_run("theirs", "running", end_date=None)
-    for name in (*others, "theirs"):  # the others are not there yet and take the looks in turn
+    # The periodic checks are of the other waits, whose runs do not exist.
+    for name in (*others, "theirs"):
         waiting = waits(name, end_states=EndStates(("success",)))
     await clock.sleep_async(1)
     any_airflow.end_run("theirs", "failed")
@@ -180,21 +179,24 @@ async def test_a_run_that_is_cleared_and_ends_again_calls_again(
     await clock.sleep_async(INTERVAL)
     any_airflow.end_run("theirs")
     await clock.sleep_async(INTERVAL)
-    assert ([each.rpartition(" ")[2] for each in waiting.told], waiting.outcome) == (["running", "failed"], "success")
+    assert [each.rpartition(" ")[2] for each in waiting.changes] == ["running", "failed"]
+    assert waiting.outcome == "success"
 
 
-async def test_what_is_committed_late_is_found(target: WatchedAirflow, clock: FakeClock, waits: Waits) -> None:
+async def test_row_committed_after_its_end_date_is_found(
+    target: WatchedAirflow, clock: FakeClock, waits: Waits
+) -> None:
     target.has_run("theirs", "running", end_date=None)
     waiting = waits()
     await clock.sleep_async(3 * INTERVAL + 1)
     target.end_run("theirs")
     target.runs["theirs"]["end_date"] = (NOW + timedelta(seconds=1)).isoformat()
-    target.forget()
+    target.reset_counts()
     await clock.sleep_async(INTERVAL)
-    assert (waiting.outcome, target.lists()) == ("success", 1)
+    assert (waiting.outcome, target.list_count()) == ("success", 1)
 
 
-async def test_more_than_a_page_that_finished_is_found(
+async def test_finished_runs_on_later_pages_are_found(
     any_airflow: WatchedAirflow, clock: FakeClock, waits: Waits
 ) -> None:
     any_airflow.page_limit = 2
@@ -203,9 +205,9 @@ async def test_more_than_a_page_that_finished_is_found(
         any_airflow.has_run(name, "running", end_date=None)
     waiting = [waits(name) for name in names]
     await clock.sleep_async(1)
-    any_airflow.forget()
+    any_airflow.reset_counts()
     for name in names:
         any_airflow.end_run(name)
     await clock.sleep_async(INTERVAL)
     assert [each.outcome for each in waiting] == ["success"] * 5
-    assert any_airflow.lists() == 3
+    assert any_airflow.list_count() == 3

@@ -1,4 +1,4 @@
-"""Each wait warns in the log of its own task: Airflow routes the logs of a triggerer by context variables."""
+"""Each wait logs in the log of its own task, which Airflow finds by context variables."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from astro_provider.triggers.watcher.registry import shared_watcher
 from astro_provider.waits.wait import EndStates, RunWait
 from tests.unit.scripted_target import json_response
-from tests.unit.triggers.watcher.watched_airflow import INTERVAL, RUNS, Carrier
+from tests.unit.triggers.watcher.watched_airflow import INTERVAL, RUNS, FakeCarrier
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,24 +21,24 @@ if TYPE_CHECKING:
     from tests.unit.task_runner import FakeClock
     from tests.unit.triggers.watcher.watched_airflow import WatchedAirflow
 
-LOG_OF: ContextVar[str | None] = ContextVar("log_of", default=None)
+LOG: ContextVar[str | None] = ContextVar("log", default=None)
 
 
 class Logs:
-    """What is logged, by whose log it lands in."""
+    """Records what each wait logs, and in the log of which wait."""
 
     def __init__(self) -> None:
-        self.log_lines: list[tuple[str | None, str, str]] = []
+        self.lines: list[tuple[str | None, str, str]] = []
         self.tasks: list[asyncio.Task[Verdict]] = []
 
     def wait(self, run_id: str) -> None:
-        """Begin a wait as a triggerer does: in a context of its own, that has the name of the log."""
+        """Begin a wait as a triggerer does: in a context of its own, which names the log."""
 
         def log(line: str) -> None:
-            self.log_lines.append((LOG_OF.get(), run_id, line))
+            self.lines.append((LOG.get(), run_id, line))
 
         async def wait() -> Verdict:
-            LOG_OF.set(run_id)
+            LOG.set(run_id)
             async with shared_watcher("http_conn") as watcher:
                 return await watcher.wait(
                     RunWait("d", EndStates(("success",)), run_id=run_id, must_exist=True),
@@ -50,8 +50,9 @@ class Logs:
 
         self.tasks.append(copy_context().run(asyncio.create_task, wait()))
 
-    def of(self, text: str) -> list[tuple[str | None, str]]:
-        return sorted((str(log), run_id) for log, run_id, line in self.log_lines if text in line)
+    def with_text(self, text: str) -> list[tuple[str | None, str]]:
+        """Return the log and the run id of each line that contains a text."""
+        return sorted((str(log), run_id) for log, run_id, line in self.lines if text in line)
 
 
 @pytest.fixture
@@ -67,47 +68,49 @@ async def logs(target: WatchedAirflow, clock: FakeClock) -> Logs:  # type: ignor
     await asyncio.gather(*logs.tasks, return_exceptions=True)
 
 
-OWN = [("one", "one"), ("three", "three"), ("two", "two")]
+OWN_LOG = [("one", "one"), ("three", "three"), ("two", "two")]
 
 
-async def test_an_outage_is_in_the_log_of_each(target: WatchedAirflow, clock: FakeClock, logs: Logs) -> None:
+async def test_outage_is_logged_by_each_wait(target: WatchedAirflow, clock: FakeClock, logs: Logs) -> None:
     target.on("POST", RUNS, json_response({}, 500))
     await clock.sleep_async(10 * INTERVAL)
-    assert logs.of("Still waiting") == OWN
+    assert logs.with_text("Still waiting") == OWN_LOG
 
 
-async def test_lists_dag_by_dag_are_in_the_log_of_each(target: WatchedAirflow, clock: FakeClock, logs: Logs) -> None:
+async def test_refused_list_across_dags_is_logged_by_each_wait(
+    target: WatchedAirflow, clock: FakeClock, logs: Logs
+) -> None:
     target.on("POST", RUNS, json_response({}, 403))
     await clock.sleep_async(10 * INTERVAL)
-    assert logs.of("may not list across dags") == OWN
+    assert logs.with_text("may not list across dags") == OWN_LOG
 
 
-async def test_a_paused_dag_is_in_the_log_of_each(target: WatchedAirflow, clock: FakeClock, logs: Logs) -> None:
+async def test_paused_dag_is_logged_by_each_wait(target: WatchedAirflow, clock: FakeClock, logs: Logs) -> None:
     target.dags["d"] = True
     await clock.sleep_async(10 * INTERVAL)
-    assert logs.of("is paused") == OWN
+    assert logs.with_text("is paused") == OWN_LOG
 
 
-async def test_a_change_is_in_the_log_of_each(target: WatchedAirflow, clock: FakeClock, logs: Logs) -> None:
+async def test_change_is_logged_by_each_wait(target: WatchedAirflow, clock: FakeClock, logs: Logs) -> None:
     for run_id in ("one", "two", "three"):
         target.end_run(run_id, "running")
     await clock.sleep_async(10 * INTERVAL)
-    assert logs.of(": running") == OWN
+    assert logs.with_text(": running") == OWN_LOG
 
 
-async def test_what_the_poll_logs_is_in_nobody_s(
+async def test_poll_logs_in_the_log_of_no_wait(
     target: WatchedAirflow, clock: FakeClock, logs: Logs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    polled_for: list[str | None] = []
+    logs_of_polls: list[str | None] = []
 
-    def noting(send: Callable[..., Response]) -> Callable[..., Response]:
-        async def noted(self: Carrier, request: Request) -> Response:
+    def record(send: Callable[..., Response]) -> Callable[..., Response]:
+        async def recorded(self: FakeCarrier, request: Request) -> Response:
             if request.method == "POST":
-                polled_for.append(LOG_OF.get())
+                logs_of_polls.append(LOG.get())
             return await send(self, request)
 
-        return noted
+        return recorded
 
-    monkeypatch.setattr(Carrier, "send", noting(Carrier.send))
+    monkeypatch.setattr(FakeCarrier, "send", record(FakeCarrier.send))
     await clock.sleep_async(4 * INTERVAL)
-    assert set(polled_for) == {None}
+    assert set(logs_of_polls) == {None}

@@ -1,4 +1,4 @@
-"""What a target that fails means for those who wait."""
+"""Waits while the target does not respond, or refuses requests."""
 
 from __future__ import annotations
 
@@ -27,12 +27,8 @@ if TYPE_CHECKING:
 
 from tests.unit.triggers.watcher.watched_airflow import INTERVAL, READ_TIMEOUT, RUNS, TASKS, Waits, WatchedAirflow
 
-# Trouble.
 
-
-async def test_a_deleted_run_is_the_trouble_of_its_own_wait(
-    any_airflow: WatchedAirflow, clock: FakeClock, waits: Waits
-) -> None:
+async def test_deleted_run_fails_only_its_waits(any_airflow: WatchedAirflow, clock: FakeClock, waits: Waits) -> None:
     for name in ("theirs", "other"):
         any_airflow.has_run(name, "running", end_date=None)
     waiting, other = waits(must_exist=True), waits("other", must_exist=True)
@@ -41,7 +37,7 @@ async def test_a_deleted_run_is_the_trouble_of_its_own_wait(
     await clock.sleep_async(2 * POLLS_PER_CHECK * INTERVAL)
     with pytest.raises(NotFoundError, match="was deleted"):
         waiting.task.result()
-    assert (other.outcome, other.warned) == (None, [])
+    assert (other.outcome, other.warnings) == (None, [])
 
 
 DOWN = pytest.mark.parametrize(
@@ -52,9 +48,9 @@ DOWN = pytest.mark.parametrize(
 
 
 @DOWN
-@pytest.mark.parametrize("looks_too", [True, False], ids=["all", "lists"])
-async def test_a_target_that_is_down_is_survived_and_everybody_told_once(
-    target: WatchedAirflow, clock: FakeClock, waits: Waits, down: Script, looks_too: bool
+@pytest.mark.parametrize("checks_fail", [True, False], ids=["all", "lists"])
+async def test_outage_is_tolerated_and_each_wait_warns_once(
+    target: WatchedAirflow, clock: FakeClock, waits: Waits, down: Script, checks_fail: bool
 ) -> None:
     names = [f"run-{each}" for each in range(3)]
     for name in names:
@@ -62,15 +58,15 @@ async def test_a_target_that_is_down_is_survived_and_everybody_told_once(
     waiting = [waits(name) for name in names]
     await clock.sleep_async(2 * INTERVAL + 1)
     for outage in (1, 2):
-        for path in [RUNS] + [f"dags/d/dagRuns/{name}" for name in names if looks_too]:
+        for path in [RUNS] + [f"dags/d/dagRuns/{name}" for name in names if checks_fail]:
             target.on("POST" if path == RUNS else "GET", path, down)
         await clock.sleep_async(TOLERATED_SECONDS / 2)
-        assert [(len(each.warned), each.outcome) for each in waiting] == [(outage, None)] * 3
+        assert [(len(each.warnings), each.outcome) for each in waiting] == [(outage, None)] * 3
         target._scripts.clear()
         if outage == 1:
             await clock.sleep_async(10 * INTERVAL)
-    assert waiting[0].warned[0].startswith("Still waiting: ")
-    # What ended in the meantime is found by the first poll that is answered.
+    assert waiting[0].warnings[0].startswith("Still waiting: ")
+    # The first list that succeeds shows what finished during the outage.
     for name in names:
         target.end_run(name)
         target.runs[name]["end_date"] = (
@@ -80,7 +76,7 @@ async def test_a_target_that_is_down_is_survived_and_everybody_told_once(
     assert [each.outcome for each in waiting] == ["success"] * 3
 
 
-async def test_trouble_that_a_look_noticed_first_is_told_once_too(
+async def test_outage_that_a_check_finds_first_is_warned_of_once(
     target: WatchedAirflow, clock: FakeClock, waits: Waits
 ) -> None:
     target.has_run("other", "running", end_date=None)
@@ -92,15 +88,15 @@ async def test_trouble_that_a_look_noticed_first_is_told_once_too(
     for outage in (1, 2):
         target.on("GET", "dags/d/dagRuns/theirs", json_response({}, 500))
         await clock.sleep_async(INTERVAL)
-        assert (len(waiting.warned), other.warned) == (outage, other.warned[: outage - 1])
+        assert (len(waiting.warnings), other.warnings) == (outage, other.warnings[: outage - 1])
         target.on("POST", RUNS, json_response({}, 500))
         await clock.sleep_async(INTERVAL)
-        assert [len(each.warned) for each in (waiting, other)] == [outage, outage]
+        assert [len(each.warnings) for each in (waiting, other)] == [outage, outage]
         target._scripts.clear()
         await clock.sleep_async(POLLS_PER_CHECK * INTERVAL)
 
 
-async def test_a_target_in_trouble_is_asked_one_thing_per_interval(
+async def test_target_that_is_down_gets_one_request_per_interval(
     any_airflow: WatchedAirflow, clock: FakeClock, waits: Waits
 ) -> None:
     names = [f"run-{each}" for each in range(1000)]
@@ -111,42 +107,43 @@ async def test_a_target_in_trouble_is_asked_one_thing_per_interval(
     waits("queued", must_exist=True)
     waiting += [waits("begins", end_states=EndStates(("running",))), waits("late", deadline=NOW.timestamp() + 60.5)]
     await clock.sleep_async(3 * INTERVAL + 1)
-    any_airflow.down = True
+    any_airflow.is_down = True
     await clock.sleep_async(2 * INTERVAL)
-    any_airflow.forget()
+    any_airflow.reset_counts()
     await clock.sleep_async(20 * INTERVAL)
-    assert (any_airflow.lists(), len(any_airflow.received)) == (20 - 20 / POLLS_PER_CHECK, 20)
+    assert (any_airflow.list_count(), len(any_airflow.received)) == (20 - 20 / POLLS_PER_CHECK, 20)
     assert waiting.pop().outcome == "pending"
 
-    # Who joins looks once.
+    # A wait that joins is checked once.
     any_airflow.end_run("old")
     joined = [waits("old", must_exist=True), waits("old", must_exist=True, first_check_delay=OVERLAP_SECONDS)]
     await clock.sleep_async(20 * INTERVAL)
     assert len(any_airflow.received) == 40 + 2
-    assert [len(each.warned) for each in (*waiting, *joined)] == [1] * 1003
+    assert [len(each.warnings) for each in (*waiting, *joined)] == [1] * 1003
 
-    any_airflow.down = False
+    any_airflow.is_down = False
     any_airflow.end_run("begins", "running")
     for name in names[500:]:
         any_airflow.end_run(name)
-    any_airflow.forget()
+    any_airflow.reset_counts()
     await clock.sleep_async(POLLS_PER_CHECK * INTERVAL)
     assert [each.outcome for each in (*waiting, *joined)] == [None] * 500 + ["success"] * 503
-    # Nor is everybody checked for that: those whose check failed meanwhile are, once more.
-    assert any_airflow.looks() <= 503 + 40 / POLLS_PER_CHECK + 5 + POLLS_PER_CHECK * 1003 * INTERVAL / ROUND_SECONDS
+    # Only the waits whose check failed are checked again, not all waits.
+    periodic_checks = POLLS_PER_CHECK * 1003 * INTERVAL / ROUND_SECONDS
+    assert any_airflow.check_count() <= 503 + 40 / POLLS_PER_CHECK + 5 + periodic_checks
     await clock.sleep_async(1)
-    any_airflow.forget()
+    any_airflow.reset_counts()
     await clock.sleep_async(10 * INTERVAL)
-    assert any_airflow.looks() - any_airflow.looks("queued") <= 10 * 1003 * INTERVAL / ROUND_SECONDS + 1
+    assert any_airflow.check_count() - any_airflow.check_count("queued") <= 10 * 1003 * INTERVAL / ROUND_SECONDS + 1
 
 
-async def test_a_deadline_is_kept_by_who_queues_for_a_look_and_by_who_gets_no_answer(
+async def test_deadline_ends_waits_whose_checks_are_queued_or_hang(
     target: WatchedAirflow, clock: FakeClock, waits: Waits
 ) -> None:
     names = [f"run-{each}" for each in range(100)]
     for name in names:
         target.has_run(name, "running", end_date=None)
-    target.hanging = {RUNS, *(f"dags/d/dagRuns/{name}" for name in names)}
+    target.hanging_paths = {RUNS, *(f"dags/d/dagRuns/{name}" for name in names)}
     waiting = [waits(name, must_exist=True, deadline=NOW.timestamp() + 120) for name in names]
     await clock.sleep_async(119)
     assert {each.outcome for each in waiting} == {None}
@@ -154,7 +151,7 @@ async def test_a_deadline_is_kept_by_who_queues_for_a_look_and_by_who_gets_no_an
     assert {each.outcome for each in waiting} == {"pending"}
 
 
-async def test_who_is_late_already_looks_once_and_is_given_time_for_that(
+async def test_wait_that_begins_past_its_deadline_is_checked_once(
     target: WatchedAirflow, clock: FakeClock, waits: Waits
 ) -> None:
     target.has_run("theirs", "success")
@@ -163,44 +160,44 @@ async def test_who_is_late_already_looks_once_and_is_given_time_for_that(
     assert waiting.outcome == "success"
 
 
-async def test_who_queues_for_a_look_does_not_look_when_trouble_has_come(
+async def test_queued_checks_are_postponed_when_an_outage_begins(
     target: WatchedAirflow, clock: FakeClock, waits: Waits
 ) -> None:
     names = [f"run-{each}" for each in range(100)]
     for name in names:
         target.has_run(name, "running", end_date=None)
-    target.hanging = {RUNS, *(f"dags/d/dagRuns/{name}" for name in names)}
+    target.hanging_paths = {RUNS, *(f"dags/d/dagRuns/{name}" for name in names)}
     waiting = [waits(name, must_exist=True) for name in names]
     await clock.sleep_async(10 * READ_TIMEOUT)
-    looked = {url for url in target.in_vain if not url.endswith(RUNS)}
-    assert len(looked) <= MAX_CHECKS_AT_ONCE + 10
-    assert [len(each.warned) for each in waiting] == [1] * 100
-    target.hanging.clear()
+    checked = {url for url in target.unanswered_urls if not url.endswith(RUNS)}
+    assert len(checked) <= MAX_CHECKS_AT_ONCE + 10
+    assert [len(each.warnings) for each in waiting] == [1] * 100
+    target.hanging_paths.clear()
     for name in names:
         target.end_run(name)
     await clock.sleep_async(READ_TIMEOUT + 2 * POLLS_PER_CHECK * INTERVAL)
     assert {each.outcome for each in waiting} == {"success"}
 
 
-async def test_a_look_that_failed_is_made_again_when_a_poll_has_worked(
+async def test_failed_check_is_repeated_after_each_successful_poll(
     target: WatchedAirflow, clock: FakeClock, waits: Waits
 ) -> None:
     for name in [f"run-{each}" for each in range(100)]:
         target.has_run(name, "running", end_date=None)
         waits(name)
     await clock.sleep_async(1)
-    # One that no list will bring.
+    # No list shows this run.
     target.has_run("theirs", "success")
     target.on("GET", "dags/d/dagRuns/theirs", json_response({}, 500))
     waiting = waits(must_exist=True)
     await clock.sleep_async(10 * INTERVAL)
-    assert (target.looks("theirs"), waiting.outcome) == (11, None)
+    assert (target.check_count("theirs"), waiting.outcome) == (11, None)
     target._scripts.clear()
     await clock.sleep_async(INTERVAL)
-    assert (waiting.outcome, len(waiting.warned)) == ("success", 1)
+    assert (waiting.outcome, len(waiting.warnings)) == ("success", 1)
 
 
-async def test_lists_that_never_come_lose_nobody(any_airflow: WatchedAirflow, clock: FakeClock, waits: Waits) -> None:
+async def test_waits_end_although_every_list_fails(any_airflow: WatchedAirflow, clock: FakeClock, waits: Waits) -> None:
     any_airflow.on("POST", RUNS, json_response(any_airflow.payloads.error(500, "too slow"), 500))
     names = [f"run-{each}" for each in range(5)]
     for name in names:
@@ -214,7 +211,7 @@ async def test_lists_that_never_come_lose_nobody(any_airflow: WatchedAirflow, cl
 
 
 @pytest.mark.parametrize("hanging", [False, True], ids=["500", "no answer"])
-async def test_where_only_lists_fail_many_look_in_turn(
+async def test_many_waits_are_checked_per_poll_while_only_lists_fail(
     target: WatchedAirflow, clock: FakeClock, waits: Waits, hanging: bool
 ) -> None:
     names = [f"run-{each}" for each in range(200)]
@@ -223,21 +220,21 @@ async def test_where_only_lists_fail_many_look_in_turn(
     waiting = [waits(name) for name in names]
     await clock.sleep_async(INTERVAL + 1)
     if hanging:
-        target.hanging = {RUNS}
+        target.hanging_paths = {RUNS}
     else:
         target.on("POST", RUNS, json_response({}, 500))
-    await clock.sleep_async(2 * READ_TIMEOUT)  # until the trouble is noticed, and a look is answered
+    await clock.sleep_async(2 * READ_TIMEOUT)  # until a list has failed, and a check has succeeded
     for name in names:
         target.end_run(name)
-    target.forget()
+    target.reset_counts()
     await clock.sleep_async(10 * INTERVAL)
-    assert target.looks() == 10 * MAX_CHECKS_AT_ONCE
+    assert target.check_count() == 10 * MAX_CHECKS_AT_ONCE
     await clock.sleep_async(10 * INTERVAL)
     assert [each.outcome for each in waiting] == ["success"] * 200
-    assert hanging or target.lists() == 20 / POLLS_PER_CHECK  # it is still tried
+    assert hanging or target.list_count() == 20 / POLLS_PER_CHECK  # lists are still tried
 
 
-async def test_looks_that_are_answered_again_while_a_list_hangs_are_made_use_of(
+async def test_checks_that_succeed_again_continue_while_a_list_hangs(
     target: WatchedAirflow, clock: FakeClock, waits: Waits
 ) -> None:
     names = [f"run-{each}" for each in range(30)]
@@ -245,20 +242,20 @@ async def test_looks_that_are_answered_again_while_a_list_hangs_are_made_use_of(
         target.has_run(name, "running", end_date=None)
         waits(name)
     await clock.sleep_async(1)
-    target.hanging = {RUNS, *(f"dags/d/dagRuns/{name}" for name in names)}
+    target.hanging_paths = {RUNS, *(f"dags/d/dagRuns/{name}" for name in names)}
     await clock.sleep_async(READ_TIMEOUT / 4)
     waits("run-0")
-    # The second list begins when the first has failed, and one look has been tried.
+    # The second list begins after the first one has failed and one check was tried.
     await clock.sleep_async(READ_TIMEOUT * 3 / 4 + 2 * INTERVAL)
-    assert len([url for url in target.in_vain if url.endswith(RUNS)]) == 2
-    target.hanging = {RUNS}
-    target.forget()
-    # The one that joined fails, and is answered when it is sent again.
+    assert len([url for url in target.unanswered_urls if url.endswith(RUNS)]) == 2
+    target.hanging_paths = {RUNS}
+    target.reset_counts()
+    # The check of the wait that joined fails, and succeeds when it is repeated.
     await clock.sleep_async(READ_TIMEOUT / 4 + INTERVAL)
-    assert target.looks() >= MAX_CHECKS_AT_ONCE
+    assert target.check_count() >= MAX_CHECKS_AT_ONCE
 
 
-async def test_lists_of_tasks_that_do_not_come_are_not_the_trouble_of_runs(
+async def test_failing_lists_of_tasks_do_not_delay_waits_for_runs(
     target: WatchedAirflow, clock: FakeClock, waits: Waits
 ) -> None:
     target.on("POST", TASKS, json_response({}, 500))
@@ -273,7 +270,7 @@ async def test_lists_of_tasks_that_do_not_come_are_not_the_trouble_of_runs(
     assert waiting.outcome == "success"
 
 
-async def test_a_poll_that_fails_before_any_look_ends_no_wait(
+async def test_failing_poll_before_the_first_check_ends_no_wait(
     target: WatchedAirflow, clock: FakeClock, waits: Waits
 ) -> None:
     target.has_run("theirs", "running", end_date=None)
@@ -281,10 +278,10 @@ async def test_a_poll_that_fails_before_any_look_ends_no_wait(
     waiting = waits(first_check_delay=60, must_exist=True, poke_interval=60)
     waits("none", poke_interval=2)
     await clock.sleep_async(30)
-    assert (waiting.outcome, len(waiting.warned)) == (None, 1)
+    assert (waiting.outcome, len(waiting.warnings)) == (None, 1)
 
 
-async def test_being_refused_for_long_is_the_end_of_everybody(
+async def test_token_refused_for_too_long_ends_every_wait(
     target: WatchedAirflow, clock: FakeClock, waits: Waits
 ) -> None:
     for name in ("one", "two"):
@@ -293,15 +290,15 @@ async def test_being_refused_for_long_is_the_end_of_everybody(
     await clock.sleep_async(INTERVAL + 1)
     target.tokens.clear()
     await clock.sleep_async(TOLERATED_SECONDS - 1)
-    assert [(each.outcome, len(each.warned)) for each in waiting] == [(None, 1)] * 2
+    assert [(each.outcome, len(each.warnings)) for each in waiting] == [(None, 1)] * 2
     await clock.sleep_async((POLLS_PER_CHECK + 1) * INTERVAL)
     for each in waiting:
         with pytest.raises(AccessDeniedError, match="401"):
             each.task.result()
-    assert (target.connected, registry._watchers) == (0, {})
+    assert (target.open_sessions, registry._watchers) == (0, {})
 
 
-async def test_it_counts_from_when_it_began_also_for_who_looked_long_ago(
+async def test_time_of_refusals_counts_from_the_first_one_not_from_the_last_check(
     target: WatchedAirflow, clock: FakeClock, waits: Waits
 ) -> None:
     names = [f"run-{each}" for each in range(100)]
@@ -318,7 +315,7 @@ async def test_it_counts_from_when_it_began_also_for_who_looked_long_ago(
     assert [each.outcome for each in waiting] == ["success"] * 100
 
 
-async def test_a_connection_that_has_another_token_now_is_read_anew(
+async def test_connection_is_read_again_after_its_token_was_replaced(
     target: WatchedAirflow, clock: FakeClock, waits: Waits, connect: Callable[..., None]
 ) -> None:
     for name in ("one", "two"):
@@ -329,15 +326,15 @@ async def test_a_connection_that_has_another_token_now_is_read_anew(
     await clock.sleep_async(10 * INTERVAL)
     connect(target.url, password="new-token")
     await clock.sleep_async(2 * INTERVAL)
-    target.forget()
+    target.reset_counts()
     await clock.sleep_async(10 * INTERVAL)
-    assert (target.lists(), target.refused, target.most_connected) == (10, 0, 1)
+    assert (target.list_count(), target.refused_count, target.max_open_sessions) == (10, 0, 1)
     target.end_run("one")
     await clock.sleep_async(INTERVAL)
     assert [each.outcome for each in waiting] == ["success", None]
 
 
-async def test_where_lists_across_dags_are_refused_each_dag_is_asked_for(
+async def test_each_dag_is_listed_if_lists_across_dags_are_refused(
     any_airflow: WatchedAirflow, clock: FakeClock, waits: Waits
 ) -> None:
     any_airflow.dags["other"] = False
@@ -346,27 +343,25 @@ async def test_where_lists_across_dags_are_refused_each_dag_is_asked_for(
         any_airflow.has_run(f"of-{dag_id}", "running", dag_id=dag_id, end_date=None)
     here, there = waits("of-d"), waits("of-other", dag_id="other")
     await clock.sleep_async(INTERVAL + 1)
-    any_airflow.forget()
+    any_airflow.reset_counts()
     await clock.sleep_async(9 * INTERVAL)
     each_dag = [
         any_airflow.calls_received.count(f"GET {any_airflow.api(f'dags/{dag_id}/dagRuns')}")
         for dag_id in ("d", "other")
     ]
-    assert (any_airflow.lists(), each_dag) == (0, [9, 9])
+    assert (any_airflow.list_count(), each_dag) == (0, [9, 9])
     for waiting in (here, there):
-        (warned,) = waiting.warned
-        assert "may not list across dags" in warned
+        (warning,) = waiting.warnings
+        assert "may not list across dags" in warning
     late = waits("of-d")
     await clock.sleep_async(2 * INTERVAL)
-    assert [len(each.warned) for each in (here, there, late)] == [1, 1, 1]
+    assert [len(each.warnings) for each in (here, there, late)] == [1, 1, 1]
     any_airflow.end_run("of-other", dag_id="other")
     await clock.sleep_async(INTERVAL)
     assert (here.outcome, there.outcome) == (None, "success")
 
 
-async def test_a_dag_that_is_refused_from_now_on_is_the_trouble_of_its_own_waits(
-    any_airflow: WatchedAirflow, clock: FakeClock, waits: Waits
-) -> None:
+async def test_forbidden_dag_fails_only_its_waits(any_airflow: WatchedAirflow, clock: FakeClock, waits: Waits) -> None:
     any_airflow.dags["e"] = False
     refused = json_response(any_airflow.payloads.error(403, "Forbidden"), 403)
     any_airflow.on("POST", RUNS, refused)
@@ -379,14 +374,14 @@ async def test_a_dag_that_is_refused_from_now_on_is_the_trouble_of_its_own_waits
     await clock.sleep_async(TOLERATED_SECONDS + 2 * POLLS_PER_CHECK * INTERVAL)
     with pytest.raises(AccessDeniedError, match="/dags/e/"):
         there.task.result()
-    assert (here.outcome, [warned for warned in here.warned if "Still waiting" in warned]) == (None, [])
-    assert any_airflow.closed == 0
+    assert (here.outcome, [warning for warning in here.warnings if "Still waiting" in warning]) == (None, [])
+    assert any_airflow.closed_sessions == 0
     any_airflow.end_run("of-d")
     await clock.sleep_async(INTERVAL)
     assert here.outcome == "success"
 
 
-async def test_a_defect_of_the_poll_ends_no_wait(
+async def test_bug_in_a_poll_ends_no_wait(
     target: WatchedAirflow,
     clock: FakeClock,
     waits: Waits,
@@ -403,7 +398,7 @@ async def test_a_defect_of_the_poll_ends_no_wait(
         target.end_run("two", "failed")
         await clock.sleep_async(2 * POLLS_PER_CHECK * INTERVAL)
     assert [each.outcome for each in (one, two, three)] == ["success", "failed", None]
-    assert [len(each.warned) for each in (one, two, three)] == [1, 1, 1]
+    assert [len(each.warnings) for each in (one, two, three)] == [1, 1, 1]
     assert "KeyError: 'defect'" in caplog.text
     target.end_run("three")
     await clock.sleep_async(POLLS_PER_CHECK * INTERVAL)

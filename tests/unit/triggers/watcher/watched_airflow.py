@@ -1,4 +1,4 @@
-"""A target in memory, and waits for it, with time that goes on only when nobody has anything else to do."""
+"""A fake target in memory, and waits for its runs and tasks. Time passes only when the event loop is idle."""
 
 from __future__ import annotations
 
@@ -29,25 +29,26 @@ READ_TIMEOUT = 60.0
 
 
 class WatchedAirflow(FakeAirflow):
-    """A played Airflow that keeps a clock of its own, knows its tokens, and counts who is connected."""
+    """A fake Airflow that sends its own time, checks tokens, and counts sessions and requests."""
 
     def __init__(self, api_version: str = "v2") -> None:
         super().__init__(api_version)
         self.tokens = {TOKEN}
-        self.connected = 0
-        self.most_connected = 0
-        self.closed = 0
-        self.refused = 0
-        self.hanging: set[str] = set()
-        """Paths whose requests get no answer."""
-        self.hanging_batches = False
-        """Whether lists of what has not finished get no answer."""
-        self.in_vain: list[str] = []
-        """URLs of the requests that got none."""
-        self.down = False
+        self.open_sessions = 0
+        self.max_open_sessions = 0
+        self.closed_sessions = 0
+        self.refused_count = 0
+        self.hanging_paths: set[str] = set()
+        """Paths whose requests get no response."""
+        self.batches_hang = False
+        """Whether lists of unfinished runs get no response."""
+        self.unanswered_urls: list[str] = []
+        """URLs of the requests that got no response."""
+        self.is_down = False
+        """Whether every response is a 500."""
 
     def respond(self, received: ReceivedRequest) -> ScriptedResponse:
-        if self.down:
+        if self.is_down:
             self.received.append(received)
             return json_response(self.payloads.error(500, "down"), 500)
         return super().respond(received)
@@ -55,7 +56,7 @@ class WatchedAirflow(FakeAirflow):
     def carry(self, request: Request) -> Response:
         if request.headers["Authorization"].removeprefix("Bearer ") not in self.tokens:
             answer = json_response(self.payloads.error(401, "Unauthorized"), 401)
-            self.refused += 1
+            self.refused_count += 1
             return Response(answer.status, {"content-type": "application/json"}, answer.body)
         response = self._carry(request)
         if isinstance(response, TransportError):
@@ -66,8 +67,8 @@ class WatchedAirflow(FakeAirflow):
             response.status, {**response.headers, "date": format_datetime(date, usegmt=True)}, response.body
         )
 
-    def has_running(self, number: int, dag_id: str = "d", state: str = "running") -> list[str]:
-        """Put runs there that were due a minute after another, as no two are due at the same time; return their ids."""
+    def has_runs(self, number: int, dag_id: str = "d", state: str = "running") -> list[str]:
+        """Add runs that are due one minute apart, and return their ids."""
         names = [f"run-{each}" for each in range(number)]
         for each, name in enumerate(names):
             due = (NOW - timedelta(minutes=each)).isoformat()
@@ -75,34 +76,34 @@ class WatchedAirflow(FakeAirflow):
             self.has_run(name, state, dag_id=dag_id, end_date=None, **dates)
         return names
 
-    def forget(self) -> None:
-        """Begin to count anew what it is asked."""
+    def reset_counts(self) -> None:
+        """Forget all requests."""
         self.received.clear()
-        self.refused = 0
+        self.refused_count = 0
 
-    def lists(self, path: str = RUNS) -> int:
-        """How many times it was asked what has finished."""
+    def list_count(self, path: str = RUNS) -> int:
+        """Count the list requests for what has finished."""
         return sum(
             (received.method, received.path) == ("POST", self.api(path)) and "end_date_gte" in received.json
             for received in self.received
         )
 
-    def batches(self, path: str = RUNS) -> int:
-        """How many times it was asked, for many waits at once, what has not finished."""
+    def batch_count(self, path: str = RUNS) -> int:
+        """Count the list requests for what has not finished, which check a batch of waits."""
         return sum(
             (received.method, received.path) == ("POST", self.api(path)) and "end_date_gte" not in received.json
             for received in self.received
         )
 
-    def looks(self, run_id: str | None = None) -> int:
-        """How many times it was asked for this run alone, or for any."""
+    def check_count(self, run_id: str | None = None) -> int:
+        """Count the requests for a single run: for this one, or for any."""
         runs = [run_id] if run_id else self.runs
         calls_received = {f"GET {self.api(f'dags/d/dagRuns/{run}')}" for run in runs}
         return sum(each in calls_received for each in self.calls_received)
 
 
-class Carrier:
-    """Carries requests to a target in memory; what the hook's own carrier does over a session."""
+class FakeCarrier:
+    """Carries requests to a target in memory, in place of the hook's ``AsyncCarrier``."""
 
     def __init__(self, target: WatchedAirflow, clock: FakeClock) -> None:
         self._target = target
@@ -112,21 +113,21 @@ class Carrier:
     async def send(self, request: Request) -> Response:
         if not self._open:
             self._open = True
-            self._target.connected += 1
-            self._target.most_connected = max(self._target.most_connected, self._target.connected)
+            self._target.open_sessions += 1
+            self._target.max_open_sessions = max(self._target.max_open_sessions, self._target.open_sessions)
         await asyncio.sleep(0)
         is_batch = request.url.endswith(self._target.api(RUNS)) and b"end_date_gte" not in (request.body or b"")
-        if (is_batch and self._target.hanging_batches) or any(
-            request.url.endswith(self._target.api(path)) for path in self._target.hanging
+        if (is_batch and self._target.batches_hang) or any(
+            request.url.endswith(self._target.api(path)) for path in self._target.hanging_paths
         ):
-            self._target.in_vain.append(request.url)
+            self._target.unanswered_urls.append(request.url)
             await self._clock.sleep_async(READ_TIMEOUT)
             raise TransportError("did not answer")
         return self._target.carry(request)
 
     async def close(self) -> None:
-        self._target.connected -= self._open
-        self._target.closed += self._open
+        self._target.open_sessions -= self._open
+        self._target.closed_sessions += self._open
         self._open = False
 
 
@@ -135,20 +136,22 @@ class Waiting:
     """A wait that is under way."""
 
     task: asyncio.Task[Verdict]
-    told: list[str]
-    warned: list[str]
+    changes: list[str]
+    """Messages of the verdicts that were reported."""
+    warnings: list[str]
+    """Messages that were logged as warnings."""
 
     @property
     def outcome(self) -> str | None:
-        """What came of it, ``None`` if it still waits."""
+        """The outcome; ``None`` while the wait is under way."""
         return self.task.result().outcome if self.task.done() else None
 
 
 @dataclass
 class Waits:
-    """Begins waits, and ends those that are left over."""
+    """Begins waits, and cancels those that are still under way."""
 
-    begun: list[Waiting] = field(default_factory=list)
+    started: list[Waiting] = field(default_factory=list)
 
     def __call__(
         self,
@@ -160,26 +163,26 @@ class Waits:
         first_check_delay: float = 0,
         end_states: EndStates = EndStates(("success",), ("failed",)),  # noqa: B008  it is frozen
         dag_id: str = "d",
-        **what: Any,
+        **fields: Any,
     ) -> Waiting:
-        told: list[str] = []
-        warned: list[str] = []
+        changes: list[str] = []
+        warnings: list[str] = []
 
         async def wait() -> Verdict:
             async with shared_watcher(conn_id) as watcher:
                 return await watcher.wait(
-                    RunWait(dag_id, end_states, run_id=run_id, **what),
+                    RunWait(dag_id, end_states, run_id=run_id, **fields),
                     poke_interval=poke_interval,
                     deadline=deadline,
-                    on_change=lambda verdict: told.append(verdict.message),
-                    warn=warned.append,
+                    on_change=lambda verdict: changes.append(verdict.message),
+                    warn=warnings.append,
                     first_check_delay=first_check_delay,
                 )
 
-        self.begun.append(Waiting(asyncio.create_task(wait()), told, warned))
-        return self.begun[-1]
+        self.started.append(Waiting(asyncio.create_task(wait()), changes, warnings))
+        return self.started[-1]
 
-    async def end(self) -> None:
-        for waiting in self.begun:
+    async def cancel(self) -> None:
+        for waiting in self.started:
             waiting.task.cancel()
-        await asyncio.gather(*(waiting.task for waiting in self.begun), return_exceptions=True)
+        await asyncio.gather(*(waiting.task for waiting in self.started), return_exceptions=True)

@@ -1,4 +1,4 @@
-"""A target that does not answer requests for logs, which keeps nobody waiting."""
+"""Requests for the logs of failed tasks, to which the target does not respond."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ HANGING = "dags/d/dagRuns/{}/taskInstances/{}/logs/1?full_content=true&map_index
 LOG = {"content": [{"event": "Task failed", "error_detail": [{"exc_type": "ValueError", "exc_value": "no"}]}]}
 
 
-async def test_logs_that_do_not_come_keep_nobody_waiting(
+async def test_hanging_task_logs_do_not_delay_other_waits(
     target: WatchedAirflow, clock: FakeClock, waits: Waits
 ) -> None:
     names = [f"run-{each}" for each in range(30)]
@@ -22,7 +22,7 @@ async def test_logs_that_do_not_come_keep_nobody_waiting(
         target.has_run(name, "running", end_date=None)
         for task in range(5):
             target.has_task(f"t{task}", "failed", run_id=name, log={"content": []})
-            target.hanging.add(HANGING.format(name, f"t{task}"))
+            target.hanging_paths.add(HANGING.format(name, f"t{task}"))
     target.has_run("theirs", "running", end_date=None)
     failing = [waits(name) for name in names]
     other = waits()
@@ -34,20 +34,22 @@ async def test_logs_that_do_not_come_keep_nobody_waiting(
     await clock.sleep_async(READ_TIMEOUT + 2 * INTERVAL)
     assert other.outcome == "success"
     assert {each.outcome for each in failing} == {"failed"}
-    assert len(target.in_vain) == 1
+    assert len(target.unanswered_urls) == 1
     message = failing[-1].task.result().message
     assert "t0 (try 1): (its log was not requested, as the last request for a log took too long)" in message
 
 
-async def test_logs_are_requested_again_later(target: WatchedAirflow, clock: FakeClock, waits: Waits) -> None:
+async def test_task_logs_are_requested_again_after_a_pause(
+    target: WatchedAirflow, clock: FakeClock, waits: Waits
+) -> None:
     for name in ("theirs", "other"):
         target.has_run(name, "failed")
         target.has_task("t", "failed", run_id=name, log=LOG)
-        target.hanging.add(HANGING.format(name, "t"))
+        target.hanging_paths.add(HANGING.format(name, "t"))
     first = waits("other")
     await clock.sleep_async(READ_TIMEOUT + 1)
     assert "(its log could not be read: TransportError)" in first.task.result().message
-    target.hanging.clear()
+    target.hanging_paths.clear()
     soon = waits()
     await clock.sleep_async(NO_LOGS_SECONDS)
     assert "(its log was not requested" in soon.task.result().message
@@ -56,17 +58,17 @@ async def test_logs_are_requested_again_later(target: WatchedAirflow, clock: Fak
     assert "ValueError: no" in late.task.result().message
 
 
-async def test_a_wait_that_ends_while_its_log_is_read_leaves_the_next_one_free(
+async def test_cancelled_request_for_a_log_does_not_block_the_next_one(
     target: WatchedAirflow, clock: FakeClock, waits: Waits
 ) -> None:
     target.has_run("theirs", "failed")
     target.has_task("t", "failed", run_id="theirs", log=LOG)
-    target.hanging.add(HANGING.format("theirs", "t"))
+    target.hanging_paths.add(HANGING.format("theirs", "t"))
     cancelled = waits()
     await clock.sleep_async(1)
     cancelled.task.cancel()
     await clock.sleep_async(1)
-    target.hanging.clear()
+    target.hanging_paths.clear()
     waiting = waits()
     await clock.sleep_async(1)
     assert "ValueError: no" in waiting.task.result().message

@@ -1,4 +1,4 @@
-"""A list that fails decides no wait, however it fails."""
+"""A list that fails ends no wait, whatever the target or a gateway responds."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tests.unit.triggers.watcher.watched_airflow import Waits, WatchedAirflow
 
 HTML = (400, 401, 403, 404, 405, 408, 409, 413, 414, 418, 421, 425, 426, 429, 451, 500, 502, 503, 504)
-STRAY: dict[str, Script] = {
+UNUSABLE: dict[str, Script] = {
     **{f"HTML {status}": html_response("Error", status) for status in HTML},
     **{f"JSON {status}": json_response({"error": "no route"}, status) for status in (400, 404, 405, 409, 413, 422)},
     "200 HTML": html_response("Maintenance"),
@@ -34,34 +34,34 @@ STRAY: dict[str, Script] = {
 
 
 @pytest.mark.parametrize("times", ["once", "always"])
-@pytest.mark.parametrize("name", STRAY)
-@pytest.mark.parametrize("of_tasks", [False, True], ids=["runs", "tasks"])
-async def test_no_wait_ends_by_a_list_that_fails(
-    any_airflow: WatchedAirflow, clock: FakeClock, waits: Waits, name: str, times: str, of_tasks: bool
+@pytest.mark.parametrize("name", UNUSABLE)
+@pytest.mark.parametrize("for_tasks", [False, True], ids=["runs", "tasks"])
+async def test_failing_list_ends_no_wait(
+    any_airflow: WatchedAirflow, clock: FakeClock, waits: Waits, name: str, times: str, for_tasks: bool
 ) -> None:
     names = [f"run-{number}" for number in range(6)]
     for run_id in names:
         any_airflow.has_run(run_id, "running", end_date=None)
         any_airflow.has_task("load", "running", run_id=run_id, end_date=None)
-    what: dict[str, Any] = {"task_ids": ["load"]} if of_tasks else {"must_exist": True}
-    waiting = [waits(run_id, **what) for run_id in names]
+    fields: dict[str, Any] = {"task_ids": ["load"]} if for_tasks else {"must_exist": True}
+    waiting = [waits(run_id, **fields) for run_id in names]
     await clock.sleep_async(INTERVAL + 1)
 
     def answer(received: Any) -> ScriptedResponse:
-        stray = STRAY[name]
+        unusable = UNUSABLE[name]
         if "end_date_gte" not in received.json:
             return any_airflow.stored_response(received)  # the check of a task
         if times == "once":
             any_airflow._scripts.clear()
-        if isinstance(stray, TransportError):
-            raise stray
-        assert isinstance(stray, ScriptedResponse)
-        return stray
+        if isinstance(unusable, TransportError):
+            raise unusable
+        assert isinstance(unusable, ScriptedResponse)
+        return unusable
 
-    any_airflow.on("POST", TASKS if of_tasks else RUNS, answer)
+    any_airflow.on("POST", TASKS if for_tasks else RUNS, answer)
     await clock.sleep_async(2 * TOLERATED_SECONDS if times == "always" else 4 * INTERVAL)
     assert [each.task.done() for each in waiting] == [False] * len(names)
-    assert {len(each.warned) for each in waiting} <= {0, 1}
+    assert {len(each.warnings) for each in waiting} <= {0, 1}
     for run_id in names:
         any_airflow.end_run(run_id)
         any_airflow.end_task("load", run_id=run_id)
@@ -69,7 +69,7 @@ async def test_no_wait_ends_by_a_list_that_fails(
     assert [each.outcome for each in waiting] == ["success"] * len(names)
 
 
-async def test_many_waits_are_checked_within_minutes_while_lists_fail(
+async def test_many_waits_are_checked_within_a_round_while_lists_fail(
     target: WatchedAirflow, clock: FakeClock, waits: Waits
 ) -> None:
     names = [f"run-{number}" for number in range(3000)]
@@ -81,15 +81,15 @@ async def test_many_waits_are_checked_within_minutes_while_lists_fail(
     await clock.sleep_async(2 * POLLS_PER_CHECK * INTERVAL)
     for name in names:
         target.end_run(name)
-    target.forget()
+    target.reset_counts()
     await clock.sleep_async(10 * INTERVAL)
     per_poll = max(MIN_CHECKS_WITHOUT_LISTS, len(names) * INTERVAL / ROUND_SECONDS)
-    assert 9 * per_poll <= target.looks() <= 10 * per_poll
+    assert 9 * per_poll <= target.check_count() <= 10 * per_poll
     await clock.sleep_async(ROUND_SECONDS)
     assert {each.outcome for each in waiting} == {"success"}
 
 
-async def test_a_gateway_s_404_to_everything_deletes_nothing(
+async def test_gateway_that_answers_404_ends_no_wait(
     any_airflow: WatchedAirflow, clock: FakeClock, waits: Waits
 ) -> None:
     names = [f"run-{number}" for number in range(30)]
@@ -97,13 +97,11 @@ async def test_a_gateway_s_404_to_everything_deletes_nothing(
         any_airflow.has_run(name, "running", end_date=None)
     waiting = [waits(name, must_exist=True) for name in names]
     await clock.sleep_async(INTERVAL + 1)
-    playing, any_airflow.stored_response = (
-        any_airflow.stored_response,
-        lambda received: json_response({"message": "no route"}, 404),
-    )  # type: ignore[method-assign]
+    stored_response = any_airflow.stored_response
+    any_airflow.stored_response = lambda _: json_response({"message": "no route"}, 404)  # type: ignore[method-assign]
     await clock.sleep_async(TOLERATED_SECONDS / 2)
     assert [each.task.done() for each in waiting] == [False] * 30
-    any_airflow.stored_response = playing  # type: ignore[method-assign]
+    any_airflow.stored_response = stored_response  # type: ignore[method-assign]
     any_airflow.delete_run("run-0")
     for name in names[1:]:
         any_airflow.end_run(name)
@@ -114,7 +112,7 @@ async def test_a_gateway_s_404_to_everything_deletes_nothing(
         waiting[0].task.result()
 
 
-async def test_a_defect_in_taking_what_is_due_leaves_nobody_waiting(
+async def test_bug_in_the_scheduler_loop_ends_no_wait(
     target: WatchedAirflow,
     clock: FakeClock,
     waits: Waits,
@@ -137,7 +135,7 @@ async def test_a_defect_in_taking_what_is_due_leaves_nobody_waiting(
 
 
 @pytest.mark.parametrize("number", [2, 300])
-async def test_a_token_that_is_refused_for_long_ends_each_wait_by_its_own_check(
+async def test_token_refused_for_too_long_ends_each_wait_by_its_own_check(
     target: WatchedAirflow, clock: FakeClock, waits: Waits, number: int
 ) -> None:
     names = [f"run-{each}" for each in range(number)]
@@ -147,10 +145,10 @@ async def test_a_token_that_is_refused_for_long_ends_each_wait_by_its_own_check(
     await clock.sleep_async(INTERVAL + 1)
     target.tokens.clear()
     await clock.sleep_async(TOLERATED_SECONDS - INTERVAL)
-    target.forget()
+    target.reset_counts()
     assert [each.task.done() for each in waiting] == [False] * number
     await clock.sleep_async((POLLS_PER_CHECK + 2 + number / MIN_CHECKS_WITHOUT_LISTS) * INTERVAL)
     for each in waiting:
         with pytest.raises(AccessDeniedError, match="dagRuns/run-"):
             each.task.result()
-    assert target.refused <= number + number / MIN_CHECKS_WITHOUT_LISTS + 10
+    assert target.refused_count <= number + number / MIN_CHECKS_WITHOUT_LISTS + 10

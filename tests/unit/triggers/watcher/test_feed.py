@@ -1,0 +1,153 @@
+"""What a feed lists, and the waits that it finds for the rows."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import pytest
+
+from astro_provider.api.errors import AccessDeniedError
+from astro_provider.triggers.watcher import feed
+from astro_provider.triggers.watcher.subscription import Subscription
+from tests.unit.scripted_target import json_response
+from tests.unit.triggers.watcher.watched_airflow import INTERVAL, RUNS
+
+if TYPE_CHECKING:
+    from tests.unit.triggers.watcher.polled_feed import PolledFeed
+
+
+# Finding waits for rows.
+
+
+def test_row_of_a_run_finds_waits_by_run_id_date_and_newest_run(runs: PolledFeed) -> None:
+    runs.target.dags["other"] = False
+    date = "2026-01-31T06:00:00+00:00"
+    expected = {
+        runs.join(run_id="theirs"),
+        runs.join(run_id="theirs"),
+        runs.join(logical_dates=["2020-01-01T00:00:00+00:00", "2026-01-31T07:00:00+01:00"]),
+        runs.join(latest=True),
+    }
+    for fields in ({"run_id": "other"}, {"logical_dates": ["2026-01-31T07:00:00+00:00"]}):
+        runs.join(**fields)
+    for fields in ({"run_id": "theirs"}, {"logical_dates": [date]}, {"latest": True}):
+        runs.join("other", **fields)
+    runs.ended("theirs", logical_date=date)
+    assert runs.poll() == expected
+    assert runs.poll() == set()  # the overlap lists the row again
+    for subscription in expected:
+        runs.feed.leave(subscription)
+    runs.target.has_run("theirs", "success", end_date="2026-02-01T12:00:09+00:00", logical_date=date)
+    assert runs.poll() == set()
+
+
+def test_row_with_an_invalid_date_does_not_hide_other_rows(runs: PolledFeed) -> None:
+    by_id, by_date = runs.join(run_id="good"), runs.join(logical_dates=["2026-01-31T06:00:00+00:00"])
+    runs.ended("bad")
+    runs.target.runs["bad"].update(logical_date="yesterday", execution_date="yesterday")
+    runs.target.runs["bad"]["run_after" if runs.target.api_version == "v2" else "x"] = "2026-02-01T06:00:00Z"
+    runs.ended("good", logical_date="2026-01-31T06:00:00+00:00")
+    answer = runs.target.payloads.collection("dag_runs", *runs.target.runs.values())
+    runs.target.on("POST", RUNS, json_response(answer))
+    assert runs.poll() == {by_id, by_date}
+
+
+def test_row_of_a_task_finds_waits_for_the_task_and_for_groups(tasks: PolledFeed) -> None:
+    expected = {tasks.join(run_id="theirs", task_ids=["load", "x"]), tasks.join(run_id="theirs", group_id="g")}
+    tasks.join(run_id="theirs", task_ids=["other"])
+    tasks.join(run_id="other", task_ids=["load"])
+    tasks.target.has_run("theirs", "running", end_date=None)
+    tasks.task_ended("load", "theirs")
+    assert tasks.poll() == expected
+
+
+# Lists dag by dag.
+
+
+def test_many_dags_are_listed_a_few_per_poll_if_lists_across_dags_are_refused(runs: PolledFeed) -> None:
+    dag_ids = [f"dag-{number:03}" for number in range(300)]
+    waiting = []
+    for dag_id in dag_ids:
+        runs.target.dags[dag_id] = False
+        waiting.append(runs.join(dag_id, run_id="theirs"))
+    runs.refuses_lists()
+    assert runs.poll() == set()
+    assert len(runs.target.received) == 1 + feed.MAX_DAGS_LISTED_PER_POLL
+    for dag_id in dag_ids:
+        runs.ended("theirs", dag_id)
+    found: set[Subscription] = set()
+    for _ in range(30):
+        found |= runs.poll()
+        assert len(runs.target.received) == feed.MAX_DAGS_LISTED_PER_POLL
+    assert found == set(waiting)
+
+
+def test_list_across_dags_is_retried_less_and_less_often(runs: PolledFeed) -> None:
+    runs.join(run_id="theirs")
+    runs.refuses_lists()
+    tried_at = []
+    for _ in range(int(4 * 3600 / INTERVAL)):
+        runs.poll()
+        if any(received.method == "POST" for received in runs.target.received):
+            tried_at.append(runs.now)
+    pauses = [later - earlier for earlier, later in pairwise(tried_at)]
+    assert pauses == [300, 600, 1200, 2400, 3600, 3600]
+    # When it is allowed again, it shows what has finished since the last list of each dag.
+    runs.target._scripts.clear()
+    runs.ended("theirs")
+    runs.now += feed.MAX_RETRY_LIST_SECONDS
+    assert len(runs.poll()) == 1
+    assert [received.method for received in runs.target.received] == ["POST"]
+    assert not runs.feed.lists_by_dag
+
+
+def test_refused_token_does_not_cause_lists_by_dag(runs: PolledFeed) -> None:
+    runs.join(run_id="theirs")
+    runs.target.on("POST", RUNS, json_response(runs.target.payloads.error(401, "Unauthorized"), 401))
+    with pytest.raises(AccessDeniedError):
+        runs.poll()
+    assert (len(runs.target.received), runs.feed.lists_by_dag) == (1, False)
+
+
+@pytest.mark.parametrize(
+    ("statuses", "rows", "request_count"),
+    [
+        ((200, 403, 404), 1, 3),
+        ((404, 403, 403), 0, 3),
+        ((403, 403, 200), 1, 3),
+        ((403, 403, 403), None, 3),
+        ((200, 401, 401), None, 2),
+    ],
+)
+def test_list_by_dag_fails_if_all_dags_or_the_token_are_refused(
+    runs: PolledFeed, statuses: tuple[int, ...], rows: int | None, request_count: int
+) -> None:
+    runs.refuses_lists()
+    bodies = {200: runs.target.payloads.collection("dag_runs", runs.target.payloads.dag_run("r", "success"))}
+    for dag_id, status in zip("abc", statuses, strict=True):
+        body = bodies.get(status) or runs.target.payloads.error(status, "no")
+        runs.target.on("GET", f"dags/{dag_id}/dagRuns", json_response(body, status))
+        runs.join(dag_id, run_id="r")
+    request = runs.feed.prepare_list(runs.now)
+    lists = runs.feed.list_finished(runs.client, request)
+    if rows is None:
+        with pytest.raises(AccessDeniedError):
+            runs.target.run(lists)
+    else:
+        assert len(runs.target.run(lists).rows) == rows
+    assert len([path for path in runs.target.calls_received if path.endswith("/dagRuns")]) == request_count
+
+
+def test_list_of_a_new_dag_begins_when_its_first_wait_joined(runs: PolledFeed) -> None:
+    runs.join(run_id="theirs")
+    runs.poll()
+    runs.now += 3600
+    runs.join("late", run_id="theirs")
+    runs.target.dags["late"] = False
+    runs.refuses_lists()
+    runs.poll()
+    query = next(received for received in runs.target.received if "/late/" in received.path).query
+    ended_after = datetime.fromisoformat(query["end_date_gte"][0]).timestamp()
+    assert timedelta(seconds=runs.now - ended_after) <= timedelta(seconds=feed.OVERLAP_SECONDS + INTERVAL)
