@@ -46,7 +46,7 @@ _NETWORK_SETTINGS = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "REQU
 
 
 @pytest.fixture(autouse=True)
-def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def _isolate(monkeypatch: pytest.MonkeyPatch) -> None:
     """Clear what earlier tests have cached, and hide proxies and .netrc of the user who runs the tests."""
     monkeypatch.setattr(memory, "_memories", {})
     for setting in _NETWORK_SETTINGS:
@@ -134,11 +134,11 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeClock]:
         for method in ("_open", "reload_connection"):
             held = clock.holding(getattr(astro_async.AsyncAstroHook, method))
             monkeypatch.setattr(astro_async.AsyncAstroHook, method, held)
-        of_sensors = SimpleNamespace(sleep=clock.sleep, monotonic=lambda: datetime.now().timestamp())
-        monkeypatch.setattr(sys.modules[BaseSensorOperator.__module__], "time", of_sensors)
+        sensor_time = SimpleNamespace(sleep=clock.sleep, monotonic=lambda: datetime.now().timestamp())
+        monkeypatch.setattr(sys.modules[BaseSensorOperator.__module__], "time", sensor_time)
         monkeypatch.setattr(sensor_base, "time", SimpleNamespace(sleep=clock.sleep, time=time.time))
-        in_triggers = SimpleNamespace(**{**vars(asyncio), "sleep": clock.sleep_async})
-        monkeypatch.setattr(dag_run_trigger, "asyncio", in_triggers)
+        trigger_asyncio = SimpleNamespace(**{**vars(asyncio), "sleep": clock.sleep_async})
+        monkeypatch.setattr(dag_run_trigger, "asyncio", trigger_asyncio)
         yield clock
 
 

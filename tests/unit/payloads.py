@@ -371,5 +371,5 @@ class V1(Payloads):
 v1, v2 = V1(), V2()
 
 
-def of(api_version: str) -> V1 | V2:
+def for_version(api_version: str) -> V1 | V2:
     return v1 if api_version == "v1" else v2

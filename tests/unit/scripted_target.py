@@ -117,7 +117,7 @@ class ScriptedTarget:
 
     def __init__(self, api_version: str = "v2", url: str = "https://target.example.com/dz3uu847") -> None:
         self.api_version = api_version
-        self.payloads = payloads.of(api_version)
+        self.payloads = payloads.for_version(api_version)
         self.url = url
         self.received: list[ReceivedRequest] = []
         self.pauses: list[float] = []

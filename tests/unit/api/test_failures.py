@@ -121,7 +121,7 @@ def log(*log_lines: tuple[str, str | None, str | None] | str) -> list[Any]:
 
 @pytest.mark.parametrize("api_version", [v1, v2])
 def test_last_error_of_a_real_log_is_found(api_version: Any) -> None:
-    entries = api_version.log_entries(payloads.of(api_version.NAME).log())
+    entries = api_version.log_entries(payloads.for_version(api_version.NAME).log())
     assert last_error(entries) == "ValueError: no rows"
 
 
@@ -228,7 +228,7 @@ def test_get_task_log_returns_the_whole_log(any_target: ScriptedTarget) -> None:
 @pytest.mark.parametrize("version", ["v1", "v2"])
 def test_last_entries_are_read_from_a_log_cut_anywhere(version: str, cut: int) -> None:
     api = API_VERSIONS[version]
-    log = payloads.of(version).log()
+    log = payloads.for_version(version).log()
     text = json.dumps(log)
     read = api.end_of_log(text[min(cut, len(text)) :])
     whole = api.log_entries(log)

@@ -81,7 +81,7 @@ def test_whatever_is_parsed_can_be_stored_as_json(raw: Any) -> None:
 @pytest.mark.parametrize("kind", ["dag_run", "task_instance"])
 @pytest.mark.parametrize("date", ["tomorrow", "", 7, {}, "2026-13-01T00:00:00Z", "9" * 100_000])
 def test_malformed_date_of_one_row_does_not_affect_others(api_version: Any, kind: str, date: Any) -> None:
-    make = getattr(payloads.of(api_version.NAME), kind)
+    make = getattr(payloads.for_version(api_version.NAME), kind)
     dates = ("logical_date", "end_date", *(["execution_date"] if api_version is v1 else []))
     rows = {"rows": [make(**dict.fromkeys(dates, date)), make()], "total_entries": 2}
     (odd, even), _ = collection_reader("rows", getattr(api_version, kind))(rows)

@@ -36,6 +36,8 @@ def make_subscription(
         warn=lambda _: None,
     )
     at = (START + timedelta(minutes=due)).isoformat()
-    found = cast("DagRun", payloads.of("v2").dag_run(run_id or "theirs", run_state, dag_id=dag_id, run_after=at))
+    found = cast(
+        "DagRun", payloads.for_version("v2").dag_run(run_id or "theirs", run_state, dag_id=dag_id, run_after=at)
+    )
     subscription.note_verdict(Verdict("pending", "", found, state=state))
     return subscription

@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 
 def run_row(run_id: str, state: str = "running", dag_id: str = "d") -> DagRun:
-    return cast("DagRun", payloads.of("v2").dag_run(run_id, state, dag_id=dag_id))
+    return cast("DagRun", payloads.for_version("v2").dag_run(run_id, state, dag_id=dag_id))
 
 
 def task_row(run_id: str, task_id: str, state: str | None, map_index: int = -1) -> TaskInstance:
     return cast(
         "TaskInstance",
-        payloads.of("v2").task_instance(task_id, state, dag_id="d", dag_run_id=run_id, map_index=map_index),
+        payloads.for_version("v2").task_instance(task_id, state, dag_id="d", dag_run_id=run_id, map_index=map_index),
     )
 
 
