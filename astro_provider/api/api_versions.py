@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class RestApi(Protocol):
-    """One version of the REST API: what it calls things, and how its responses are read. Implemented by a module."""
+    """One version of the REST API: its names, and how its responses are read. Module ``v1`` or ``v2`` implements it."""
 
     NAME: ApiVersion
     XCOM_PARAMS: dict[str, JSONInput]

@@ -34,7 +34,7 @@ class Call(Generic[T_co]):
     :param headers: additional request headers
     :param dag_id: the dag that a 404 might be about, so that the error can name similar dags
     :param read_end: function that makes the result from the last ``MAX_END_BYTES`` of a longer response (text whose
-        beginning is missing). Without it, a response can have up to ``MAX_ANSWER_BYTES``
+        beginning is missing). Without it, a response can have up to ``MAX_RESPONSE_BYTES``
     :param idempotent: whether the request can be sent again even if the target has already handled it; always true of
         a GET
     """

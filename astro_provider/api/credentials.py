@@ -50,7 +50,7 @@ class Credentials(ABC):
     @property
     @abstractmethod
     def secrets(self) -> Iterable[str]:
-        """The texts in these credentials that no message and no result may contain."""
+        """The texts in these credentials that must not appear in messages and results."""
 
     @abstractmethod
     def authorization(self, api_version: ApiVersion) -> str | None:

@@ -65,7 +65,7 @@ class Deployment:
 
     @cached_property
     def secrets(self) -> tuple[str, ...]:
-        """All texts of this connection that no message may contain, longest first."""
+        """All texts of this connection that must not appear in messages, longest first."""
         secrets = {part for value in self.headers.values() for part in (value, *value.split())}
         if self.credentials is not None:
             secrets |= {*self.credentials.secrets}

@@ -79,7 +79,7 @@ class InvalidParameterError(ValueError):
     A parameter has a value that cannot be used, in the DAG file or after its template was rendered.
 
     A retry would find the same value, so this error fails a running task for good. A plain ``ValueError`` does not,
-    because it may be a bug.
+    because it might be a bug.
     """
 
 

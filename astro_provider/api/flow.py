@@ -15,7 +15,7 @@ from astro_provider.api.errors import TransportError
 
 T = TypeVar("T")
 
-MAX_ANSWER_BYTES = 32 * 1024 * 1024
+MAX_RESPONSE_BYTES = 32 * 1024 * 1024
 """Size of the largest response that is read: far more than usual, and little enough for a worker or a triggerer."""
 
 MAX_END_BYTES = 4 * 1024 * 1024
@@ -51,7 +51,7 @@ class Response:
 
     :param status: HTTP status
     :param headers: headers, their names in lower case
-    :param body: response body. Reading stops after ``MAX_ANSWER_BYTES``; with ``only_end``, the body is the last
+    :param body: response body. Reading stops after ``MAX_RESPONSE_BYTES``; with ``only_end``, the body is the last
         ``MAX_END_BYTES``
     :param cut: whether the beginning of the body is missing
     :param resent: whether the request was sent more than once, and the target might have handled it each time

@@ -1,4 +1,4 @@
-"""A reply: the response to a request, from which comes the result of a call or an error."""
+"""A reply: a request and its response, from which the result of a call or an error is made."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 from astro_provider.api.error_body import page_title, reasons
 from astro_provider.api.error_messages import not_airflow, status_error, unexpected
-from astro_provider.api.flow import MAX_ANSWER_BYTES
+from astro_provider.api.flow import MAX_RESPONSE_BYTES
 from astro_provider.api.parsing import Unexpected, parse_json
 from astro_provider.api.responses import is_html
-from astro_provider.api.sanitize import hide_secrets, may_hold, plain, secrets_in_data, without_secrets
+from astro_provider.api.sanitize import hide_secrets, might_contain, plain, secrets_in_data, without_secrets
 from astro_provider.api.tokens import read_token
 
 if TYPE_CHECKING:
@@ -55,8 +55,8 @@ class Reply:
         :raise AstroError: the response is an error, or not what the API describes
         """
         response = self.response
-        if len(response.body) > MAX_ANSWER_BYTES:
-            raise unexpected(self, f"at most {MAX_ANSWER_BYTES // 1024**2} MiB of JSON")
+        if len(response.body) > MAX_RESPONSE_BYTES:
+            raise unexpected(self, f"at most {MAX_RESPONSE_BYTES // 1024**2} MiB of JSON")
         if not 200 <= response.status < 300:
             raise status_error(self, call.about, now)
         empty = response.status == 204 or (not response.body and self.request.method == "DELETE")
@@ -77,7 +77,7 @@ class Reply:
         if call.read is read_token:
             return raw
         secrets = secrets_in_data(self.deployment, self.fetched_secrets)
-        return without_secrets(raw, secrets) if may_hold(self.response.body, secrets) else raw
+        return without_secrets(raw, secrets) if might_contain(self.response.body, secrets) else raw
 
     def detail(self) -> str:
         """Return the target's own reasons, or the title of its page."""

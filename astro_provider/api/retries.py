@@ -36,13 +36,13 @@ class Resends:
 
     :param request: the first request of the call
     :param clock: returns the time, in seconds since the epoch
-    :ivar may_be_handled: whether the target might have handled a request whose response was lost
+    :ivar might_be_handled: whether the target might have handled a request whose response was lost
     """
 
     def __init__(self, request: Request, clock: Callable[[], float]) -> None:
         until = clock() + (MAX_RESEND_LOG_SECONDS if request.only_end else MAX_RESEND_SECONDS)
         self._pauses = takewhile(lambda _: clock() < until, RETRY_PAUSES)
-        self.may_be_handled = False
+        self.might_be_handled = False
 
     def pause(self) -> float | None:
         """Return the seconds to pause before the request is sent again; ``None`` if it must not be sent again."""
@@ -65,16 +65,16 @@ def send_with_retries(request: Request, resends: Resends) -> Flow[Response]:
         except TransportError as error:
             if (error.sent and not request.idempotent) or (pause := resends.pause()) is None:
                 raise
-            resends.may_be_handled |= error.sent
+            resends.might_be_handled |= error.sent
         else:
-            if not _may_resend(request, response) or (pause := resends.pause()) is None:
+            if not _can_resend(request, response) or (pause := resends.pause()) is None:
                 return response
             pause = retry_after(response) or pause
-            resends.may_be_handled |= response.status != 429
+            resends.might_be_handled |= response.status != 429
         yield Pause(pause)
 
 
-def _may_resend(request: Request, response: Response) -> bool:
+def _can_resend(request: Request, response: Response) -> bool:
     # After a 429, the target has not handled the request. After the others, it might have: a proxy responds with 503,
     # for example, if the server behind it accepts the request and is stopped.
     return response.status in (_TRANSIENT_STATUSES if request.idempotent else (429,))

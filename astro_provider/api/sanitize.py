@@ -81,7 +81,7 @@ def secrets_in_data(deployment: Deployment, fetched: Sequence[str] = ()) -> list
     return sorted((secret for secret in secrets if len(secret) >= MIN_SECRET_IN_DATA), key=len, reverse=True)
 
 
-def may_hold(body: bytes, secrets: Sequence[str]) -> bool:
+def might_contain(body: bytes, secrets: Sequence[str]) -> bool:
     """Whether a JSON text might contain one of the secrets, unchanged or with escapes; a quick check before parsing."""
     return b"\\u" in body or b"\\/" in body or any(secret.encode() in body for secret in secrets)
 

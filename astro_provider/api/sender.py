@@ -114,7 +114,7 @@ class Sender:
                 self.deployment,
                 self._fetched_secrets(),
                 request,
-                replace(response, resent=resends.may_be_handled),
+                replace(response, resent=resends.might_be_handled),
             )
             url = redirect_url(request, response)
             if url is None:

@@ -89,7 +89,7 @@ class AsyncAstroHook:
     async def _open(self) -> tuple[Client, AsyncCarrier]:
         if self._opened is None:
             deployment = await self._read_connection()
-            # Another task may have opened a carrier during the await; it must not be replaced, or it is never closed.
+            # Another task might have opened a carrier during the await. If it were replaced, it would never be closed.
             self._opened = self._opened or (client_of(deployment), AsyncCarrier(deployment))
         return self._opened
 
@@ -158,7 +158,7 @@ class AsyncAstroHook:
             await self.reload_connection()
             return None
         try:
-            # Not the carrier of the last request: the hook may have been closed since, and a closed carrier would
+            # Not the carrier of the last request: the hook might have been closed since, and a closed carrier would
             # open another session.
             _, carrier = await self._open()
             return await carrier.send(step)

@@ -51,7 +51,7 @@ class AsyncCarrier:
 
     async def send(self, request: Request) -> Response:
         """
-        Send one request and read its response, up to ``MAX_ANSWER_BYTES``.
+        Send one request and read its response, up to ``MAX_RESPONSE_BYTES``.
 
         :param request: the request
         :return: the response, whatever its status

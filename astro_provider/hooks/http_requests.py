@@ -126,7 +126,7 @@ class SyncCarrier:
 
     def send(self, request: Request) -> Response:
         """
-        Send one request and read its response, up to ``MAX_ANSWER_BYTES``.
+        Send one request and read its response, up to ``MAX_RESPONSE_BYTES``.
 
         :param request: the request
         :return: the response, whatever its status

@@ -8,7 +8,7 @@ from astro_provider.api.errors import (
     AstroError,
     UnexpectedAnswerError,
 )
-from astro_provider.api.flow import MAX_ANSWER_BYTES
+from astro_provider.api.flow import MAX_RESPONSE_BYTES
 from tests.unit import payloads
 from tests.unit.scripted_target import (
     ScriptedResponse,
@@ -55,15 +55,15 @@ def test_json_of_another_form_is_an_error(target: ScriptedTarget, raw: payloads.
 
 @pytest.mark.parametrize("status", [200, 500])
 def test_response_above_the_maximum_size_is_an_error(target: ScriptedTarget, status: int) -> None:
-    error = error_of(target, "POST", "x", ScriptedResponse(status, b'{"a": "' + b"x" * MAX_ANSWER_BYTES))
+    error = error_of(target, "POST", "x", ScriptedResponse(status, b'{"a": "' + b"x" * MAX_RESPONSE_BYTES))
     assert isinstance(error, UnexpectedAnswerError)
     assert 'expected at most 32 MiB of JSON, but got \'{"a": "xxx' in str(error)
     assert len(str(error)) < 500
 
 
 def test_response_of_the_maximum_size_is_read(target: ScriptedTarget) -> None:
-    target.on("GET", "x", ScriptedResponse(200, b'"' + b"x" * (MAX_ANSWER_BYTES - 2) + b'"'))
-    assert len(str(target.run(target.client().request("GET", "x")))) == MAX_ANSWER_BYTES - 2
+    target.on("GET", "x", ScriptedResponse(200, b'"' + b"x" * (MAX_RESPONSE_BYTES - 2) + b'"'))
+    assert len(str(target.run(target.client().request("GET", "x")))) == MAX_RESPONSE_BYTES - 2
 
 
 @pytest.mark.parametrize(
