@@ -14,19 +14,19 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def _never_rescheduled(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Airflow 2 asks its database when a sensor was rescheduled first, and there is none here."""
+    """Replace the database query for the first reschedule date of Airflow 2, because unit tests have no database."""
     if AIRFLOW_VERSION < (3, 0):
         monkeypatch.setattr("airflow.sensors.base._orig_start_date", lambda **_: None)
 
 
 @pytest.fixture
 def rescheduled(monkeypatch: pytest.MonkeyPatch) -> Callable[[datetime], dict[str, Any]]:
-    """Make the context of a sensor that was rescheduled for the first time at some time."""
+    """Return a function that makes the context of a sensor that was first rescheduled at a given date."""
 
-    def since(date: datetime) -> dict[str, Any]:
+    def rescheduled_context(date: datetime) -> dict[str, Any]:
         if AIRFLOW_VERSION < (3, 0):
             monkeypatch.setattr("airflow.sensors.base._orig_start_date", lambda **_: date)
             return context()
         return context(TaskInstance(first_reschedule_date=date), task_reschedule_count=1)
 
-    return since
+    return rescheduled_context
