@@ -14,20 +14,20 @@ connection share one watcher (``registry.shared_watcher``) and call its method `
    request checks a batch of up to a hundred waits, by listing the runs that have not finished; waits that no list can
    check, such as those for the newest run, are checked individually.
 
-What this costs the target per interval, with the default interval of 5 seconds:
+What this costs the target, with the default interval of 5 seconds:
 
-* with up to three waits, 1.5 requests: the poll, and a check of one wait at every other poll;
-* with four to about three thousand waits, 1.25: the poll, and a check of a batch at every fourth poll;
-* with 10,000 waits, 1.83: the poll, and 0.83 checks of batches;
-* the same again for waits for tasks, if there are any;
-* one request whenever a wait joins and whenever its run has finished;
-* 83 checks per interval for 10,000 waits that only individual checks cover, and at least one for every other poll.
+* up to 3 waits for runs: 1.5 requests per interval, which are the poll, and a check of one wait at every other poll;
+* 4 to about 3,000 waits: 1.25 requests per interval, which are the poll, and a check of a batch at every fourth poll;
+* 10,000 waits: 1.83 requests per interval, which are the poll, and 0.83 checks of batches;
+* waits that no list can check: one more request per two intervals for up to 60 such waits, 83 per interval for 10,000;
+* waits for tasks: as much again as the same number of waits for runs;
+* besides, one check of each wait when it joins, and one when its run or task has finished.
 
-The shortest interval of all waits on a connection is the interval of its poll.
+The interval of the poll is the shortest interval of all waits on the connection.
 
-While only lists fail, each wait is checked individually, at least ten per poll, and all within ten minutes. While the
-target does not answer at all, it gets one request per interval. A token that is not allowed to list across dags costs
-one list request per dag, at most ten per poll.
+While only lists fail, waits are checked individually: at least ten per poll, and all of them within ten minutes. While
+the target does not answer at all, it gets one request per interval. If the token is not allowed to list across dags,
+each poll lists up to ten dags, one request each.
 
 The modules, from the outside in:
 
