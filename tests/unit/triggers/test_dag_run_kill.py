@@ -1,4 +1,4 @@
-"""What the trigger does about the remote run when its task is ended, by a user or by a timeout."""
+"""When the trigger cancels the remote run: a user has ended its task, or the deadline has come."""
 
 from __future__ import annotations
 
@@ -15,146 +15,162 @@ from astro_provider.waits.wait import EndStates
 from tests.unit.scripted_server import SILENCE
 from tests.unit.scripted_target import json_response
 from tests.unit.task_runner import NOW, TaskInstance
-from tests.unit.triggers.test_dag_run import RUN, event, trigger
+from tests.unit.triggers.factory import dag_run_trigger, only_payload
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.unit.fake_airflow import FakeAirflowServer
     from tests.unit.task_runner import FakeClock
 
+RUN = "dags/d/dagRuns/theirs"
+
 ENDED = ("failed", "success", "skipped", "scheduled", "queued", "running", None)
-"""States of a task that is not deferred any more. One that a user cleared is scheduled, queued and running again."""
+"""States of a task that is no longer deferred; a task that a user cleared is scheduled, queued and running again."""
 
 
 @pytest.fixture
-def calls_received(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The tasks whose state Airflow was asked for; which one it is, ``task_is`` says."""
+def states_read() -> list[str]:
+    """Ids of the tasks whose state was read from Airflow; see ``set_state``."""
     return []
 
 
 @pytest.fixture
-def task_is(monkeypatch: pytest.MonkeyPatch, calls_received: list[str]) -> Any:
-    """Set the state of the waiting task, and which run it waits for."""
+def set_state(monkeypatch: pytest.MonkeyPatch, states_read: list[str]) -> Callable[..., None]:
+    """Return a function that sets the state of the waiting task, and the run that it waits for now."""
 
-    def task_is(state: str | None, run_id: str = "theirs") -> None:
-        monkeypatch.setattr(task_state, "task_state", lambda ti: (calls_received.append(ti.task_id), state)[1])
+    def set_state(state: str | None, run_id: str = "theirs") -> None:
+        def read_state(ti: Any) -> str | None:
+            states_read.append(ti.task_id)
+            return state
+
+        monkeypatch.setattr(task_state, "task_state", read_state)
         monkeypatch.setattr(XCom, "get_one", staticmethod(lambda **_: run_id))
 
-    return task_is
+    return set_state
 
 
-def waiting(**options: Any) -> AstroDagRunTrigger:
-    made = trigger(**{"cancel_on_kill": True, **options})
-    made.task_instance = TaskInstance()  # type: ignore[assignment]
-    return made
+def cancelling_trigger(**options: Any) -> AstroDagRunTrigger:
+    """Create a trigger with ``cancel_on_kill``, in the triggerer."""
+    trigger = dag_run_trigger(**{"cancel_on_kill": True, **options})
+    trigger.task_instance = TaskInstance()
+    return trigger
 
 
-# Airflow 3.3 and up call on_kill.
+# Airflow 3.3 and later call on_kill
 
 
 @pytest.mark.parametrize("state", ENDED)
-async def test_on_kill_cancels_the_run(
-    any_airflow: FakeAirflowServer, log_lines: list[str], task_is: Any, state: str | None
+async def test_on_kill_cancels_the_run_of_an_ended_task(
+    any_airflow: FakeAirflowServer, log_lines: list[str], set_state: Callable[..., None], state: str | None
 ) -> None:
-    task_is(state)
+    set_state(state)
     any_airflow.has_run("theirs", "running")
-    await waiting().on_kill()
+    await cancelling_trigger().on_kill()
     assert any_airflow.runs["theirs"]["state"] == "failed"
     assert "Cancelled the run of dag 'd', which was running: theirs" in log_lines
 
 
-async def test_a_triggerer_that_hands_its_triggers_over_cancels_nothing(
-    any_airflow: FakeAirflowServer, log_lines: list[str], task_is: Any
+async def test_on_kill_cancels_nothing_when_another_triggerer_takes_over(
+    any_airflow: FakeAirflowServer, log_lines: list[str], set_state: Callable[..., None]
 ) -> None:
-    """Airflow 3.3 calls on_kill there as well, after the triggerer had no heartbeat for a while."""
-    task_is("deferred")
+    """Airflow 3.3 calls on_kill in the first triggerer as well, if it sent no heartbeat for a while."""
+    set_state("deferred")
     any_airflow.has_run("theirs", "running")
-    await waiting().on_kill()
+    await cancelling_trigger().on_kill()
     assert any_airflow.runs["theirs"]["state"] == "running"
     assert "The run of dag 'd' goes on, as the task still waits for it" in log_lines
 
 
-async def test_a_task_that_was_cleared_and_waits_for_another_run_has_left_this_one(
-    any_airflow: FakeAirflowServer, task_is: Any
+async def test_on_kill_cancels_the_run_if_the_cleared_task_waits_for_another_one(
+    any_airflow: FakeAirflowServer, set_state: Callable[..., None]
 ) -> None:
-    task_is("deferred", "theirs~2")
+    set_state("deferred", "theirs~2")
     any_airflow.has_run("theirs", "running")
-    await waiting().on_kill()
+    await cancelling_trigger().on_kill()
     assert any_airflow.runs["theirs"]["state"] == "failed"
 
 
-async def test_nothing_is_cancelled_where_the_state_cannot_be_read(
+async def test_on_kill_cancels_nothing_if_the_state_of_the_task_cannot_be_read(
     fake_airflow: FakeAirflowServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def unknown(ti: Any) -> str:
+    def fail(ti: Any) -> str:
         raise RuntimeError("the API server is away")
 
-    monkeypatch.setattr(task_state, "task_state", unknown)
+    monkeypatch.setattr(task_state, "task_state", fail)
     fake_airflow.has_run("theirs", "running")
-    await waiting().on_kill()
+    await cancelling_trigger().on_kill()
     assert fake_airflow.runs["theirs"]["state"] == "running"
 
 
 @pytest.mark.parametrize("options", [{"cancel_on_kill": False}, {"run_id": None, "latest": True}])
-async def test_on_kill_cancels_nothing_else(
-    any_airflow: FakeAirflowServer, options: dict[str, Any], task_is: Any, calls_received: list[str]
+async def test_on_kill_cancels_only_a_run_id_with_cancel_on_kill(
+    any_airflow: FakeAirflowServer, options: dict[str, Any], set_state: Callable[..., None], states_read: list[str]
 ) -> None:
-    task_is("failed")
+    set_state("failed")
     any_airflow.has_run("theirs", "running")
-    await waiting(**options).on_kill()
-    assert (any_airflow.received, calls_received) == ([], [])
+    await cancelling_trigger(**options).on_kill()
+    assert (any_airflow.received, states_read) == ([], [])
 
 
 @pytest.mark.parametrize("state", ["success", "failed"])
-async def test_a_run_that_is_over_is_left_alone(any_airflow: FakeAirflowServer, task_is: Any, state: str) -> None:
-    """Marking it failed would make a failure of its success."""
-    task_is("success")
+async def test_on_kill_does_not_change_a_finished_run(
+    any_airflow: FakeAirflowServer, set_state: Callable[..., None], state: str
+) -> None:
+    """Cancelling marks a run as failed, which would turn a success into a failure."""
+    set_state("success")
     any_airflow.has_run("theirs", state)
-    await waiting().on_kill()
+    await cancelling_trigger().on_kill()
     assert any_airflow.runs["theirs"]["state"] == state
     assert not [received for received in any_airflow.received if received.method == "PATCH"]
 
 
-async def test_a_run_in_a_state_that_ends_the_wait_is_left_alone(any_airflow: FakeAirflowServer, task_is: Any) -> None:
-    task_is("success")
+async def test_on_kill_does_not_change_a_run_in_an_end_state(
+    any_airflow: FakeAirflowServer, set_state: Callable[..., None]
+) -> None:
+    set_state("success")
     any_airflow.has_run("theirs", "running")
-    await waiting(end_states=EndStates(["running"])).on_kill()
+    await cancelling_trigger(end_states=EndStates(["running"])).on_kill()
     assert any_airflow.runs["theirs"]["state"] == "running"
 
 
-async def test_a_run_that_cannot_be_cancelled_is_warned_of(
-    fake_airflow: FakeAirflowServer, log_lines: list[str], task_is: Any
+async def test_on_kill_logs_that_a_run_could_not_be_cancelled(
+    fake_airflow: FakeAirflowServer, log_lines: list[str], set_state: Callable[..., None]
 ) -> None:
-    task_is("failed")
+    set_state("failed")
     fake_airflow.has_run("theirs", "running")
     fake_airflow.on("PATCH", RUN, json_response({"detail": "no"}, 403))
-    await waiting().on_kill()
+    await cancelling_trigger().on_kill()
     assert any(line.startswith("The run of dag 'd' could not be cancelled") for line in log_lines)
 
 
-async def test_a_target_that_does_not_answer_does_not_keep_the_triggerer(
-    fake_airflow: FakeAirflowServer, monkeypatch: pytest.MonkeyPatch, log_lines: list[str], task_is: Any
+async def test_on_kill_gives_up_on_a_target_that_does_not_respond(
+    fake_airflow: FakeAirflowServer,
+    monkeypatch: pytest.MonkeyPatch,
+    log_lines: list[str],
+    set_state: Callable[..., None],
 ) -> None:
     monkeypatch.setattr(cancel, "MAX_CANCEL_SECONDS", 0.2)
-    task_is("failed")
+    set_state("failed")
     fake_airflow.on("GET", RUN, SILENCE)
-    await waiting().on_kill()
+    await cancelling_trigger().on_kill()
     assert any("could not be cancelled: it took longer than 0.2 s" in line for line in log_lines)
 
 
-# Being cancelled.
+# Cancellation of the coroutine
 
 
-async def cancelled(waiting: AstroDagRunTrigger, fake_airflow: FakeAirflowServer) -> None:
-    """Start a trigger, and cancel it while it waits, again and again until it has ended, as triggerers do."""
-    started = asyncio.Event()
-    fake_airflow.on(
-        "GET",
-        RUN,
-        lambda received: (loop.call_soon_threadsafe(started.set), SILENCE)[1],
-        fake_airflow.stored_response,
-    )
+async def cancel_until_ended(trigger: AstroDagRunTrigger, airflow: FakeAirflowServer) -> None:
+    """Start a trigger, and cancel it during its first request, again and again until it has ended, as triggerers do."""
     loop = asyncio.get_running_loop()
-    task = asyncio.create_task(waiting.run().__anext__())  # type: ignore[arg-type]
+    started = asyncio.Event()
+
+    def stay_silent(received: Any) -> Any:
+        loop.call_soon_threadsafe(started.set)
+        return SILENCE
+
+    airflow.on("GET", RUN, stay_silent, airflow.stored_response)
+    task = asyncio.create_task(trigger.run().__anext__())
     await started.wait()
     while not task.done():
         task.cancel()
@@ -164,47 +180,47 @@ async def cancelled(waiting: AstroDagRunTrigger, fake_airflow: FakeAirflowServer
 
 
 @pytest.mark.parametrize(
-    ("state", "options", "after"),
+    ("state", "options", "final_state"),
     [
         *[(state, {}, "failed") for state in ENDED],
         ("failed", {"cancel_on_kill": False}, "running"),
         ("deferred", {}, "running"),
     ],
 )
-async def test_before_airflow_3_3_the_state_of_the_task_tells_why_it_is_cancelled(
+async def test_cancelled_trigger_cancels_the_run_of_an_ended_task_before_airflow_3_3(
     any_airflow: FakeAirflowServer,
     monkeypatch: pytest.MonkeyPatch,
-    task_is: Any,
-    calls_received: list[str],
+    set_state: Callable[..., None],
+    states_read: list[str],
     state: str | None,
     options: dict[str, Any],
-    after: str,
+    final_state: str,
 ) -> None:
     monkeypatch.delattr(BaseTrigger, "on_kill", raising=False)
-    task_is(state)
+    set_state(state)
     any_airflow.has_run("theirs", "running")
-    await cancelled(waiting(**options), any_airflow)
-    assert any_airflow.runs["theirs"]["state"] == after
-    assert calls_received == ([] if options else ["trigger"])
+    await cancel_until_ended(cancelling_trigger(**options), any_airflow)
+    assert any_airflow.runs["theirs"]["state"] == final_state
+    assert states_read == ([] if options else ["trigger"])
 
 
-@pytest.mark.skipif(not hasattr(BaseTrigger, "on_kill"), reason="Airflow 3.3 and up")
-async def test_from_airflow_3_3_on_being_cancelled_cancels_nothing(
-    fake_airflow: FakeAirflowServer, task_is: Any
+@pytest.mark.skipif(not hasattr(BaseTrigger, "on_kill"), reason="Airflow 3.3 and later")
+async def test_cancelled_trigger_cancels_nothing_from_airflow_3_3_on(
+    fake_airflow: FakeAirflowServer, set_state: Callable[..., None]
 ) -> None:
-    task_is("failed")
+    set_state("failed")
     fake_airflow.has_run("theirs", "running")
-    await cancelled(waiting(), fake_airflow)
+    await cancel_until_ended(cancelling_trigger(), fake_airflow)
     assert fake_airflow.runs["theirs"]["state"] == "running"
 
 
-async def test_on_kill_is_finished_though_it_is_cancelled_again_and_again(
-    any_airflow: FakeAirflowServer, task_is: Any
+async def test_on_kill_finishes_although_it_is_cancelled_repeatedly(
+    any_airflow: FakeAirflowServer, set_state: Callable[..., None]
 ) -> None:
-    """Airflow 3.3 cancels the task that calls on_kill at every synchronisation with its supervisor."""
-    task_is("failed")
+    """Airflow 3.3 cancels the asyncio task that calls on_kill whenever it synchronizes with its supervisor."""
+    set_state("failed")
     any_airflow.has_run("theirs", "running")
-    killing = asyncio.create_task(waiting().on_kill())
+    killing = asyncio.create_task(cancelling_trigger().on_kill())
     await asyncio.sleep(0)
     while not killing.done():
         killing.cancel()
@@ -212,24 +228,24 @@ async def test_on_kill_is_finished_though_it_is_cancelled_again_and_again(
     assert any_airflow.runs["theirs"]["state"] == "failed"
 
 
-# The time of the task is over.
+# The deadline
 
 
-async def test_its_deadline_cancels_the_run(
-    any_airflow: FakeAirflowServer, log_lines: list[str], clock: FakeClock
-) -> None:
+async def test_deadline_cancels_the_run(any_airflow: FakeAirflowServer, log_lines: list[str], clock: FakeClock) -> None:
     any_airflow.has_run("theirs", "running")
-    told = await event(waiting(poke_interval=25, deadline=NOW.timestamp() + 60))
-    assert (told["outcome"], clock.sleeps) == ("timeout", [25, 25, 10])
+    payload = await only_payload(cancelling_trigger(poke_interval=25, deadline=NOW.timestamp() + 60))
+    assert (payload["outcome"], clock.sleeps) == ("timeout", [25, 25, 10])
     assert any_airflow.runs["theirs"]["state"] == "failed"
-    done = "Cancelled the run of dag 'd', which was running: theirs"
+    cancelled = "Cancelled the run of dag 'd', which was running: theirs"
     waited_for = f"run 'theirs' of dag 'd' in Deployment {any_airflow.url} (connection 'http_conn'): running"
-    assert told["message"] == f"{waited_for}. {done}"
-    assert {done, f"Timed out: {waited_for}"} <= set(log_lines)
+    assert payload["message"] == f"{waited_for}. {cancelled}"
+    assert {cancelled, f"Timed out: {waited_for}"} <= set(log_lines)
 
 
-async def test_its_deadline_leaves_a_run_that_it_does_not_own(any_airflow: FakeAirflowServer) -> None:
+async def test_deadline_does_not_cancel_the_run_without_cancel_on_kill(any_airflow: FakeAirflowServer) -> None:
     any_airflow.has_run("theirs", "running")
-    told = await event(waiting(cancel_on_kill=False, poke_interval=25, deadline=NOW.timestamp() + 60))
-    assert (told["outcome"], any_airflow.runs["theirs"]["state"]) == ("timeout", "running")
-    assert told["message"].endswith("running")
+    payload = await only_payload(
+        cancelling_trigger(cancel_on_kill=False, poke_interval=25, deadline=NOW.timestamp() + 60)
+    )
+    assert (payload["outcome"], any_airflow.runs["theirs"]["state"]) == ("timeout", "running")
+    assert payload["message"].endswith("running")

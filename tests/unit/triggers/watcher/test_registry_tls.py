@@ -1,4 +1,4 @@
-"""Connections that differ in more than their id have a session of their own, also when they lead to the same place."""
+"""TLS settings of connections that have equal URLs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ async def get_dag(watcher: Watcher) -> Dag:
     return await watcher._target.run(partial(Client.get_dag, dag_id="d"))
 
 
-async def test_a_connection_that_checks_certificates_never_uses_a_session_that_does_not(
+async def test_connection_that_verifies_certificates_shares_no_watcher_with_one_that_does_not(
     tls_server: ScriptedServer,
     connect: Callable[..., None],
     pauses: list[float],
