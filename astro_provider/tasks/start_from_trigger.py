@@ -26,9 +26,10 @@ RENDERED_IN_TRIGGERER = frozenset(
     )
 )
 """
-Context variables that the triggerer renders without a request to Airflow (3.3.2).
+Context variables that the triggerer renders without a request to Airflow.
 
-Other variables, such as ``ti`` with its XComs, and ``prev_start_date_success``, block the trigger for ever.
+Measured: on 3.3.2, other variables, such as ``ti`` with its XComs and ``prev_start_date_success``, block the trigger
+for ever. Check: render them in ``tests/integration/dags/triggering/cases.py::in_triggerer``.
 """
 
 AIRFLOW_FILTERS = ("ds", "ds_nodash", "ts", "ts_nodash", "ts_nodash_with_tz")
@@ -86,7 +87,8 @@ class StartFromTriggerMixin(_Base):
     Mixin for operators and sensors that Airflow can start in the triggerer.
 
     An operator sets ``allows_start_from_trigger`` as the last statement of its ``__init__``. Airflow's metaclass reads
-    ``start_from_trigger`` before that, when a base class is initialized, and the other attributes do not exist by then.
+    ``start_from_trigger`` after the ``__init__`` of every class of the operator, so that attributes of a subclass that
+    :meth:`build_start_trigger_args` uses need a default on the class.
     """
 
     start_from_trigger = SerializedAttribute(_start_from_trigger, of_class=False)
@@ -123,7 +125,8 @@ class StartFromTriggerMixin(_Base):
 
     def _rendering_reason(self) -> str | None:
         dag = self.dag if self.has_dag() else None  # type: ignore[no-untyped-call]  # Airflow's has no types
-        # A Param without a value raises before the trigger exists, which ends the whole triggerer (3.3.2).
+        # Measured: on 3.3.2, a Param without a value raises before the trigger is created, which ends the triggerer.
+        # Check: TriggerRunner.create_triggers catches other exceptions than TypeError.
         for params in (self.params, dag.params if dag else {}):
             if any(isinstance(param, Param) and not param.has_value for param in params.values()):
                 return "a Param has no value"
