@@ -16,7 +16,6 @@ from astro_provider.api.errors import (
     TargetUnavailableError,
 )
 from astro_provider.api.exchange import Exchange
-from astro_provider.api.failures import describe_failure
 from astro_provider.api.memory import memory_of
 from astro_provider.api.paging import DAG_KEYS, POOL_KEYS, RUN_KEYS, TASK_INSTANCE_KEYS, read_list
 from astro_provider.api.parsing import collection_key, collection_reader, mapping
@@ -283,10 +282,6 @@ class Client(Exchange):
     def run_url(self, dag_id: str, run_id: str) -> str:
         """Return the URL of a dag run in the target's UI, for the API version that is known or assumed."""
         return self._assumed().run_url(self.deployment.url, dag_id, run_id)
-
-    def describe_failure(self, run: DagRun, *, tasks: list[TaskInstance] | None = None) -> Flow[str]:
-        """Describe what failed in a dag run; see ``failures.describe_failure``."""
-        return describe_failure(self, run, tasks=tasks)
 
 
 def client_of(deployment: Deployment) -> Client:

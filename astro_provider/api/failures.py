@@ -81,9 +81,9 @@ def _reason(client: Client, instance: TaskInstance) -> Flow[str]:
     if instance["state"] != "failed":
         return str(instance["state"])
     memory = client.memory
-    while memory.log_began is not None and 0 <= client.now() - memory.log_began < MAX_READING_SECONDS:
+    while memory.log_began is not None and 0 <= client.clock() - memory.log_began < MAX_READING_SECONDS:
         yield Pause(LOG_CHECK_SECONDS)
-    began = client.now()
+    began = client.clock()
     if 0 < memory.no_logs_until - began <= NO_LOGS_SECONDS:
         return "(its log was not requested, as the last request for a log took too long)"
     memory.log_began = began
@@ -97,8 +97,8 @@ def _reason(client: Client, instance: TaskInstance) -> Flow[str]:
             instance["map_index"],
         )
     except AstroError as error:
-        if client.now() - began >= MAX_LOG_SECONDS:
-            memory.no_logs_until = client.now() + NO_LOGS_SECONDS
+        if client.clock() - began >= MAX_LOG_SECONDS:
+            memory.no_logs_until = client.clock() + NO_LOGS_SECONDS
         return f"(its log could not be read: {type(error).__name__})"
     finally:
         memory.log_began = None

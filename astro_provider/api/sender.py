@@ -44,10 +44,6 @@ class Sender:
         self.clock = clock
         self._former_secrets: tuple[str, ...] = ()
 
-    def now(self) -> float:
-        """Return the local time, in seconds since the epoch."""
-        return self.clock()
-
     def hide_secrets(self, text: str) -> str:
         """Replace every credential in a text that the target sent."""
         return hide_secrets(text, (*self.deployment.secrets, *self._fetched_secrets()))

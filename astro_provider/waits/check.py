@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from astro_provider.api import calls
 from astro_provider.api.dates import parse_date
 from astro_provider.api.errors import NotAirflowError, NotFoundError
+from astro_provider.api.failures import describe_failure
 from astro_provider.api.states import FINISHED_DAG_RUN_STATES
 from astro_provider.api.task_groups import members
 from astro_provider.waits.hints import Hints, airflow_version
@@ -172,7 +173,7 @@ class Check:
         client, wait = self._client, self._wait
         message = f"{wait} in {client.deployment}: {state}"
         if outcome == "failed" and (tasks or (tasks is None and run["state"] == "failed")):
-            message += "\n" + (yield from client.describe_failure(run, tasks=tasks))
+            message += "\n" + (yield from describe_failure(client, run, tasks=tasks))
         elif outcome == "pending" and tasks is not None and run["state"] in FINISHED_DAG_RUN_STATES:
             message += f" (its run is over: {run['state']})"
         return Verdict(outcome, message, run, client.run_url(run["dag_id"], run["dag_run_id"]), state=state)

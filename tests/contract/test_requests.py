@@ -17,6 +17,7 @@ from astro_provider.api.client import Client
 from astro_provider.api.credentials import Login
 from astro_provider.api.errors import AstroError, ConflictError, InvalidRequestError, NotFoundError, RequestNotPossible
 from astro_provider.api.exchange import Exchange
+from astro_provider.api.failures import describe_failure
 from astro_provider.api.flow import Request
 from astro_provider.api.memory import Memory
 from astro_provider.api.repair import repair_dag_run
@@ -178,8 +179,9 @@ FLOWS: dict[str, Callable[[Client, str], Flow[Any]]] = {
     "wait": lambda client, run: wait_for_dag_run(
         client, DAG, run, poke_interval=5, timeout=60, on_change=print, on_tolerated_error=print
     ),
-    "describe a failure": lambda client, run: client.describe_failure(
-        {"dag_id": DAG, "dag_run_id": run}  # type: ignore[typeddict-item]
+    "describe a failure": lambda client, run: describe_failure(
+        client,
+        {"dag_id": DAG, "dag_run_id": run},  # type: ignore[typeddict-item]
     ),
     "wait for a run": lambda client, run: _wait(client, run_id=run, must_exist=True),
     "wait for a run of a paused dag": lambda client, run: _wait(client, "paused", run_id="queued", must_exist=True),

@@ -13,7 +13,7 @@ from astro_provider.api import v1, v2
 from astro_provider.api.api_versions import API_VERSIONS
 from astro_provider.api.credentials import AuthorizationHeader
 from astro_provider.api.errors import TransportError
-from astro_provider.api.failures import last_error
+from astro_provider.api.failures import describe_failure, last_error
 from astro_provider.api.flow import MAX_END_BYTES
 from tests.unit import payloads
 from tests.unit.scripted_target import ScriptedResponse, ScriptedTarget, html_response, json_response
@@ -31,7 +31,7 @@ def describe(target: ScriptedTarget, *tasks: dict[str, Any] | ScriptedResponse, 
     else:
         target.on("GET", TASKS, json_response(target.payloads.collection("task_instances", *tasks)))
     client = target.client(api_version=target.api_version, **fields)
-    text = target.run(client.describe_failure(target.payloads.dag_run("r", "failed")))
+    text = target.run(describe_failure(client, target.payloads.dag_run("r", "failed")))
     assert text.endswith(f"\nSee {client.run_url('d', 'r')}")
     return text.splitlines()[:-1]
 
@@ -106,7 +106,7 @@ def test_a_secret_in_a_log_is_not_shown(target: ScriptedTarget) -> None:
 
 def test_task_that_did_not_run_is_named_with_its_state(target: ScriptedTarget) -> None:
     task = payloads.v2.task_instance("a", "upstream_failed")
-    text = target.run(client_of(target).describe_failure(payloads.v2.dag_run(), tasks=[task]))
+    text = target.run(describe_failure(client_of(target), payloads.v2.dag_run(), tasks=[task]))
     assert "  a (try 1): upstream_failed" in text
     assert target.calls_received == []
 
@@ -173,7 +173,7 @@ def test_task_id_and_state_cannot_forge_a_log_line(any_target: ScriptedTarget) -
     forged = any_target.payloads.task_instance("a\nb", "failed\nc", end_date=None)
     task = API_VERSIONS[any_target.api_version].task_instance(forged)
     text = any_target.run(
-        client_of(any_target).describe_failure(any_target.payloads.dag_run("r", "failed"), tasks=[task])
+        describe_failure(client_of(any_target), any_target.payloads.dag_run("r", "failed"), tasks=[task])
     )
     assert text.splitlines()[1:-1] == ["  a", "    b (try 1): failed", "    c"]
 

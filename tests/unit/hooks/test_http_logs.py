@@ -34,7 +34,7 @@ FAILED = [payloads.v2.task_instance(f"t{number}", "failed") for number in range(
 
 
 def describe(client: Client) -> Flow[str]:
-    return client.describe_failure(payloads.v2.dag_run("r", "failed"))
+    return failures.describe_failure(client, payloads.v2.dag_run("r", "failed"))
 
 
 @pytest.fixture(autouse=True)
