@@ -55,6 +55,14 @@ def _isolate(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NETRC", os.devnull)
 
 
+@pytest.fixture(autouse=True)
+def _base_url(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set the URL of the triggering Deployment."""
+    from astro_provider.airflow_versions import BASE_URL_SECTION
+
+    monkeypatch.setenv(f"AIRFLOW__{BASE_URL_SECTION.upper()}__BASE_URL", "https://here.example.com")
+
+
 @pytest.fixture
 def target() -> ScriptedTarget:
     """A scripted Airflow 3 in memory."""
