@@ -1,4 +1,4 @@
-"""What is waited for, what ends it, and which trouble it survives."""
+"""One check of a wait: which requests it makes, and what the responses mean."""
 
 from __future__ import annotations
 
@@ -7,13 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import time_machine
-from hypothesis import given
-from hypothesis import strategies as st
 
-from astro_provider.api.errors import (
-    NotFoundError,
-    TransportError,
-)
+from astro_provider.api.errors import NotFoundError
 from astro_provider.waits.check import Check
 from astro_provider.waits.wait import EndStates, RunWait, Verdict
 from tests.unit import payloads
@@ -29,7 +24,6 @@ RUN = "dags/d/dagRuns/r"
 RUNS = "dags/d/dagRuns"
 TASKS = f"{RUN}/taskInstances"
 SEARCH = "dags/~/dagRuns/~/taskInstances/list"
-BROKEN = TransportError("broken off")
 
 
 def client_of(target: ScriptedTarget) -> Any:
@@ -41,7 +35,7 @@ def check(target: ScriptedTarget, wait: RunWait, **arguments: Any) -> Verdict:
 
 
 def runs(target: ScriptedTarget, *states: str, total: int | None = None) -> Any:
-    """A list of runs r0, r1... in these states."""
+    """Make a response that lists the runs r0, r1, ... in these states."""
     found = [target.payloads.dag_run(f"r{i}", state) for i, state in enumerate(states)]
     return json_response(target.payloads.collection("dag_runs", *found, total=total))
 
@@ -50,56 +44,13 @@ def tasks(target: ScriptedTarget, *found: dict[str, Any]) -> Any:
     return json_response(target.payloads.collection("task_instances", *found))
 
 
-# --- EndStates
-
-
-@pytest.mark.parametrize(
-    ("states", "expected", "outcome"),
-    [
-        ([], 1, "pending"),
-        (["success"], 1, "success"),
-        (["success"], 2, "pending"),
-        (["success", "success"], 2, "success"),
-        (["success", "success"], 1, "success"),
-        (["success", "running"], 1, "pending"),
-        (["running"], 1, "pending"),
-        (["failed"], 1, "failed"),
-        (["failed"], 2, "failed"),
-        (["success", "upstream_failed"], 2, "failed"),
-        (["skipped"], 1, "skipped"),
-        (["skipped", "success"], 2, "skipped"),
-        (["skipped", "failed"], 2, "failed"),
-        (["running", "skipped"], 3, "skipped"),
-        (["unheard of"], 1, "pending"),
-    ],
-)
-def test_what_states_mean(states: list[str], expected: int, outcome: str) -> None:
-    assert END_STATES.outcome(iter(states), expected) == outcome
-
-
-STATES = st.sampled_from(["success", "failed", "skipped", "running", "none"])
-
-
-@given(st.lists(STATES), st.integers(1, 3), st.lists(STATES), st.lists(STATES), st.lists(STATES))
-def test_a_wait_ends_well_only_when_all_is_there_and_allowed(
-    states: list[str], expected: int, allowed: list[str], failed: list[str], skipped: list[str]
-) -> None:
-    outcome = EndStates(allowed, failed, skipped).outcome(states, expected)
-    assert (outcome == "failed") == bool(set(states) & set(failed))
-    if outcome == "success":
-        assert len(states) >= expected
-        assert set(states) <= set(allowed) - set(failed) - set(skipped)
-    if outcome == "pending":
-        assert len(states) < expected or set(states) - set(allowed)
-
-
-# --- RunWait.check, of runs
+# Runs
 
 
 @pytest.mark.parametrize(
     ("state", "outcome"), [("queued", "pending"), ("running", "pending"), ("success", "success"), ("failed", "failed")]
 )
-def test_a_run_by_its_id(any_target: ScriptedTarget, state: str, outcome: str) -> None:
+def test_run_id_names_the_run(any_target: ScriptedTarget, state: str, outcome: str) -> None:
     any_target.on("GET", RUN, json_response(any_target.payloads.dag_run("r", state)))
     any_target.on("GET", TASKS, tasks(any_target))
     verdict = check(any_target, RunWait("d", END_STATES, run_id="r"))
@@ -120,23 +71,25 @@ def test_a_run_by_its_id(any_target: ScriptedTarget, state: str, outcome: str) -
     ],
     ids=str,
 )
-@pytest.mark.parametrize("dag_there", [False, True])
-def test_a_run_that_is_not_there_yet_is_waited_for(any_target: ScriptedTarget, wait: RunWait, dag_there: bool) -> None:
+@pytest.mark.parametrize("dag_exists", [False, True])
+def test_wait_for_a_run_that_does_not_exist_is_pending(
+    any_target: ScriptedTarget, wait: RunWait, dag_exists: bool
+) -> None:
     any_target.on("GET", "version", json_response(any_target.payloads.version()))
-    if dag_there:
+    if dag_exists:
         any_target.on("GET", RUNS, runs(any_target))
     verdict = check(any_target, wait)
     assert (verdict.outcome, verdict.run, verdict.url) == ("pending", None, None)
     assert verdict.message == f"{wait} in Deployment {any_target.url} (connection 'http_conn'): not there yet"
 
 
-def test_a_run_that_was_there_and_is_no_more_ends_the_wait(any_target: ScriptedTarget) -> None:
+def test_deleted_run_that_must_exist_is_an_error(any_target: ScriptedTarget) -> None:
     any_target.on("GET", "version", json_response(any_target.payloads.version()))
     with pytest.raises(NotFoundError, match="has no run 'r' of dag 'd' any more: it was deleted"):
         check(any_target, RunWait("d", END_STATES, run_id="r", must_exist=True))
 
 
-def test_a_run_that_ended_in_a_state_that_is_not_allowed_says_so(any_target: ScriptedTarget) -> None:
+def test_finished_run_in_a_state_that_is_not_allowed_fails_the_wait(any_target: ScriptedTarget) -> None:
     any_target.on("GET", RUN, json_response(any_target.payloads.dag_run("r", "success")))
     verdict = check(any_target, RunWait("d", EndStates(["failed"]), run_id="r", must_exist=True))
     assert verdict.outcome == "failed"
@@ -144,7 +97,7 @@ def test_a_run_that_ended_in_a_state_that_is_not_allowed_says_so(any_target: Scr
 
 
 @pytest.mark.parametrize(("api_version", "name"), [("v1", "execution_date"), ("v2", "logical_date")])
-def test_runs_by_their_logical_dates(api_version: str, name: str) -> None:
+def test_runs_are_found_by_their_logical_dates(api_version: str, name: str) -> None:
     target = ScriptedTarget(api_version)
     target.on("GET", RUNS, runs(target, "success"), runs(target, "running"))
     verdict = check(target, RunWait("d", END_STATES, logical_dates=["2026-01-01", "2026-01-02"]))
@@ -165,7 +118,7 @@ def test_runs_by_their_logical_dates(api_version: str, name: str) -> None:
         (["failed"], [], "failed", "failed"),
     ],
 )
-def test_all_of_several_runs_must_be_there(
+def test_all_of_several_runs_must_exist_and_succeed(
     target: ScriptedTarget, first: list[str], second: list[str], outcome: str, decided_by: str
 ) -> None:
     target.on("GET", RUNS, runs(target, *first), runs(target, *second))
@@ -177,7 +130,7 @@ def test_all_of_several_runs_must_be_there(
 
 @pytest.mark.parametrize(("api_version", "name"), [("v1", "execution_date"), ("v2", "run_after")])
 @time_machine.travel("2026-01-31T06:00:00Z", tick=False)
-def test_the_newest_run_is_none_of_the_future(api_version: str, name: str) -> None:
+def test_newest_run_is_not_in_the_future(api_version: str, name: str) -> None:
     target = ScriptedTarget(api_version)
     target.on("GET", RUNS, runs(target, "success", total=7))
     assert check(target, RunWait("d", END_STATES, latest=True)).outcome == "success"
@@ -190,7 +143,7 @@ def test_the_newest_run_is_none_of_the_future(api_version: str, name: str) -> No
     }
 
 
-def test_a_failed_run_is_explained(any_target: ScriptedTarget) -> None:
+def test_message_of_a_failed_run_names_the_failed_tasks(any_target: ScriptedTarget) -> None:
     any_target.on("GET", RUN, json_response(any_target.payloads.dag_run("r", "failed")))
     any_target.on("GET", TASKS, tasks(any_target, any_target.payloads.task_instance("load", "failed")))
     any_target.on("GET", f"{TASKS}/load/logs/1", json_response(any_target.payloads.log()))
@@ -200,17 +153,17 @@ def test_a_failed_run_is_explained(any_target: ScriptedTarget) -> None:
     assert rest == ["Failed tasks:", "  load (try 1): ValueError: no rows", f"See {verdict.url}"]
 
 
-def test_a_state_that_only_the_user_calls_failed_is_not_explained(any_target: ScriptedTarget) -> None:
+def test_message_of_a_successful_run_in_failed_states_names_no_tasks(any_target: ScriptedTarget) -> None:
     any_target.on("GET", RUN, json_response(any_target.payloads.dag_run("r", "success")))
     verdict = check(any_target, RunWait("d", EndStates(["failed"], ["success"]), run_id="r"))
     assert (verdict.outcome, any_target.calls_received) == ("failed", [f"GET {any_target.api(RUN)}"])
 
 
-# --- RunWait.check, of tasks
+# Tasks
 
 
-def searches(target: ScriptedTarget, found: Mapping[str, Iterable[dict[str, Any]]]) -> None:
-    """Let a target find task instances of runs by their ids."""
+def answer_searches(target: ScriptedTarget, found: Mapping[str, Iterable[dict[str, Any]]]) -> None:
+    """Let a target find these task instances, by run id, if it is requested to list tasks of several runs."""
 
     def search(received: ReceivedRequest) -> ScriptedResponse:
         of_runs = [task for run_id in received.json["dag_run_ids"] for task in found[run_id]]
@@ -219,10 +172,11 @@ def searches(target: ScriptedTarget, found: Mapping[str, Iterable[dict[str, Any]
     target.on("POST", SEARCH, search)
 
 
-def with_tasks(target: ScriptedTarget, *found: dict[str, Any], run_state: str = "running") -> None:
+def has_tasks(target: ScriptedTarget, *found: dict[str, Any], run_state: str = "running") -> None:
+    """Let a target have the run ``r`` with these task instances, and a log of the task ``a``."""
     target.on("GET", RUN, json_response(target.payloads.dag_run("r", run_state)))
     target.on("GET", TASKS, tasks(target, *found))
-    searches(target, {"r": found})
+    answer_searches(target, {"r": found})
     target.on("GET", f"{TASKS}/a/logs/1", json_response(target.payloads.log()))
 
 
@@ -251,44 +205,44 @@ GROUP = replace(TASK, task_ids=[], group_id="g")
         (GROUP, [], "pending", "not there yet"),
     ],
 )
-def test_tasks_of_a_run(
+def test_states_of_tasks_determine_the_outcome(
     any_target: ScriptedTarget, wait: RunWait, found: list[tuple[str, str | None]], outcome: str, states: str
 ) -> None:
-    with_tasks(any_target, *(any_target.payloads.task_instance(task_id, state) for task_id, state in found))
+    has_tasks(any_target, *(any_target.payloads.task_instance(task_id, state) for task_id, state in found))
     verdict = check(any_target, wait)
     assert verdict.outcome == outcome
     assert verdict.message.splitlines()[0].endswith(f": {states}")
 
 
-def test_a_mapped_task_is_done_when_all_of_it_is(any_target: ScriptedTarget) -> None:
+def test_all_instances_of_a_mapped_task_must_succeed(any_target: ScriptedTarget) -> None:
     mapped = [
         any_target.payloads.task_instance("a", state, map_index=i) for i, state in enumerate(["success", "running"])
     ]
-    with_tasks(any_target, *mapped)
+    has_tasks(any_target, *mapped)
     assert check(any_target, TASK).outcome == "pending"
-    with_tasks(any_target, *(task | {"state": "success"} for task in mapped))
+    has_tasks(any_target, *(task | {"state": "success"} for task in mapped))
     assert check(any_target, TASK).outcome == "success"
-    with_tasks(any_target, mapped[0], mapped[1] | {"state": "failed"})
+    has_tasks(any_target, mapped[0], mapped[1] | {"state": "failed"})
     verdict = check(any_target, TASK)
     assert verdict.outcome == "failed"
     assert "  a[1] (try 1): ValueError: no rows" in verdict.message
 
 
-def test_a_group_that_a_run_does_not_have_yet_is_waited_for(target: ScriptedTarget) -> None:
-    """Airflow 3.2 and up answers 404 for a group that no task is in."""
+def test_wait_for_a_group_that_the_run_does_not_have_is_pending(target: ScriptedTarget) -> None:
+    """Airflow 3.2 and later responds with 404 for a group without tasks."""
     target.on("GET", RUN, json_response(target.payloads.dag_run("r", "running")))
     target.on("GET", TASKS, json_response({"detail": "Task group g not found"}, 404))
     assert check(target, GROUP).outcome == "pending"
 
 
-def test_tasks_of_a_run_that_is_over_without_them_are_said_to_be(any_target: ScriptedTarget) -> None:
-    with_tasks(any_target, any_target.payloads.task_instance("a", "removed"), run_state="success")
+def test_removed_task_of_a_finished_run_fails_the_wait(any_target: ScriptedTarget) -> None:
+    has_tasks(any_target, any_target.payloads.task_instance("a", "removed"), run_state="success")
     verdict = check(any_target, TASK)
     assert verdict.outcome == "failed"
     assert "its run is over, and 'a' is removed. List 'removed' in allowed_states or skipped_states" in verdict.message
 
 
-def test_tasks_are_looked_for_in_all_runs(target: ScriptedTarget) -> None:
+def test_tasks_of_all_runs_are_checked(target: ScriptedTarget) -> None:
     dates = ["2026-01-01", "2026-01-02"]
     wait = replace(TASK, run_id=None, logical_dates=dates)
     first, second = target.payloads.dag_run("r", "success"), target.payloads.dag_run("r2", "running")
@@ -297,7 +251,7 @@ def test_tasks_are_looked_for_in_all_runs(target: ScriptedTarget) -> None:
         json_response(target.payloads.collection("dag_runs", *found)) for found in ([first], [second], [first], [])
     ]
     target.on("GET", RUNS, *of_run)
-    searches(target, {"r": [done], "r2": [failed]})
+    answer_searches(target, {"r": [done], "r2": [failed]})
     verdict = check(target, wait)
     assert verdict.outcome == "failed"
     assert verdict.run is not None
@@ -306,13 +260,13 @@ def test_tasks_are_looked_for_in_all_runs(target: ScriptedTarget) -> None:
     assert (verdict.outcome, verdict.run and verdict.run["dag_run_id"]) == ("pending", "r")
 
 
-# --- RunWait.check, of existence
+# Existence
 
 
-def test_existence_is_looked_for_at_the_first_check_only(any_target: ScriptedTarget) -> None:
+def test_existence_is_checked_at_the_first_check_only(any_target: ScriptedTarget) -> None:
     any_target.on("GET", "dags/d", json_response(any_target.payloads.dag()))
     any_target.on("GET", "dags/d/tasks/a", json_response(any_target.payloads.task("a")))
-    with_tasks(any_target, any_target.payloads.task_instance("a"))
+    has_tasks(any_target, any_target.payloads.task_instance("a"))
     wait = replace(TASK, check_existence=True)
     check(any_target, wait)
     assert [line.rpartition("/")[2] for line in any_target.calls_received] == ["d", "a", "r", "list"]
@@ -320,19 +274,19 @@ def test_existence_is_looked_for_at_the_first_check_only(any_target: ScriptedTar
     assert [line.rpartition("/")[2] for line in any_target.calls_received[4:]] == ["r", "list"]
 
 
-def test_a_dag_that_must_be_there(any_target: ScriptedTarget) -> None:
+def test_unknown_dag_is_an_error_with_check_existence(any_target: ScriptedTarget) -> None:
     with pytest.raises(NotFoundError, match="has no dag 'd'"):
         check(any_target, RunWait("d", END_STATES, run_id="r", check_existence=True))
 
 
-def test_a_task_that_must_be_there(any_target: ScriptedTarget) -> None:
+def test_unknown_task_is_an_error_with_check_existence(any_target: ScriptedTarget) -> None:
     any_target.on("GET", "dags/d", json_response(any_target.payloads.dag()))
     any_target.on("GET", "dags", json_response(any_target.payloads.collection("dags", any_target.payloads.dag())))
     with pytest.raises(NotFoundError, match="has no task 'a' of dag 'd'"):
         check(any_target, replace(TASK, check_existence=True))
 
 
-def test_a_group_that_must_be_there(any_target: ScriptedTarget) -> None:
+def test_unknown_group_is_an_error_with_check_existence(any_target: ScriptedTarget) -> None:
     any_target.on("GET", "dags/d", json_response(any_target.payloads.dag()))
     any_target.on("GET", RUN, json_response(any_target.payloads.dag_run()))
     wait = replace(GROUP, check_existence=True)
@@ -342,21 +296,3 @@ def test_a_group_that_must_be_there(any_target: ScriptedTarget) -> None:
         check(any_target, wait)
     any_target.on("GET", TASKS, tasks(any_target))
     assert check(any_target, wait).outcome == "pending"
-
-
-# --- in words
-
-
-@pytest.mark.parametrize(
-    ("wait", "words"),
-    [
-        (RunWait("d", END_STATES, run_id="r"), "run 'r' of dag 'd'"),
-        (RunWait("d", END_STATES, latest=True), "the newest run of dag 'd'"),
-        (RunWait("d", END_STATES, logical_dates=["A", "B"]), "the run with logical date A and B of dag 'd'"),
-        (TASK, "task 'a' in run 'r' of dag 'd'"),
-        (TWO_TASKS, "task 'a', 'b' in run 'r' of dag 'd'"),
-        (GROUP, "task group 'g' in run 'r' of dag 'd'"),
-    ],
-)
-def test_a_wait_in_words(wait: RunWait, words: str) -> None:
-    assert str(wait) == words

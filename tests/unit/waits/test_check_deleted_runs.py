@@ -1,4 +1,4 @@
-"""When a run that was there is taken for deleted."""
+"""When a run that must exist counts as deleted."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from astro_provider.api.api_versions import API_VERSIONS
 from astro_provider.api.errors import NotAirflowError, NotFoundError
 from astro_provider.api.memory import Memory
 from astro_provider.waits.check import Check
-from astro_provider.waits.loop import watch as watching
+from astro_provider.waits.loop import watch
 from astro_provider.waits.wait import EndStates, RunWait
 from tests.unit.fake_airflow import FakeAirflow
 from tests.unit.scripted_target import json_response
@@ -21,67 +21,67 @@ if TYPE_CHECKING:
 
 RUN = "dags/d/dagRuns/theirs"
 END_STATES = EndStates(["success"], ["failed"])
-OF_GATEWAY = json_response({"error": "no route"}, 404)
+NO_ROUTE = json_response({"error": "no route"}, 404)
 
 
 @pytest.fixture(params=["v1", "v2"])
-def played(request: pytest.FixtureRequest) -> FakeAirflow:
+def airflow(request: pytest.FixtureRequest) -> FakeAirflow:
     target = FakeAirflow(request.param)
     target.has_run("theirs", "running", end_date=None)
     return target
 
 
-def check(target: FakeAirflow, **what: Any) -> Verdict:
-    wait = RunWait("d", END_STATES, **{"run_id": "theirs", "must_exist": True, **what})
+def check(target: FakeAirflow, **options: Any) -> Verdict:
+    wait = RunWait("d", END_STATES, **{"run_id": "theirs", "must_exist": True, **options})
     return target.run(Check(target.client(memory=Memory(API_VERSIONS[target.api_version])), wait).run())
 
 
-def watch(target: FakeAirflow, deadline: float | None = None, **what: Any) -> tuple[Verdict, list[str]]:
-    wait = RunWait("d", END_STATES, run_id="theirs", must_exist=True, **what)
+def watch_run(target: FakeAirflow, deadline: float | None = None, **options: Any) -> tuple[Verdict, list[str]]:
+    wait = RunWait("d", END_STATES, run_id="theirs", must_exist=True, **options)
     client = target.client(memory=Memory(API_VERSIONS[target.api_version]))
-    warned: list[str] = []
-    flow = watching(client, wait, poke_interval=5, deadline=deadline, on_change=lambda _: None, warn=warned.append)
-    return target.run(flow), warned
+    warnings: list[str] = []
+    flow = watch(client, wait, poke_interval=5, deadline=deadline, on_change=lambda _: None, warn=warnings.append)
+    return target.run(flow), warnings
 
 
 @pytest.mark.parametrize("task_ids", [(), ("load",)], ids=["run", "task"])
-def test_one_404_is_not_believed(played: FakeAirflow, task_ids: tuple[str, ...]) -> None:
-    played.on("GET", RUN, OF_GATEWAY, played.stored_response)
-    assert watch(played, deadline=played.clock.now + 12, task_ids=task_ids)[0].outcome == "pending"
-    assert played.pauses == [5, 5, 2]
+def test_single_404_is_tolerated(airflow: FakeAirflow, task_ids: tuple[str, ...]) -> None:
+    airflow.on("GET", RUN, NO_ROUTE, airflow.stored_response)
+    assert watch_run(airflow, deadline=airflow.clock.now + 12, task_ids=task_ids)[0].outcome == "pending"
+    assert airflow.pauses == [5, 5, 2]
 
 
-def test_a_404_that_airflow_repeats_is(played: FakeAirflow) -> None:
-    played.delete_run("theirs")
+def test_second_404_of_airflow_ends_the_wait(airflow: FakeAirflow) -> None:
+    airflow.delete_run("theirs")
     with pytest.raises(NotFoundError, match="has no run 'theirs' of dag 'd' any more: it was deleted"):
-        watch(played)
-    assert played.calls_received.count(f"GET {played.api(RUN)}") == 2
-    assert played.pauses == [5]
+        watch_run(airflow)
+    assert airflow.calls_received.count(f"GET {airflow.api(RUN)}") == 2
+    assert airflow.pauses == [5]
 
 
-def test_what_answers_404_to_everything_is_no_airflow(played: FakeAirflow) -> None:
-    played.on("GET", RUN, OF_GATEWAY)
-    played.on("GET", "version", OF_GATEWAY)
+def test_gateway_that_answers_404_to_every_request_is_not_airflow(airflow: FakeAirflow) -> None:
+    airflow.on("GET", RUN, NO_ROUTE)
+    airflow.on("GET", "version", NO_ROUTE)
     with pytest.raises(NotAirflowError, match="answers 404 to everything"):
-        check(played)
+        check(airflow)
 
 
-def test_a_wait_on_a_worker_goes_on_after_a_gateway_s_404(played: FakeAirflow) -> None:
-    began = played.clock.now
+def test_wait_on_a_worker_continues_after_the_404_of_a_gateway(airflow: FakeAirflow) -> None:
+    started_at = airflow.clock.now
 
-    def gateway(received: ReceivedRequest) -> ScriptedResponse:
-        return OF_GATEWAY if played.clock.now < began + 120 else played.stored_response(received)
+    def gateway_at_first(received: ReceivedRequest) -> ScriptedResponse:
+        return NO_ROUTE if airflow.clock.now < started_at + 120 else airflow.stored_response(received)
 
-    played.has_run("theirs", "running", "success", end_date=None)
+    airflow.has_run("theirs", "running", "success", end_date=None)
     for path in (RUN, "version"):
-        played.on("GET", path, gateway)
-    verdict, warned = watch(played)
-    assert (verdict.outcome, len(warned)) == ("success", 1)
+        airflow.on("GET", path, gateway_at_first)
+    verdict, warnings = watch_run(airflow)
+    assert (verdict.outcome, len(warnings)) == ("success", 1)
 
 
-def test_a_run_that_need_not_be_there_is_waited_for_without_a_second_request(played: FakeAirflow) -> None:
-    played.delete_run("theirs")
+def test_check_of_a_run_that_need_not_exist_makes_one_request(airflow: FakeAirflow) -> None:
+    airflow.delete_run("theirs")
     wait = RunWait("d", END_STATES, run_id="theirs")
-    client = played.client(memory=Memory(API_VERSIONS[played.api_version]))
-    assert played.run(Check(client, wait).run()).outcome == "pending"
-    assert (len(played.received), played.pauses) == (1, [])
+    client = airflow.client(memory=Memory(API_VERSIONS[airflow.api_version]))
+    assert airflow.run(Check(client, wait).run()).outcome == "pending"
+    assert (len(airflow.received), airflow.pauses) == (1, [])

@@ -24,8 +24,8 @@ def client_of(target: ScriptedTarget) -> Any:
 
 
 def wait(target: ScriptedTarget, *states: Any, timeout: float | None = None, poke_interval: float = 5) -> Any:
-    said = [json_response(target.payloads.dag_run("r", state)) if isinstance(state, str) else state for state in states]
-    target.on("GET", RUN, *said)
+    responses = [json_response(target.payloads.dag_run("r", s)) if isinstance(s, str) else s for s in states]
+    target.on("GET", RUN, *responses)
     changes: list[str] = []
     tolerated: list[AstroError] = []
     flow = wait_for_dag_run(

@@ -50,12 +50,12 @@ def name_of(value: object) -> str | None:
     return type(value).__name__ if isinstance(value, AstroError) else None
 
 
-def nothing(error: AstroError) -> None:
-    """Hear of an error that a test expects to be tolerated, or does not care about."""
+def ignore(error: AstroError) -> None:
+    """Ignore an error that is tolerated."""
 
 
 @pytest.mark.parametrize(
-    ("error", "tolerated", "after"),
+    ("error", "tolerated", "seconds"),
     [
         *product(TRANSIENT, [True], [0, HOURS]),
         *product(REFUSALS, [True], [0, MAX_REFUSED_AT_FIRST_SECONDS - 1]),
@@ -64,17 +64,17 @@ def nothing(error: AstroError) -> None:
     ],
     ids=name_of,
 )
-def test_before_the_target_has_ever_answered(error: AstroError, tolerated: bool, after: float) -> None:
+def test_tolerated_seconds_before_the_first_answer(error: AstroError, tolerated: bool, seconds: float) -> None:
     clock = ManualClock()
     tolerance = Tolerance(clock)
     clock.now += HOURS  # the limit counts from the first refusal
-    tolerance.tolerates(error, nothing)
-    clock.now += after
-    assert tolerance.tolerates(error, nothing) == tolerated
+    tolerance.tolerates(error, ignore)
+    clock.now += seconds
+    assert tolerance.tolerates(error, ignore) == tolerated
 
 
 @pytest.mark.parametrize(
-    ("error", "tolerated", "after"),
+    ("error", "tolerated", "seconds"),
     [
         *product(TRANSIENT, [True], [0, HOURS]),
         *product(REFUSALS, [True], [0, MAX_REFUSED_SECONDS - 1]),
@@ -83,69 +83,69 @@ def test_before_the_target_has_ever_answered(error: AstroError, tolerated: bool,
     ],
     ids=name_of,
 )
-@pytest.mark.parametrize("by", ["worked", "has_worked"])
-def test_once_the_target_has_answered(error: AstroError, tolerated: bool, after: float, by: str) -> None:
+@pytest.mark.parametrize("by", ["note_answer", "has_answered"])
+def test_tolerated_seconds_after_an_answer(error: AstroError, tolerated: bool, seconds: float, by: str) -> None:
     clock = ManualClock()
-    tolerance = Tolerance(clock, has_answered=by == "has_worked")
-    if by == "worked":
+    tolerance = Tolerance(clock, has_answered=by == "has_answered")
+    if by == "note_answer":
         tolerance.note_answer()
     clock.now += HOURS
-    tolerance.tolerates(error, nothing)
-    clock.now += after
-    assert tolerance.tolerates(error, nothing) == tolerated
+    tolerance.tolerates(error, ignore)
+    clock.now += seconds
+    assert tolerance.tolerates(error, ignore) == tolerated
 
 
-def test_an_answer_in_between_starts_the_limit_anew() -> None:
+def test_answer_resets_the_limit_of_refusals() -> None:
     clock = ManualClock()
     tolerance = Tolerance(clock)
     for _ in range(3):
-        assert tolerance.tolerates(DENIED, nothing)
+        assert tolerance.tolerates(DENIED, ignore)
         clock.now += MAX_REFUSED_AT_FIRST_SECONDS - 1
         tolerance.note_answer()
-    assert tolerance.tolerates(DENIED, nothing)
+    assert tolerance.tolerates(DENIED, ignore)
     clock.now += MAX_REFUSED_SECONDS - 1
-    assert tolerance.tolerates(DENIED, nothing)
+    assert tolerance.tolerates(DENIED, ignore)
 
 
-def test_transient_errors_neither_use_up_nor_renew_the_limit_of_refusals() -> None:
+def test_transient_errors_do_not_affect_the_limit_of_refusals() -> None:
     clock = ManualClock()
     tolerance = Tolerance(clock, has_answered=True)
-    assert tolerance.tolerates(BROKEN, nothing)
+    assert tolerance.tolerates(BROKEN, ignore)
     clock.now += HOURS
-    assert tolerance.tolerates(DENIED, nothing)
-    assert tolerance.tolerates(BROKEN, nothing)
+    assert tolerance.tolerates(DENIED, ignore)
+    assert tolerance.tolerates(BROKEN, ignore)
     clock.now += MAX_REFUSED_SECONDS
-    assert not tolerance.tolerates(DENIED, nothing)
-    assert tolerance.tolerates(BROKEN, nothing)
+    assert not tolerance.tolerates(DENIED, ignore)
+    assert tolerance.tolerates(BROKEN, ignore)
 
 
-def test_what_is_not_found_is_believed_when_it_is_confirmed() -> None:
+def test_second_404_confirms_the_first_one() -> None:
     tolerance = Tolerance(ManualClock(), has_answered=True)
-    assert tolerance.tolerates(NOT_FOUND, nothing)
-    tolerance.note_answer()  # it was a proxy's answer
-    assert tolerance.tolerates(NOT_FOUND, nothing)
-    assert tolerance.tolerates(BROKEN, nothing)  # neither confirms nor denies it
-    assert not tolerance.tolerates(NOT_FOUND, nothing)
+    assert tolerance.tolerates(NOT_FOUND, ignore)
+    tolerance.note_answer()  # the 404 came from a proxy
+    assert tolerance.tolerates(NOT_FOUND, ignore)
+    assert tolerance.tolerates(BROKEN, ignore)  # neither confirms nor refutes the 404
+    assert not tolerance.tolerates(NOT_FOUND, ignore)
 
 
-def test_one_warning_until_the_target_answers_again() -> None:
+def test_first_tolerated_error_is_reported_until_the_next_answer() -> None:
     tolerance = Tolerance(ManualClock())
-    warned: list[AstroError] = []
+    warnings: list[AstroError] = []
     for error in (BROKEN, BROKEN, DENIED):
-        assert tolerance.tolerates(error, warned.append)
-    assert warned == [BROKEN]
+        assert tolerance.tolerates(error, warnings.append)
+    assert warnings == [BROKEN]
     assert tolerance.is_tolerating
     tolerance.note_answer()
     assert not tolerance.is_tolerating
-    tolerance.tolerates(DENIED, warned.append)
-    assert warned == [BROKEN, DENIED]
+    tolerance.tolerates(DENIED, warnings.append)
+    assert warnings == [BROKEN, DENIED]
 
 
 @pytest.mark.parametrize("error", [*FINAL, NOT_FOUND], ids=name_of)
-def test_an_error_that_ends_the_wait_is_no_warning(error: AstroError) -> None:
+def test_error_that_is_not_tolerated_is_not_reported(error: AstroError) -> None:
     assert not Tolerance(ManualClock()).tolerates(error, pytest.fail)
 
 
 @pytest.mark.parametrize("error", [*TRANSIENT, *REFUSALS, *FINAL, NOT_FOUND], ids=name_of)
-def test_refusals(error: AstroError) -> None:
+def test_is_refusal_is_true_for_refusals_only(error: AstroError) -> None:
     assert is_refusal(error) == (error in REFUSALS)
