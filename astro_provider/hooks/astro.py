@@ -317,7 +317,7 @@ class AstroHook(DeploymentHook):
         :param task_id: the task that pushed the XCom
         :param key: key of the XCom, by default ``return_value``
         :param map_index: map index of a mapped task instance; by default ``None``, for a task that is not mapped
-        :return: the value; parsed JSON on Airflow 2.10 and later
+        :return: the value; as text on Airflow before 2.10, and on Airflow 2 with ``enable_xcom_pickling``
         :raise NotFoundError: the XCom does not exist
         """
         return self.run(self.client.get_xcom(dag_id, run_id, task_id, key=key, map_index=map_index))
