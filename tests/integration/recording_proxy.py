@@ -1,4 +1,4 @@
-"""What stands between a watcher and its target: it counts what passes, and can be cut."""
+"""An HTTP proxy in front of a deployment, which records requests and can drop connections."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from yarl import URL
 
 from dev.deployments import Deployment
 
-# Of one connection only, or of a body that is not as it was.
-NOT_PASSED_ON = {"host", "connection", "keep-alive", "transfer-encoding", "content-length"}
+# Headers of a single connection, or of a body that is sent with another framing.
+NOT_FORWARDED = {"host", "connection", "keep-alive", "transfer-encoding", "content-length"}
 
 
 class RecordingProxy:
     """
-    Passes requests on to a deployment, unchanged, while its `async with` block lasts.
+    Forwards requests to a deployment, unchanged, within its `async with` block.
 
     :param target: the deployment
-    :param port: where it listens, by default on any free port
-    :ivar asked: method and path below the API of every request, as it arrived
-    :ivar refused: those that the target answered with 403
-    :ivar cut: hang up instead of passing on
+    :param port: the port to listen on, by default any free one
+    :ivar requests: method and path (below `/api/vN/`) of every request
+    :ivar forbidden: those requests to which the target responded with 403
+    :ivar is_cut: whether to close connections instead of forwarding
     """
 
     def __init__(self, target: Deployment, port: int = 0) -> None:
-        self.asked: list[str] = []
-        self.refused: list[str] = []
-        self.cut = False
+        self.requests: list[str] = []
+        self.forbidden: list[str] = []
+        self.is_cut = False
         self._target = target
         self._port = port
         self._session = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False)
         app = web.Application()
-        app.router.add_route("*", "/{path:.*}", self._pass)
+        app.router.add_route("*", "/{path:.*}", self._forward)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
 
     async def __aenter__(self) -> RecordingProxy:
@@ -53,31 +53,31 @@ class RecordingProxy:
 
     @property
     def connections(self) -> int:
-        """How many connections to it are open."""
+        """The number of open connections to this proxy."""
         assert self._runner.server
         return len(self._runner.server.connections)
 
     def count(self, request: str) -> int:
-        """How often it was asked this, such as `GET dags/x`; beginnings count with a `*` at their end."""
+        """Count the requests like `GET dags/x`; a `*` at the end stands for anything."""
         if request.endswith("*"):
-            return sum(asked.startswith(request[:-1]) for asked in self.asked)
-        return self.asked.count(request)
+            return sum(each.startswith(request[:-1]) for each in self.requests)
+        return self.requests.count(request)
 
-    async def _pass(self, request: web.Request) -> web.Response:
+    async def _forward(self, request: web.Request) -> web.Response:
         name = f"{request.method} {request.path.removeprefix(self._target.api + '/')}"
-        self.asked.append(name)
-        if self.cut:
+        self.requests.append(name)
+        if self.is_cut:
             assert request.transport
             request.transport.abort()
-            return web.Response()  # which nobody hears
+            return web.Response()  # aiohttp needs one, but cannot send it any more
         async with self._session.request(
             request.method,
             URL(f"{self._target.url}{request.raw_path}", encoded=True),
-            headers={key: value for key, value in request.headers.items() if key.lower() not in NOT_PASSED_ON},
+            headers={key: value for key, value in request.headers.items() if key.lower() not in NOT_FORWARDED},
             data=await request.read(),
             allow_redirects=False,
-        ) as answer:
-            if answer.status == 403:
-                self.refused.append(name)
-            headers = {key: value for key, value in answer.headers.items() if key.lower() not in NOT_PASSED_ON}
-            return web.Response(status=answer.status, headers=headers, body=await answer.read())
+        ) as response:
+            if response.status == 403:
+                self.forbidden.append(name)
+            headers = {key: value for key, value in response.headers.items() if key.lower() not in NOT_FORWARDED}
+            return web.Response(status=response.status, headers=headers, body=await response.read())

@@ -158,7 +158,7 @@ async def test_sensor_waits_for_a_target_that_is_down_at_the_first_check(deploym
         await asyncio.to_thread(run.wait)
 
     assert run.states() == {"sync": "success", "deferred": "success"}
-    assert proxy.asked
+    assert proxy.requests
     for mode in ("sync", "deferred"):
         assert run.log_contains(mode, f"(connection '{late}'): success")
         assert run.log(mode).count("Still waiting") == 1
