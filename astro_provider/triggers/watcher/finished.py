@@ -22,6 +22,7 @@ MAX_RUNS_IN_FILTER = 1000
 """Maximum number of run ids in the filter of a list of task instances. With more, the list is not filtered by runs."""
 
 AnyFeed: TypeAlias = "FinishedRuns | FinishedTasks"
+"""The feed of a wait: for runs, or for tasks and task groups."""
 
 
 class FinishedRuns(Feed[DagRun]):

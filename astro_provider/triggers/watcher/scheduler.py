@@ -48,7 +48,7 @@ class Scheduler:
 
     def join(self, subscription: Subscription) -> None:
         """
-        Poll as often as a subscription needs it, and mind its deadline.
+        Add the interval and the deadline of a subscription to the timetable.
 
         :param subscription: the subscription
         """

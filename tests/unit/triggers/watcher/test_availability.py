@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
+import time
+from typing import TYPE_CHECKING
+
 import pytest
 
 from astro_provider.api.errors import AccessDeniedError, NotFoundError, TransportError
 from astro_provider.triggers.watcher.availability import Availability
 from astro_provider.waits.transient import MAX_REFUSED_AT_FIRST_SECONDS, MAX_REFUSED_SECONDS
 
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
+if TYPE_CHECKING:
+    from tests.unit.task_runner import FakeClock
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def availability(clock: Clock) -> Availability:
-    return Availability(clock)
+def availability(clock: FakeClock) -> Availability:
+    return Availability(time.time)
 
 
 def test_every_poll_lists_while_lists_succeed(availability: Availability) -> None:
@@ -58,19 +51,20 @@ def test_target_is_not_down_after_an_error_that_is_not_tolerated(availability: A
     ("has_answered", "seconds"), [(False, MAX_REFUSED_AT_FIRST_SECONDS), (True, MAX_REFUSED_SECONDS)]
 )
 def test_refusals_are_tolerated_for_a_limited_time_since_the_last_answer(
-    availability: Availability, clock: Clock, has_answered: bool, seconds: float
+    availability: Availability, clock: FakeClock, has_answered: bool, seconds: float
 ) -> None:
     refused = AccessDeniedError("refused", status=401)
     if has_answered:
         availability.note_earlier_answer()
     assert availability.tolerates(refused)
-    clock.now = seconds
+    clock.shift(seconds)
     assert not availability.tolerates(refused)
     availability.note_check()
     assert availability.tolerates(refused)
 
 
-def test_missing_run_and_connection_errors_are_always_tolerated(availability: Availability, clock: Clock) -> None:
-    for clock.now in (0.0, 1e6):
+def test_missing_run_and_connection_errors_are_always_tolerated(availability: Availability, clock: FakeClock) -> None:
+    for _ in range(2):
         assert availability.tolerates(NotFoundError("no run", status=404))
         assert availability.tolerates(TransportError("no response"))
+        clock.shift(1e6)
