@@ -9,6 +9,7 @@ import pytest
 
 from astro_provider.api import poll_lists
 from astro_provider.api.errors import AccessDeniedError, NotFoundError, TransportError
+from astro_provider.hooks.astro_async import AsyncAstroHook
 from astro_provider.triggers.watcher import registry
 from astro_provider.triggers.watcher.check_rate import POLLS_PER_CHECK, ROUND_SECONDS
 from astro_provider.triggers.watcher.checker import MAX_CHECKS_AT_ONCE, MAX_SECONDS_PAST_DEADLINE
@@ -403,3 +404,35 @@ async def test_bug_in_a_poll_ends_no_wait(
     target.end_run("three")
     await clock.sleep_async(POLLS_PER_CHECK * INTERVAL)
     assert three.outcome == "success"
+
+
+async def test_scheduled_checks_are_postponed_while_the_target_is_down(
+    target: WatchedAirflow, clock: FakeClock, waits: Waits
+) -> None:
+    target.has_run("first", "running", end_date=None)
+    waits("first")
+    await clock.sleep_async(2)
+    for name in target.has_runs(20, state="queued"):
+        waits(name, end_states=EndStates(("running",)))
+    await clock.sleep_async(INTERVAL + 1)
+    target.is_down = True
+    target.reset_counts()
+    # The poll after 10 seconds fails. The checks are scheduled for 12 seconds.
+    await clock.sleep_async(INTERVAL + 1)
+    assert len(target.received) <= 2
+
+
+async def test_connection_is_read_again_once_although_many_checks_are_refused(
+    target: WatchedAirflow, clock: FakeClock, waits: Waits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reloads: list[None] = []
+
+    async def reload_connection(_: AsyncAstroHook) -> None:
+        reloads.append(None)
+
+    monkeypatch.setattr(AsyncAstroHook, "reload_connection", reload_connection)
+    target.tokens.clear()
+    for name in target.has_runs(20):
+        waits(name)
+    await clock.sleep_async(1)
+    assert (target.refused_count, len(reloads)) == (20, 1)
