@@ -166,8 +166,8 @@ def answer_searches(target: ScriptedTarget, found: Mapping[str, Iterable[dict[st
     """Let a target find these task instances, by run id, if it is requested to list tasks of several runs."""
 
     def search(received: ReceivedRequest) -> ScriptedResponse:
-        of_runs = [task for run_id in received.json["dag_run_ids"] for task in found[run_id]]
-        return tasks(target, *(task for task in of_runs if task["task_id"] in received.json["task_ids"]))
+        candidates = [task for run_id in received.json["dag_run_ids"] for task in found[run_id]]
+        return tasks(target, *(task for task in candidates if task["task_id"] in received.json["task_ids"]))
 
     target.on("POST", SEARCH, search)
 
@@ -247,10 +247,10 @@ def test_tasks_of_all_runs_are_checked(target: ScriptedTarget) -> None:
     wait = replace(TASK, run_id=None, logical_dates=dates)
     first, second = target.payloads.dag_run("r", "success"), target.payloads.dag_run("r2", "running")
     done, failed = target.payloads.task_instance("a"), target.payloads.task_instance("a", "failed", dag_run_id="r2")
-    of_run = [
+    run_lists = [
         json_response(target.payloads.collection("dag_runs", *found)) for found in ([first], [second], [first], [])
     ]
-    target.on("GET", RUNS, *of_run)
+    target.on("GET", RUNS, *run_lists)
     answer_searches(target, {"r": [done], "r2": [failed]})
     verdict = check(target, wait)
     assert verdict.outcome == "failed"
