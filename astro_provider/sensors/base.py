@@ -6,12 +6,7 @@ import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from astro_provider.airflow_versions import (
-    CAN_START_FROM_TRIGGER,
-    BaseSensorOperator,
-    given_parameters,
-    was_rescheduled,
-)
+from astro_provider.airflow_versions import BaseSensorOperator, given_parameters, was_rescheduled
 from astro_provider.airflow_versions import conf as airflow_conf
 from astro_provider.api.durations import DEFAULT_POKE_INTERVAL_SECONDS, poke_interval_seconds, timeout_seconds
 from astro_provider.api.errors import AstroError, DagRunFailedError, InvalidParameterError, UnexpectedEventError
@@ -43,7 +38,7 @@ if TYPE_CHECKING:
     from astro_provider.waits.wait import RunWait, Verdict
 
 BACKSTOP = timedelta(minutes=5)
-"""How long after the sensor's own timeout Airflow ends the deferral, in case the trigger is stuck."""
+"""Time after the sensor's timeout at which Airflow ends a deferral whose trigger is stuck."""
 
 REFUSED_PAUSE_SECONDS = 10.0
 """Seconds before a sensor whose last check was refused checks again on its worker."""
@@ -96,8 +91,8 @@ class AstroBaseSensor(StartFromTriggerMixin, BaseSensorOperator):
         self.latest = latest
         self.allowed_states = checked_states("allowed_states", allowed_states, self.valid_states, ("success",))
         self.skipped_states = checked_states("skipped_states", skipped_states, self.valid_states, ())
-        listed = (*self.allowed_states, *self.skipped_states)
-        default_failed = tuple(state for state in self.default_failed_states if state not in listed)
+        other_states = (*self.allowed_states, *self.skipped_states)
+        default_failed = tuple(state for state in self.default_failed_states if state not in other_states)
         self.failed_states = checked_states("failed_states", failed_states, self.valid_states, default_failed)
         self.check_existence = check_existence
         self.deferrable = deferrable
@@ -108,7 +103,8 @@ class AstroBaseSensor(StartFromTriggerMixin, BaseSensorOperator):
         self._url: str | None = None
         self._refused = False
         self._was_rescheduled = False
-        self._opened: AstroHook | None = None  # keeps its connection to the target between checks
+        self._hook: AstroHook | None = None  # keeps its connection to the target between checks
+        self._is_restarted = False
         self.allows_start_from_trigger = start_from_trigger
 
     def _check_parameters(self) -> None:
@@ -137,16 +133,11 @@ class AstroBaseSensor(StartFromTriggerMixin, BaseSensorOperator):
             (with ``soft_fail``, the sensor skips)
         :raise AirflowFailException: a retry cannot help, because a request was refused or a parameter is invalid
         """
-        if self.deferrable and self.allows_start_from_trigger and CAN_START_FROM_TRIGGER:
-            is_mapped = context["ti"].map_index not in (None, -1)
-            reason = "it is mapped" if is_mapped else self.worker_reason()
-            self.log.info("It starts on a worker, not in the triggerer, as %s.", reason or "Airflow chose to")
-        self._execute_on_worker(context)
-
-    def _execute_on_worker(self, context: Context) -> None:
         from astro_provider.airflow_versions import AirflowFailException
         from astro_provider.waits.transient import Tolerance
 
+        if not self._is_restarted:
+            self.log_worker_reason(context)
         self._was_rescheduled = self.reschedule and was_rescheduled(self, context)
         self._tolerance = Tolerance(has_answered=self._was_rescheduled)
         try:
@@ -159,16 +150,16 @@ class AstroBaseSensor(StartFromTriggerMixin, BaseSensorOperator):
         ) as error:  # Airflow's own loop handles soft_fail, the check before a deferral does not
             fail_or_skip(self, error)
         finally:
-            if self._opened is not None:
-                self._opened.close()
+            if self._hook is not None:
+                self._hook.close()
 
     def poke(self, context: Context) -> bool:
         """
         Check once.
 
-        An error that the wait tolerates counts as a check without a result. Only one process can measure for how long
-        a target has refused requests, so a sensor that is about to be rescheduled or deferred checks again on its
-        worker until the target accepts a request or the wait no longer tolerates the refusal.
+        An error that the wait tolerates counts as a check without a result. A refusal is tolerated for a limited time,
+        which only a running process can measure. A sensor whose check was refused therefore repeats the check here
+        before it is rescheduled or deferred.
 
         :param context: the context of the task
         :return: whether the wait is over, successfully
@@ -188,21 +179,22 @@ class AstroBaseSensor(StartFromTriggerMixin, BaseSensorOperator):
     def _check(self, context: Context) -> Verdict | None:
         """Check; return ``None`` after an error that the wait tolerates."""
         from astro_provider.waits.hints import Hints
-        from astro_provider.waits.loop import Progress, still_waiting
+        from astro_provider.waits.loop import Progress
         from astro_provider.waits.transient import Tolerance, is_refusal
 
         if self._progress is None:
             # A rescheduled sensor is a new process, which does not know when the last hint was given.
             hints = None if self._was_rescheduled else Hints()
-            self._progress = Progress(lambda verdict: self.log.info("%s", verdict.explained), self.log.warning, hints)
+            self._progress = Progress(self._log_verdict, self.log.warning, hints)
         tolerance = self._tolerance = self._tolerance or Tolerance()
         try:
-            hook = self._hook()
+            wait = self._wait(context)
+            hook = self._open_hook()
             if self._refused:
                 hook.reload_connection()
-            verdict = hook.run(self._progress.check(hook.client, self._wait(context)))
+            verdict = hook.run(self._progress.check(hook.client, wait))
         except AstroError as error:
-            if not tolerance.tolerates(error, lambda error: self.log.warning("%s", still_waiting(error))):
+            if not tolerance.tolerates(error, self._log_tolerated_error):
                 raise
             self._refused = is_refusal(error)
             return None
@@ -210,12 +202,20 @@ class AstroBaseSensor(StartFromTriggerMixin, BaseSensorOperator):
         self._refused = False
         return verdict
 
-    def _hook(self) -> AstroHook:
-        if self._opened is None:
+    def _log_verdict(self, verdict: Verdict) -> None:
+        self.log.info("%s", verdict.explained)
+
+    def _log_tolerated_error(self, error: AstroError) -> None:
+        from astro_provider.waits.loop import still_waiting
+
+        self.log.warning("%s", still_waiting(error))
+
+    def _open_hook(self) -> AstroHook:
+        if self._hook is None:
             from astro_provider.hooks.astro import AstroHook
 
-            self._opened = AstroHook(rendered_id("http_conn_id", self.http_conn_id))
-        return self._opened
+            self._hook = AstroHook(rendered_id("http_conn_id", self.http_conn_id))
+        return self._hook
 
     def _unrendered_wait(self) -> RunWait:
         """Make the wait with every option that is not rendered; :meth:`_wait` completes it."""
@@ -244,7 +244,7 @@ class AstroBaseSensor(StartFromTriggerMixin, BaseSensorOperator):
         if context["ti"].map_index in (None, -1):
             return self._given
         # A mapped task is created with the rendered values, which can be None.
-        return self._given | set(RUN_FIELDS) & given_parameters(self)
+        return self._given | (given_parameters(self) & set(RUN_FIELDS))
 
     def build_start_trigger_args(self) -> StartTriggerArgs:
         """Make the class path and the arguments of the trigger that Airflow starts instead of a worker."""
@@ -307,11 +307,11 @@ class AstroBaseSensor(StartFromTriggerMixin, BaseSensorOperator):
         except UnexpectedEventError as error:
             fail_or_skip(self, AirflowFailException(str(error)))
         self.log.info("%s", ended.message)
-        if ended.outcome is not EventOutcome.RESTART:
+        if ended.outcome is EventOutcome.RESTART:
+            self._is_restarted = True
+            self.execute(context)
+        else:
             self._resume(context, ended)
-            return
-        self.log.info("The task starts again on a worker.")
-        self._execute_on_worker(context)
 
     def _resume(self, context: Context, ended: WaitEvent) -> None:
         from astro_provider.airflow_versions import AirflowFailException, AirflowSensorTimeout, AirflowTaskTimeout
@@ -323,7 +323,7 @@ class AstroBaseSensor(StartFromTriggerMixin, BaseSensorOperator):
                 fail_or_skip(self, AirflowTaskTimeout(message))
             fail_or_skip(self, AirflowSensorTimeout(wait_timeout_message(self.timeout, "timeout", ended.message)))
         if ended.error is not None and ended.error.retryable and not getattr(self, "never_fail", False):
-            raise ended.error  # as on a worker: soft_fail is for the outcome of a wait, and an error is none
+            raise ended.error  # as on a worker, where soft_fail does not apply to errors that a retry may resolve
         if ended.error is not None:
             fail_or_skip(self, AirflowFailException(ended.message))
         if ended.url:
@@ -335,7 +335,7 @@ class AstroBaseSensor(StartFromTriggerMixin, BaseSensorOperator):
         return self.execution_timeout is not None and self.execution_timeout.total_seconds() < self.timeout
 
     def _conclude(self, outcome: str, message: str) -> bool:
-        """End the task as the outcome of a wait demands; return whether the wait is over."""
+        """Return whether the wait is over successfully; raise the exception of any other outcome that ends it."""
         if outcome == "failed":
             fail_or_skip(self, DagRunFailedError(message))
         if outcome == "skipped":

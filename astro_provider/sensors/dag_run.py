@@ -12,8 +12,8 @@ class AstroDagRunSensor(AstroBaseSensor):
 
     One of ``external_run_id``, ``logical_date``, ``execution_delta``, ``execution_date_fn`` and ``latest`` names the
     run. Without any of them, the sensor waits for the run that has the logical date of its own run (or its
-    ``run_after``, if it has no logical date). A run that does not exist yet is waited for, and never counts as a
-    success. A parameter that was given and is rendered to nothing fails the sensor.
+    ``run_after``, if it has no logical date). The sensor waits for a run that does not exist yet. A parameter
+    that was given and is rendered to nothing fails the sensor.
 
     The URL of the run is pushed as XCom ``remote_dag_run_url``, and the extra link "Remote dag run" leads to it.
 
@@ -54,7 +54,7 @@ class AstroDagRunSensor(AstroBaseSensor):
     :param deferrable: whether to wait in the triggerer, by default ``[operators] default_deferrable``
     :param poke_interval: seconds between two checks, or a ``timedelta``; 5 by default. A value below 0.5 is raised to
         0.5
-    :param timeout: seconds after which the sensor fails without a retry, as of any Airflow sensor; by default
+    :param timeout: seconds after which the sensor fails without a retry, as in any Airflow sensor; by default
         ``[sensors] default_timeout``
     :param soft_fail: whether the sensor skips instead of failing, if the wait fails or times out; by default ``False``
     :param mode: ``poke`` or ``reschedule``, if the sensor is not deferrable; by default ``poke``

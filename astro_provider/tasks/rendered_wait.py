@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from astro_provider.waits.wait import RunWait
 
 RUN_FIELDS = ("external_run_id", "logical_date")
-"""Sensor fields of which one names the run; without either, the run has the date of the sensor's own run."""
+"""Sensor fields that name the run. By default, it is the run with the date of the sensor's own run."""
 
 TASK_FIELDS = ("external_task_id", "external_task_ids", "external_task_group_id")
-"""Sensor fields of which one names the tasks; a sensor for dag runs has none of them."""
+"""Sensor fields that name the tasks. A sensor for dag runs has none of them."""
 
 
 def rendered_wait(
@@ -33,7 +33,7 @@ def rendered_wait(
     logical_dates: list[str] | None = None,
 ) -> RunWait:
     """
-    Complete a wait with what the rendered fields of a sensor name.
+    Add the run and the tasks that the rendered fields of a sensor name to a wait.
 
     :param wait: the wait, with the options of the sensor that are not rendered
     :param fields: the rendered fields by name: ``external_dag_id``, those of ``RUN_FIELDS``, and those of
@@ -138,7 +138,7 @@ def dates_from_function(function: Callable[..., Any], context: Context) -> list[
     variables["context"] = context
     returned = function(own_date, **determine_kwargs(function, [own_date], variables))
     dates = returned if isinstance(returned, (list, tuple, set)) else [returned]
-    written = [date for each in dates if (date := iso("execution_date_fn", each)) is not None]
-    if not written:
+    logical_dates = [date for each in dates if (date := iso("execution_date_fn", each)) is not None]
+    if not logical_dates:
         raise InvalidParameterError("execution_date_fn returned no logical date, so there is no run to wait for")
-    return written
+    return logical_dates

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from airflow.triggers.base import StartTriggerArgs
 
-    from astro_provider.airflow_versions import BaseOperator
+    from astro_provider.airflow_versions import BaseOperator, Context
 
 T = TypeVar("T")
 
@@ -30,6 +30,17 @@ Context variables that the triggerer renders without a request to Airflow.
 
 Measured: on 3.3.2, other variables, such as ``ti`` with its XComs and ``prev_start_date_success``, block the trigger
 for ever. Check: render them in ``tests/integration/dags/triggering/cases.py::in_triggerer``.
+"""
+
+DAG_RUN_FIELDS = (
+    *("run_id", "conf", "logical_date", "data_interval_start", "data_interval_end"),
+    *("run_after", "start_date", "partition_key"),
+)
+"""
+Fields of ``dag_run`` that have the same values in the triggerer and on a worker.
+
+Measured: on 3.3.2, the triggerer has other values for ``run_type``, ``state``, ``note`` and ``clear_number``. Check:
+compare ``TriggerRunner.create_runtime_ti`` with the context of a task on a worker.
 """
 
 AIRFLOW_FILTERS = ("ds", "ds_nodash", "ts", "ts_nodash", "ts_nodash_with_tz")
@@ -123,6 +134,18 @@ class StartFromTriggerMixin(_Base):
             return f"{type(self).__name__} overrides what runs on a worker"
         return self._rendering_reason()
 
+    def log_worker_reason(self, context: Context) -> None:
+        """
+        Log why this task starts on a worker, if it is deferrable and Airflow can start tasks in the triggerer.
+
+        :param context: the context of the task, on the worker
+        """
+        if not (CAN_START_FROM_TRIGGER and self.deferrable and self.allows_start_from_trigger):
+            return
+        is_mapped = context["ti"].map_index not in (None, -1)
+        reason = "it is mapped" if is_mapped else self.worker_reason()
+        self.log.info("The task starts on a worker, not in the triggerer: %s.", reason or "Airflow decided so")
+
     def _rendering_reason(self) -> str | None:
         dag = self.dag if self.has_dag() else None  # type: ignore[no-untyped-call]  # Airflow's has no types
         # Measured: on 3.3.2, a Param without a value raises before the trigger is created, which ends the triggerer.
@@ -139,10 +162,24 @@ class StartFromTriggerMixin(_Base):
         return None
 
 
+class RenderableDagRun:
+    """
+    The fields of a dag run that a template can use in the triggerer; any other one is undefined.
+
+    :param dag_run: the ``dag_run`` of the triggerer's context
+    """
+
+    def __init__(self, dag_run: object) -> None:
+        vars(self).update({name: getattr(dag_run, name) for name in DAG_RUN_FIELDS if hasattr(dag_run, name)})
+
+    def __str__(self) -> str:
+        raise TypeError("the triggerer cannot render dag_run as a whole")
+
+
 def _is_overridden(task: BaseOperator, name: str) -> bool:
-    """Decide whether a method is defined outside of Airflow and this package."""
-    method = getattr(type(task), name, None)
-    return method is not None and method.__module__.partition(".")[0] not in ("airflow", "astro_provider")
+    """Decide whether a subclass of an operator of this package overrides a method."""
+    ours = next(kind for kind in type(task).__mro__ if kind.__module__.startswith("astro_provider."))
+    return getattr(type(task), name, None) is not getattr(ours, name, None)
 
 
 def _uses_known_names(value: Any) -> bool:

@@ -1,4 +1,4 @@
-"""The outcomes that end a task in the triggerer; a worker ends the task after all others (Airflow 3.3 and later)."""
+"""The outcomes that end a task in the triggerer. After any other outcome, the task is resumed on a worker."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any, TypedDict
@@ -9,8 +10,6 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from astro_provider.api.errors import AstroError, UnexpectedEventError, error_named
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from astro_provider.api.types import DagRun
     from astro_provider.waits.wait import Verdict
 
@@ -109,10 +108,11 @@ def read_event(payload: Mapping[str, Any] | None) -> WaitEvent:
     :raise UnexpectedEventError: the payload is not from a trigger of this package
     """
     try:
-        outcome = EventOutcome(payload["outcome"])  # type: ignore[index]  # None is handled below
+        if not isinstance(payload, Mapping):
+            raise TypeError
+        outcome = EventOutcome(payload["outcome"])
     except (TypeError, KeyError, ValueError):
         raise UnexpectedEventError(f"The task was resumed with an event that it does not know: {payload!r}") from None
-    assert payload is not None
     message = str(payload.get("message"))
     error = None
     if outcome in (EventOutcome.ERROR, EventOutcome.RETRYABLE_ERROR):

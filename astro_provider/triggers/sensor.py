@@ -18,6 +18,7 @@ from astro_provider.task_errors import skip_message
 from astro_provider.tasks.execution_timeout import wait_timeout_message
 from astro_provider.tasks.rendered import rendered_id
 from astro_provider.tasks.rendered_wait import RUN_FIELDS, TASK_FIELDS, own_run_date, rendered_wait
+from astro_provider.tasks.start_from_trigger import RenderableDagRun
 from astro_provider.triggers.dag_run import read_wait, serialized, wait_for_event
 from astro_provider.triggers.events import EventOutcome, restart_event
 
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from astro_provider.waits.wait import RunWait, Verdict
 
 RESTARTED_TRIGGERER_SECONDS = 60.0
-"""Age of a task from which on a wait that begins is one that a restarted triggerer continues."""
+"""Seconds after the start of a task. A wait that begins later is continued by a restarted triggerer."""
 
 LOG_FLUSH_SECONDS = 1.0
 """
@@ -96,7 +97,7 @@ class AstroSensorTrigger(BaseTrigger):
         # Before rendering, because a template that is rendered to nothing does not mean the default.
         self._given = [name for name in (*RUN_FIELDS, *TASK_FIELDS) if getattr(self, name) is not None]
         self._own_date: datetime | None = None
-        self._restart_reason: str | None = "The DAG was changed meanwhile."
+        self._not_rendered_reason: str | None = "The DAG was changed meanwhile."  # unless the templates are rendered
         self._link_task: asyncio.Task[None] | None = None
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -119,17 +120,18 @@ class AstroSensorTrigger(BaseTrigger):
         from jinja2 import StrictUndefined
 
         self._own_date = own_run_date(context)
+        renderable = {**context, "dag_run": RenderableDagRun(context["dag_run"])}
         environment = jinja_env or self.get_template_env()
         environment.undefined = StrictUndefined
         try:
-            super().render_template_fields(context, environment)
+            super().render_template_fields(cast("Context", renderable), environment)
         except Exception as error:  # a worker renders the same template, and reports an error in it as usual
-            self._restart_reason = f"A template could not be rendered here: {type(error).__name__}: {error}."
+            self._not_rendered_reason = f"A template could not be rendered here: {type(error).__name__}: {error}."
         else:
-            self._restart_reason = None
+            self._not_rendered_reason = None
 
     @property
-    def rendered_wait(self) -> RunWait:
+    def task_wait(self) -> RunWait:
         """
         The wait that the rendered fields describe.
 
@@ -154,15 +156,15 @@ class AstroSensorTrigger(BaseTrigger):
             self.log.info("%s The task starts again on a worker.", payload["message"])
         event = self._end_task(payload)
         await self._push_last_link(payload["url"])
-        if isinstance(event, (TaskFailedEvent, TaskSkippedEvent)):
+        if not isinstance(event, TaskSuccessEvent):
             await asyncio.sleep(LOG_FLUSH_SECONDS)
         yield event
 
     async def _wait_for_event(self) -> EventPayload:
-        if self._restart_reason is not None:
-            return restart_event(self._restart_reason)
+        if self._not_rendered_reason is not None:
+            return restart_event(self._not_rendered_reason)
         try:
-            wait, conn_id = self.rendered_wait, rendered_id("http_conn_id", self.http_conn_id)
+            wait, conn_id = self.task_wait, rendered_id("http_conn_id", self.http_conn_id)
         except InvalidParameterError as error:
             return restart_event(f"{error}.")
         return await wait_for_event(
@@ -188,7 +190,7 @@ class AstroSensorTrigger(BaseTrigger):
             self._link_task = asyncio.create_task(self._push_link(verdict.url))
 
     async def _push_last_link(self, url: str | None) -> None:
-        """Push the link at the end, too; Airflow has most likely read the log when that request is answered."""
+        """Push the link of the last run; waiting for the response also gives Airflow time to read the log."""
         if self._link_task is not None:
             await self._link_task
         if url:

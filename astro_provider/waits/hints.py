@@ -29,7 +29,7 @@ HINT_INTERVAL_SECONDS = 3600.0
 
 class Hints:
     """
-    Explains to one wait why its run does not exist: at the first check that does not find it, then once an hour.
+    Explains why the run of a wait does not exist, at most once an hour.
 
     :param clock: returns the time in seconds since the epoch
     """

@@ -64,7 +64,7 @@ class Progress:
         if self.last is None or verdict.hint or verdict.message != self.last.message:
             self._on_change(verdict)
         self.last = verdict
-        # A run that its dag's target has just created is queued at the first check in any case.
+        # At the first check, a run that was just created is queued even if its dag is not paused.
         if wait.must_exist and self._checks == 2 and verdict.run and verdict.run["state"] == "queued":
             yield from self._warn_if_paused(client, wait.dag_id)
         return verdict

@@ -14,7 +14,7 @@ from astro_provider.waits.transient import MAX_REFUSED_AT_FIRST_SECONDS, MAX_REF
 from tests.airflow_names import TaskDeferred
 from tests.unit.scripted_server import HANGUP
 from tests.unit.scripted_target import TOKEN, json_response
-from tests.unit.sensors.factory import every_mode, resume, run_id_sensor
+from tests.unit.sensors.factory import deferrable_sensor, every_mode, resume, run_id_sensor
 from tests.unit.task_runner import NOW, TaskInstance, context
 
 if TYPE_CHECKING:
@@ -167,3 +167,14 @@ def test_airflow_2_looks_up_the_reschedules_since_the_last_clear(monkeypatch: py
     ti = TaskInstance(max_tries=5, try_number=5)
     assert not was_rescheduled(run_id_sensor(retries=2), context(ti))
     assert calls[0]["try_number"] == 4
+
+
+@pytest.mark.parametrize("deferrable", [False, True])
+def test_invalid_parameter_fails_at_once_even_if_the_connection_cannot_be_read(
+    clock: FakeClock, deferrable: bool
+) -> None:
+    sensor = deferrable_sensor(external_run_id="{{ nothing }}", deferrable=deferrable, http_conn_id="unknown")
+    sensor.external_run_id = ""
+    with pytest.raises(AirflowFailException, match="external_run_id was rendered to ''"):
+        sensor.execute(context())
+    assert clock.sleeps == []

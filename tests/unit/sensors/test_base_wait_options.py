@@ -104,6 +104,6 @@ def test_trigger_that_starts_the_task_has_the_wait_of_the_worker(
     options: dict[str, Any],
 ) -> None:
     trigger = sensor_trigger(kind, **options)
-    assert getattr(trigger.rendered_wait, field) == value
+    assert getattr(trigger.task_wait, field) == value
     assert not deferrable_sensor(kind, deferrable=False, **options).poke(context())
-    assert [trigger.rendered_wait] == checked_waits
+    assert [trigger.task_wait] == checked_waits

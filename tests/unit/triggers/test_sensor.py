@@ -253,7 +253,7 @@ async def test_logical_date_names_the_run(fake_airflow: FakeAirflowServer, optio
 async def test_latest_names_the_newest_run(fake_airflow: FakeAirflowServer) -> None:
     fake_airflow.has_run("theirs", "success")
     trigger = sensor_trigger(latest=True)
-    assert trigger.rendered_wait.logical_dates == []
+    assert trigger.task_wait.logical_dates == []
     assert await run_trigger(trigger) == ("success", None)
 
 
@@ -290,7 +290,11 @@ async def test_trigger_waits_for_tasks_and_groups(any_airflow: FakeAirflowServer
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        ({"external_run_id": "{{ dag_run.conf }}"}, "A template could not be rendered here: UndefinedError"),
+        ({"external_run_id": "{{ dag_run.conf.x.y }}"}, "A template could not be rendered here: UndefinedError"),
+        # These have other values in the triggerer than on a worker.
+        ({"external_run_id": "{{ dag_run.run_type }}"}, "A template could not be rendered here: UndefinedError"),
+        ({"external_run_id": "{{ dag_run.note }}"}, "A template could not be rendered here: UndefinedError"),
+        ({"external_run_id": "{{ dag_run }}"}, "A template could not be rendered here: TypeError"),
         ({"external_run_id": "{{ '' }}"}, "external_run_id was rendered to '': it names nothing"),
         ({"logical_date": "{{ ds }}?"}, "is no ISO 8601 date"),
         ({"kind": AstroTaskSensor, "external_task_id": "{{ '' }}"}, "external_task_id was rendered to ''"),
