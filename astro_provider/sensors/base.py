@@ -243,7 +243,7 @@ class AstroBaseSensor(StartFromTriggerMixin, BaseSensorOperator):
         """Name the fields that the user set, whatever their templates are rendered to."""
         if context["ti"].map_index in (None, -1):
             return self._given
-        # A mapped task is created with the rendered values, which can be None.
+        # A mapped task is created with rendered values, so a field that the user set can be None from the beginning.
         return self._given | (given_parameters(self) & set(RUN_FIELDS))
 
     def build_start_trigger_args(self) -> StartTriggerArgs:
@@ -323,7 +323,7 @@ class AstroBaseSensor(StartFromTriggerMixin, BaseSensorOperator):
                 fail_or_skip(self, AirflowTaskTimeout(message))
             fail_or_skip(self, AirflowSensorTimeout(wait_timeout_message(self.timeout, "timeout", ended.message)))
         if ended.error is not None and ended.error.retryable and not getattr(self, "never_fail", False):
-            raise ended.error  # as on a worker, where soft_fail does not apply to errors that a retry may resolve
+            raise ended.error  # soft_fail does not apply to an error that a retry may resolve
         if ended.error is not None:
             fail_or_skip(self, AirflowFailException(ended.message))
         if ended.url:

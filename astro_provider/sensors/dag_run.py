@@ -22,27 +22,28 @@ class AstroDagRunSensor(AstroBaseSensor):
     not show its rendered templates; the log names what the sensor waits for. ``dag.test()`` runs the sensor on a
     worker.
 
-    The sensor starts on a worker, and its log says why, in these cases:
+    The sensor starts on a worker on older versions of Airflow and with ``start_from_trigger=False``. It also starts on
+    a worker in the following cases, and its log says which one it is:
 
-    * an older Airflow, or ``start_from_trigger=False``;
-    * a mapped sensor;
+    * the sensor is mapped;
     * ``execution_date_fn``, ``on_execute_callback``, ``pre_execute``, ``retry_policy``, ``inlets``,
       ``max_active_tis_per_dag`` or ``max_active_tis_per_dagrun`` is set, or ``[triggerer] queues_enabled``;
-    * a template uses a variable other than ``run_id``, ``dag_run``, ``params``, ``macros``, ``partition_key``, ``ds``,
-      ``ts``, ``logical_date`` and the data interval, or it uses an XCom, a Variable or a macro of the DAG;
+    * a template uses an XCom, a Variable, a macro of the DAG, or any other variable than ``run_id``, ``dag_run``,
+      ``params``, ``macros``, ``partition_key``, ``logical_date``, ``data_interval_start``, ``data_interval_end``,
+      ``ds``, ``ts`` and their variants such as ``ds_nodash``;
     * the DAG has ``jinja_environment_kwargs`` or ``user_defined_filters``, or a Param without a value;
     * a subclass overrides a method that only a worker calls, such as ``execute`` or ``poke``.
 
     A template that the triggerer fails to render, or that names no run there, is rendered again on a worker.
 
     The sensor ends on a worker from its second try on, and if its end needs a worker: to call a callback, send an
-    email, update ``outlets``, stop a DAG with ``fail_fast``, or fail although ``retries`` are left.
+    email, update ``outlets``, stop a DAG with ``fail_fast``, or fail without using the ``retries`` that are left.
 
     :param external_dag_id: the dag in the target (templated)
     :param http_conn_id: id of an Airflow connection of type ``astro`` or ``http`` (templated), by default ``http_conn``
     :param external_run_id: the run id (templated)
     :param logical_date: logical date of the run, a datetime or ISO 8601 text; UTC if it has no offset (templated)
-    :param execution_delta: how much earlier than the logical date of the sensor's own run that of the run is
+    :param execution_delta: time that is subtracted from the logical date of the sensor's own run to get that of the run
     :param execution_date_fn: called with the logical date of the sensor's own run (or its ``run_after``, if it has no
         logical date) and, by name, with the context variables that it accepts, as in ``ExternalTaskSensor``; returns
         the logical date of the run, or a list of logical dates whose runs are all waited for
@@ -56,7 +57,8 @@ class AstroDagRunSensor(AstroBaseSensor):
         0.5
     :param timeout: seconds after which the sensor fails without a retry, as in any Airflow sensor; by default
         ``[sensors] default_timeout``
-    :param soft_fail: whether the sensor skips instead of failing, if the wait fails or times out; by default ``False``
+    :param soft_fail: whether the sensor skips instead of failing if the wait fails, times out or ends with an error
+        that a retry cannot resolve; by default ``False``
     :param mode: ``poke`` or ``reschedule``, if the sensor is not deferrable; by default ``poke``
     :param start_from_trigger: whether a deferrable sensor can start in the triggerer; by default ``True``
     """

@@ -97,9 +97,13 @@ class StartFromTriggerMixin(_Base):
     """
     Mixin for operators and sensors that Airflow can start in the triggerer.
 
-    An operator sets ``allows_start_from_trigger`` as the last statement of its ``__init__``. Airflow's metaclass reads
-    ``start_from_trigger`` after the ``__init__`` of every class of the operator, so that attributes of a subclass that
-    :meth:`build_start_trigger_args` uses need a default on the class.
+    Airflow reads the attributes ``start_from_trigger`` and ``start_trigger_args``. The user's parameter
+    ``start_from_trigger`` is therefore stored as ``allows_start_from_trigger``.
+
+    Airflow's metaclass reads both attributes as soon as the ``__init__`` of a class returns, also that of a base class,
+    when the ``__init__`` of the subclass has not finished yet. For this reason, ``allows_start_from_trigger`` is
+    ``False`` until the base class sets it as its last attribute, and a subclass declares defaults on the class for the
+    attributes that its trigger needs.
     """
 
     start_from_trigger = SerializedAttribute(_start_from_trigger, of_class=False)

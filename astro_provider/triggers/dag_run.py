@@ -88,7 +88,7 @@ class AstroDagRunTrigger(BaseTrigger):
                 poke_interval=self.poke_interval,
                 deadline=self.deadline,
                 first_check_delay=max(MIN_DEFERRAL_SECONDS, self.poke_interval),
-                on_change=lambda verdict: self.log.info("%s", verdict.explained),
+                on_change=self._log_verdict,
                 warn=self.log.warning,
             )
         except asyncio.CancelledError:
@@ -100,6 +100,9 @@ class AstroDagRunTrigger(BaseTrigger):
             self.log.warning("Timed out: %s", event["message"])
             event["message"] += f". {await run_to_completion(self._cancel(self._run_to_cancel))}"
         yield TriggerEvent(event)
+
+    def _log_verdict(self, verdict: Verdict) -> None:
+        self.log.info("%s", verdict.explained)
 
     async def on_kill(self) -> None:
         """
@@ -153,6 +156,10 @@ async def wait_for_event(
     :return: the payload, see :func:`~astro_provider.triggers.events.read_event`
     """
     tolerance = Tolerance(has_answered=has_answered or wait.must_exist or first_check_delay > 0)
+
+    def warn_of_error(error: AstroError) -> None:
+        warn(still_waiting(error))
+
     while True:
         try:
             async with shared_watcher(http_conn_id) as watcher:
@@ -166,8 +173,8 @@ async def wait_for_event(
                     has_answered=has_answered,
                 )
             return verdict_event(verdict)
-        except ConnectionUnreadableError as error:  # the watcher keeps a connection that was read before
-            if not tolerance.tolerates(error, lambda error: warn(still_waiting(error))):
+        except ConnectionUnreadableError as error:  # only from the first read, as a watcher then keeps the connection
+            if not tolerance.tolerates(error, warn_of_error):
                 return error_event(error)
         except AstroError as error:
             return error_event(error)

@@ -34,7 +34,11 @@ if TYPE_CHECKING:
     from astro_provider.waits.wait import RunWait, Verdict
 
 RESTARTED_TRIGGERER_SECONDS = 60.0
-"""Seconds after the start of a task. A wait that begins later is continued by a restarted triggerer."""
+"""
+Minimum age of a task, in seconds, at which a new trigger means that the triggerer was restarted.
+
+A trigger normally starts at once. The target has most likely answered an older task before.
+"""
 
 LOG_FLUSH_SECONDS = 1.0
 """
@@ -174,13 +178,12 @@ class AstroSensorTrigger(BaseTrigger):
             deadline=self._started_at + self.timeout,
             on_change=self._report_change,
             warn=self.log.warning,
-            # The target has most likely answered a wait that a restarted triggerer continues.
             has_answered=time.time() - self._started_at > RESTARTED_TRIGGERER_SECONDS,
         )
 
     @property
     def _started_at(self) -> float:
-        """When the task was started, in seconds since the epoch; a restarted triggerer knows it only from this."""
+        """When the task was started, in seconds since the epoch; Airflow gives the trigger only its own time limit."""
         assert self.timeout_after is not None, "the triggerer has not set it"
         return self.timeout_after.timestamp() - self.airflow_timeout
 
@@ -190,7 +193,7 @@ class AstroSensorTrigger(BaseTrigger):
             self._link_task = asyncio.create_task(self._push_link(verdict.url))
 
     async def _push_last_link(self, url: str | None) -> None:
-        """Push the link of the last run; waiting for the response also gives Airflow time to read the log."""
+        """Push the link of the last run. The request also gives Airflow time to write the log."""
         if self._link_task is not None:
             await self._link_task
         if url:

@@ -96,7 +96,7 @@ class Check:
     def _judge_runs(self, runs: list[DagRun]) -> Flow[Verdict]:
         wait = self._wait
         outcome = wait.end_states.outcome((run["state"] for run in runs), self._expected_runs)
-        # The state of a finished run does not change any more.
+        # A finished run keeps its state unless somebody clears it.
         ended_otherwise = wait.must_exist and outcome == "pending" and runs[-1]["state"] in FINISHED_DAG_RUN_STATES
         if ended_otherwise:
             outcome = "failed"
@@ -107,12 +107,12 @@ class Check:
         return (yield from self._verdict(outcome, run, state, None))
 
     def _decisive_run(self, runs: list[DagRun]) -> DagRun:
-        """Choose the run that a verdict is about: a failed one, else a skipped one, else one that is not over."""
+        """Choose the run that a verdict is about: a failed one, else a skipped one, else one in another state."""
         states = self._wait.end_states
         failed = [run for run in runs if run["state"] in states.failed]
         skipped = [run for run in runs if run["state"] in states.skipped]
-        unfinished = [run for run in runs if run["state"] not in states.allowed]
-        return failed[0] if failed else (skipped or unfinished or runs)[-1]
+        not_allowed = [run for run in runs if run["state"] not in states.allowed]
+        return failed[0] if failed else (skipped or not_allowed or runs)[-1]
 
     def _describe_states(self, runs: list[DagRun], decisive: DagRun) -> str:
         if self._expected_runs == 1:
@@ -155,8 +155,10 @@ class Check:
                 f"its run is over, and {stuck[0]['task_id']!r} is {stuck[0]['state']}. "
                 f"List {stuck[0]['state']!r} in allowed_states or skipped_states to end the wait otherwise"
             )
-        decisive = failed or (stuck if outcome == "failed" else [])
-        run = next((run for run in runs if decisive and run["dag_run_id"] == decisive[0]["dag_run_id"]), runs[-1])
+        run = runs[-1]
+        if outcome == "failed":
+            run_id = (failed or stuck)[0]["dag_run_id"]
+            run = next(run for run in runs if run["dag_run_id"] == run_id)
         return (yield from self._verdict(outcome, run, states + self._describe_missing_runs(runs), failed))
 
     def _list_instances(self, run: DagRun) -> Flow[list[TaskInstance]]:
@@ -170,6 +172,11 @@ class Check:
         return [task for task in listed if task["task_id"] in wait.task_ids]
 
     def _verdict(self, outcome: Outcome, run: DagRun, state: str, tasks: list[TaskInstance] | None) -> Flow[Verdict]:
+        """
+        Make the verdict, and describe a failure of the run or of its tasks.
+
+        :param tasks: the failed task instances of a wait for tasks; ``None`` for a wait for runs
+        """
         client, wait = self._client, self._wait
         message = f"{wait} in {client.deployment}: {state}"
         if outcome == "failed" and (tasks or (tasks is None and run["state"] == "failed")):

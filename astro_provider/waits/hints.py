@@ -59,7 +59,7 @@ def explain_absence(client: Client, dag_id: str, logical_dates: Sequence[str]) -
     """
     Describe a dag whose run does not exist (``GET dags/{dag_id}``, ``GET dags/{dag_id}/dagRuns``).
 
-    Other errors are ignored, because the wait continues without the explanation.
+    An error of these requests gives an empty explanation, because a wait continues without one.
 
     :param client: the target
     :param dag_id: the dag

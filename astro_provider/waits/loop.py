@@ -59,11 +59,11 @@ class Progress:
         :return: the verdict
         :raise AstroError: the target did not answer, or refused a request; see :meth:`Check.run`
         """
-        self._checks += 1
         verdict = yield from Check(client, wait).run(first=self.last is None, hints=self._hints)
         if self.last is None or verdict.hint or verdict.message != self.last.message:
             self._on_change(verdict)
         self.last = verdict
+        self._checks += 1
         # At the first check, a run that was just created is queued even if its dag is not paused.
         if wait.must_exist and self._checks == 2 and verdict.run and verdict.run["state"] == "queued":
             yield from self._warn_if_paused(client, wait.dag_id)

@@ -107,7 +107,7 @@ class RunWait:
     A wait for dag runs, or for tasks of dag runs.
 
     A wait for tasks has ``task_ids`` or ``group_id``; any other wait is for the runs themselves. A trigger stores a
-    wait as one value, see :meth:`serialize`; a new field needs no change there.
+    wait as one value, see :meth:`serialize`, so that a new field needs no change of the triggers.
 
     :param dag_id: the dag in the target
     :param end_states: the states that end the wait
@@ -117,8 +117,8 @@ class RunWait:
     :param task_ids: ids of tasks of the runs
     :param group_id: id of a task group of the runs, instead of ``task_ids``
     :param check_existence: whether the wait ends with an error if the dag, a task or the group does not exist
-    :param must_exist: whether the run is known to exist, so that its absence ends the wait. Transient errors are then
-        tolerated from the first check on, because a restarted triggerer begins its waits again
+    :param must_exist: whether the run is known to exist, so that its absence ends the wait. The target has answered
+        before in this case, even before the first check, so that refusals are tolerated for longer (see ``Tolerance``)
     """
 
     dag_id: str
