@@ -66,7 +66,7 @@ def test_mapped_sensor_that_names_no_run_waits_for_the_own_logical_date(any_airf
     dag_run_sensor().execute(context(TaskInstance(map_index=3)))
 
 
-def test_none_is_the_default_of_a_sensor_that_is_not_mapped(any_airflow: FakeAirflowServer) -> None:
+def test_none_as_run_means_the_own_run_if_the_sensor_is_not_mapped(any_airflow: FakeAirflowServer) -> None:
     any_airflow.has_run("own", "success", logical_date=LOGICAL_DATE.isoformat())
     rendered_sensor(external_run_id=None, logical_date=None).execute(context())
 

@@ -24,7 +24,7 @@ fails_or_skips = pytest.mark.parametrize(
 
 
 @fails_or_skips
-def test_timeout_in_poke_mode(
+def test_sensor_in_poke_mode_fails_or_skips_after_its_timeout(
     any_airflow: FakeAirflowServer, clock: FakeClock, options: dict[str, Any], error: type[Exception]
 ) -> None:
     any_airflow.has_run("theirs", "running")
@@ -34,7 +34,7 @@ def test_timeout_in_poke_mode(
 
 
 @fails_or_skips
-def test_timeout_in_reschedule_mode(
+def test_sensor_in_reschedule_mode_fails_or_skips_after_its_timeout(
     any_airflow: FakeAirflowServer,
     rescheduled: Callable[[datetime], dict[str, Any]],
     options: dict[str, Any],
@@ -50,7 +50,7 @@ def test_timeout_in_reschedule_mode(
 
 
 @fails_or_skips
-async def test_timeout_while_deferred(
+async def test_deferred_sensor_fails_or_skips_after_its_timeout(
     any_airflow: FakeAirflowServer, clock: FakeClock, options: dict[str, Any], error: type[Exception]
 ) -> None:
     any_airflow.has_run("theirs", "running")
@@ -62,7 +62,7 @@ async def test_timeout_while_deferred(
 @pytest.mark.parametrize(
     ("options", "error"), [({}, AirflowTaskTimeout), ({"soft_fail": True}, AirflowSkipException)], ids=str
 )
-async def test_execution_timeout_while_deferred(
+async def test_deferred_sensor_fails_or_skips_after_its_execution_timeout(
     any_airflow: FakeAirflowServer, clock: FakeClock, options: dict[str, Any], error: type[Exception]
 ) -> None:
     any_airflow.has_run("theirs", "running")

@@ -67,7 +67,7 @@ def test_every_field_of_a_wait_is_tested() -> None:
 
 
 @every_field
-def test_field_is_set_on_a_worker(
+def test_every_option_reaches_the_wait_on_a_worker(
     fake_airflow: FakeAirflowServer,
     checked_waits: list[RunWait],
     field: str,

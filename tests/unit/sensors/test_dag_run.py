@@ -114,7 +114,7 @@ def test_latest_uses_the_clock_of_the_target(any_airflow: FakeAirflowServer, lea
     assert abs((parse_date(until) - now).total_seconds() - lead) < 2
 
 
-def test_sensor_fails_for_good_if_its_own_run_has_no_logical_date(any_airflow: FakeAirflowServer) -> None:
+def test_sensor_fails_for_good_if_its_own_run_has_no_date(any_airflow: FakeAirflowServer) -> None:
     with pytest.raises(AirflowFailException, match="give external_run_id or logical_date, or choose latest=True"):
         dag_run_sensor().poke(context(logical_date=None))
     assert any_airflow.received == []
