@@ -48,7 +48,7 @@ integration: triggering target target-v1 ## run the tests on real deployments, t
 packaging: triggering ## install the wheel, and the package with the versions of each supported Airflow release
 	$(pytest) tests/packaging
 
-versions: triggering target $(releases:%=triggering-%) ## trigger, wait and cancel, and run the unit tests, with every supported Airflow release
+versions: triggering target $(releases:%=triggering-%) ## trigger, wait and cancel with every supported Airflow release, and run the unit tests with 3.0 to 3.2
 	$(pytest) tests/versions
 	@for release in 3.0.6 3.1.8 3.2.2; do .build/env/triggering-$$release/bin/python -m pytest tests/unit || exit; done
 
