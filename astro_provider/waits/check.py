@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from astro_provider.api import calls
 from astro_provider.api.dates import parse_date
 from astro_provider.api.errors import NotAirflowError, NotFoundError
-from astro_provider.api.failures import describe_failure
+from astro_provider.api.failed_run import describe_failure
 from astro_provider.api.states import FINISHED_DAG_RUN_STATES
 from astro_provider.api.task_groups import members
 from astro_provider.waits.hints import Hints, airflow_version

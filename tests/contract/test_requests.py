@@ -17,7 +17,7 @@ from astro_provider.api.client import Client
 from astro_provider.api.credentials import Login
 from astro_provider.api.errors import AstroError, ConflictError, InvalidRequestError, NotFoundError, RequestNotPossible
 from astro_provider.api.exchange import Exchange
-from astro_provider.api.failures import describe_failure
+from astro_provider.api.failed_run import describe_failure
 from astro_provider.api.flow import Request
 from astro_provider.api.memory import Memory
 from astro_provider.api.repair import repair_dag_run

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from astro_provider.api import failures, retries
+from astro_provider.api import failed_run, retries
 from astro_provider.hooks import http
 from astro_provider.hooks.astro import AstroHook
 from astro_provider.hooks.astro_async import AsyncAstroHook
@@ -34,7 +34,7 @@ FAILED = [payloads.v2.task_instance(f"t{number}", "failed") for number in range(
 
 
 def describe(client: Client) -> Flow[str]:
-    return failures.describe_failure(client, payloads.v2.dag_run("r", "failed"))
+    return failed_run.describe_failure(client, payloads.v2.dag_run("r", "failed"))
 
 
 @pytest.fixture(autouse=True)
@@ -122,7 +122,7 @@ def test_request_for_a_log_has_a_shorter_timeout(
     run_flow: RunFlow[Any], server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(http, "MAX_LOG_READ_SECONDS", 0.3)
-    monkeypatch.setattr(failures, "MAX_LOG_SECONDS", 0.2)
+    monkeypatch.setattr(failed_run, "MAX_LOG_SECONDS", 0.2)
     monkeypatch.setattr(retries, "MAX_RESEND_LOG_SECONDS", 0.2)
     server.on("GET", f"{TASKS}/t0/logs/1", SILENCE)
     began = time.monotonic()

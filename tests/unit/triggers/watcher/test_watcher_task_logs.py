@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from astro_provider.api.failures import NO_LOGS_SECONDS
+from astro_provider.api.failed_run import NO_LOGS_SECONDS
 from tests.unit.triggers.watcher.watched_airflow import INTERVAL, READ_TIMEOUT, Waits, WatchedAirflow
 
 if TYPE_CHECKING:

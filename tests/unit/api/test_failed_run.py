@@ -13,7 +13,7 @@ from astro_provider.api import v1, v2
 from astro_provider.api.api_versions import API_VERSIONS
 from astro_provider.api.credentials import AuthorizationHeader
 from astro_provider.api.errors import TransportError
-from astro_provider.api.failures import describe_failure, last_error
+from astro_provider.api.failed_run import describe_failure, last_error
 from astro_provider.api.flow import MAX_END_BYTES
 from tests.unit import payloads
 from tests.unit.scripted_target import ScriptedResponse, ScriptedTarget, html_response, json_response
