@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any, Protocol, cast
 from urllib.parse import SplitResult, quote, urlsplit
 
-from astro_provider.api.connection_fields import ConnectionFields
+from astro_provider.api.credential_fields import CredentialFields
 from astro_provider.api.credentials import EXTRA_KEYS, read_credentials
 from astro_provider.api.deployment import DEFAULT_TIMEOUT, ApiVersion, Deployment, HttpOptions
 from astro_provider.api.errors import ConnectionConfigError
@@ -79,7 +79,7 @@ class _Reader:
     def __init__(self, connection: AirflowConnection, extra: Mapping[str, Any]) -> None:
         self.connection = connection
         self.extra = extra
-        self.fields = ConnectionFields(connection.conn_id, connection.login, connection.password, extra)
+        self.fields = CredentialFields(connection.conn_id, connection.login, connection.password, extra)
 
     def url(self) -> tuple[str, str | None]:
         """Return the Deployment URL, and a sentence about the scheme if the connection has none."""

@@ -21,7 +21,7 @@ from astro_provider.api.tokens import TokenRequest, expiry
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from astro_provider.api.connection_fields import ConnectionFields
+    from astro_provider.api.credential_fields import CredentialFields
     from astro_provider.api.deployment import ApiVersion, Deployment
     from astro_provider.api.reply import Reply
 
@@ -38,7 +38,7 @@ class Credentials(ABC):
 
     @classmethod
     @abstractmethod
-    def from_connection(cls, fields: ConnectionFields) -> Credentials | None:
+    def from_connection(cls, fields: CredentialFields) -> Credentials | None:
         """
         Read credentials of this kind from a connection.
 
@@ -121,7 +121,7 @@ class AuthorizationHeader(Credentials):
     value: str = field(repr=False)
 
     @classmethod
-    def from_connection(cls, fields: ConnectionFields) -> AuthorizationHeader | None:
+    def from_connection(cls, fields: CredentialFields) -> AuthorizationHeader | None:
         """Read Extra ``Authorization``, in upper or lower case."""
         value = next((value for key, value in fields.extra.items() if key.lower() == "authorization"), None)
         return cls(fields.header('Extra "Authorization"', value)) if value else None
@@ -165,7 +165,7 @@ class ClientCredentials(TokenCredentials):
     audience: str | None = None
 
     @classmethod
-    def from_connection(cls, fields: ConnectionFields) -> ClientCredentials | None:
+    def from_connection(cls, fields: CredentialFields) -> ClientCredentials | None:
         """Read Extra ``client_id`` and ``client_secret``, and the optional ``token_url`` and ``audience``."""
         if not (fields.extra.get("client_id") or fields.extra.get("client_secret")):
             return None
@@ -238,7 +238,7 @@ class Login(TokenCredentials):
     password: str = field(repr=False)
 
     @classmethod
-    def from_connection(cls, fields: ConnectionFields) -> Login | AuthorizationHeader | None:
+    def from_connection(cls, fields: CredentialFields) -> Login | AuthorizationHeader | None:
         """Read the fields Login and Password; a Password without a Login is an API token, sent as a bearer token."""
         if fields.login:
             return cls(fields.login, fields.password or "")
@@ -284,7 +284,7 @@ EXTRA_KEYS = frozenset(key for kind in KINDS for key in kind.EXTRA_KEYS)
 """The keys of the connection's Extra that belong to credentials."""
 
 
-def read_credentials(fields: ConnectionFields) -> Credentials | None:
+def read_credentials(fields: CredentialFields) -> Credentials | None:
     """
     Read the credentials of a connection.
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from astro_provider.api.connection_fields import ConnectionFields
+from astro_provider.api.credential_fields import CredentialFields
 from astro_provider.api.credentials import (
     EXTRA_KEYS,
     KINDS,
@@ -39,8 +39,8 @@ SAMPLES: dict[type[Credentials], dict[str, Any]] = {
 """For each kind, fields of a connection that has it, with ``secret-1`` as the secret and all of its Extra keys."""
 
 
-def fields_of(kind: type[Credentials]) -> ConnectionFields:
-    return ConnectionFields("http_conn", **{"login": None, "password": None, "extra": {}, **SAMPLES[kind]})
+def fields_of(kind: type[Credentials]) -> CredentialFields:
+    return CredentialFields("http_conn", **{"login": None, "password": None, "extra": {}, **SAMPLES[kind]})
 
 
 def kinds_below(kind: type[Credentials]) -> Iterator[type[Credentials]]:
@@ -62,7 +62,7 @@ def test_each_kind_is_read_from_its_own_fields(kind: type[Credentials]) -> None:
 
 
 def test_a_connection_without_credentials_has_none() -> None:
-    assert read_credentials(ConnectionFields("http_conn", None, None, {"X-Team": "red"})) is None
+    assert read_credentials(CredentialFields("http_conn", None, None, {"X-Team": "red"})) is None
 
 
 @pytest.mark.parametrize("kind", SAMPLES)
@@ -75,7 +75,7 @@ def test_the_secret_of_each_kind_is_a_secret_of_its_deployment(kind: type[Creden
 def test_a_kind_that_does_not_list_its_secrets_cannot_be_used() -> None:
     class Forgetful(Credentials):
         @classmethod
-        def from_connection(cls, fields: ConnectionFields) -> Credentials | None:
+        def from_connection(cls, fields: CredentialFields) -> Credentials | None:
             return None
 
         def authorization(self, api_version: ApiVersion) -> str | None:

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class ConnectionFields:
+class CredentialFields:
     """
-    The fields of an Airflow connection.
+    The fields of an Airflow connection that credentials are read from.
 
     :param conn_id: id of the connection
     :param login: the Login field

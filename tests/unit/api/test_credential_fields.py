@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from astro_provider.api.connection_fields import ConnectionFields
+from astro_provider.api.credential_fields import CredentialFields
 from astro_provider.api.errors import ConnectionConfigError
 
-FIELDS = ConnectionFields("some_conn", None, "hidden-1", {"text": "a", "number": 7, "null": None, "key": "hidden-2"})
+FIELDS = CredentialFields("some_conn", None, "hidden-1", {"text": "a", "number": 7, "null": None, "key": "hidden-2"})
 
 
 def test_text_of_extra_is_a_string_or_none() -> None:
