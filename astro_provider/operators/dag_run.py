@@ -35,14 +35,21 @@ class AstroTriggerDagRunOperator(BaseOperator):
     second is the target of the extra link "Remote dag run".
 
     * A retry continues with the run of an earlier try and never creates a second one. For this, the default run id is
-      derived from this Deployment, the dag, run, task and map index, and the first try since the task was last cleared.
+      derived from the URL of this Deployment, the ids of the dag, run and task, the map index, and the number of the
+      first try since the task was last cleared.
     * If that run has failed, and this task waits for it, the retry clears its failed tasks, and those that were skipped
       because the run was cancelled or timed out.
-    * A task that was cleared creates a new run. If it has a ``logical_date``, of which a dag can have only one run, it
-      resets its earlier run instead. Airflow treats the clear of a task that is running on a worker as a retry.
-    * Before version 3.3, Airflow cannot store what earlier tries did. There, a change of ``retries`` between two tries
-      changes the derived run id. With ``trigger_run_id``, a retry after a clear handles a finished run as
-      ``on_existing_run`` says, and with ``on_existing_run="attach"``, a retry clears nothing in the run.
+    * A task that was cleared creates a new run. With a ``logical_date``, it resets its earlier run instead, because a
+      dag can have only one run per logical date.
+    * If a task is cleared while it runs on a worker, Airflow retries it: it continues with its run.
+
+    Before Airflow 3.3 in this Deployment, a try cannot store for later tries what it did, with three effects:
+
+    * If ``retries`` is changed between two tries, the next try can derive another run id, and create a second run.
+    * With ``trigger_run_id``, a retry after a clear handles a finished run as ``on_existing_run`` says, even if an
+      earlier try after the clear created or reset the run.
+    * With ``trigger_run_id`` and ``on_existing_run="attach"``, a retry neither clears tasks of the run nor cancels it,
+      even if an earlier try created the run.
 
     :param trigger_dag_id: id of the dag in the target (templated)
     :param http_conn_id: id of an Airflow connection of type ``astro`` or ``http``, by default ``"http_conn"``
@@ -65,10 +72,10 @@ class AstroTriggerDagRunOperator(BaseOperator):
     :param allowed_states: states of the run with which this task succeeds, by default ``["success"]``
     :param failed_states: states of the run with which this task fails, by default ``["failed"]``, unless
         ``allowed_states`` has it
-    :param on_existing_run: what to do if a run with the same run id or logical date exists that no try of this task has
-        created since it was last cleared (templated): ``"fail"`` (the default; without retries), ``"attach"`` (continue
-        with that run), ``"reset"`` (clear the run, so that it runs again) or ``"skip"`` (skip this task). The run keeps
-        its conf, note and dates
+    :param on_existing_run: what to do if a run with the same run id or logical date exists, unless a try of this task
+        created that run after the task was last cleared (templated): ``"fail"`` (the default; without retries),
+        ``"attach"`` (continue with that run), ``"reset"`` (clear the run, so that it runs again) or ``"skip"`` (skip
+        this task). The run keeps its conf, note and dates
     :param if_paused: what to do if the dag is paused in the target (templated): ``"trigger"`` (the default; the run
         stays queued), ``"unpause"`` (first) or ``"fail"``. The last two take one more request
     :param cancel_on_kill: whether to cancel the remote run if a user marks, clears or kills this task while it waits,
@@ -193,7 +200,7 @@ class AstroTriggerDagRunOperator(BaseOperator):
                 planned,
                 {name: getattr(self, name) for name in fields} | {"conf": conf},
                 on_existing_run=on_existing_run,
-                repair=waits and "failed" in self.failed_states,
+                repair_failed=waits and "failed" in self.failed_states,
                 log=self.log.info,
             )
             store_attached(context, self._attached)
@@ -302,7 +309,8 @@ class AstroTriggerDagRunOperator(BaseOperator):
                 )
             )
         except AirflowTaskTimeout:
-            # Cancel here: when Airflow calls on_kill next, the task is still running, as on a worker that stops.
+            # on_kill, which Airflow calls next, would not cancel the run: it cancels only if a user ended the task, but
+            # the state of the task is still "running".
             self._waiting_for = None
             last_seen = f"{last}. {self._cancel(run)}" if self._cancels else last
             url = hook.client.run_url(run["dag_id"], run["dag_run_id"])

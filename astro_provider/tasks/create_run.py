@@ -17,7 +17,7 @@ from astro_provider.api.errors import (
     UnexpectedAnswerError,
 )
 from astro_provider.api.repair import repair_dag_run
-from astro_provider.tasks.existing_run import Decision, ExistingRun, Origin, decision, origin, when_created
+from astro_provider.tasks.existing_run import Decision, Origin, RunFacts, decision, origin, when_created
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -36,7 +36,7 @@ def create_run(
     fields: Mapping[str, Any],
     *,
     on_existing_run: OnExistingRun,
-    repair: bool,
+    repair_failed: bool,
     log: Callable[[str], None],
 ) -> tuple[DagRun, bool]:
     """
@@ -47,13 +47,16 @@ def create_run(
     :param planned: the run that the task wants to create
     :param fields: the arguments of ``AstroHook.trigger_dag_run``, without the run id
     :param on_existing_run: the user's choice for a run that the task did not create
-    :param repair: whether a failed run of an earlier try is repaired, because the task waits for it to succeed
+    :param repair_failed: whether to clear the failed tasks of an earlier try's run, because the task waits for the run
+        to succeed
     :param log: called with what is done about a run that exists already
     :return: the run, and whether the task attached, or might have attached, to a run that it did not create
     :raise NotTriggeredError: the run exists, and ``on_existing_run`` is ``"fail"``
     :raise AirflowSkipException: the run exists, and ``on_existing_run`` is ``"skip"``
     """
-    find = partial(_find, hook, dag_id, planned, logical_date=fields["logical_date"], on_existing_run=on_existing_run)
+    find = partial(
+        _find_with_origin, hook, dag_id, planned, logical_date=fields["logical_date"], on_existing_run=on_existing_run
+    )
     try:
         flow = hook.client.trigger_dag_run(dag_id, run_id=planned.run_id, idempotent=planned.derived, **fields)
         return hook.run(flow), False
@@ -61,24 +64,25 @@ def create_run(
         if (found := find(resent=conflict.resent)) is None:
             raise
     except (TransportError, TargetUnavailableError, UnexpectedAnswerError) as error:
-        # The run might have been created nevertheless. Only a derived id, which no other task uses, shows whose it is.
+        # The request might have created the run in spite of the error. With a run id that the user chose, the run could
+        # also be that of another task. A derived run id is used by no other task.
         found = None
         if planned.derived:
             with suppress(AstroError):
                 found = find(resent=True)
         if found is None or found.origin is Origin.OTHER:
             raise error
-    return _use_existing(hook, found, planned, on_existing_run, repair=repair, log=log)
+    return _use_existing(hook, found, planned, on_existing_run, repair_failed=repair_failed, log=log)
 
 
 @dataclass(frozen=True)
-class FoundRun:
+class ExistingRun:
     """
-    A run that exists already.
+    A run that exists already, and what created it.
 
     :param run: the run
-    :param same_run_id: whether it has the same run id; otherwise it has the same logical date
-    :param origin: what created it
+    :param same_run_id: whether it has the run id of the planned run; otherwise, it has only the same logical date
+    :param origin: what created or last reset it
     """
 
     run: DagRun
@@ -105,7 +109,7 @@ def find_existing_run(
     return run
 
 
-def _find(
+def _find_with_origin(
     hook: AstroHook,
     dag_id: str,
     planned: PlannedRun,
@@ -113,13 +117,13 @@ def _find(
     logical_date: datetime | str | None,
     resent: bool,
     on_existing_run: OnExistingRun,
-) -> FoundRun | None:
+) -> ExistingRun | None:
     """Find the run that prevents a task from creating its own, and determine what created it."""
     run = find_existing_run(hook, dag_id, planned, logical_date)
     if run is None:
         return None
     same_run_id = run["dag_run_id"] == planned.run_id
-    facts = ExistingRun(
+    facts = RunFacts(
         state=run["state"],
         same_run_id=same_run_id,
         derived=planned.derived,
@@ -129,21 +133,21 @@ def _find(
         created=when_created(
             run,
             started_at=planned.started_at,
-            started_at_is_exact=planned.started_at_is_exact,
+            started_at_is_after_clear=planned.started_at_is_after_clear,
             clock_lead=hook.client.memory.clock_lead,
             logical_date_is_creation=same_run_id and planned.derived and iso("logical_date", logical_date) is None,
         ),
     )
-    return FoundRun(run, same_run_id, origin(facts, on_existing_run))
+    return ExistingRun(run, same_run_id, origin(facts, on_existing_run))
 
 
 def _use_existing(
     hook: AstroHook,
-    found: FoundRun,
+    found: ExistingRun,
     planned: PlannedRun,
     on_existing_run: OnExistingRun,
     *,
-    repair: bool,
+    repair_failed: bool,
     log: Callable[[str], None],
 ) -> tuple[DagRun, bool]:
     """Do what is decided about a run that exists already; see :func:`create_run`."""
@@ -151,9 +155,12 @@ def _use_existing(
     same = "run id" if found.same_run_id else "logical date"
     url = hook.client.run_url(run["dag_id"], run["dag_run_id"])
     which = f"Dag run {run['dag_run_id']!r} is {run['state']} in {hook.deployment}. See {url}"
-    # With a given run id, an earlier try might have attached to a run that this task did not create.
-    attached = on_existing_run == "attach" and not planned.derived and planned.attached is not False
-    decided = decision(found.origin, on_existing_run, repair=repair and run["state"] == "failed" and not attached)
+    # With a given run id, an earlier try might have attached to the run instead of creating it. If no try has stored
+    # which of the two it did (None), the run is treated like one that the task attached to: it is neither repaired nor
+    # cancelled.
+    might_be_attached = on_existing_run == "attach" and not planned.derived and planned.attached in (True, None)
+    needs_repair = repair_failed and run["state"] == "failed" and not might_be_attached
+    decided = decision(found.origin, on_existing_run, needs_repair=needs_repair)
     if decided is Decision.FAIL:
         raise NotTriggeredError(
             f"Not triggered: {dag} already has a run with the same {same}, and it was not created by a try of this "
@@ -179,15 +186,15 @@ def _use_existing(
         else:
             log(f"Resetting the run of {dag} with the same {same}, which keeps its conf, note and dates. {which}")
         return hook.clear_dag_run(run["dag_id"], run["dag_run_id"]), False
-    did = "created or attached to" if attached else "created or reset"
+    did = "created or attached to" if might_be_attached else "created or reset"
     log(f"Continuing with the run of {dag} that {found.origin.value} {did}. {which}")
     if decided is Decision.REPAIR:
         log(f"Repairing the run of {dag}: clearing the tasks that failed or were cut off when the run ended")
         run = hook.run(repair_dag_run(hook.client, run))
-    return run, attached
+    return run, might_be_attached
 
 
-def _deleted_run_hint(found: FoundRun, planned: PlannedRun) -> str:
+def _deleted_run_hint(found: ExistingRun, planned: PlannedRun) -> str:
     if not (found.same_run_id and planned.derived):
         return ""
     return " (it was created before, maybe by this task in a dag run that had the same id and was deleted)"

@@ -18,11 +18,11 @@ OnExistingRun: TypeAlias = Literal["fail", "attach", "reset", "skip"]
 ON_EXISTING_RUN: tuple[OnExistingRun, ...] = get_args(OnExistingRun)
 
 Created: TypeAlias = Literal["since", "before", "unknown"]
-"""Whether a run was created, or last reset, since the first try of the task started, or before."""
+"""When a run was created or last reset: since the first try after the last clear started, or before that."""
 
 
 class Origin(Enum):
-    """What created, or last reset, a run. The values complete a log line."""
+    """What created, or last reset, a run. Log lines contain the values of ``THIS_TRY`` and ``EARLIER_TRY``."""
 
     THIS_TRY = "this try"
     EARLIER_TRY = "an earlier try"
@@ -42,18 +42,17 @@ class Decision(Enum):
 
 
 @dataclass(frozen=True)
-class ExistingRun:
+class RunFacts:
     """
-    What is known of a run that exists already.
+    The facts about a run that exists already, from which its origin is determined.
 
-    :param state: its state
-    :param same_run_id: whether it has the run id that the task wants to create; otherwise, it has the same logical date
-        only
-    :param derived: whether that run id is derived from the task, so that no other task uses it
-    :param from_before_clear: whether its run id was derived from the same task before the task was cleared
-    :param retry: whether this is not the first try since the task was last cleared
-    :param resent: whether this try might have created it, because the response to an earlier request was lost
-    :param created: whether it was created, or last reset, since the first try after the last clear started
+    :param state: state of the run
+    :param same_run_id: whether the run has the run id of the planned run; otherwise, it has only the same logical date
+    :param derived: whether the run id of the planned run is derived from the task, so that no other task uses it
+    :param from_before_clear: whether the run id was derived from the same task before the task was last cleared
+    :param retry: whether this try is not the first one since the task was last cleared
+    :param resent: whether this try might have created the run with a request whose response was lost
+    :param created: whether the run was created, or last reset, since the first try after the last clear started
     """
 
     state: str
@@ -65,7 +64,7 @@ class ExistingRun:
     created: Created
 
 
-def origin(run: ExistingRun, on_existing_run: OnExistingRun) -> Origin:
+def origin(facts: RunFacts, on_existing_run: OnExistingRun) -> Origin:
     """
     Determine what created, or last reset, a run.
 
@@ -90,50 +89,51 @@ def origin(run: ExistingRun, on_existing_run: OnExistingRun) -> Origin:
     another          retry   otherwise                           OTHER
     ================ ======= =================================== ============
 
-    "Before the clear" and "another" are runs with the same logical date only. If the time of creation is unknown, a
-    retry can still continue with an unfinished run, because such a run has no outcome from the past.
+    In the rows "before the clear" and "another", the run has the same logical date as the planned run, but another run
+    id: one that was derived from this task before it was cleared, or any other. If the time of creation is unknown, a
+    retry can still continue with an unfinished run, because such a run has no outcome from before the clear.
 
-    :param run: what is known of the run
-    :param on_existing_run: the user's choice; an earlier try has only reset a run if it is ``reset``
+    :param facts: the facts about the run
+    :param on_existing_run: the user's choice. Without ``"reset"``, earlier tries have not reset the run of another task
     """
-    is_recent = run.created == "since" or (run.created == "unknown" and run.state not in FINISHED_DAG_RUN_STATES)
-    if run.same_run_id and run.derived:
-        if run.retry:
-            return Origin.OTHER if run.created == "before" else Origin.EARLIER_TRY
-        is_new = run.created == "since" or (run.created == "unknown" and run.resent)
+    is_recent = facts.created == "since" or (facts.created == "unknown" and facts.state not in FINISHED_DAG_RUN_STATES)
+    if facts.same_run_id and facts.derived:
+        if facts.retry:
+            return Origin.OTHER if facts.created == "before" else Origin.EARLIER_TRY
+        is_new = facts.created == "since" or (facts.created == "unknown" and facts.resent)
         return Origin.THIS_TRY if is_new else Origin.OTHER
-    if run.same_run_id:
-        return Origin.EARLIER_TRY if run.retry and is_recent else Origin.OTHER
-    if run.from_before_clear:
-        return Origin.EARLIER_TRY if run.retry and is_recent else Origin.BEFORE_CLEAR
-    was_reset = run.retry and run.created == "since" and on_existing_run == "reset"
+    if facts.same_run_id:
+        return Origin.EARLIER_TRY if facts.retry and is_recent else Origin.OTHER
+    if facts.from_before_clear:
+        return Origin.EARLIER_TRY if facts.retry and is_recent else Origin.BEFORE_CLEAR
+    was_reset = facts.retry and facts.created == "since" and on_existing_run == "reset"
     return Origin.EARLIER_TRY if was_reset else Origin.OTHER
 
 
-def decision(origin: Origin, on_existing_run: OnExistingRun, *, repair: bool) -> Decision:
+def decision(origin: Origin, on_existing_run: OnExistingRun, *, needs_repair: bool) -> Decision:
     """
     Decide what to do about a run.
 
-    ============ =============== ================================
+    ============ =============== ==========================
     origin       on_existing_run decision
-    ============ =============== ================================
+    ============ =============== ==========================
     THIS_TRY     any             USE
-    EARLIER_TRY  any             REPAIR with ``repair``, else USE
+    EARLIER_TRY  any             REPAIR if needed, else USE
     BEFORE_CLEAR any             RESET
     OTHER        fail            FAIL
     OTHER        attach          ATTACH
     OTHER        reset           RESET
     OTHER        skip            SKIP
-    ============ =============== ================================
+    ============ =============== ==========================
 
     :param origin: what created, or last reset, the run
     :param on_existing_run: the user's choice for a run that the task did not create
-    :param repair: whether the run has failed, and the task waits for it to succeed
+    :param needs_repair: whether the run has failed, and the task, which waits for it to succeed, may clear its tasks
     """
     if origin is Origin.THIS_TRY:
         return Decision.USE
     if origin is Origin.EARLIER_TRY:
-        return Decision.REPAIR if repair else Decision.USE
+        return Decision.REPAIR if needs_repair else Decision.USE
     if origin is Origin.BEFORE_CLEAR:
         return Decision.RESET
     return {
@@ -148,22 +148,22 @@ def when_created(
     run: DagRun,
     *,
     started_at: float | None,
-    started_at_is_exact: bool,
+    started_at_is_after_clear: bool,
     clock_lead: float,
     logical_date_is_creation: bool,
 ) -> Created:
     """
-    Compare the time when a run was created, or last reset, with the time when a task started.
+    Compare the time when a run was created, or last reset, with the time when the task started.
 
-    Airflow 3 reports when a run was last queued. Airflow 2 reports only when a run started; it sets the logical date of
-    a run that is created without one to the time of its creation.
+    Airflow 3 reports when a run was last queued. Airflow 2 reports only when a run started. If a run is created without
+    a logical date, Airflow 2 sets its logical date to the time of its creation, which is then compared.
 
     :param run: the run, with dates by the target's clock
-    :param started_at: when the task started, or an earlier time, in seconds since the epoch by this machine's clock;
-        ``None`` if unknown
-    :param started_at_is_exact: whether the task started at ``started_at``, and not later
-    :param clock_lead: seconds by which the target's clock is ahead of this machine's. The target reports its time
-        without fractions of a second, so that this is up to a second too small, and no run counts as older than it is
+    :param started_at: see ``PlannedRun``; by this machine's clock
+    :param started_at_is_after_clear: see ``PlannedRun``
+    :param clock_lead: seconds by which the target's clock is ahead of this machine's. This value can be up to a second
+        too low, because the target reports its time in whole seconds. A run that was created less than a second before
+        the task started can therefore count as created since, but never the other way round
     :param logical_date_is_creation: whether the run was created without a logical date
     """
     is_v1 = run["run_after"] is None
@@ -175,4 +175,4 @@ def when_created(
         return "unknown"
     if parse_date(date).timestamp() < started_at + clock_lead:
         return "before"
-    return "since" if started_at_is_exact else "unknown"
+    return "since" if started_at_is_after_clear else "unknown"

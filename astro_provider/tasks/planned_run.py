@@ -29,18 +29,20 @@ class PlannedRun:
 
     :param run_id: its run id
     :param derived: whether the run id is derived from the task, so that no other task uses it
-    :param retry: whether this is not the first try since the task was last cleared
-    :param started_at: when that first try started, or an earlier time, in seconds since the epoch; ``None`` if unknown
-    :param started_at_is_exact: whether the first try started at ``started_at``, and not later
+    :param retry: whether this try is not the first one since the task was last cleared
+    :param started_at: when the first try since the task was last cleared started or, if that is not stored, when the
+        triggering dag run started; in seconds since the epoch, ``None`` if unknown
+    :param started_at_is_after_clear: whether the task was not cleared after ``started_at``. Otherwise, a run that was
+        created after ``started_at`` might be from before the clear
     :param run_ids_before_clear: the run ids that were derived from this task before it was last cleared
-    :param attached: whether an earlier try attached to the run, which it did not create; ``None`` if unknown
+    :param attached: whether an earlier try attached to the run instead of creating it; ``None`` if no try stored this
     """
 
     run_id: str
     derived: bool
     retry: bool
     started_at: float | None
-    started_at_is_exact: bool
+    started_at_is_after_clear: bool
     run_ids_before_clear: frozenset[str]
     attached: bool | None = None
 
@@ -49,9 +51,10 @@ def plan_run(context: Context, *, given_run_id: str | None, retries: int, warn: 
     """
     Derive which run this try creates, and store it for later tries.
 
-    A retry uses the run id of the try before it; the first try after a clear uses another one. Before Airflow 3.3, only
-    the number of retries distinguishes the two (see :func:`astro_provider.run_id.first_try_number`), so that a change
-    of ``retries`` between two tries changes the run id. Later versions have the task state store.
+    A retry uses the run id of the try before it; the first try after a clear uses another one. Airflow 3.3 and later
+    store the number of the first try in the task state store. Earlier versions derive it from ``retries`` in each try
+    (see :func:`astro_provider.run_id.first_try_number`). There, a try after a change of ``retries`` can derive another
+    number, and therefore another run id.
 
     :param context: the task's context
     :param given_run_id: the run id that the user chose; if it is empty, the run id is derived
@@ -63,15 +66,18 @@ def plan_run(context: Context, *, given_run_id: str | None, retries: int, warn: 
     clear_number = getattr(dag_run, "clear_number", None)
     stored = _stored(context)
     first_try, is_stored = _first_try(stored, ti, retries, clear_number)
-    # If retries were lowered since the clear, the derived number is too high.
+    # If retries is lowered after a clear, first_try is too high, but last_try shows that this try is a retry. Example:
+    # A task with 2 retries is cleared after try 3, which sets max_tries to 5; retries is then lowered to 1. Try 4 has
+    # first_try = 5 - 1 + 1 = 5, and stores it with last_try = 4. Try 5 is not above first_try, but above last_try.
     retry = ti.try_number > (min(first_try, stored["last_try"]) if is_stored else first_try)
     if not retry:
-        started_at, is_exact = _seconds(getattr(ti, "start_date", None)), True
+        started_at, is_after_clear = _seconds(getattr(ti, "start_date", None)), True
     elif is_stored and stored["began"] is not None:
-        started_at, is_exact = stored["began"], True
+        started_at, is_after_clear = stored["began"], True
     else:
-        # After a clear, the first try started long after the run of the triggering dag.
-        started_at, is_exact = _seconds(dag_run.start_date), first_try == 1
+        # All tries start after the triggering dag run. If the task was cleared (first_try is above 1), the tries before
+        # the clear did so, too, and the remote run that they created cannot be told from that of a later try.
+        started_at, is_after_clear = _seconds(dag_run.start_date), first_try == 1
     attached = stored.get("attached") if is_stored else None
     _store(
         context,
@@ -80,7 +86,7 @@ def plan_run(context: Context, *, given_run_id: str | None, retries: int, warn: 
             "last_try": ti.try_number,
             "max_tries": ti.max_tries,
             "clear_number": clear_number,
-            "began": started_at if is_exact else None,
+            "began": started_at if is_after_clear else None,
             "attached": attached,
         },
     )
@@ -97,7 +103,7 @@ def plan_run(context: Context, *, given_run_id: str | None, retries: int, warn: 
         derived=not given,
         retry=retry,
         started_at=started_at,
-        started_at_is_exact=is_exact,
+        started_at_is_after_clear=is_after_clear,
         run_ids_before_clear=frozenset(remote_run_id(**task, first_try=number) for number in range(1, first_try)),
         attached=attached,
     )
@@ -119,13 +125,17 @@ def _first_try(stored: dict[str, Any], ti: Any, retries: int, clear_number: int 
     derived = first_try_number(ti.max_tries, retries)
     if not stored:
         return derived, False
-    # A clear of this task raises max_tries, unless retries were lowered, and the clear number of the dag run. A clear
-    # of another task raises the clear number only.
+    # If this task is cleared, Airflow sets max_tries to the number of the last try plus retries. If any task of the dag
+    # run is cleared, Airflow raises the run's clear number. If only the clear number has changed, the derived number
+    # shows which task was cleared. Example: try 1 with 2 retries stores max_tries = 2 and first_try = 1.
+    # - Another task is cleared: max_tries is still 2, and the derived number still 2 - 2 + 1 = 1.
+    # - retries is lowered to 1, then this task is cleared: max_tries is again 1 + 1 = 2, but the derived number is 2.
     if stored["max_tries"] == ti.max_tries and (
         stored["clear_number"] == clear_number or stored["first_try"] == derived
     ):
         return stored["first_try"], True
-    # If retries were raised after the clear, the derived number can be one from before the clear.
+    # If retries is raised after the clear, the derived number can be that of a try before the clear. Example: a task
+    # without retries is cleared after try 1, which sets max_tries to 1, and retries is raised to 3. Try 2 derives 1.
     return (derived if derived > stored["last_try"] else ti.try_number), False
 
 
@@ -133,7 +143,7 @@ def _stored(context: Context) -> dict[str, Any]:
     store = task_state_store(context)
     if store is None:
         return {}
-    with suppress(Exception):  # a store that does not respond is like one that is missing
+    with suppress(Exception):  # a store that fails is treated like one that is missing
         stored = store.get(STORE_KEY)
         if isinstance(stored, dict) and set(stored) >= _STORED_FIELDS:
             return stored

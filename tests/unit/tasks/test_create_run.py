@@ -22,7 +22,7 @@ PLANNED = PlannedRun(
     derived=False,
     retry=False,
     started_at=None,
-    started_at_is_exact=False,
+    started_at_is_after_clear=False,
     run_ids_before_clear=frozenset(),
 )
 
@@ -35,7 +35,7 @@ def create(on_existing_run: OnExistingRun) -> tuple[Any, bool]:
             PLANNED,
             {"logical_date": DATE, "conf": {"a": 1}},
             on_existing_run=on_existing_run,
-            repair=True,
+            repair_failed=True,
             log=print,
         )
 

@@ -10,8 +10,8 @@ import pytest
 from astro_provider.tasks.existing_run import (
     ON_EXISTING_RUN,
     Decision,
-    ExistingRun,
     Origin,
+    RunFacts,
     decision,
     origin,
     when_created,
@@ -52,9 +52,9 @@ ORIGINS: list[tuple[dict[str, bool], bool, tuple[str, ...], tuple[str, ...], tup
 ]
 
 
-def existing_run(**facts: Any) -> ExistingRun:
+def run_facts(**facts: Any) -> RunFacts:
     plain = {"state": "success", "derived": True, "from_before_clear": False, "retry": False, "resent": False}
-    return ExistingRun(**{**plain, "created": "unknown", **facts})
+    return RunFacts(**{**plain, "created": "unknown", **facts})
 
 
 @pytest.mark.parametrize("choice", ON_EXISTING_RUN)
@@ -69,19 +69,19 @@ def test_origin_follows_the_table(
     choice: str,
 ) -> None:
     for date, state, lost in product(dates, states, resent):
-        facts = existing_run(**run_id, retry=retry, created=date, state=state, resent=lost)
+        facts = run_facts(**run_id, retry=retry, created=date, state=state, resent=lost)
         assert origin(facts, choice) is expected, facts
 
 
 @pytest.mark.parametrize("choice", ON_EXISTING_RUN)
 def test_another_run_is_from_an_earlier_try_only_with_reset(choice: str) -> None:
-    facts = existing_run(**ANOTHER, retry=True, created="since")
+    facts = run_facts(**ANOTHER, retry=True, created="since")
     assert origin(facts, choice) is (EARLIER_TRY if choice == "reset" else OTHER)
 
 
 @pytest.mark.parametrize("choice", ON_EXISTING_RUN)
 @pytest.mark.parametrize(
-    ("origin", "repair", "expected"),
+    ("origin", "needs_repair", "expected"),
     [
         (THIS_TRY, False, Decision.USE),
         (THIS_TRY, True, Decision.USE),
@@ -92,12 +92,12 @@ def test_another_run_is_from_an_earlier_try_only_with_reset(choice: str) -> None
     ],
 )
 def test_decision_about_a_run_of_this_task_ignores_on_existing_run(
-    origin: Origin, repair: bool, expected: Decision, choice: str
+    origin: Origin, needs_repair: bool, expected: Decision, choice: str
 ) -> None:
-    assert decision(origin, choice, repair=repair) is expected
+    assert decision(origin, choice, needs_repair=needs_repair) is expected
 
 
-@pytest.mark.parametrize("repair", [True, False])
+@pytest.mark.parametrize("needs_repair", [True, False])
 @pytest.mark.parametrize(
     ("choice", "expected"),
     [
@@ -107,8 +107,8 @@ def test_decision_about_a_run_of_this_task_ignores_on_existing_run(
         ("skip", Decision.SKIP),
     ],
 )
-def test_on_existing_run_decides_about_another_run(choice: str, expected: Decision, repair: bool) -> None:
-    assert decision(OTHER, choice, repair=repair) is expected
+def test_on_existing_run_decides_about_another_run(choice: str, expected: Decision, needs_repair: bool) -> None:
+    assert decision(OTHER, choice, needs_repair=needs_repair) is expected
 
 
 STARTED_AT = 1_769_839_200.0  # 2026-01-31T06:00:00Z
@@ -124,9 +124,9 @@ def run_with_dates(**dates: str | None) -> Any:
     ("dates", "options", "expected"),
     [
         ({"queued_at": LATER}, {}, "since"),
-        ({"queued_at": LATER}, {"started_at_is_exact": False}, "unknown"),
+        ({"queued_at": LATER}, {"started_at_is_after_clear": False}, "unknown"),
         ({"queued_at": EARLIER}, {}, "before"),
-        ({"queued_at": EARLIER}, {"started_at_is_exact": False}, "before"),
+        ({"queued_at": EARLIER}, {"started_at_is_after_clear": False}, "before"),
         ({"queued_at": LATER}, {"clock_lead": 2.0}, "before"),
         ({"queued_at": EARLIER}, {"clock_lead": -2.0}, "since"),
         ({"queued_at": LATER, "start_date": EARLIER}, {}, "since"),
@@ -150,7 +150,7 @@ def test_creation_is_compared_with_the_start_of_the_task(
 ) -> None:
     plain = {
         "started_at": STARTED_AT,
-        "started_at_is_exact": True,
+        "started_at_is_after_clear": True,
         "clock_lead": 0.0,
         "logical_date_is_creation": False,
     }

@@ -20,7 +20,12 @@ REFUSED = r"Dag 'd' is paused in Deployment http.*\(connection 'http_conn'\), an
 
 def planned_run(*, retry: bool) -> PlannedRun:
     return PlannedRun(
-        "mine", derived=True, retry=retry, started_at=None, started_at_is_exact=False, run_ids_before_clear=frozenset()
+        "mine",
+        derived=True,
+        retry=retry,
+        started_at=None,
+        started_at_is_after_clear=False,
+        run_ids_before_clear=frozenset(),
     )
 
 

@@ -100,20 +100,20 @@ def test_given_run_id_is_used_unchanged(store: Any) -> None:
     ]
 
 
-def test_start_of_the_first_try_is_exact_if_it_was_stored() -> None:
+def test_start_of_the_first_try_is_stored_for_its_retries() -> None:
     now, earlier = NOW.timestamp(), RUN_STARTED.timestamp()
     for store, retry_after_clear in ((Store(), (now, True)), (None, (earlier, False))):
         task = Task(1, store)
         first, second = task.next_try(), task.next_try()
-        assert (first.started_at, first.started_at_is_exact) == (now, True)
-        assert (second.started_at, second.started_at_is_exact) == ((now if store else earlier), True)
+        assert (first.started_at, first.started_at_is_after_clear) == (now, True)
+        assert (second.started_at, second.started_at_is_after_clear) == ((now if store else earlier), True)
         task.clear()
         first, second = task.next_try(), task.next_try()
-        assert (first.started_at, first.started_at_is_exact) == (now, True)
-        assert (second.started_at, second.started_at_is_exact) == retry_after_clear
+        assert (first.started_at, first.started_at_is_after_clear) == (now, True)
+        assert (second.started_at, second.started_at_is_after_clear) == retry_after_clear
 
 
-def test_start_is_not_exact_if_the_first_try_was_not_stored() -> None:
+def test_start_is_not_after_the_clear_if_the_first_try_did_not_store_it() -> None:
     """A retry that stores its start must not make the run of the first try look older than the task."""
     task = Task(3, None)
     task.next_try()
@@ -122,7 +122,7 @@ def test_start_is_not_exact_if_the_first_try_was_not_stored() -> None:
     task.store = Store()
     task.next_try()
     last = task.next_try()
-    assert (last.started_at, last.started_at_is_exact) == (RUN_STARTED.timestamp(), False)
+    assert (last.started_at, last.started_at_is_after_clear) == (RUN_STARTED.timestamp(), False)
 
 
 @pytest.mark.parametrize("stored", ["text", {}, {"first_try": 1}, None, 5])
