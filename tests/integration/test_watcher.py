@@ -27,7 +27,7 @@ if "AIRFLOW_HOME" not in os.environ:
 
 from astro_provider.api.errors import NotFoundError
 from astro_provider.triggers.watcher.batches import POLLS_PER_BATCH
-from astro_provider.triggers.watcher.check_rate import POLLS_PER_CHECK
+from astro_provider.triggers.watcher.periodic_check_rate import POLLS_PER_CHECK
 from astro_provider.triggers.watcher.registry import shared_watcher
 from astro_provider.waits.wait import EndStates, RunWait, Verdict
 from dev.deployments import Deployment

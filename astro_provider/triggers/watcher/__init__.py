@@ -34,12 +34,13 @@ The modules, from the outside in:
 * ``registry``         finds the watcher of a connection
 * ``watcher``          the entry point: one wait joins, is woken and checked, and leaves
 * ``subscription``     one wait, as the watcher knows it
-* ``scheduler``        sleeps until something is due; ``timetable`` decides when that is (pure)
+* ``scheduler``        sleeps until something is due; ``poll_timetable`` decides when that is (pure)
 * ``checker``          checks one wait, within its deadline
 * ``poller``           runs the polls and the checks of batches
 * ``feed``             what a poll lists, and which waits its rows are for; ``finished`` has one for dag runs and one
   for task instances, ``listing`` the request and the result of a list, ``index`` finds the waits for a row
-* ``periodic_checks``  which waits are checked next; ``check_rate`` limits how many, ``batches`` groups them (both pure)
+* ``periodic_checks``  which waits are checked next; ``periodic_check_rate`` limits how many, ``batches`` groups
+  them (both pure)
 * ``availability``     whether the target answers lists and checks, and how much to request of it (pure)
 * ``target``           runs flows through the hook, and reads the connection again when its token might be outdated
 """

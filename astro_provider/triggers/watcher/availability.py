@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from astro_provider.api.errors import NotFoundError
-from astro_provider.triggers.watcher.check_rate import POLLS_PER_CHECK
+from astro_provider.triggers.watcher.periodic_check_rate import POLLS_PER_CHECK
 from astro_provider.waits.transient import Tolerance
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from astro_provider.api.calls import PAGE_SIZE
 from astro_provider.api.states import FINISHED_TASK_STATES
-from astro_provider.triggers.watcher.check_rate import CheckRate
+from astro_provider.triggers.watcher.periodic_check_rate import PeriodicCheckRate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -60,12 +60,12 @@ class Batches:
     """
     The waits that are checked in batches; all other waits are checked individually.
 
-    In each round, every wait is in one batch. ``CheckRate`` spreads the batches over the round.
+    In each round, every wait is in one batch. ``PeriodicCheckRate`` spreads the batches over the round.
     """
 
     def __init__(self) -> None:
         self._subscriptions: dict[Subscription, None] = {}
-        self._rate = CheckRate(POLLS_PER_BATCH)
+        self._rate = PeriodicCheckRate(POLLS_PER_BATCH)
         self._by_dag = False
         self._left_in_round: list[Batch] = []
         self._batches_per_round = 0

@@ -7,7 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from astro_provider.triggers.watcher.batches import Batches
-from astro_provider.triggers.watcher.check_rate import CheckRate
+from astro_provider.triggers.watcher.periodic_check_rate import PeriodicCheckRate
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -39,7 +39,7 @@ class PeriodicChecks:
         self._by_last_check: OrderedDict[Subscription, None] = OrderedDict()
         self._postponed: OrderedDict[Subscription, None] = OrderedDict()
         self._intervals: Counter[float] = Counter()
-        self._rate = CheckRate()
+        self._rate = PeriodicCheckRate()
 
     @property
     def subscriptions(self) -> Collection[Subscription]:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
+    from astro_provider.triggers.watcher.poll_timetable import Due, PollTimetable
     from astro_provider.triggers.watcher.subscription import Subscription
-    from astro_provider.triggers.watcher.timetable import Due, Timetable
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ class Scheduler:
 
     def __init__(
         self,
-        timetable: Timetable,
+        timetable: PollTimetable,
         on_due: Callable[[Due], None],
         clock: Callable[[], float],
         sleep: Callable[[float], Coroutine[None, None, None]],

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from astro_provider.api.errors import AstroError
     from astro_provider.api.flow import Flow
     from astro_provider.hooks.astro_async import AsyncAstroHook
-    from astro_provider.triggers.watcher.timetable import Timetable
+    from astro_provider.triggers.watcher.poll_timetable import PollTimetable
 
 T = TypeVar("T")
 
@@ -27,7 +27,7 @@ class Target:
     :param clock: returns the time in seconds since the epoch
     """
 
-    def __init__(self, hook: AsyncAstroHook, timetable: Timetable, clock: Callable[[], float]) -> None:
+    def __init__(self, hook: AsyncAstroHook, timetable: PollTimetable, clock: Callable[[], float]) -> None:
         self._hook = hook
         self._timetable = timetable
         self._clock = clock

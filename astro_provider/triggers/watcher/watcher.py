@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from astro_provider.triggers.watcher.checker import Checker
 from astro_provider.triggers.watcher.finished import FinishedRuns, FinishedTasks
+from astro_provider.triggers.watcher.poll_timetable import PollTimetable
 from astro_provider.triggers.watcher.poller import Poller
 from astro_provider.triggers.watcher.scheduler import Scheduler
 from astro_provider.triggers.watcher.subscription import Subscription, wake_all
 from astro_provider.triggers.watcher.target import Target
-from astro_provider.triggers.watcher.timetable import Timetable
 from astro_provider.waits.wait import Verdict
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from astro_provider.hooks.astro_async import AsyncAstroHook
     from astro_provider.triggers.watcher.finished import AnyFeed
-    from astro_provider.triggers.watcher.timetable import Due
+    from astro_provider.triggers.watcher.poll_timetable import Due
     from astro_provider.waits.wait import RunWait
 
 
@@ -44,7 +44,7 @@ class Watcher:
         self.user_count = 0
         """Number of blocks of ``registry.shared_watcher`` that use this watcher."""
         self._clock = clock
-        self._timetable = Timetable(clock())
+        self._timetable = PollTimetable(clock())
         self._target = Target(hook, self._timetable, clock)
         self._scheduler = Scheduler(self._timetable, self._handle_due, clock, sleep)
         self._checker = Checker(self._target, self._scheduler, clock, sleep)

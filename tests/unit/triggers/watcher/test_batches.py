@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from astro_provider.triggers.watcher.batches import POLLS_PER_BATCH, Batches, changed_waits, divide
-from astro_provider.triggers.watcher.check_rate import ROUND_SECONDS
+from astro_provider.triggers.watcher.periodic_check_rate import ROUND_SECONDS
 from tests.unit import payloads
 from tests.unit.triggers.watcher.subscriptions import make_subscription
 from tests.unit.triggers.watcher.watched_airflow import INTERVAL

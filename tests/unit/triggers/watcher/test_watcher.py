@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from astro_provider.triggers.watcher.check_rate import POLLS_PER_CHECK
 from astro_provider.triggers.watcher.feed import OVERLAP_SECONDS
+from astro_provider.triggers.watcher.periodic_check_rate import POLLS_PER_CHECK
 from astro_provider.waits.wait import EndStates
 from tests.unit.task_runner import NOW
 

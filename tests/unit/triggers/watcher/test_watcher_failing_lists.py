@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from astro_provider.api.errors import AccessDeniedError, NotFoundError, TransportError
-from astro_provider.triggers.watcher.check_rate import MIN_CHECKS_WITHOUT_LISTS, POLLS_PER_CHECK, ROUND_SECONDS
+from astro_provider.triggers.watcher.periodic_check_rate import MIN_CHECKS_WITHOUT_LISTS, POLLS_PER_CHECK, ROUND_SECONDS
 from astro_provider.waits.transient import MAX_REFUSED_SECONDS as TOLERATED_SECONDS
 from tests.unit.scripted_target import ScriptedResponse, html_response, json_response
 from tests.unit.triggers.watcher.watched_airflow import INTERVAL, RUNS, TASKS

@@ -11,9 +11,9 @@ from astro_provider.api import poll_lists
 from astro_provider.api.errors import AccessDeniedError, NotFoundError, TransportError
 from astro_provider.hooks.astro_async import AsyncAstroHook
 from astro_provider.triggers.watcher import registry
-from astro_provider.triggers.watcher.check_rate import POLLS_PER_CHECK, ROUND_SECONDS
 from astro_provider.triggers.watcher.checker import MAX_CHECKS_AT_ONCE, MAX_SECONDS_PAST_DEADLINE
 from astro_provider.triggers.watcher.feed import OVERLAP_SECONDS
+from astro_provider.triggers.watcher.periodic_check_rate import POLLS_PER_CHECK, ROUND_SECONDS
 from astro_provider.waits.transient import MAX_REFUSED_SECONDS as TOLERATED_SECONDS
 from astro_provider.waits.wait import EndStates
 from tests.unit.scripted_target import html_response, json_response

@@ -19,7 +19,7 @@ MIN_CHECKS_WITHOUT_LISTS = 10
 """Minimum number of checks per poll while lists fail and checks succeed."""
 
 
-class CheckRate:
+class PeriodicCheckRate:
     """
     Spreads periodic checks evenly over time.
 

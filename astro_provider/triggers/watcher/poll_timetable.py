@@ -31,7 +31,7 @@ class Due:
     clock_moved_back: float
 
 
-class Timetable:
+class PollTimetable:
     """
     The times of polls, scheduled checks and deadlines.
 
