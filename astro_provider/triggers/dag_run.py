@@ -163,7 +163,7 @@ async def wait_for_event(
     while True:
         try:
             async with shared_watcher(http_conn_id) as watcher:
-                verdict = await watcher.wait(
+                verdict = await watcher.watch(
                     wait,
                     poke_interval=poke_interval,
                     deadline=deadline,

@@ -94,7 +94,7 @@ class Waits:
 
         async def verdict() -> Verdict:
             async with shared_watcher("watched") as watcher:
-                return await watcher.wait(
+                return await watcher.watch(
                     wait,
                     poke_interval=INTERVAL,
                     deadline=None,

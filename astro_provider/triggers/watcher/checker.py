@@ -26,7 +26,7 @@ MAX_SECONDS_PAST_DEADLINE = 10.0
 
 class Checker:
     """
-    Checks single waits for ``Watcher.wait``, at most ``MAX_CHECKS_AT_ONCE`` at the same time.
+    Checks single waits for ``Watcher.watch``, at most ``MAX_CHECKS_AT_ONCE`` at the same time.
 
     :param target: the target
     :param scheduler: schedules the next check of waits that no list can show to be over

@@ -23,7 +23,7 @@ class Scheduler:
     """
     Sleeps until something of a timetable is due, then calls ``on_due``, in a task of its own.
 
-    ``Watcher.wait`` adds and removes subscriptions; the first one starts the loop.
+    ``Watcher.watch`` adds and removes subscriptions; the first one starts the loop.
 
     :param timetable: when what is due
     :param on_due: called with what is due; must not block

@@ -29,7 +29,7 @@ class Subscription:
     """
     One wait, as the watcher of its Deployment knows it.
 
-    ``Watcher.wait`` creates a subscription, checks it, and sleeps until the scheduler or a poller calls ``wake``.
+    ``Watcher.watch`` creates a subscription, checks it, and sleeps until the scheduler or a poller calls ``wake``.
 
     :param wait: the wait
     :param poke_interval: maximum number of seconds until a change in the target is noticed

@@ -1,4 +1,4 @@
-"""The watcher of a Deployment: the entry point for waits."""
+"""The watcher of a connection: the entry point for waits."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 
 class Watcher:
     """
-    Watches one Deployment for any number of waits.
+    Watches the target of one connection for any number of waits.
 
-    ``registry.shared_watcher`` creates and closes it; triggers call ``wait``.
+    ``registry.shared_watcher`` creates and closes it; triggers call ``watch``.
 
-    :param hook: the hook of the connection to the Deployment; ``close`` closes it
+    :param hook: the hook of the connection; ``close`` closes it
     :param clock: returns the time in seconds since the epoch
     :param sleep: coroutine function that sleeps for a number of seconds
     """
@@ -52,7 +52,7 @@ class Watcher:
         self._tasks = FinishedTasks(clock)
         self._pollers = (Poller(self._runs, self._target), Poller(self._tasks, self._target))
 
-    async def wait(
+    async def watch(
         self,
         wait: RunWait,
         *,
@@ -64,14 +64,16 @@ class Watcher:
         has_answered: bool = False,
     ) -> Verdict:
         """
-        Wait until a wait is over. On a worker, :func:`astro_provider.waits.loop.watch` does the same for a single wait.
+        Watch a wait, and return when it is over or its deadline has passed.
+
+        On a worker, :func:`astro_provider.waits.loop.watch` does the same with a loop for a single wait.
 
         :param wait: the wait
         :param poke_interval: maximum number of seconds until a change in the target is noticed
         :param deadline: when to give up, in seconds since the epoch; ``None`` for never
         :param on_change: called with each verdict that differs from the one before, until the wait is over
         :param warn: called with a message when the wait begins to tolerate errors, and if the run stays queued because
-            its dag is paused; always with the context variables of the caller
+            its dag is paused. It runs with the context variables of the caller, by which Airflow finds the task's log
         :param first_check_delay: seconds before the first check, for a wait that a worker has just checked; by default,
             the first check is made at once
         :param has_answered: whether the target is known to have answered this wait before (see ``Tolerance``)
@@ -134,7 +136,7 @@ class Watcher:
             await subscription.woken.wait()
 
     def _handle_due(self, due: Due) -> None:
-        """Wake the waits that are due, and begin the polls if they are due; the scheduler calls this."""
+        """Wake the waits that are due, and begin the polls if these are due. The scheduler calls this."""
         if due.clock_moved_back:
             for poller in self._pollers:
                 poller.feed.move_back(due.clock_moved_back)
@@ -146,10 +148,15 @@ class Watcher:
                 poller.poll(due.now, due.elapsed)
 
     def _begin_scheduled_check(self, subscription: Subscription) -> None:
-        """Wake a wait; postpone its check if the target is down, except the first one, which warns of the outage."""
+        """
+        Wake a wait whose scheduled check is due.
+
+        The check is postponed instead if the last check of the wait has failed, or if the target is down and the wait
+        has already warned of that.
+        """
         feed = self._feed_for(subscription)
-        is_warned = feed.availability.is_down and subscription.is_warned_of_outage
-        if subscription.tolerance.is_tolerating or is_warned:
+        is_known_outage = feed.availability.is_down and subscription.is_warned_of_outage
+        if subscription.tolerance.is_tolerating or is_known_outage:
             feed.checks.postpone(subscription)
         else:
             subscription.wake()

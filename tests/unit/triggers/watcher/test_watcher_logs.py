@@ -40,7 +40,7 @@ class Logs:
         async def wait() -> Verdict:
             LOG.set(run_id)
             async with shared_watcher("http_conn") as watcher:
-                return await watcher.wait(
+                return await watcher.watch(
                     RunWait("d", EndStates(("success",)), run_id=run_id, must_exist=True),
                     poke_interval=INTERVAL,
                     deadline=None,

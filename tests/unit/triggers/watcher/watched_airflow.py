@@ -170,7 +170,7 @@ class Waits:
 
         async def wait() -> Verdict:
             async with shared_watcher(conn_id) as watcher:
-                return await watcher.wait(
+                return await watcher.watch(
                     RunWait(dag_id, end_states, run_id=run_id, **fields),
                     poke_interval=poke_interval,
                     deadline=deadline,
