@@ -12,7 +12,7 @@ from astro_provider.api.failed_run import describe_failure
 from astro_provider.api.states import FINISHED_DAG_RUN_STATES
 from astro_provider.api.task_groups import members
 from astro_provider.waits.hints import Hints, airflow_version
-from astro_provider.waits.wait import Verdict, first_dates
+from astro_provider.waits.wait import Verdict, first_dates, format_task_states
 
 if TYPE_CHECKING:
     from astro_provider.api.client import Client
@@ -148,7 +148,7 @@ class Check:
         if outcome == "success" and is_incomplete:
             outcome = "pending"
         failed = [task for task in instances if task["state"] in wait.end_states.failed]
-        states = ", ".join(sorted({task["state"] or "none" for task in instances})) or "not there yet"
+        states = format_task_states(task["state"] for task in instances) or "not there yet"
         if outcome == "pending" and stuck:
             outcome = "failed"
             states = (

@@ -179,6 +179,18 @@ def first_dates(dates: Sequence[str]) -> str:
     return named if len(dates) <= MAX_NAMED_DATES else f"{named} and {len(dates) - MAX_NAMED_DATES} more"
 
 
+def format_task_states(states: Iterable[str | None]) -> str:
+    """
+    Name the states of task instances, as in the message and in ``Verdict.state``.
+
+    The watcher compares the result with that of the last check, so both must call this function.
+
+    :param states: the states; ``None`` is named "none"
+    :return: each state once, in alphabetical order; empty if there are no task instances
+    """
+    return ", ".join(sorted({state or "none" for state in states}))
+
+
 def _as_json(value: Any) -> JSON:
     """Convert the tuples and other sequences of a field into lists."""
     if isinstance(value, dict):

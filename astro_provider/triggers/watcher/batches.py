@@ -1,4 +1,4 @@
-"""Batches of waits: one list of what has not finished makes the periodic checks of many waits. Pure."""
+"""Batches of waits: one list of unfinished runs, or of tasks, checks all waits of a batch. Pure."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from astro_provider.api.calls import PAGE_SIZE
 from astro_provider.api.states import FINISHED_TASK_STATES
 from astro_provider.triggers.watcher.periodic_check_rate import PeriodicCheckRate
+from astro_provider.waits.wait import format_task_states
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -28,7 +29,7 @@ class Batch:
     Waits that one list checks.
 
     :param subscriptions: the waits, each for a single run that a check has found
-    :param by_dag: whether all waits are for the same dag, whose runs are listed by themselves
+    :param by_dag: whether all waits are for the same dag, because the token is not allowed to list across dags
     """
 
     subscriptions: Sequence[Subscription]
@@ -76,7 +77,7 @@ class Batches:
 
     def add(self, subscription: Subscription) -> None:
         """
-        Check a wait in a batch, from the next round on.
+        Add a wait. It is checked in a batch from the next round on.
 
         :param subscription: the wait
         """
@@ -84,7 +85,7 @@ class Batches:
 
     def discard(self, *subscriptions: Subscription) -> None:
         """
-        Check waits individually from now on.
+        Remove waits, so that they are checked individually.
 
         :param subscriptions: the waits
         """
@@ -92,7 +93,7 @@ class Batches:
             self._subscriptions.pop(subscription, None)
 
     def clear(self) -> None:
-        """Check all waits individually from now on."""
+        """Remove all waits, so that they are checked individually."""
         self._subscriptions.clear()
 
     def take(self, elapsed: float, *, by_dag: bool) -> list[Batch]:
@@ -105,8 +106,8 @@ class Batches:
         if by_dag != self._by_dag or not self._left_in_round:
             self._begin_round(by_dag=by_dag)
         intervals = Counter(each.poke_interval for each in self._subscriptions)
-        size = len(self._subscriptions) / max(self._batches_per_round, 1)
-        number = self._rate.take(elapsed, intervals, max(size, 1.0))
+        waits_per_batch = len(self._subscriptions) / max(self._batches_per_round, 1)
+        number = self._rate.take(elapsed, intervals, max(waits_per_batch, 1.0))
         taken: list[Batch] = []
         while self._left_in_round and len(taken) < number:
             batch = self._left_in_round.pop()
@@ -126,7 +127,9 @@ class Batches:
 
 def divide(subscriptions: Iterable[Subscription], *, by_dag: bool) -> list[Batch]:
     """
-    Divide waits into batches whose lists fit on one page, unless the same dags have many other runs.
+    Divide waits into batches whose rows fit on one page.
+
+    Other unfinished runs of the same dags and mapped tasks add rows, so that a list might take more pages.
 
     :param subscriptions: the waits
     :param by_dag: whether all waits of a batch must be for the same dag
@@ -138,6 +141,7 @@ def divide(subscriptions: Iterable[Subscription], *, by_dag: bool) -> list[Batch
         runs.add(each.run_id)
         tasks.update(each.wait.task_ids)
         last = batches[-1] if batches else []
+        # A list of runs has one row per wait. A list of task instances has every task of the batch in every run of it.
         row_count = max(len(last) + 1, len(runs) * len(tasks))
         if not last or row_count > PAGE_SIZE or (by_dag and each.wait.dag_id != last[0].wait.dag_id):
             batches.append([])
@@ -148,7 +152,9 @@ def divide(subscriptions: Iterable[Subscription], *, by_dag: bool) -> list[Batch
 
 def changed_waits(batch: Batch, rows: Iterable[DagRun | TaskInstance]) -> list[Subscription]:
     """
-    Return the waits of a batch whose runs or tasks are not listed in the states that the last check has found.
+    Return the waits of a batch that have changed since their last check.
+
+    A wait is unchanged if its run or all of its tasks are listed, with the same states as at the last check.
 
     :param batch: the batch
     :param rows: the runs that have not finished, or the instances of the tasks of the batch
@@ -169,14 +175,15 @@ def changed_waits(batch: Batch, rows: Iterable[DagRun | TaskInstance]) -> list[S
 def _is_unchanged(subscription: Subscription, states: Sequence[str | None]) -> bool:
     if not subscription.waits_for_tasks:
         return states == [subscription.state]
-    # A wait whose tasks have all finished, or some in a state that is not allowed, might end when the run ends.
+    # When all tasks have finished, the wait might be over. When one has finished in a state that is not allowed, the
+    # wait fails as soon as the run finishes, which this list does not show. An individual check decides both.
     finished = [state for state in states if state in FINISHED_TASK_STATES]
     is_pending = len(finished) < len(states) and set(finished) <= set(subscription.wait.end_states.allowed)
-    return is_pending and ", ".join(sorted({state or "none" for state in states})) == subscription.state
+    return is_pending and format_task_states(states) == subscription.state
 
 
 def _sort_key(subscription: Subscription, *, by_dag: bool) -> SortKey:
-    """Put runs next to each other that are due one after another, and tasks that have the same id."""
+    """Sort waits for runs by the dates at which their runs are due, and waits for tasks by dag and task ids."""
     wait, run_id = subscription.wait, subscription.run_id or ""
     if subscription.waits_for_tasks:
         return wait.dag_id, 0.0, " ".join(wait.task_ids), run_id, id(subscription)
