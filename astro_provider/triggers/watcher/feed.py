@@ -1,4 +1,4 @@
-"""Lists of what has finished in a target, and the waits that their rows are for."""
+"""Lists what has finished in a target, and finds the waits that might be over."""
 
 from __future__ import annotations
 
@@ -39,16 +39,16 @@ MAX_RETRY_LIST_SECONDS = 3600.0
 
 class Feed(ABC, Generic[Row]):
     """
-    Lists either the dag runs or the task instances that have finished, for the waits for them.
+    Lists the dag runs or the task instances that have finished, and finds the waits that might be over.
 
     The poller calls ``prepare_list`` and ``list_finished`` at each poll, then ``note_list``, which returns the waits to
-    wake. The checker calls ``note_check`` after each check.
+    wake. The checker calls ``note_check`` after each successful check.
 
     :param clock: returns the time in seconds since the epoch
     """
 
     rows_name: ClassVar[str]
-    """What the rows are, for messages."""
+    """What messages call the rows."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self.availability = Availability(clock)
@@ -64,7 +64,7 @@ class Feed(ABC, Generic[Row]):
 
     @property
     def subscriptions(self) -> Collection[Subscription]:
-        """All waits of this feed; the first one is the one whose last check is the oldest."""
+        """All waits of this feed, beginning with the one whose last check is the oldest."""
         return self.checks.subscriptions
 
     @property
@@ -134,7 +134,7 @@ class Feed(ABC, Generic[Row]):
     @abstractmethod
     def list_unfinished(self, client: Client, batch: Batch) -> Flow[list[Row]]:
         """
-        List the rows that show whether the waits of a batch are as their last check has found them.
+        List the rows that show which waits of a batch are unchanged since their last check.
 
         :param client: the target
         :param batch: the batch
@@ -143,7 +143,10 @@ class Feed(ABC, Generic[Row]):
 
     def note_batch(self, batch: Batch, rows: list[Row]) -> None:
         """
-        Note the list of a batch. Waits whose rows have changed are checked individually from now on.
+        Note the list of a batch.
+
+        Waits that have changed leave the batches: their next check is individual. When it succeeds, they can join a
+        batch again.
 
         :param batch: the batch
         :param rows: the rows of the list
@@ -152,9 +155,10 @@ class Feed(ABC, Generic[Row]):
 
     def note_failed_batch(self, batch: Batch, error: Exception) -> None:
         """
-        Note that the list of a batch has failed. Its waits are checked individually from now on.
+        Note that the list of a batch has failed.
 
-        If the list was refused, all waits are, for ``RETRY_LIST_SECONDS``.
+        The next check of each of its waits is individual. If the target refused the request (400, 403 or 422), all
+        waits are checked individually for ``RETRY_LIST_SECONDS``.
 
         :param batch: the batch
         :param error: the error
@@ -196,7 +200,9 @@ class Feed(ABC, Generic[Row]):
         """
         if not request.by_dag:
             try:
-                rows = yield from self._list(client, request, client.at_target(request.ended_after - OVERLAP_SECONDS))
+                rows = yield from self._list_across_dags(
+                    client, request, client.at_target(request.ended_after - OVERLAP_SECONDS)
+                )
                 return ListResult(rows, request.dag_ids, by_dag=False)
             except AccessDeniedError as error:
                 if error.status != 403:  # a 401 is about the token itself, not about what it is allowed to list
@@ -208,10 +214,12 @@ class Feed(ABC, Generic[Row]):
         refused_count = 0
         for dag_id, listed_until in request.oldest_dags:
             ended_after = client.at_target(listed_until - OVERLAP_SECONDS)
+            # A dag that does not exist (404) or is forbidden (403) does not fail the list, unless all dags are
+            # forbidden. The waits for this dag are checked individually, and these checks decide how they end.
             try:
                 rows += yield from self._list_dag(client, dag_id, ended_after, request)
             except NotFoundError:
-                continue  # the checks of its waits decide what it means that a dag does not exist, or is refused
+                continue
             except AccessDeniedError as error:
                 refused_count += 1
                 if error.status != 403 or refused_count == len(request.oldest_dags):
@@ -224,7 +232,7 @@ class Feed(ABC, Generic[Row]):
 
         :param request: what was to be listed
         :param result: what the target has returned
-        :return: the waits that the rows are for, except rows that an earlier list has returned already
+        :return: the waits that might be over, according to the rows that no earlier list has returned
         """
         now = request.requested_at
         self.availability.note_list()
@@ -235,7 +243,8 @@ class Feed(ABC, Generic[Row]):
             if key not in self._seen_rows:
                 found |= self._index.find(row)
             self._seen_rows[key] = now
-        # Rows that are older than this are in no later list, also if dags are listed one by one.
+        # No later list returns rows that ended one overlap before the oldest list. The times in _seen_rows are those of
+        # requests, and a row might have ended while its list was under way: a second overlap covers that.
         oldest = min(self._listed_until.values(), default=now) - 2 * OVERLAP_SECONDS
         self._seen_rows = {key: at for key, at in self._seen_rows.items() if at > oldest}
         return found
@@ -254,7 +263,7 @@ class Feed(ABC, Generic[Row]):
         return ()
 
     @abstractmethod
-    def _list(self, client: Client, request: ListRequest, ended_after: str) -> Flow[list[Row]]:
+    def _list_across_dags(self, client: Client, request: ListRequest, ended_after: str) -> Flow[list[Row]]:
         """List across dags what has finished since a date (ISO 8601, by the target's clock)."""
 
     @abstractmethod

@@ -30,7 +30,7 @@ class FinishedRuns(Feed[DagRun]):
 
     rows_name = "dag runs"
 
-    def _list(self, client: Client, request: ListRequest, ended_after: str) -> Flow[list[DagRun]]:
+    def _list_across_dags(self, client: Client, request: ListRequest, ended_after: str) -> Flow[list[DagRun]]:
         return poll_lists.finished_runs(client, request.dag_ids, ended_after, request.due_after)
 
     def _list_dag(self, client: Client, dag_id: str, ended_after: str, request: ListRequest) -> Flow[list[DagRun]]:
@@ -65,7 +65,7 @@ class FinishedTasks(Feed[TaskInstance]):
         super().__init__(clock)
         self._unfiltered_until = float("-inf")
 
-    def _list(self, client: Client, request: ListRequest, ended_after: str) -> Flow[list[TaskInstance]]:
+    def _list_across_dags(self, client: Client, request: ListRequest, ended_after: str) -> Flow[list[TaskInstance]]:
         rows: list[TaskInstance] = []
         try:
             for dag_ids, run_ids, task_ids in request.task_filters:

@@ -1,4 +1,4 @@
-"""An index of waits by what they are for, so that finding the waits for a row takes the same time for any number."""
+"""An index of waits. Finding the waits for a row takes the same time for any number of waits."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Key: TypeAlias = "tuple[str, str | datetime | None, str | None]"
 
 
 class SubscriptionIndex:
-    """Finds the subscriptions whose wait a row of a list might end; a feed calls it for each new row."""
+    """Finds the waits that might be over, according to a row of a list. A feed calls it for each new row."""
 
     def __init__(self) -> None:
         self._by_key: dict[Key, set[Subscription]] = {}
@@ -29,9 +29,9 @@ class SubscriptionIndex:
 
     def add(self, subscription: Subscription) -> None:
         """
-        Add a subscription.
+        Add a wait.
 
-        :param subscription: the subscription
+        :param subscription: the wait
         """
         for key in self._keys(subscription):
             self._by_key.setdefault(key, set()).add(subscription)
@@ -39,9 +39,9 @@ class SubscriptionIndex:
 
     def discard(self, subscription: Subscription) -> None:
         """
-        Remove a subscription.
+        Remove a wait.
 
-        :param subscription: the subscription, which was added before
+        :param subscription: the wait, which was added before
         """
         for key in self._keys(subscription):
             subscriptions = self._by_key[key]
@@ -53,7 +53,7 @@ class SubscriptionIndex:
 
     def find(self, row: DagRun | TaskInstance) -> set[Subscription]:
         """
-        Find the subscriptions whose wait a row might end.
+        Find the waits that might be over, according to a row.
 
         :param row: a dag run or a task instance
         """

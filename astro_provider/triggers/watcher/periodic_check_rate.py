@@ -1,4 +1,4 @@
-"""How many periodic checks are due, which are made whatever the lists of finished runs contain. Pure."""
+"""Limits the number of periodic checks, which are made whatever the lists of finished runs contain. Pure."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class PeriodicCheckRate:
 
     One check is one request. It checks a single wait, or a batch of as many waits as a page of a list has rows.
 
-    With ``n`` waits whose interval is ``s`` seconds, each poll is followed by ``n * s / ROUND_SECONDS / size`` checks,
-    where ``size`` is the number of waits per check, and by at least one check per ``polls_per_check`` polls. For 10,000
-    waits with an interval of 5 seconds, that is 83 checks of single waits, or 0.83 checks of a hundred waits each.
+    With ``n`` waits whose interval is ``s`` seconds, ``n * s / ROUND_SECONDS`` waits are checked per poll. For 10,000
+    waits with an interval of 5 seconds, that takes 83 checks of single waits, or 0.83 checks of a hundred waits each.
+    However few waits there are, one check is made per ``polls_per_check`` polls.
 
     :param polls_per_check: number of polls per check if there are only a few waits
     """
@@ -38,21 +38,21 @@ class PeriodicCheckRate:
         self._round_elapsed = 0.0
         self._peak_rates = (0.0, 0.0)  # checks per second: the maximum of the previous round, and of this one
 
-    def take(self, elapsed: float, intervals: Mapping[float, int], size: float = 1) -> int:
+    def take(self, elapsed: float, intervals: Mapping[float, int], waits_per_check: float = 1) -> int:
         """
         Take the checks that are due.
 
         :param elapsed: seconds since the last call
         :param intervals: the number of waits by their interval in seconds
-        :param size: the number of waits that one check covers
+        :param waits_per_check: the number of waits that one check covers
         :return: the number of checks to make now
         """
         # A wait is never checked more than once in two intervals, even if it is one of the last of many.
         rate = min(self._rate(elapsed, intervals), _checks_per_second(intervals, min_seconds=0))
-        self._credit += max(elapsed * rate / size, 1 / self._polls_per_check)
+        self._credit += max(elapsed * rate / waits_per_check, 1 / self._polls_per_check)
         due = int(self._credit)
         self._credit -= due
-        return min(due, math.ceil(sum(intervals.values()) / size))
+        return min(due, math.ceil(sum(intervals.values()) / waits_per_check))
 
     def take_without_lists(self, elapsed: float, intervals: Mapping[float, int]) -> int:
         """

@@ -1,4 +1,4 @@
-"""Which waits of a feed are checked although no list has shown a change."""
+"""Decides which waits of a feed are checked next although no list has shown a change."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class PeriodicChecks:
 
     def __init__(self, availability: Availability) -> None:
         self.batches = Batches()
-        """The waits that lists check, many at once."""
+        """The waits that are checked in batches."""
         self._availability = availability
         self._by_last_check: OrderedDict[Subscription, None] = OrderedDict()
         self._postponed: OrderedDict[Subscription, None] = OrderedDict()
@@ -43,36 +43,36 @@ class PeriodicChecks:
 
     @property
     def subscriptions(self) -> Collection[Subscription]:
-        """All waits of the feed; the first one is the one whose last check is the oldest."""
+        """All waits of the feed, beginning with the one whose last check is the oldest."""
         return self._by_last_check
 
     def join(self, subscription: Subscription) -> None:
         """
-        Add a subscription.
+        Add a wait.
 
-        :param subscription: the subscription
+        :param subscription: the wait
         """
         self._by_last_check[subscription] = None
         self._intervals[subscription.poke_interval] += 1
 
     def leave(self, subscription: Subscription) -> None:
         """
-        Remove a subscription.
+        Remove a wait.
 
-        :param subscription: the subscription
+        :param subscription: the wait
         """
         del self._by_last_check[subscription]
         self._postponed.pop(subscription, None)
         self._intervals[subscription.poke_interval] -= 1
-        self._intervals += Counter()  # drops intervals that no subscription has
+        self._intervals += Counter()  # drops intervals that no wait has
         self.batches.discard(subscription)
 
     def note_check(self, subscription: Subscription, *, can_be_batched: bool) -> None:
         """
-        Note that the check of a subscription has succeeded.
+        Note that the check of a wait has succeeded.
 
-        :param subscription: the subscription
-        :param can_be_batched: whether a list can make its next periodic check
+        :param subscription: the wait
+        :param can_be_batched: whether its next periodic check can be part of a batch
         """
         self._postponed.pop(subscription, None)
         if subscription in self._by_last_check:
@@ -83,15 +83,15 @@ class PeriodicChecks:
 
     def postpone(self, subscription: Subscription) -> None:
         """
-        Check a subscription as soon as the target answers again.
+        Check a wait as soon as the target answers again.
 
-        :param subscription: the subscription, whose check failed, or was not made because the target is down
+        :param subscription: the wait, whose check failed, or was not made because the target is down
         """
         self._postponed[subscription] = None
 
     def take_postponed(self, *, is_outage_over: bool) -> list[Subscription]:
         """
-        Take subscriptions whose check was postponed.
+        Take waits whose check was postponed.
 
         :param is_outage_over: whether to take all of them, because lists succeed again, or only a few
         """
@@ -100,7 +100,7 @@ class PeriodicChecks:
 
     def take_single(self, elapsed: float) -> list[Subscription]:
         """
-        Take the subscriptions that are to be checked individually now.
+        Take the waits that are to be checked individually now.
 
         :param elapsed: seconds since the last call
         """

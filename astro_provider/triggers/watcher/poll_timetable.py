@@ -1,4 +1,4 @@
-"""When the next poll is due, and when single waits are due for a check or for giving up. Pure: time is an argument."""
+"""When the next poll, the scheduled checks and the deadlines of waits are due. Pure: time is an argument."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class Due:
     What is due at one point in time.
 
     :param now: that time, in seconds since the epoch
-    :param past_deadline: the subscriptions whose deadline has come
-    :param to_check: the subscriptions whose scheduled check has come
+    :param past_deadline: the waits whose deadline has passed
+    :param to_check: the waits whose scheduled check is due
     :param elapsed: if a poll is due, the seconds since the last one, at most two intervals; ``None`` if no poll is due
     :param clock_moved_back: seconds by which the clock has moved backwards, and an interval more; usually 0
     """
@@ -50,7 +50,7 @@ class PollTimetable:
 
     @property
     def poll_interval(self) -> float:
-        """Seconds between two polls: the shortest interval of all subscriptions; infinite if there are none."""
+        """Seconds between two polls: the shortest interval of all waits; infinite if there are none."""
         return min(self._intervals, default=float("inf"))
 
     @property
@@ -61,9 +61,9 @@ class PollTimetable:
 
     def join(self, subscription: Subscription) -> None:
         """
-        Add the interval and the deadline of a subscription.
+        Add the interval and the deadline of a wait.
 
-        :param subscription: the subscription
+        :param subscription: the wait
         """
         self._subscriptions[subscription] = None
         self._intervals[subscription.poke_interval] += 1
@@ -72,22 +72,22 @@ class PollTimetable:
 
     def leave(self, subscription: Subscription) -> None:
         """
-        Remove a subscription.
+        Remove a wait.
 
-        :param subscription: the subscription
+        :param subscription: the wait
         """
         del self._subscriptions[subscription]
         self._intervals[subscription.poke_interval] -= 1
-        self._intervals += Counter()  # drops intervals that no subscription has
-        if len(self._heap) > 4 * len(self._subscriptions) + 64:  # most entries are of subscriptions that have left
+        self._intervals += Counter()  # drops intervals that no wait has
+        if len(self._heap) > 4 * len(self._subscriptions) + 64:  # most entries are of waits that have left
             self._heap = [entry for entry in self._heap if entry[2] in self._subscriptions]
             heapq.heapify(self._heap)
 
     def schedule_check(self, subscription: Subscription, at: float | None) -> None:
         """
-        Schedule the next check of a subscription. This replaces an earlier schedule, so checks do not pile up.
+        Schedule the next check of a wait. This replaces an earlier schedule, so checks do not pile up.
 
-        :param subscription: the subscription
+        :param subscription: the wait
         :param at: seconds since the epoch; ``None`` for no scheduled check
         """
         subscription.check_at = at

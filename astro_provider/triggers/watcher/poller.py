@@ -29,7 +29,7 @@ class Poller(Generic[Row]):
     The watcher calls ``poll`` whenever a poll is due. Polls and checks of batches run in tasks of their own, so that a
     target that does not respond delays neither deadlines nor the other feed.
 
-    :param feed: what is listed, and for which waits
+    :param feed: decides what is listed, and finds the waits to wake
     :param target: the target
     """
 
@@ -43,6 +43,8 @@ class Poller(Generic[Row]):
         """
         Begin a poll, unless the last one is still under way.
 
+        If it is, and only lists fail, the checks that are due are made without a poll: the list might hang.
+
         :param now: seconds since the epoch
         :param elapsed: seconds since a poll was last due
         """
@@ -54,24 +56,25 @@ class Poller(Generic[Row]):
 
     async def close(self) -> None:
         """End the poll and the checks of batches that are under way."""
-        await _cancel(self._poll_task)  # before the other task, which it might begin
+        # The poll is cancelled first, because it could start another task for batches.
+        await _cancel(self._poll_task)
         await _cancel(self._batch_task)
         self._poll_task = self._batch_task = None
 
     async def _poll(self, now: float, elapsed: float) -> None:
         if self.feed.availability.begin_poll():
-            await self._list_finished(now)
+            await self._try_list(now)
         wake_all(self.feed.checks.take_single(elapsed))
         if self._batch_task is None or self._batch_task.done():
             batches = self.feed.take_batches(elapsed)
             if batches:
                 self._batch_task = asyncio.create_task(self._check_batches(batches))
 
-    async def _list_finished(self, now: float) -> None:
-        """List, and wake the waits that the rows are for, and those whose check was postponed."""
+    async def _try_list(self, now: float) -> None:
+        """List what has finished. If that succeeds, also wake the waits whose check was postponed."""
         was_failing = self.feed.availability.lists_fail
         try:
-            await self._list(now)
+            await self._list_and_wake(now)
         except AstroError as error:
             self._note_failed_list(error, tolerated=self.feed.availability.tolerates(error))
             await self._target.reload_if_outdated(error)
@@ -80,11 +83,12 @@ class Poller(Generic[Row]):
             self._note_failed_list(error, tolerated=True)
         else:
             if was_failing:
+                # The outage is over, so each wait warns of the next one, except waits whose own checks still fail.
                 for subscription in self.feed.subscriptions:
                     subscription.is_warned_of_outage = subscription.tolerance.is_tolerating
             wake_all(self.feed.checks.take_postponed(is_outage_over=was_failing))
 
-    async def _list(self, now: float) -> None:
+    async def _list_and_wake(self, now: float) -> None:
         if not self.feed.subscriptions:
             return  # the last wait has left since the poll began
         request = self.feed.prepare_list(now)

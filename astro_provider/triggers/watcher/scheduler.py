@@ -21,11 +21,11 @@ PAUSE_AFTER_BUG_SECONDS = 5.0
 
 class Scheduler:
     """
-    Sleeps until something of a timetable is due, then calls ``on_due``, in a task of its own.
+    Runs a loop that sleeps until a poll, a check or a deadline is due, and then calls ``on_due``.
 
-    ``Watcher.watch`` adds and removes subscriptions; the first one starts the loop.
+    ``Watcher.watch`` adds and removes waits. The first wait starts the loop, in an asyncio task of its own.
 
-    :param timetable: when what is due
+    :param timetable: knows what is due at which time
     :param on_due: called with what is due; must not block
     :param clock: returns the time in seconds since the epoch
     :param sleep: coroutine function that sleeps for a number of seconds
@@ -48,9 +48,9 @@ class Scheduler:
 
     def join(self, subscription: Subscription) -> None:
         """
-        Add the interval and the deadline of a subscription to the timetable.
+        Add the interval and the deadline of a wait to the timetable.
 
-        :param subscription: the subscription
+        :param subscription: the wait
         """
         self._timetable.join(subscription)
         if self._loop is None:
@@ -60,17 +60,17 @@ class Scheduler:
 
     def leave(self, subscription: Subscription) -> None:
         """
-        Remove a subscription.
+        Remove a wait.
 
-        :param subscription: the subscription
+        :param subscription: the wait
         """
         self._timetable.leave(subscription)
 
     def schedule_check(self, subscription: Subscription, seconds: float | None) -> None:
         """
-        Schedule the next check of a subscription. This replaces an earlier schedule.
+        Schedule the next check of a wait. This replaces an earlier schedule.
 
-        :param subscription: the subscription
+        :param subscription: the wait
         :param seconds: seconds from now; ``None`` for no scheduled check
         """
         self._timetable.schedule_check(subscription, None if seconds is None else self._clock() + seconds)

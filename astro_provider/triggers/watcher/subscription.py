@@ -1,4 +1,4 @@
-"""One wait, as the watcher of its Deployment knows it."""
+"""One wait, as the watcher of its connection knows it."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from astro_provider.waits.wait import RunWait, Verdict
 
 MAX_UNSEEN_RUN_AGE = timedelta(days=32)
-"""How long ago a run can be due that does not exist yet, if polls are to find it when it has finished. Periodic checks
-find a run that is created with an earlier date."""
+"""Polls list only runs that are due after a date. For a wait whose run no check has found, that is at least this
+long before the wait began. A run that is created with an earlier date is found by periodic checks, not by polls."""
 
 
 class Subscription:
     """
-    One wait, as the watcher of its Deployment knows it.
+    One wait, as the watcher of its connection knows it.
 
     ``Watcher.watch`` creates a subscription, checks it, and sleeps until the scheduler or a poller calls ``wake``.
 
@@ -68,8 +68,8 @@ class Subscription:
         self.logical_dates = {parse_date(date) for date in wait.logical_dates}
         oldest = datetime.fromtimestamp(clock(), timezone.utc) - MAX_UNSEEN_RUN_AGE
         self.due_after = min([*self.logical_dates, oldest])
-        """The date at which the run is due (``run_after``; logical date in Airflow 2), or an earlier date as long as no
-        check has found the run."""
+        """Lower bound of the date at which the run is due (``run_after``; logical date in Airflow 2). For a wait for a
+        single run, it is the exact date once a check has found the run."""
         self.run_id = wait.run_id
         """The run id, if the wait is for a single run and its id is known."""
         self.state: str | None = None
@@ -84,7 +84,7 @@ class Subscription:
         self._warn = warn
         self._context = contextvars.copy_context()
         finished_states = FINISHED_TASK_STATES if self.waits_for_tasks else FINISHED_DAG_RUN_STATES
-        self._waits_for_unfinished = not set(wait.end_states.all) <= set(finished_states)
+        self._has_unfinished_end_state = not set(wait.end_states.all) <= set(finished_states)
 
     def wake(self) -> None:
         """Resume the coroutine of the wait, which then checks again, or gives up if its deadline has passed."""
@@ -144,9 +144,9 @@ class Subscription:
         run = verdict.run
         if not self.wait.latest and len(self.logical_dates) < 2:
             self._note_run(run)
-        if self._waits_for_unfinished:
+        if self._has_unfinished_end_state:
             return self.poke_interval
-        # A run that is still queued at the second check might be a run of a paused dag, which Progress then warns of.
+        # After the first check of a queued run, a second one is scheduled: Progress then warns if the dag is paused.
         is_queued = self.wait.must_exist and run and run["state"] == "queued"
         return self.poke_interval if is_queued and self.check_count == 1 else None
 
@@ -159,7 +159,7 @@ class Subscription:
             except UnexpectedAnswerError:  # the earlier date only makes lists longer
                 return
             is_over = not self.waits_for_tasks and run["state"] in FINISHED_DAG_RUN_STATES
-            self.can_be_batched = not (self._waits_for_unfinished or self.wait.group_id or is_over)
+            self.can_be_batched = not (self._has_unfinished_end_state or self.wait.group_id or is_over)
 
 
 def wake_all(subscriptions: Iterable[Subscription]) -> None:

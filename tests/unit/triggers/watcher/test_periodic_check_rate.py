@@ -23,7 +23,7 @@ def test_every_wait_is_checked_once_per_round_but_not_once_per_interval(number: 
 
 
 @pytest.mark.parametrize(("number", "per_poll"), [(1, 0.5), (60, 0.5), (1000, 8.33), (10_000, 83.3)])
-def test_checks_per_poll_are_as_documented(number: int, per_poll: float) -> None:
+def test_number_of_checks_per_poll_grows_with_the_number_of_waits(number: int, per_poll: float) -> None:
     check_rate = PeriodicCheckRate()
     checks = sum(check_rate.take(5, {5: number}) for _ in range(1000))
     assert checks == pytest.approx(1000 * per_poll, rel=0.01)
