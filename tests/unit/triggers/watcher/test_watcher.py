@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from astro_provider.triggers.watcher.feed import OVERLAP_SECONDS
-from astro_provider.triggers.watcher.periodic_check_rate import POLLS_PER_CHECK
 from astro_provider.waits.wait import EndStates
 from tests.unit.task_runner import NOW
 
@@ -37,16 +36,6 @@ async def test_poll_sends_one_list_per_interval_for_any_number_of_waits(
     )
     assert len(any_airflow.received) == 20 + periodic_checks
     assert any_airflow.max_open_sessions == 1
-
-
-async def test_periodic_checks_cover_every_wait(target: WatchedAirflow, clock: FakeClock, waits: Waits) -> None:
-    names = [f"run-{each}" for each in range(10)]
-    for name in names:
-        waits(name)  # the runs do not exist, so no list can check them
-    await clock.sleep_async(1)
-    target.reset_counts()
-    await clock.sleep_async(10 * POLLS_PER_CHECK * INTERVAL)
-    assert [target.check_count(name) for name in names] == [1] * 10
 
 
 # Which waits a poll wakes.

@@ -142,22 +142,6 @@ async def test_waits_are_checked_individually_if_lists_of_batches_fail(
     assert not any(each.warnings for each in waiting)
 
 
-async def test_hanging_list_of_a_batch_does_not_delay_polls(
-    target: WatchedAirflow, clock: FakeClock, waits: Waits
-) -> None:
-    for name in target.has_runs(10):
-        waits(name)
-        target.has_task("load", "running", run_id=name, end_date=None)
-    waiting = waits("run-1")
-    await clock.sleep_async(1)
-    target.batches_hang = True
-    await clock.sleep_async(6 * INTERVAL)
-    assert target.unanswered_urls
-    target.end_run("run-1")
-    await clock.sleep_async(INTERVAL)
-    assert waiting.outcome == "success"
-
-
 async def test_batches_are_checked_dag_by_dag_if_lists_across_dags_are_refused(
     any_airflow: WatchedAirflow, clock: FakeClock, waits: Waits
 ) -> None:

@@ -32,21 +32,6 @@ async def test_unfinished_end_state_is_found_within_the_interval(
     assert waiting.outcome == "success"
 
 
-async def test_scheduled_checks_do_not_pile_up(target: WatchedAirflow, clock: FakeClock, waits: Waits) -> None:
-    target.has_run("theirs", "queued", end_date=None)
-    target.has_run("other", "running", end_date=None)
-    waits("other")
-    await clock.sleep_async(INTERVAL / 2)
-    waits(end_states=EndStates(("running",)))
-    await clock.sleep_async(100 * INTERVAL)
-    target.reset_counts()
-    await clock.sleep_async(100 * INTERVAL)
-    # One check per interval, and one periodic check at every fourth poll.
-    assert 100 <= target.check_count("theirs") <= 126
-    (watcher,) = registry._watchers.values()
-    assert len(watcher._timetable._heap) < 5
-
-
 async def test_queued_run_of_a_paused_dag_is_checked_twice_and_warned_of_once(
     any_airflow: WatchedAirflow, clock: FakeClock, waits: Waits
 ) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -69,26 +68,6 @@ async def test_failing_list_ends_no_wait(
     assert [each.outcome for each in waiting] == ["success"] * len(names)
 
 
-async def test_many_waits_are_checked_within_a_round_while_lists_fail(
-    target: WatchedAirflow, clock: FakeClock, waits: Waits
-) -> None:
-    names = [f"run-{number}" for number in range(3000)]
-    for name in names:
-        target.has_run(name, "running", end_date=None)
-    waiting = [waits(name) for name in names]
-    await clock.sleep_async(INTERVAL + 1)
-    target.on("POST", RUNS, json_response({}, 500))
-    await clock.sleep_async(2 * POLLS_PER_CHECK * INTERVAL)
-    for name in names:
-        target.end_run(name)
-    target.reset_counts()
-    await clock.sleep_async(10 * INTERVAL)
-    per_poll = max(MIN_CHECKS_WITHOUT_LISTS, len(names) * INTERVAL / ROUND_SECONDS)
-    assert 9 * per_poll <= target.check_count() <= 10 * per_poll
-    await clock.sleep_async(ROUND_SECONDS)
-    assert {each.outcome for each in waiting} == {"success"}
-
-
 async def test_gateway_that_answers_404_ends_no_wait(
     any_airflow: WatchedAirflow, clock: FakeClock, waits: Waits
 ) -> None:
@@ -110,28 +89,6 @@ async def test_gateway_that_answers_404_ends_no_wait(
     await clock.sleep_async(ROUND_SECONDS)
     with pytest.raises(NotFoundError, match="was deleted"):
         waiting[0].task.result()
-
-
-async def test_bug_in_the_scheduler_loop_ends_no_wait(
-    target: WatchedAirflow,
-    clock: FakeClock,
-    waits: Waits,
-    caplog: pytest.LogCaptureFixture,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    from astro_provider.triggers.watcher.availability import Availability
-
-    target.has_run("theirs", "running", end_date=None)
-    waiting = waits()
-    await clock.sleep_async(INTERVAL + 1)
-    with monkeypatch.context() as patched:
-        patched.setattr(Availability, "begin_poll", lambda _: {}["defect"])
-        patched.setattr(asyncio, "create_task", lambda _: {}["defect"])
-        await clock.sleep_async(2 * INTERVAL)
-    target.end_run("theirs")
-    await clock.sleep_async(4 * INTERVAL)
-    assert waiting.outcome == "success"
-    assert "continues" in caplog.text
 
 
 @pytest.mark.parametrize("number", [2, 300])

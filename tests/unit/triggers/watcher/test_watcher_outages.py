@@ -7,11 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from astro_provider.api import poll_lists
 from astro_provider.api.errors import AccessDeniedError, NotFoundError, TransportError
-from astro_provider.hooks.astro_async import AsyncAstroHook
 from astro_provider.triggers.watcher import registry
-from astro_provider.triggers.watcher.checker import MAX_CHECKS_AT_ONCE, MAX_SECONDS_PAST_DEADLINE
 from astro_provider.triggers.watcher.feed import OVERLAP_SECONDS
 from astro_provider.triggers.watcher.periodic_check_rate import POLLS_PER_CHECK, ROUND_SECONDS
 from astro_provider.waits.transient import MAX_REFUSED_SECONDS as TOLERATED_SECONDS
@@ -20,13 +17,11 @@ from tests.unit.scripted_target import html_response, json_response
 from tests.unit.task_runner import NOW
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from tests.unit.scripted_target import Script
     from tests.unit.task_runner import FakeClock
 
 
-from tests.unit.triggers.watcher.watched_airflow import INTERVAL, READ_TIMEOUT, RUNS, TASKS, Waits, WatchedAirflow
+from tests.unit.triggers.watcher.watched_airflow import INTERVAL, RUNS, Waits, WatchedAirflow
 
 
 async def test_deleted_run_fails_only_its_waits(any_airflow: WatchedAirflow, clock: FakeClock, waits: Waits) -> None:
@@ -138,66 +133,6 @@ async def test_target_that_is_down_gets_one_request_per_interval(
     assert any_airflow.check_count() - any_airflow.check_count("queued") <= 10 * 1003 * INTERVAL / ROUND_SECONDS + 1
 
 
-async def test_deadline_ends_waits_whose_checks_are_queued_or_hang(
-    target: WatchedAirflow, clock: FakeClock, waits: Waits
-) -> None:
-    names = [f"run-{each}" for each in range(100)]
-    for name in names:
-        target.has_run(name, "running", end_date=None)
-    target.hanging_paths = {RUNS, *(f"dags/d/dagRuns/{name}" for name in names)}
-    waiting = [waits(name, must_exist=True, deadline=NOW.timestamp() + 120) for name in names]
-    await clock.sleep_async(119)
-    assert {each.outcome for each in waiting} == {None}
-    await clock.sleep_async(1 + MAX_SECONDS_PAST_DEADLINE + 0.1)
-    assert {each.outcome for each in waiting} == {"pending"}
-
-
-async def test_wait_that_begins_past_its_deadline_is_checked_once(
-    target: WatchedAirflow, clock: FakeClock, waits: Waits
-) -> None:
-    target.has_run("theirs", "success")
-    waiting = waits(must_exist=True, deadline=NOW.timestamp() - 60)
-    await clock.sleep_async(0.1)
-    assert waiting.outcome == "success"
-
-
-async def test_queued_checks_are_postponed_when_an_outage_begins(
-    target: WatchedAirflow, clock: FakeClock, waits: Waits
-) -> None:
-    names = [f"run-{each}" for each in range(100)]
-    for name in names:
-        target.has_run(name, "running", end_date=None)
-    target.hanging_paths = {RUNS, *(f"dags/d/dagRuns/{name}" for name in names)}
-    waiting = [waits(name, must_exist=True) for name in names]
-    await clock.sleep_async(10 * READ_TIMEOUT)
-    checked = {url for url in target.unanswered_urls if not url.endswith(RUNS)}
-    assert len(checked) <= MAX_CHECKS_AT_ONCE + 10
-    assert [len(each.warnings) for each in waiting] == [1] * 100
-    target.hanging_paths.clear()
-    for name in names:
-        target.end_run(name)
-    await clock.sleep_async(READ_TIMEOUT + 2 * POLLS_PER_CHECK * INTERVAL)
-    assert {each.outcome for each in waiting} == {"success"}
-
-
-async def test_failed_check_is_repeated_after_each_successful_poll(
-    target: WatchedAirflow, clock: FakeClock, waits: Waits
-) -> None:
-    for name in [f"run-{each}" for each in range(100)]:
-        target.has_run(name, "running", end_date=None)
-        waits(name)
-    await clock.sleep_async(1)
-    # No list shows this run.
-    target.has_run("theirs", "success")
-    target.on("GET", "dags/d/dagRuns/theirs", json_response({}, 500))
-    waiting = waits(must_exist=True)
-    await clock.sleep_async(10 * INTERVAL)
-    assert (target.check_count("theirs"), waiting.outcome) == (11, None)
-    target._scripts.clear()
-    await clock.sleep_async(INTERVAL)
-    assert (waiting.outcome, len(waiting.warnings)) == ("success", 1)
-
-
 async def test_waits_end_although_every_list_fails(any_airflow: WatchedAirflow, clock: FakeClock, waits: Waits) -> None:
     any_airflow.on("POST", RUNS, json_response(any_airflow.payloads.error(500, "too slow"), 500))
     names = [f"run-{each}" for each in range(5)]
@@ -209,66 +144,6 @@ async def test_waits_end_although_every_list_fails(any_airflow: WatchedAirflow, 
         any_airflow.end_run(name)
     await clock.sleep_async(5 * POLLS_PER_CHECK * INTERVAL)
     assert [each.outcome for each in waiting] == ["success"] * 5
-
-
-@pytest.mark.parametrize("hanging", [False, True], ids=["500", "no answer"])
-async def test_many_waits_are_checked_per_poll_while_only_lists_fail(
-    target: WatchedAirflow, clock: FakeClock, waits: Waits, hanging: bool
-) -> None:
-    names = [f"run-{each}" for each in range(200)]
-    for name in names:
-        target.has_run(name, "running", end_date=None)
-    waiting = [waits(name) for name in names]
-    await clock.sleep_async(INTERVAL + 1)
-    if hanging:
-        target.hanging_paths = {RUNS}
-    else:
-        target.on("POST", RUNS, json_response({}, 500))
-    await clock.sleep_async(2 * READ_TIMEOUT)  # until a list has failed, and a check has succeeded
-    for name in names:
-        target.end_run(name)
-    target.reset_counts()
-    await clock.sleep_async(10 * INTERVAL)
-    assert target.check_count() == 10 * MAX_CHECKS_AT_ONCE
-    await clock.sleep_async(10 * INTERVAL)
-    assert [each.outcome for each in waiting] == ["success"] * 200
-    assert hanging or target.list_count() == 20 / POLLS_PER_CHECK  # lists are still tried
-
-
-async def test_checks_that_succeed_again_continue_while_a_list_hangs(
-    target: WatchedAirflow, clock: FakeClock, waits: Waits
-) -> None:
-    names = [f"run-{each}" for each in range(30)]
-    for name in names:
-        target.has_run(name, "running", end_date=None)
-        waits(name)
-    await clock.sleep_async(1)
-    target.hanging_paths = {RUNS, *(f"dags/d/dagRuns/{name}" for name in names)}
-    await clock.sleep_async(READ_TIMEOUT / 4)
-    waits("run-0")
-    # The second list begins after the first one has failed and one check was tried.
-    await clock.sleep_async(READ_TIMEOUT * 3 / 4 + 2 * INTERVAL)
-    assert len([url for url in target.unanswered_urls if url.endswith(RUNS)]) == 2
-    target.hanging_paths = {RUNS}
-    target.reset_counts()
-    # The check of the wait that joined fails, and succeeds when it is repeated.
-    await clock.sleep_async(READ_TIMEOUT / 4 + INTERVAL)
-    assert target.check_count() >= MAX_CHECKS_AT_ONCE
-
-
-async def test_failing_lists_of_tasks_do_not_delay_waits_for_runs(
-    target: WatchedAirflow, clock: FakeClock, waits: Waits
-) -> None:
-    target.on("POST", TASKS, json_response({}, 500))
-    others = [f"run-{each}" for each in range(20)]
-    for name in (*others, "theirs"):
-        target.has_run(name, "running", end_date=None)
-        waits(name, task_ids=["load"])
-    waiting = waits()
-    await clock.sleep_async(3 * INTERVAL + 1)
-    target.end_run("theirs")
-    await clock.sleep_async(POLLS_PER_CHECK * INTERVAL)
-    assert waiting.outcome == "success"
 
 
 async def test_failing_poll_before_the_first_check_ends_no_wait(
@@ -314,25 +189,6 @@ async def test_time_of_refusals_counts_from_the_first_one_not_from_the_last_chec
     target.tokens = tokens
     await clock.sleep_async(2 * INTERVAL)
     assert [each.outcome for each in waiting] == ["success"] * 100
-
-
-async def test_connection_is_read_again_after_its_token_was_replaced(
-    target: WatchedAirflow, clock: FakeClock, waits: Waits, connect: Callable[..., None]
-) -> None:
-    for name in ("one", "two"):
-        target.has_run(name, "running", end_date=None)
-    waiting = [waits("one"), waits("two")]
-    await clock.sleep_async(INTERVAL + 1)
-    target.tokens = {"new-token"}
-    await clock.sleep_async(10 * INTERVAL)
-    connect(target.url, password="new-token")
-    await clock.sleep_async(2 * INTERVAL)
-    target.reset_counts()
-    await clock.sleep_async(10 * INTERVAL)
-    assert (target.list_count(), target.refused_count, target.max_open_sessions) == (10, 0, 1)
-    target.end_run("one")
-    await clock.sleep_async(INTERVAL)
-    assert [each.outcome for each in waiting] == ["success", None]
 
 
 async def test_each_dag_is_listed_if_lists_across_dags_are_refused(
@@ -382,30 +238,6 @@ async def test_forbidden_dag_fails_only_its_waits(any_airflow: WatchedAirflow, c
     assert here.outcome == "success"
 
 
-async def test_bug_in_a_poll_ends_no_wait(
-    target: WatchedAirflow,
-    clock: FakeClock,
-    waits: Waits,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    for name in ("one", "two", "three"):
-        target.has_run(name, "running", end_date=None)
-    one, two, three = waits("one"), waits("two"), waits("three")
-    await clock.sleep_async(1)
-    with monkeypatch.context() as patched:
-        patched.setattr(poll_lists, "finished_runs", lambda *_: {}["defect"])
-        target.end_run("one")
-        target.end_run("two", "failed")
-        await clock.sleep_async(2 * POLLS_PER_CHECK * INTERVAL)
-    assert [each.outcome for each in (one, two, three)] == ["success", "failed", None]
-    assert [len(each.warnings) for each in (one, two, three)] == [1, 1, 1]
-    assert "KeyError: 'defect'" in caplog.text
-    target.end_run("three")
-    await clock.sleep_async(POLLS_PER_CHECK * INTERVAL)
-    assert three.outcome == "success"
-
-
 async def test_scheduled_checks_are_postponed_while_the_target_is_down(
     target: WatchedAirflow, clock: FakeClock, waits: Waits
 ) -> None:
@@ -420,19 +252,3 @@ async def test_scheduled_checks_are_postponed_while_the_target_is_down(
     # The poll after 10 seconds fails. The checks are scheduled for 12 seconds.
     await clock.sleep_async(INTERVAL + 1)
     assert len(target.received) <= 2
-
-
-async def test_connection_is_read_again_once_although_many_checks_are_refused(
-    target: WatchedAirflow, clock: FakeClock, waits: Waits, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    reloads: list[None] = []
-
-    async def reload_connection(_: AsyncAstroHook) -> None:
-        reloads.append(None)
-
-    monkeypatch.setattr(AsyncAstroHook, "reload_connection", reload_connection)
-    target.tokens.clear()
-    for name in target.has_runs(20):
-        waits(name)
-    await clock.sleep_async(1)
-    assert (target.refused_count, len(reloads)) == (20, 1)

@@ -7,22 +7,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from astro_provider.triggers.watcher import registry
-from astro_provider.triggers.watcher.periodic_check_rate import POLLS_PER_CHECK
-from astro_provider.waits.wait import EndStates
 from tests.unit.task_runner import NOW
 
 if TYPE_CHECKING:
     from tests.unit.task_runner import FakeClock
 
 
-from tests.unit.triggers.watcher.watched_airflow import INTERVAL, READ_TIMEOUT, RUNS, TASKS, Waits, WatchedAirflow
-
-
-async def test_finished_run_ends_the_wait_at_once(target: WatchedAirflow, clock: FakeClock, waits: Waits) -> None:
-    target.has_run("theirs", "success")
-    waiting = waits()
-    await waiting.task
-    assert (waiting.outcome, clock.sleeps, target.list_count()) == ("success", [], 0)
+from tests.unit.triggers.watcher.watched_airflow import INTERVAL, RUNS, Waits, WatchedAirflow
 
 
 @pytest.mark.parametrize("others", [0.5, 60.0])
@@ -39,24 +30,6 @@ async def test_wait_ends_within_its_own_interval(
     assert waiting.outcome == "success"
 
 
-async def test_wait_with_a_shorter_interval_interrupts_the_sleep_of_the_poll(
-    target: WatchedAirflow, clock: FakeClock, waits: Waits
-) -> None:
-    for name in ("slow", "theirs"):
-        target.has_run(name, "running", end_date=None)
-    waits("slow", poke_interval=600)
-    await clock.sleep_async(1)
-    waiting = waits(poke_interval=2)
-    await clock.sleep_async(0.1)
-    target.end_run("theirs")
-    await clock.sleep_async(2)
-    assert waiting.outcome == "success"
-    # Without that wait, the interval of polls is long again.
-    target.reset_counts()
-    await clock.sleep_async(590)
-    assert len(target.received) == 0
-
-
 async def test_wait_gives_up_at_its_deadline(target: WatchedAirflow, clock: FakeClock, waits: Waits) -> None:
     target.has_run("theirs", "running", end_date=None)
     waiting = waits(deadline=NOW.timestamp() + 33)
@@ -69,34 +42,6 @@ async def test_wait_gives_up_at_its_deadline(target: WatchedAirflow, clock: Fake
     assert waiting.outcome is None
     await clock.sleep_async(0.2)
     assert waiting.outcome == "pending"
-
-
-@pytest.mark.parametrize("hanging", [RUNS, TASKS])
-async def test_hanging_list_delays_no_deadline_and_no_scheduled_check(
-    target: WatchedAirflow, clock: FakeClock, waits: Waits, hanging: str
-) -> None:
-    for name in ("theirs", "other"):
-        target.has_run(name, "queued", end_date=None)
-    target.has_task("load", "running", run_id="other", end_date=None)
-    waits("other", task_ids=["load"])
-    late, ended = waits("other", deadline=NOW.timestamp() + 23), waits("other")
-    begins = waits(end_states=EndStates(("running",)))
-    target.hanging_paths = {hanging}
-    await clock.sleep_async(INTERVAL + 1)
-    target.end_run("theirs", "running")
-    await clock.sleep_async(INTERVAL)
-    assert (begins.outcome, late.outcome) == ("success", None)
-    await clock.sleep_async(12.1)
-    assert late.outcome == "pending"
-    # The next list is requested when this one has failed, and shows what finished meanwhile.
-    target.hanging_paths.clear()
-    target.end_run("other")
-    target.reset_counts()
-    await clock.sleep_async(READ_TIMEOUT - 24)
-    # A list of task instances does not delay lists of runs.
-    assert (target.list_count(), ended.outcome) == ((0, None) if hanging == RUNS else (1, "success"))
-    await clock.sleep_async(POLLS_PER_CHECK * INTERVAL + 1)
-    assert ended.outcome == "success"
 
 
 # Joining and leaving.
