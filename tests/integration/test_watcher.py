@@ -1,5 +1,5 @@
 """
-One poll per Deployment, on real targets: the watcher runs in this process, and a proxy records its requests.
+One poll per connection, on real targets: the watcher runs in this process, and a proxy records its requests.
 
 The runs are of a paused dag, so they stay queued until a test sets their state through the target's REST API.
 """
@@ -52,7 +52,7 @@ async def until(condition: Callable[[], bool], description: str, timeout: float 
 
 
 @dataclass(eq=False)
-class Waiting:
+class LiveWait:
     """A wait that is under way."""
 
     run: Run
@@ -74,14 +74,14 @@ class Waiting:
 
 
 @dataclass
-class Waits:
+class LiveWaits:
     """Begins waits through the connection `watched`, and cancels those that are still under way."""
 
-    started: list[Waiting] = field(default_factory=list)
+    started: list[LiveWait] = field(default_factory=list)
 
     def __call__(
         self, run: Run, *, must_exist: bool = False, failed: Iterable[str] = ("failed",), tasks: Iterable[str] = ()
-    ) -> Waiting:
+    ) -> LiveWait:
         wait = RunWait(
             run.dag_id,
             EndStates(("success",), tuple(failed)),
@@ -102,13 +102,13 @@ class Waits:
                     warn=warnings.append,
                 )
 
-        self.started.append(Waiting(run, asyncio.create_task(verdict()), changes, warnings))
+        self.started.append(LiveWait(run, asyncio.create_task(verdict()), changes, warnings))
         return self.started[-1]
 
     async def are_checked(self) -> None:
         await until(lambda: all(each.changes or each.task.done() for each in self.started), "all waits are checked")
 
-    async def cancel(self, waits: Iterable[Waiting]) -> None:
+    async def cancel(self, waits: Iterable[LiveWait]) -> None:
         for each in waits:
             each.task.cancel()
         await asyncio.gather(*(each.task for each in waits), return_exceptions=True)
@@ -130,8 +130,8 @@ async def proxy(target: Deployment, connect: Callable[..., None]) -> AsyncIterat
 
 
 @pytest.fixture
-async def waits(proxy: RecordingProxy) -> AsyncIterator[Waits]:
-    waits = Waits()
+async def waits(proxy: RecordingProxy) -> AsyncIterator[LiveWaits]:
+    waits = LiveWaits()
     yield waits
     await waits.cancel(waits.started)
     await until(lambda: proxy.connections == 0, "the session is closed")
@@ -160,7 +160,7 @@ async def states_of(runs: list[Run]) -> dict[str, str]:
     return {run.run_id: (await asyncio.to_thread(run.get))["state"] for run in runs}
 
 
-async def until_over(waits: Iterable[Waiting]) -> None:
+async def until_over(waits: Iterable[LiveWait]) -> None:
     await until(lambda: all(each.task.done() for each in waits), "all waits are over")
 
 
@@ -237,7 +237,7 @@ async def test_cancelled_waits_cost_no_request(target, proxy, waits, caplog):
 async def test_every_wait_ends_correctly_while_others_join_and_leave(target, proxy, waits):
     dice = random.Random(20260201)
     runs = await create_runs(target, 6)
-    cancelled: set[Waiting] = set()
+    cancelled: set[LiveWait] = set()
     for run in runs:
         for _ in range(4):
             waits(dice.choice(runs))
