@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from astro_provider.airflow_versions import BaseOperator
 from astro_provider.api.errors import InvalidParameterError
-from astro_provider.task_errors import final_errors
+from astro_provider.task_errors import final_errors, parameter_errors
 from astro_provider.tasks.rendered import rendered_id
 
 if TYPE_CHECKING:
@@ -79,10 +79,11 @@ class AstroApiOperator(BaseOperator):
         self.log_response = log_response
         self.all_pages = all_pages
         self.http_conn_id = http_conn_id
-        if method.upper() not in _METHODS:
-            raise InvalidParameterError(f"method must be one of {', '.join(_METHODS)}, not {method!r}")
-        if all_pages and method.upper() != "GET":
-            raise InvalidParameterError(f"all_pages goes with method 'GET', not {method!r}")
+        with parameter_errors():
+            if method.upper() not in _METHODS:
+                raise InvalidParameterError(f"method must be one of {', '.join(_METHODS)}, not {method!r}")
+            if all_pages and method.upper() != "GET":
+                raise InvalidParameterError(f"all_pages goes with method 'GET', not {method!r}")
 
     def execute(self, context: Context) -> Any:
         """

@@ -130,6 +130,23 @@ def test_unknown_method_is_refused_at_parse_time(method: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"method": "FETCH"}, "method must be one of GET, .*, not 'FETCH'"),
+        ({"method": "POST", "all_pages": True}, "all_pages goes with method 'GET', not 'POST'"),
+    ],
+)
+def test_invalid_parameter_of_a_mapped_task_fails_for_good(options: dict[str, Any], message: str) -> None:
+    """The operator of a mapped task is created, and its parameters are checked, when the task runs."""
+    with DAG("local", start_date=datetime(2026, 1, 1), schedule=None):
+        mapped = AstroApiOperator.partial(task_id="t", endpoint="dags").expand(
+            **{name: [value] for name, value in options.items()}
+        )
+    with pytest.raises(AirflowFailException, match=message):
+        mapped.unmap(options)
+
+
+@pytest.mark.parametrize(
     ("status", "error"),
     [(400, AirflowFailException), (403, AirflowFailException), (404, NotFoundError), (500, TargetUnavailableError)],
 )
