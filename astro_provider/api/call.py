@@ -37,6 +37,7 @@ class Call(Generic[T_co]):
         beginning is missing). Without it, a response can have up to ``MAX_RESPONSE_BYTES``
     :param idempotent: whether the request can be sent again even if the target has already handled it; always true of
         a GET
+    :param returns_credentials: whether the result contains credentials, which are replaced in all other results
     """
 
     method: str
@@ -49,6 +50,7 @@ class Call(Generic[T_co]):
     dag_id: str | None = None
     read_end: Callable[[str], T_co] | None = None
     idempotent: bool = False
+    returns_credentials: bool = False
 
     def request(self, deployment: Deployment, api: RestApi, authorization: str | None) -> Request:
         """

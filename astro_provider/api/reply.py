@@ -11,7 +11,6 @@ from astro_provider.api.flow import MAX_RESPONSE_BYTES
 from astro_provider.api.parsing import Unexpected, parse_json
 from astro_provider.api.responses import is_html
 from astro_provider.api.sanitize import hide_secrets, might_contain, plain, secrets_in_data, without_secrets
-from astro_provider.api.tokens import read_token
 
 if TYPE_CHECKING:
     from astro_provider.api.call import Call
@@ -72,9 +71,9 @@ class Reply:
             raise unexpected(self, "JSON") from None
 
     def _parsed(self, call: Call[T]) -> JSON:
-        """Parse the body, and remove credentials from it, because a result can become an XCom."""
+        """Parse the body, and replace credentials in it, because a result can become an XCom."""
         raw = parse_json(self.response.body)
-        if call.read is read_token:
+        if call.returns_credentials:
             return raw
         secrets = secrets_in_data(self.deployment, self.fetched_secrets)
         return without_secrets(raw, secrets) if might_contain(self.response.body, secrets) else raw

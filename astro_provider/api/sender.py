@@ -96,7 +96,13 @@ class Sender:
             reply = yield from self._send(Request("POST", fetching.url, headers, fetching.body, idempotent=True))
         credentials.check_token_reply(reply, fetching.source)
         with naming_source(fetching.source):
-            call = Call(method="POST", path=fetching.url, read=read_token, about="token request")
+            call = Call(
+                method="POST",
+                path=fetching.url,
+                read=read_token,
+                about="token request",
+                returns_credentials=True,
+            )
             token, seconds = reply.read(call, self.clock())
         memory.token_expires = self.clock() + seconds
         return token
