@@ -52,7 +52,7 @@ def remote_run_id(*, deployment: str, dag_id: str, run_id: str, task_id: str, ma
     mapped = f"+{map_index}" if map_index >= 0 else ""
     parts = [host_and_path.replace("/", "+"), dag_id, run_id, f"{task_id}{mapped}", str(first_try)]
     plain = _FORBIDDEN.sub("_", "~".join(parts))
-    # Ids of dags and tasks usually contain neither ~ nor +, so that the parts of such an id can be told apart.
+    # Ids of dags and tasks usually contain neither ~ nor +, so that the parts of such an id can be distinguished.
     is_unambiguous = (
         "~".join(parts) == plain
         and "+" not in host_and_path

@@ -42,13 +42,15 @@ class Client(Exchange):
 
     def use(self, deployment: Deployment) -> None:
         """
-        Use what the Airflow connection says after it was read again, in flows that are running, too.
+        Replace the Deployment after its Airflow connection was read again.
+
+        Flows that are already running use the new URL and credentials from their next call on.
 
         :param deployment: the Deployment as the connection describes it now
         """
         former, known = self.deployment, self.memory
         self.deployment = deployment
-        # The response to a request that was sent before can still contain the credentials of that request.
+        # A request that is already under way was sent with the former credentials, and its response can contain them.
         self._former_secrets = (*former.secrets, *filter(None, [known.token]))
         self.memory = memory_of(deployment)
         if deployment.url == former.url and self.memory.api_version is None:
@@ -146,7 +148,7 @@ class Client(Exchange):
             is lost. If the first request created the run, the second one raises a ``ConflictError``
         """
         try:
-            # There and back: refuses what JSON cannot hold, and converts the rest (such as tuples) to plain JSON.
+            # Writing and parsing JSON refuses values that JSON cannot represent, and converts others, such as tuples.
             plain_conf = None if conf is None else json.loads(json.dumps(conf, allow_nan=False))
         except (TypeError, ValueError) as error:
             raise InvalidParameterError(f"conf must be JSON: {error}") from None
@@ -204,10 +206,10 @@ class Client(Exchange):
 
     def list_instances_of_tasks(self, dag_id: str, run_id: str, task_ids: Sequence[str]) -> Flow[list[TaskInstance]]:
         """
-        List the instances of some tasks of a run.
+        List the instances of some tasks of a run, and not all of its task instances (``search_task_instances``).
 
-        The list of these tasks takes one request per page. If the target refuses it, because the token cannot list
-        across dags or the target is an early Airflow 2, all task instances of the run are listed.
+        If the target refuses this request, because the token cannot list across dags or the target is an early
+        Airflow 2, all task instances of the run are listed, and those of other tasks are left out.
 
         :param dag_id: the dag
         :param run_id: the run

@@ -81,7 +81,7 @@ class Deployment:
 
     @cached_property
     def fingerprint(self) -> str:
-        """A hash that is equal for connections that differ only in their id; they share a session and a ``Memory``."""
+        """A hash that is equal for connections that differ only in their id. Such connections share a ``Memory``."""
         http = {**vars(self.http), "proxies": sorted(self.http.proxies.items())}
         credentials = self.credentials and (type(self.credentials).__name__, *vars(self.credentials).values())
         fields = repr((self.url, self.api_version, sorted(self.headers.items()), credentials, http))

@@ -76,10 +76,11 @@ class Exchange(Sender):
         try:
             return (yield from self._call(endpoint, *args, **kwargs))
         except NotFoundError as error:
-            call = endpoint(self._assumed(), *args, **kwargs)
-            if call.dag_id is None:
+            # This call is not sent. It only shows which dag the 404 might be about.
+            dag_id = endpoint(self._assumed(), *args, **kwargs).dag_id
+            if dag_id is None:
                 raise
-            raise (yield from self._with_similar_dags(error, call.dag_id)) from None
+            raise (yield from self._with_similar_dags(error, dag_id)) from None
 
     def find(
         self, endpoint: Callable[Concatenate[RestApi, P], Call[T]], *args: P.args, **kwargs: P.kwargs
@@ -108,6 +109,8 @@ class Exchange(Sender):
         if attempt.other_api_version:
             if self.deployment.api_version is not None:
                 yield from self._check_api_version(attempt.reply, other(api))
+            # A 405 can also mean that this API version has the endpoint, but not with this method. The other version is
+            # then called only if ``GET version`` shows that the target has it.
             elif attempt.reply.status != 405 or (yield from self._has_api_version(other(api))):
                 second = yield from self._attempt(endpoint(other(api), *args, **kwargs), other(api))
                 # If both are wrong, the reply of v2 is more useful: that of v1 only says that v1 has been removed.

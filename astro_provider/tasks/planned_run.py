@@ -76,7 +76,7 @@ def plan_run(context: Context, *, given_run_id: str | None, retries: int, warn: 
         started_at, is_after_clear = stored["began"], True
     else:
         # All tries start after the triggering dag run. If the task was cleared (first_try is above 1), the tries before
-        # the clear did so, too, and the remote run that they created cannot be told from that of a later try.
+        # the clear did so, too, and the remote run that they created might be taken for that of a later try.
         started_at, is_after_clear = _seconds(dag_run.start_date), first_try == 1
     attached = stored.get("attached") if is_stored else None
     _store(

@@ -39,7 +39,7 @@ def test_dag_is_paused_or_unpaused(
 
 
 @both_operators
-def test_one_request_is_enough(fake_airflow: FakeAirflowServer, operator_class: type, paused: bool) -> None:
+def test_pause_or_unpause_is_one_request(fake_airflow: FakeAirflowServer, operator_class: type, paused: bool) -> None:
     operator_class(task_id="t", external_dag_id="d").execute(context())
     assert fake_airflow.calls_received == ["PATCH /api/v2/dags/d"]
 

@@ -98,7 +98,7 @@ def test_retry_applies_on_existing_run_to_an_older_run_with_the_given_run_id(
     assert any_airflow.cleared == ([("mine", False)] if choice == "reset" else [])
 
 
-def test_every_retry_clears_once(any_airflow: FakeAirflowServer) -> None:
+def test_each_retry_clears_the_failed_tasks_of_the_run_once(any_airflow: FakeAirflowServer) -> None:
     any_airflow.new_run_states = ["running", "failed"]
     any_airflow.has_task("load", "failed", run_id=RUN_ID)
     operator = trigger_operator(retries=2, wait_for_completion=True)

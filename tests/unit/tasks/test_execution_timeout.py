@@ -21,7 +21,7 @@ def test_no_execution_timeout_is_no_limit() -> None:
 
 @pytest.mark.parametrize(("minutes", "early"), [(1, 6), (5, 30), (60, 30)])
 @pytest.mark.parametrize("elapsed", [0, 30])
-def test_trigger_gives_up_before_airflow_ends_the_deferral(
+def test_deadline_of_the_trigger_is_before_airflow_ends_the_deferral(
     clock: FakeClock, minutes: int, early: int, elapsed: int
 ) -> None:
     limit = timedelta(minutes=minutes)

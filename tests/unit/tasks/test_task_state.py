@@ -75,7 +75,7 @@ def airflow_3(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], list[dict[str,
 
 
 @pytest.mark.parametrize(("state", "ended"), [*STATES, (State.FAILED, True), (State.RUNNING, False), ("deleted", True)])
-def test_airflow_3_is_asked_for_the_state_of_this_map_index(
+def test_airflow_3_reads_the_state_of_this_map_index(
     airflow_3: Callable[[Any], list[dict[str, Any]]], state: Any, ended: bool
 ) -> None:
     calls_received = airflow_3(state)
@@ -155,7 +155,7 @@ def airflow_2() -> Any:
 
 
 @pytest.mark.parametrize(("state", "ended"), STATES)
-def test_airflow_2_is_asked_for_the_state_of_this_map_index(airflow_2: Any, state: str | None, ended: bool) -> None:
+def test_airflow_2_reads_the_state_of_this_map_index(airflow_2: Any, state: str | None, ended: bool) -> None:
     airflow_2(state)
     assert ended_by_user(TASK) is ended
 
