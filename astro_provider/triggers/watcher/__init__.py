@@ -21,16 +21,17 @@ What this costs the target, in requests per interval, with the default interval 
 * 4 to about 3,000 waits: 1.25 requests, which are the poll, and a check of a batch at every fourth poll;
 * 10,000 waits: 1.83 requests, which are the poll, and 0.83 checks of batches;
 * waits that no list can check: in addition, 0.5 requests for up to 60 such waits, and 83 requests for 10,000;
-* waits for tasks: as many requests as the same number of waits for runs. If a connection has waits of both kinds, each
-  kind has its own polls and checks. If it has waits for tasks and for task groups, a poll takes one list for each;
+* waits for tasks: as many polls and checks as the same number of waits for runs, but the check of a single wait takes
+  at least two requests. If a connection has waits for runs and for tasks, each kind has its own polls and checks. If it
+  has waits for tasks and for task groups, a poll takes one list for each;
 * in addition, each wait is checked once when it joins, and once when its run or task has finished.
 
 The interval of the poll is the shortest interval of all waits on the connection.
 
-While only lists fail, waits are checked individually: at least ten per poll, and all of them as often as otherwise.
-While neither lists nor checks succeed, the target gets one request per interval, or two if there are both waits for
-runs and waits for tasks. If the token is not allowed to list across dags, each poll lists up to ten dags, one request
-each.
+While only lists fail, waits are checked individually: at least ten per poll, and more if this is necessary to check all
+of them within ten minutes. While neither lists nor checks succeed, the target gets one request per interval, or two if
+there are both waits for runs and waits for tasks. If the token is not allowed to list across dags, each poll lists up
+to ten dags, one request each.
 
 The modules, from the outside in:
 

@@ -58,17 +58,17 @@ class Availability:
         """
         Begin a poll.
 
-        :return: whether the poll lists what has finished, which every other poll does while lists fail
+        :return: whether the poll lists what has finished; while lists fail, only every other poll does
         """
         self._poll_count += 1
         return not (self.lists_fail and self.is_turn_of_checks)
 
     def tolerates(self, error: AstroError) -> bool:
         """
-        Decide whether the watcher continues as if the target were down after an error of a list or a check.
+        Decide whether an error of a list or a check is tolerated.
 
-        :param error: the error; a refusal is tolerated for a limited time (see ``Tolerance``) after the last answer to
-            any wait, and a 404 always, because it concerns one wait only
+        :param error: the error. A 404 is always tolerated, because it concerns one wait only. A refusal is tolerated
+            for a limited time after the last answer to any wait (see ``Tolerance``)
         """
         return isinstance(error, NotFoundError) or self._tolerance.tolerates(error, lambda _: None)
 

@@ -21,7 +21,7 @@ MAX_CHECKS_AT_ONCE = 10
 """Maximum number of checks of one watcher that are under way at the same time."""
 
 MAX_SECONDS_PAST_DEADLINE = 10.0
-"""Seconds after the deadline of a wait when its check is cancelled, because the target does not respond."""
+"""Seconds after the deadline of a wait at which a check that is still under way is cancelled."""
 
 
 class Checker:
@@ -29,7 +29,7 @@ class Checker:
     Checks single waits for ``Watcher.watch``, at most ``MAX_CHECKS_AT_ONCE`` at the same time.
 
     :param target: the target
-    :param scheduler: schedules the next check of waits that no list can show to be over
+    :param scheduler: schedules the next check of waits that need one at a certain time
     :param clock: returns the time in seconds since the epoch
     :param sleep: coroutine function that sleeps for a number of seconds
     """
@@ -54,7 +54,7 @@ class Checker:
         :param feed: the feed of the wait
         :param subscription: the wait
         :return: the verdict; ``None`` if the check failed with an error that is tolerated, was not made because the
-            target is down, or took too long. It is then repeated as soon as the target answers
+            target is down, or took too long. The check is then repeated as soon as the target answers
         :raise AstroError: an error that is not tolerated
         """
         try:

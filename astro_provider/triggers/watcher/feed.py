@@ -58,7 +58,7 @@ class Feed(ABC, Generic[Row]):
         self._waits_per_dag: Counter[str] = Counter()
         self._listed_until: dict[str, float] = {}  # by dag: when its last successful list was requested
         self._seen_rows: dict[Hashable, float] = {}  # by row: when it was last listed
-        self._by_dag_until: float | None = None  # set as long as lists across dags are refused
+        self._by_dag_until: float | None = None  # when to retry lists across dags; None if they are allowed
         self._by_dag_seconds = RETRY_LIST_SECONDS
         self._no_batches_until = float("-inf")
 
@@ -119,7 +119,7 @@ class Feed(ABC, Generic[Row]):
         self.availability.note_check()
         self.checks.note_check(subscription, can_be_batched=subscription.can_be_batched and self._can_batch())
 
-    # Batches of waits, which one list of unfinished rows checks.
+    # Checks of batches.
 
     def take_batches(self, elapsed: float) -> list[Batch]:
         """

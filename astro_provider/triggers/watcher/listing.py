@@ -38,7 +38,7 @@ class ListRequest:
     :param ended_after: the earliest end date of the rows of a list across dags, in seconds since the epoch
     :param oldest_dags: the dags to list if dags are listed one by one, which are those whose last list is the oldest,
         each with the earliest end date of its rows
-    :param due_after: the earliest date (ISO 8601) at which a run is due that a wait is for
+    :param due_after: only runs that are due at this date (ISO 8601) or later are listed
     :param task_filters: one list of task instances is requested for each of these
     """
 

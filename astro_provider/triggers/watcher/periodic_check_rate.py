@@ -25,8 +25,9 @@ class PeriodicCheckRate:
 
     One check is one request. It checks a single wait, or a batch of as many waits as a page of a list has rows.
 
-    With ``n`` waits whose interval is ``s`` seconds, ``n * s / ROUND_SECONDS`` waits are checked per poll. For 10,000
-    waits with an interval of 5 seconds, that takes 83 checks of single waits, or 0.83 checks of a hundred waits each.
+    With ``n`` waits whose interval is ``s`` seconds (at most half of ``ROUND_SECONDS``), ``n * s / ROUND_SECONDS``
+    waits are checked per poll. For 10,000 waits with an interval of 5 seconds, that takes 83 checks of single waits, or
+    0.83 checks of a hundred waits each.
     However few waits there are, one check is made per ``polls_per_check`` polls.
 
     :param polls_per_check: number of polls per check if there are only a few waits

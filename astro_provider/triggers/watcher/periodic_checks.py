@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from astro_provider.triggers.watcher.subscription import Subscription
 
 MAX_WAITS_WITHOUT_BATCHES = 3
-"""Number of waits that are all checked individually, because a list would not check them any sooner."""
+"""Maximum number of waits that are all checked individually. If there are more, those that can be batched are
+checked in batches, which takes fewer requests."""
 
 MAX_RETRIES_PER_POLL = 10
 """Maximum number of failed checks that are repeated after a poll, while lists succeed."""

@@ -21,7 +21,8 @@ class Due:
     :param past_deadline: the waits whose deadline has passed
     :param to_check: the waits whose scheduled check is due
     :param elapsed: if a poll is due, the seconds since the last one, at most two intervals; ``None`` if no poll is due
-    :param clock_moved_back: seconds by which the clock has moved backwards, and an interval more; usually 0
+    :param clock_moved_back: 0 unless the clock has moved backwards; otherwise the seconds by which it has, plus
+        one interval
     """
 
     now: float

@@ -26,8 +26,8 @@ class Poller(Generic[Row]):
     """
     Lists what has finished, once per poll, and wakes the waits that must be checked.
 
-    The watcher calls ``poll`` whenever a poll is due. Polls and checks of batches run in tasks of their own, so that a
-    target that does not respond delays neither deadlines nor the other feed.
+    The watcher calls ``poll`` whenever a poll is due. Polls and checks of batches run in asyncio tasks of their own,
+    so that a target that does not respond delays neither deadlines nor the other feed.
 
     :param feed: decides what is listed, and finds the waits to wake
     :param target: the target

@@ -18,9 +18,10 @@ _watchers: dict[tuple[int, str, str], Watcher] = {}
 @asynccontextmanager
 async def shared_watcher(http_conn_id: str) -> AsyncIterator[Watcher]:
     """
-    Use the watcher of a connection, which all blocks share that have read the same values from the connection.
+    Use the watcher of a connection.
 
-    Entering the first block creates the watcher. Leaving the last one ends its polls and closes its session.
+    Blocks share a watcher if they use the same connection id and have read the same values from the connection. The
+    first block creates the watcher. When the last block is left, the polls end and the session is closed.
 
     Connections with different ids share no watcher, even if their values are equal: one of them might be edited later,
     and a watcher reads only its own connection again.

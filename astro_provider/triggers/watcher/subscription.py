@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from astro_provider.waits.wait import RunWait, Verdict
 
 MAX_UNSEEN_RUN_AGE = timedelta(days=32)
-"""Polls list only runs that are due after a date. For a wait whose run no check has found, that is at least this
-long before the wait began. A run that is created with an earlier date is found by periodic checks, not by polls."""
+"""Polls list only runs that are due after a date. For a wait whose run no check has found, that date is at
+least this long before the wait began. Only periodic checks find a run that is created with an earlier date."""
 
 
 class Subscription:
@@ -68,15 +68,15 @@ class Subscription:
         self.logical_dates = {parse_date(date) for date in wait.logical_dates}
         oldest = datetime.fromtimestamp(clock(), timezone.utc) - MAX_UNSEEN_RUN_AGE
         self.due_after = min([*self.logical_dates, oldest])
-        """Lower bound of the date at which the run is due (``run_after``; logical date in Airflow 2). For a wait for a
-        single run, it is the exact date once a check has found the run."""
+        """Polls find the run only if it is due at this date (``run_after``; logical date in Airflow 2) or later. Once a
+        check has found the run of a wait for a single run, it is the date at which this run is due."""
         self.run_id = wait.run_id
         """The run id, if the wait is for a single run and its id is known."""
         self.state: str | None = None
         """The state of the run, or the states of the tasks, at the last check; ``None`` before the first one."""
         self.can_be_batched = False
-        """Whether one list can check this wait together with others: it is for a single run, which the last check has
-        found, and its states are not final."""
+        """Whether the wait can be checked in a batch: it is for a single run or for tasks of a single run, the last
+        check has found this run, and only finished states end the wait. A wait for a run that has finished cannot."""
         self.is_warned_of_outage = False
         """Whether ``warn`` was called since the target last answered."""
         self.is_warned_of_lists = False
