@@ -21,7 +21,7 @@ older_airflow = pytest.mark.skipif(AIRFLOW_VERSION >= (3, 3), reason="Airflow be
 
 
 def callback(context: Any) -> None:
-    """Is called, on a worker."""
+    """A callback, which only a worker calls."""
 
 
 RENDERED = "{} is rendered from what the triggerer does not know"
@@ -43,11 +43,11 @@ class WithDefaults(AstroDagRunSensor):
         self.external_run_id = "set afterwards"
 
 
-def started(sensing: AstroBaseSensor) -> dict[str, Any] | None:
-    """What the scheduler has started for this sensor in the triggerer; None for on a worker."""
+def trigger_kwargs(sensor: AstroBaseSensor) -> dict[str, Any] | None:
+    """Return the arguments of the trigger that the scheduler starts for a sensor; ``None`` if it starts on a worker."""
     from airflow.serialization.decoders import smart_decode_trigger_kwargs
 
-    task = round_trip(sensing.dag).task_dict[sensing.task_id]
+    task = round_trip(sensor.dag).task_dict[sensor.task_id]
     if not task.start_from_trigger:
         assert task.start_trigger_args is None
         return None
@@ -82,10 +82,10 @@ def started(sensing: AstroBaseSensor) -> dict[str, Any] | None:
         {"kind": WithDefaults},
     ],
 )
-def test_it_starts_in_the_triggerer(options: dict[str, Any]) -> None:
-    sensing = deferrable_sensor(**options)
-    assert started(sensing) is not None
-    assert sensing.worker_reason() is None
+def test_sensor_that_needs_no_worker_starts_in_the_triggerer(options: dict[str, Any]) -> None:
+    sensor = deferrable_sensor(**options)
+    assert trigger_kwargs(sensor) is not None
+    assert sensor.worker_reason() is None
 
 
 @airflow_3_3
@@ -113,49 +113,49 @@ def test_it_starts_in_the_triggerer(options: dict[str, Any]) -> None:
         ({"kind": Overriding}, "Overriding overrides what runs on a worker"),
     ],
 )
-def test_it_starts_on_a_worker_that_has_something_to_do(options: dict[str, Any], reason: str) -> None:
-    sensing = deferrable_sensor(**options)
-    assert started(sensing) is None
-    assert sensing.worker_reason() == reason
+def test_sensor_that_needs_a_worker_starts_there_and_gives_the_reason(options: dict[str, Any], reason: str) -> None:
+    sensor = deferrable_sensor(**options)
+    assert trigger_kwargs(sensor) is None
+    assert sensor.worker_reason() == reason
 
 
 @airflow_3_3
-def test_it_starts_on_a_worker_where_another_task_s_xcom_is_wanted() -> None:
+def test_sensor_starts_on_a_worker_if_a_field_is_the_result_of_another_task() -> None:
     with DAG("local", start_date=datetime(2026, 1, 1), schedule=None):
         other = AstroDagRunSensor(task_id="other", external_dag_id="d", deferrable=True)
-        sensing = AstroDagRunSensor(task_id="wait", external_dag_id="d", external_run_id=other.output, deferrable=True)
-    assert started(sensing) is None
-    assert started(other) is not None
+        sensor = AstroDagRunSensor(task_id="wait", external_dag_id="d", external_run_id=other.output, deferrable=True)
+    assert trigger_kwargs(sensor) is None
+    assert trigger_kwargs(other) is not None
 
 
 @airflow_3_3
 @pytest.mark.parametrize("options", [{"start_from_trigger": False}, {"deferrable": False}])
-def test_it_starts_on_a_worker_when_told_so(options: dict[str, Any]) -> None:
-    assert started(deferrable_sensor(**options)) is None
+def test_sensor_starts_on_a_worker_without_start_from_trigger_or_deferrable(options: dict[str, Any]) -> None:
+    assert trigger_kwargs(deferrable_sensor(**options)) is None
 
 
 @older_airflow
-def test_older_airflow_starts_it_on_a_worker() -> None:
-    sensing = deferrable_sensor()
-    assert (sensing.start_from_trigger, sensing.start_trigger_args) == (False, None)
-    assert sensing.worker_reason() == "this is Airflow below 3.3"
+def test_sensor_starts_on_a_worker_before_airflow_3_3() -> None:
+    sensor = deferrable_sensor()
+    assert (sensor.start_from_trigger, sensor.start_trigger_args) == (False, None)
+    assert sensor.worker_reason() == "this is Airflow below 3.3"
 
 
 @airflow_3_3
-def test_what_is_set_after_it_was_made_counts() -> None:
-    """Cluster policies and subclasses do so."""
-    sensing = deferrable_sensor()
-    sensing.external_run_id = "another"
-    sensing.on_success_callback = callback
-    kwargs = started(sensing)
+def test_attributes_set_after_init_are_used() -> None:
+    """Cluster policies and subclasses set attributes then."""
+    sensor = deferrable_sensor()
+    sensor.external_run_id = "another"
+    sensor.on_success_callback = callback
+    kwargs = trigger_kwargs(sensor)
     assert kwargs is not None
     assert kwargs["external_run_id"] == "another"
     assert "success" not in kwargs["ends"]
-    sensing.on_execute_callback = callback
-    assert started(sensing) is None
+    sensor.on_execute_callback = callback
+    assert trigger_kwargs(sensor) is None
 
 
-def test_mapped_it_starts_on_a_worker() -> None:
+def test_mapped_sensor_starts_on_a_worker() -> None:
     with DAG("local", start_date=datetime(2026, 1, 1), schedule=None) as dag:
         mapped = AstroDagRunSensor.partial(task_id="mapped", deferrable=True).expand(external_dag_id=["a", "b"])
     task = round_trip(dag).task_dict["mapped"]
@@ -164,9 +164,9 @@ def test_mapped_it_starts_on_a_worker() -> None:
 
 
 @airflow_3_3
-def test_the_triggerer_is_told_what_the_sensor_was_told() -> None:
+def test_trigger_has_the_options_of_the_sensor() -> None:
     date = datetime(2026, 1, 1, 6, tzinfo=timezone.utc)
-    told = started(
+    kwargs = trigger_kwargs(
         deferrable_sensor(
             AstroTaskSensor,
             http_conn_id="c",
@@ -179,9 +179,9 @@ def test_the_triggerer_is_told_what_the_sensor_was_told() -> None:
             timeout=100,
         )
     )
-    assert told is not None
-    del told["ends"]
-    assert told == {
+    assert kwargs is not None
+    del kwargs["ends"]
+    assert kwargs == {
         "http_conn_id": "c",
         "external_dag_id": "d",
         "external_run_id": None,
@@ -214,18 +214,18 @@ def test_the_triggerer_is_told_what_the_sensor_was_told() -> None:
 
 @airflow_3_3
 @pytest.mark.parametrize(("execution_timeout", "seconds"), [(None, 400), (50, 50), (1000, 400)])
-def test_airflow_s_own_timeout_comes_later_than_the_sensor_s_but_for_execution_timeout(
+def test_timeout_of_airflow_is_later_than_that_of_the_sensor_or_is_execution_timeout(
     execution_timeout: float | None, seconds: float
 ) -> None:
     limit = {"execution_timeout": timedelta(seconds=execution_timeout)} if execution_timeout else {}
-    sensing = deferrable_sensor(timeout=100, **limit)
-    kwargs = started(sensing)
+    sensor = deferrable_sensor(timeout=100, **limit)
+    kwargs = trigger_kwargs(sensor)
     assert kwargs is not None
     assert kwargs["airflow_timeout"] == seconds
-    assert round_trip(sensing.dag).task_dict["wait"].start_trigger_args.timeout == timedelta(seconds=seconds)
+    assert round_trip(sensor.dag).task_dict["wait"].start_trigger_args.timeout == timedelta(seconds=seconds)
 
 
 @airflow_3_3
-def test_queues_of_triggers_are_told_by_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sensor_starts_on_a_worker_if_queues_of_triggers_are_enabled(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW__TRIGGERER__QUEUES_ENABLED", "True")
     assert deferrable_sensor().worker_reason() == "[triggerer] queues_enabled is set"
