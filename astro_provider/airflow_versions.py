@@ -208,7 +208,7 @@ def triggers_have_on_kill() -> bool:
 
 def task_state(task_instance: Any) -> str | None:
     """
-    Read the state of a task from Airflow: with the API of Airflow 3, from the database of Airflow 2. Blocks.
+    Read the state of a task: on Airflow 3 from its API server, on Airflow 2 from its database. The call blocks.
 
     :param task_instance: the task instance of a context or a trigger
     :return: the state; ``None`` for a task without one, or that was deleted
@@ -239,10 +239,11 @@ def _state_in_airflow_2(task_instance: Any) -> Any:
 
 def heartbeat_timed_out(task_instance: Any) -> bool:
     """
-    Check whether the scheduler failed this try because its worker sent no heartbeat. Blocks.
+    Check whether the scheduler failed this try because its worker sent no heartbeat. The call blocks.
 
-    Airflow 2 has a log entry of it in its database. Airflow 3 does not show it to a task, so this returns ``False``
-    there. Measured: 2.11.2, 3.3.2. Check: ``get_task_states`` of Airflow 3 returns nothing but the state.
+    Airflow 2 has an entry about the timeout in the table ``log`` of its database. Airflow 3 does not show such entries
+    to a task, so that the result is always ``False`` there. Measured: 2.11.2, 3.3.2. Check: ``get_task_states`` of
+    Airflow 3 returns nothing but the state.
 
     :param task_instance: the task instance of the context
     """
@@ -276,7 +277,7 @@ def task_state_store(context: Context) -> TaskStateStoreAccessor | None:
 
 def was_rescheduled(sensor: BaseSensorOperator, context: Context) -> bool:
     """
-    Check whether an earlier process of this task has rescheduled it since it was last cleared.
+    Check whether a sensor was rescheduled since its task was last cleared, so that this is not its first process.
 
     Airflow 3 has a counter in the context. Airflow 2 has a private function that its own sensors use. Measured:
     2.11.2, 3.3.2. Check: ``BaseSensorOperator.execute`` of Airflow 2.11 calls ``_orig_start_date``.

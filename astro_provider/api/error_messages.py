@@ -2,7 +2,7 @@
 The wording of errors about a reply: what happened, where, and what to do.
 
 Other modules word other errors: ``credentials`` (a 401 or 403), ``connection`` (a field of the connection),
-``hooks.http`` (no response) and ``failures`` (a failed run).
+``hooks.http`` (no response) and ``failed_run`` (a failed run).
 """
 
 from __future__ import annotations

@@ -94,5 +94,5 @@ class Reply:
         return hide_secrets(text, (*self.deployment.secrets, *self.fetched_secrets))
 
     def body_without_secrets(self) -> bytes:
-        """Return the whole body without credentials: in a part of it, a part of a credential would not be found."""
+        """Return the body without credentials. Callers shorten it afterwards, so that no credential is cut in two."""
         return self.hide_secrets(self.response.body.decode("utf-8", "replace")).encode()

@@ -75,6 +75,6 @@ def send_with_retries(request: Request, resends: Resends) -> Flow[Response]:
 
 
 def _can_resend(request: Request, response: Response) -> bool:
-    # After a 429, the target has not handled the request. After the others, it might have: a proxy responds with 503,
-    # for example, if the server behind it accepts the request and is stopped.
+    # A target that responds with 429 has not handled the request. With another transient status, it might have: a proxy
+    # responds with 503, for example, if the server behind it accepts the request and is then stopped.
     return response.status in (_TRANSIENT_STATUSES if request.idempotent else (429,))

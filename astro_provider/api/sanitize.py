@@ -20,10 +20,10 @@ CONTINUATION = "    "
 """Indentation of all lines of a text but the first one, so that none looks like a line of the log itself."""
 
 MIN_SECRET_IN_DATA = 8
-"""Length of the shortest credential that is removed from results: a shorter one, e.g. ``admin``, occurs in words."""
+"""Length of the shortest credential that is replaced in results. A shorter one, e.g. ``admin``, can be a usual word."""
 
 MIN_SECRET_IN_IDS = 16
-"""The same for ids and states, which identify rows: they do not contain a credential of this length by chance."""
+"""Length of the shortest credential that is replaced in ids and states. They might contain a shorter one by chance."""
 
 _ID_FIELDS = frozenset({"dag_id", "dag_run_id", "run_id", "task_id", "state", "run_type", "name", "dag_display_name"})
 _TERMINAL_ESCAPE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?")
@@ -67,9 +67,9 @@ def hide_secrets(text: str, secrets: Sequence[str]) -> str:
 
 def secrets_in_data(deployment: Deployment, fetched: Sequence[str] = ()) -> list[str]:
     """
-    Return the secrets that are removed from results: credentials, and headers whose name indicates a credential.
+    Return the secrets that are replaced in results: credentials, and headers whose name indicates a credential.
 
-    Other headers of the connection are removed from messages only, because their values (a team, a language) can be
+    Other headers of the connection are replaced in messages only, because their values (a team, a language) can be
     part of the data.
 
     :param deployment: the target

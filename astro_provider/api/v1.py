@@ -24,7 +24,7 @@ XCOM_PARAMS: dict[str, JSONInput] = {"stringify": False}
 
 FINISHED_RUNS: dict[str, JSONInput] = {}
 """
-Filter of a list of runs for those that have finished, next to a filter by end date.
+Filter that a list of finished runs has in addition to the filter by end date.
 
 The end date is enough, because only finished runs have one. A filter by state is refused by Airflow 2.1 and 2.2.
 """

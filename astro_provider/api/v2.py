@@ -24,7 +24,7 @@ XCOM_PARAMS: dict[str, JSONInput] = {}
 """Query parameters of an XCom."""
 
 FINISHED_RUNS: dict[str, JSONInput] = {"states": FINISHED_DAG_RUN_STATES}
-"""Filter of a list of runs for those that have finished, next to a filter by end date."""
+"""Filter that a list of finished runs has in addition to the filter by end date."""
 
 FILTERS_BY_GROUP = True
 """Whether a list of task instances has a filter by task group: Airflow 3.1.8 and later; earlier ones ignore it."""

@@ -64,8 +64,9 @@ def total_timeout(options: HttpOptions) -> float:
     """
     Return the maximum duration of a whole request, because ``timeout`` limits only each wait for the next bytes.
 
-    It is the time to connect, plus twice the time to read: once for the first byte, and once for all others. With the
-    defaults, this is 130 seconds. A response of the largest size that is read needs half a megabyte per second then.
+    The maximum is the time to connect, plus twice the time to read: once for the first byte, and once for all others.
+    With the defaults, it is 130 seconds. A response of ``MAX_RESPONSE_BYTES`` is then only received if the target sends
+    half a megabyte per second.
 
     :param options: HTTP options of the connection
     :return: seconds

@@ -43,7 +43,7 @@ class AstroApiOperator(BaseOperator):
     :param headers: further request headers, by default none (templated)
     :param response_check: called with the parsed response and with the context variables that it has parameters for;
         the task fails, and can be retried, if it returns a false value
-    :param response_filter: called in the same way; the operator returns what it returns
+    :param response_filter: called in the same way; the operator returns its result
     :param log_response: whether to log the response, by default ``False``
     :param all_pages: whether to read all pages of a collection, by default ``False``. The result has the form of one
         page, with the items of all pages. Needs the method ``"GET"``

@@ -23,7 +23,7 @@ MAX_CANCEL_SECONDS = 30.0
 
 def cancel_run(client: Client, dag_id: str, run_id: str, *, end_states: Sequence[str] = ()) -> Flow[str]:
     """
-    Cancel a dag run, unless it has finished. (Cancelling marks a run failed, also one that has succeeded.)
+    Cancel a dag run, unless it has finished. (To cancel a run is to mark it failed, even if it has succeeded.)
 
     :param client: the target
     :param dag_id: the dag in the target

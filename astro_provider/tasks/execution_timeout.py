@@ -8,11 +8,13 @@ from astro_provider.airflow_versions import EXECUTION_TIMEOUT_SPANS_DEFERRAL
 
 MAX_RESUME_SECONDS = 30.0
 """
-How long before ``execution_timeout`` a wait ends on Airflow 2, where the time until a worker resumes the task counts.
+How long before ``execution_timeout`` a wait ends on Airflow 2.
+
+There, the time until a worker resumes the task counts as well.
 """
 
 BACKUP_SECONDS = 60.0
-"""How long after the deadline of the trigger Airflow 3 ends the deferral, in case that no triggerer has done so."""
+"""How long after the deadline of the trigger Airflow 3 ends the deferral itself, if no triggerer has ended it."""
 
 
 def deferral_limits(

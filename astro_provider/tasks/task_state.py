@@ -9,7 +9,7 @@ from astro_provider.airflow_versions import call_supervisor, heartbeat_timed_out
 from astro_provider.links import XCOM_RUN_ID
 
 _UNFINISHED_STATES = ("running", "deferred", "queued", "scheduled", "up_for_retry")
-"""States of a task on a worker that Airflow runs again, or lets another process continue."""
+"""States of a task whose worker stops, but which no user ended: Airflow runs the task again, or continues it."""
 
 MAX_STATE_SECONDS = 10.0
 """How long a triggerer waits for the state of a task. While it stops, its supervisor might not respond."""
@@ -20,8 +20,9 @@ def ended_by_user(task_instance: Any) -> bool:
     Check on a worker whether a user marked, cleared or killed the task that is ended there.
 
     A task whose heartbeat timed out on its last try is ``failed``, too. Airflow 2 logs the timeout, so this function
-    returns ``False`` for such a task. Airflow 3 shows a task only its state. There, a worker that was frozen for longer
-    than ``[scheduler] task_instance_heartbeat_timeout`` on the last try counts as ended by a user.
+    returns ``False`` for such a task. On Airflow 3, a task can read only its state. If its worker
+    was frozen for longer than ``[scheduler] task_instance_heartbeat_timeout`` on the last try, this function therefore
+    returns ``True`` there, as if a user had ended the task.
 
     :param task_instance: the task instance of the context
     :return: whether a user ended the task; ``False`` if the state cannot be read, because a remote run that continues
