@@ -89,7 +89,7 @@ class AsyncAstroHook:
     async def _open(self) -> tuple[Client, AsyncCarrier]:
         if self._opened is None:
             deployment = await self._read_connection()
-            # Another task might have opened a carrier during the await. If it were replaced, it would never be closed.
+            # Another coroutine might have opened a carrier meanwhile. A carrier that is replaced here would stay open.
             self._opened = self._opened or (client_of(deployment), AsyncCarrier(deployment))
         return self._opened
 
@@ -120,7 +120,7 @@ class AsyncAstroHook:
         with self._lookups.keeping_last():
             deployment = await self._read_connection()
             if deployment.http != client.deployment.http:
-                # Requests that have been sent still need it.
+                # Requests that are under way still use the former carrier, so it is closed later.
                 self._former_carriers.append(carrier)
                 carrier = AsyncCarrier(deployment)
             client.use(deployment)
@@ -147,8 +147,9 @@ class AsyncAstroHook:
         except _FlowEndError as end:
             return cast("T", end.value)
         finally:
-            with suppress(ValueError):  # a cancelled task leaves behind a thread that is still running the flow
-                flow.close()  # flows that wait for this one to fetch a token must not wait on
+            # If the flow was fetching a token when the trigger was cancelled, flows that wait for it stop waiting.
+            with suppress(ValueError):  # a thread that a cancelled trigger leaves behind is still running the flow
+                flow.close()
 
     async def _do(self, step: Step) -> Outcome:
         if isinstance(step, Pause):
@@ -158,8 +159,8 @@ class AsyncAstroHook:
             await self.reload_connection()
             return None
         try:
-            # Not the carrier of the last request: the hook might have been closed since, and a closed carrier would
-            # open another session.
+            # The hook might have been closed since the last request of the flow. The carrier of that request would open
+            # another session, which would never be closed.
             _, carrier = await self._open()
             return await carrier.send(step)
         except TransportError as error:

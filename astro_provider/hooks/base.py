@@ -96,7 +96,8 @@ class DeploymentHook(BaseHook):
         except StopIteration as end:
             return cast("T", end.value)
         finally:
-            flow.close()  # if the task is killed, flows that wait for this one to fetch a token must not wait on
+            # If the flow was fetching a token when the task was killed, flows that wait for it stop waiting.
+            flow.close()
 
     def _do(self, step: Step) -> Outcome:
         if isinstance(step, Pause):

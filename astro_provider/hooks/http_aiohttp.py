@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from astro_provider.api.flow import Request
 
 
-_large_answers: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
-"""Held while a response with ``only_end`` is read, because several at once would take too much memory."""
+_only_end_locks: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
+"""One lock per event loop, held while a response with ``only_end`` is read: several at once take too much memory."""
 
 
 class AsyncCarrier:
@@ -59,7 +59,7 @@ class AsyncCarrier:
         """
         if not request.only_end:
             return await self._send(request)
-        async with _large_answers.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
+        async with _only_end_locks.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
             return await self._send(request)
 
     async def _send(self, request: Request) -> Response:

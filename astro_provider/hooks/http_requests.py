@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from astro_provider.api.flow import Request
 
 
-_large_answers = threading.Lock()
+_only_end_lock = threading.Lock()
 """Held while a response with ``only_end`` is read, because several at once would take too much memory."""
 
 
@@ -134,7 +134,7 @@ class SyncCarrier:
         """
         if not request.only_end:
             return self._send(request)
-        with _large_answers:
+        with _only_end_lock:
             return self._send(request)
 
     def _send(self, request: Request) -> Response:

@@ -41,11 +41,12 @@ class AstroTriggerDagRunOperator(BaseOperator):
       because the run was cancelled or timed out.
     * A task that was cleared creates a new run. With a ``logical_date``, it resets its earlier run instead, because a
       dag can have only one run per logical date.
-    * If a task is cleared while it runs on a worker, Airflow retries it: it continues with its run.
+    * If the task is cleared while it runs on a worker, Airflow retries it: the retry continues with the earlier run.
 
     Before Airflow 3.3 in this Deployment, a try cannot store for later tries what it did, with three effects:
 
-    * If ``retries`` is changed between two tries, the next try can derive another run id, and create a second run.
+    * If ``retries`` is changed between two tries, the next try can derive another run id. It then creates a second run,
+      or continues with a run from before the task was cleared.
     * With ``trigger_run_id``, a retry after a clear handles a finished run as ``on_existing_run`` says, even if an
       earlier try after the clear created or reset the run.
     * With ``trigger_run_id`` and ``on_existing_run="attach"``, a retry neither clears tasks of the run nor cancels it,
