@@ -22,7 +22,7 @@ test: ## run lint, unit, contract, integration and packaging, and report the cov
 	@$(MAKE) --no-print-directory lint unit contract integration packaging
 	@$(python) -m coverage report --fail-under=95
 
-lint: triggering ## check style, formatting, types, import layers and the length of files
+lint: triggering ## check style, formatting, types, import layers, the length of files and the names of tests
 	$(python) -m ruff check
 	$(python) -m ruff format --check
 	$(python) -m mypy

@@ -96,3 +96,9 @@ def test_test_file_without_a_module_is_reported(tmp_path: Path) -> None:
 def test_test_file_belongs_to_the_module_with_the_longest_name_that_fits(test: str, module: str | None) -> None:
     modules = {Path("dag.py"), Path("dag_run.py")}
     assert check_layout.tested_module(Path(test), modules) == (None if module is None else Path(module))
+
+
+def test_files_of_exceptions_exist() -> None:
+    root = check_layout.ROOT
+    assert [name for name in check_layout.MODULES_WITHOUT_TESTS if not (root / "astro_provider" / name).exists()] == []
+    assert [name for name in check_layout.TESTS_WITHOUT_MODULE if not (root / "tests/unit" / name).exists()] == []
