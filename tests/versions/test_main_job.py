@@ -45,7 +45,9 @@ CASES = [f"{dag}_{mode}" for mode in ("worker", "deferred") for dag in ("quick",
 def runs(triggering: Deployment) -> dict[str, Run]:
     """A run for each case, all started at the same time."""
     return {
-        case: trigger_run(triggering, case.replace("marked", "slow").replace("cleared", "slow"), run_id=f"of-{case}")
+        case: trigger_run(
+            triggering, case.replace("marked", "slow").replace("cleared", "slow"), run_id=f"{triggering.name}-{case}"
+        )
         for case in (*CASES, "slow_deferred")
     }
 
