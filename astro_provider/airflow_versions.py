@@ -1,8 +1,9 @@
 """
-Every difference between the Airflow versions that this package runs in, and every private name of Airflow that it uses.
+The differences between the Airflow versions that this package runs in, and the private names of Airflow that it uses.
 
-Other modules import the names of Airflow from here. They come from ``airflow.sdk`` on Airflow 3 and from Airflow's own
-modules on Airflow 2, and are loaded at first use, because each import of a DAG file costs time whenever it is parsed.
+Other modules import those names of Airflow from here that have moved: they come from ``airflow.sdk`` on Airflow 3 and
+from Airflow's own modules on Airflow 2. They are loaded at first use, because each import of a DAG file costs time
+whenever the file is parsed.
 
 Each constant and function below says with which versions of Airflow its behaviour was measured ("Measured"), and how
 to find out whether it is still needed ("Check"). To support another version of Airflow, go through these notes.

@@ -1,5 +1,5 @@
 """
-Flows: generators that yield requests and pauses, and are sent responses.
+Flows: generators that yield requests, pauses and other steps, and are sent responses.
 
 A flow makes all decisions and does no I/O. A hook runs it: it takes each step that the flow yields, does what the step
 says, and resumes the flow with the outcome. The blocking and the async hook differ only in how they do that.

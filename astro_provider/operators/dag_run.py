@@ -34,13 +34,14 @@ class AstroTriggerDagRunOperator(BaseOperator):
     Returns the remote dag run as it was last seen. Pushes the XComs ``trigger_run_id`` and ``remote_dag_run_url``; the
     second is the target of the extra link "Remote dag run".
 
-    * A retry continues with the run of an earlier try and never creates a second one. For this, the default run id is
+    * A retry continues with the run of an earlier try instead of creating a second one. For this, the default run id is
       derived from the URL of this Deployment, the ids of the dag, run and task, the map index, and the number of the
       first try since the task was last cleared.
     * If that run has failed, and this task waits for it, the retry clears its failed tasks, and those that were skipped
       because the run was cancelled or timed out.
     * A task that was cleared creates a new run. With a ``logical_date``, it resets its earlier run instead, because a
-      dag can have only one run per logical date.
+      dag can have only one run per logical date. With ``trigger_run_id``, ``on_existing_run`` decides about the earlier
+      run.
     * If the task is cleared while it runs on a worker, Airflow retries it: the retry continues with the earlier run.
 
     Before Airflow 3.3 in this Deployment, a try cannot store for later tries what it did, with three effects:
@@ -72,17 +73,19 @@ class AstroTriggerDagRunOperator(BaseOperator):
         are raised to 0.5
     :param allowed_states: states of the run with which this task succeeds, by default ``["success"]``
     :param failed_states: states of the run with which this task fails, by default ``["failed"]``, unless
-        ``allowed_states`` has it
+        ``allowed_states`` has it. A run that finishes in a state of neither list fails this task, too
     :param on_existing_run: what to do if a run with the same run id or logical date exists, unless a try of this task
-        created that run after the task was last cleared (templated): ``"fail"`` (the default; without retries),
+        created that run after the task was last cleared, or the task resets it (see above). Templated: ``"fail"`` (the
+        default; without retries),
         ``"attach"`` (continue with that run), ``"reset"`` (clear the run, so that it runs again) or ``"skip"`` (skip
         this task). The run keeps its conf, note and dates
     :param if_paused: what to do if the dag is paused in the target (templated): ``"trigger"`` (the default; the run
-        stays queued), ``"unpause"`` (first) or ``"fail"``. The last two take one more request
+        stays queued), ``"unpause"`` (unpause the dag, then trigger) or ``"fail"``. The last two take one more request
     :param cancel_on_kill: whether to cancel the remote run if a user marks, clears or kills this task while it waits,
         or if the task exceeds its ``execution_timeout``; by default ``True``. A run that this task only attached to is
         never cancelled, and a worker or triggerer that restarts cancels nothing. (On Airflow 3, if a worker freezes on
-        the last try until its heartbeat times out, this looks as if a user had marked the task.)
+        the last try until its heartbeat times out, the run is cancelled, too: this looks as if a user had marked the
+        task.)
     :param deferrable: whether to wait in the triggerer, by default ``[operators] default_deferrable``
     :param openlineage_inject_parent_info: whether to add the parent run of OpenLineage to the conf if the OpenLineage
         provider is installed and active, by default ``True``

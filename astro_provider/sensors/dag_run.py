@@ -12,8 +12,8 @@ class AstroDagRunSensor(AstroBaseSensor):
 
     One of ``external_run_id``, ``logical_date``, ``execution_delta``, ``execution_date_fn`` and ``latest`` names the
     run. Without any of them, the sensor waits for the run that has the logical date of its own run (or its
-    ``run_after``, if it has no logical date). The sensor waits for a run that does not exist yet. A parameter
-    that was given and is rendered to nothing fails the sensor.
+    ``run_after``, if it has no logical date). If the run does not exist yet, the sensor waits for it, too. A
+    parameter that was given and is rendered to nothing fails the sensor.
 
     The URL of the run is pushed as XCom ``remote_dag_run_url``, and the extra link "Remote dag run" leads to it.
 
@@ -37,7 +37,8 @@ class AstroDagRunSensor(AstroBaseSensor):
     A template that the triggerer fails to render, or that names no run there, is rendered again on a worker.
 
     The sensor ends on a worker from its second try on, and if its end needs a worker: to call a callback, send an
-    email, update ``outlets``, stop a DAG with ``fail_fast``, or fail without using the ``retries`` that are left.
+    email, update ``outlets``, stop a DAG with ``fail_fast``, or fail for good (a timeout, or an error that a
+    retry cannot resolve) although ``retries`` are left.
 
     :param external_dag_id: the dag in the target (templated)
     :param http_conn_id: id of an Airflow connection of type ``astro`` or ``http`` (templated), by default ``http_conn``

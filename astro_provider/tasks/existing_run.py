@@ -18,7 +18,10 @@ OnExistingRun: TypeAlias = Literal["fail", "attach", "reset", "skip"]
 ON_EXISTING_RUN: tuple[OnExistingRun, ...] = get_args(OnExistingRun)
 
 Created: TypeAlias = Literal["since", "before", "unknown"]
-"""When a run was created or last reset: since the first try after the last clear started, or before that."""
+"""
+When a run was created or last reset: at or after the start of the first try since the task was last cleared, before it,
+or unknown, because the dates do not tell.
+"""
 
 
 class Origin(Enum):
@@ -48,11 +51,12 @@ class RunFacts:
 
     :param state: state of the run
     :param same_run_id: whether the run has the run id of the planned run; otherwise, it has only the same logical date
-    :param derived: whether the run id of the planned run is derived from the task, so that no other task uses it
+    :param derived: whether the run id of the planned run is derived from the task, so that no other task
+        uses it, unless a user or a deleted dag run with the same id has created it
     :param from_before_clear: whether the run id was derived from the same task before the task was last cleared
     :param retry: whether this try is not the first one since the task was last cleared
     :param resent: whether this try might have created the run with a request whose response was lost
-    :param created: whether the run was created, or last reset, since the first try after the last clear started
+    :param created: when the run was created or last reset, see ``Created``
     """
 
     state: str

@@ -32,8 +32,8 @@ class PlannedRun:
     :param retry: whether this try is not the first one since the task was last cleared
     :param started_at: when the first try since the task was last cleared started or, if that is not stored, when the
         triggering dag run started; in seconds since the epoch, ``None`` if unknown
-    :param started_at_is_after_clear: whether the task was not cleared after ``started_at``. Otherwise, a run that was
-        created after ``started_at`` might be from before the clear
+    :param started_at_is_after_clear: whether ``started_at`` is later than the last clear of the task, if any. If not, a
+        run that was created after ``started_at`` might be from before the clear
     :param run_ids_before_clear: the run ids that were derived from this task before it was last cleared
     :param attached: whether an earlier try attached to the run instead of creating it; ``None`` if no try stored this
     """
@@ -75,8 +75,8 @@ def plan_run(context: Context, *, given_run_id: str | None, retries: int, warn: 
     elif is_stored and stored["began"] is not None:
         started_at, is_after_clear = stored["began"], True
     else:
-        # All tries start after the triggering dag run. If the task was cleared (first_try is above 1), the tries before
-        # the clear did so, too, and the remote run that they created might be taken for that of a later try.
+        # All tries start after the triggering dag run, also those before a clear. If the task was cleared (first_try is
+        # above 1), a remote run that was created since then can therefore be one from before the clear.
         started_at, is_after_clear = _seconds(dag_run.start_date), first_try == 1
     attached = stored.get("attached") if is_stored else None
     _store(
@@ -135,7 +135,8 @@ def _first_try(stored: dict[str, Any], ti: Any, retries: int, clear_number: int 
     ):
         return stored["first_try"], True
     # If retries is raised after the clear, the derived number can be that of a try before the clear. Example: a task
-    # without retries is cleared after try 1, which sets max_tries to 1, and retries is raised to 3. Try 2 derives 1.
+    # without retries is cleared after try 1, which sets max_tries to 1, and retries is raised to 3. The number that
+    # try 2 derives is 1, the minimum.
     return (derived if derived > stored["last_try"] else ti.try_number), False
 
 

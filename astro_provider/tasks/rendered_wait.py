@@ -33,7 +33,7 @@ def rendered_wait(
     logical_dates: list[str] | None = None,
 ) -> RunWait:
     """
-    Add the run and the tasks that the rendered fields of a sensor name to a wait.
+    Complete a wait with the run and the tasks that the rendered fields of a sensor name.
 
     :param wait: the wait, with the options of the sensor that are not rendered
     :param fields: the rendered fields by name: ``external_dag_id``, those of ``RUN_FIELDS``, and those of

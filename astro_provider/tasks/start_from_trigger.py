@@ -68,7 +68,7 @@ class SerializedAttribute(Generic[T]):
     have changed the task for the last time. ``partial()`` reads it from the class, for mapped tasks.
 
     :param compute: returns the value for a task
-    :param of_class: the value of the class; mapped tasks start on workers
+    :param of_class: the value that is read from the class, for mapped tasks, which must start on a worker
     """
 
     def __init__(self, compute: Callable[[Any], T], of_class: T) -> None:
@@ -100,8 +100,8 @@ class StartFromTriggerMixin(_Base):
     Airflow reads the attributes ``start_from_trigger`` and ``start_trigger_args``. The user's parameter
     ``start_from_trigger`` is therefore stored as ``allows_start_from_trigger``.
 
-    Airflow's metaclass reads both attributes as soon as the ``__init__`` of a class returns, also that of a base class,
-    when the ``__init__`` of the subclass has not finished yet. For this reason, ``allows_start_from_trigger`` is
+    Airflow's metaclass reads both attributes each time an ``__init__`` in the class hierarchy returns. After that of a
+    base class, the subclass has not set its own attributes yet. For this reason, ``allows_start_from_trigger`` is
     ``False`` until the base class sets it as its last attribute, and a subclass declares defaults on the class for the
     attributes that its trigger needs.
     """
@@ -153,7 +153,7 @@ class StartFromTriggerMixin(_Base):
     def _rendering_reason(self) -> str | None:
         dag = self.dag if self.has_dag() else None  # type: ignore[no-untyped-call]  # Airflow's has no types
         # Measured: on 3.3.2, a Param without a value raises before the trigger is created, which ends the triggerer.
-        # Check: TriggerRunner.create_triggers catches other exceptions than TypeError.
+        # Check: not needed any more once TriggerRunner.create_triggers catches more than TypeError.
         for params in (self.params, dag.params if dag else {}):
             if any(isinstance(param, Param) and not param.has_value for param in params.values()):
                 return "a Param has no value"

@@ -149,7 +149,7 @@ async def wait_for_event(
     :param http_conn_id: id of an Airflow connection of type ``astro`` or ``http``
     :param poke_interval: seconds between two checks
     :param deadline: when to give up, in seconds since the epoch; ``None`` for never
-    :param on_change: called with each verdict that differs from the one before, except the last one
+    :param on_change: called with the verdicts of an unfinished wait, see :class:`~astro_provider.waits.loop.Progress`
     :param warn: called with a message when the wait begins to tolerate errors
     :param first_check_delay: seconds before the first check, for a wait that a worker has just checked; 0 by default
     :param has_answered: whether the target is known to have answered this task before; ``False`` by default
@@ -173,7 +173,7 @@ async def wait_for_event(
                     has_answered=has_answered,
                 )
             return verdict_event(verdict)
-        except ConnectionUnreadableError as error:  # only from the first read, as a watcher then keeps the connection
+        except ConnectionUnreadableError as error:  # from the first read; after that, the watcher keeps its connection
             if not tolerance.tolerates(error, warn_of_error):
                 return error_event(error)
         except AstroError as error:

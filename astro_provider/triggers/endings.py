@@ -18,8 +18,9 @@ def endings(task: BaseOperator) -> dict[str, str]:
     """
     Choose the outcomes that end a task in the triggerer.
 
-    Only a worker calls callbacks, sends emails and records asset events. Airflow retries a task that fails in the
-    triggerer as long as it has retries left, so a final failure ends there only if the task has no retries.
+    Only a worker calls callbacks, sends emails and records asset events. Airflow 3.3.1 and later retries a task that
+    fails in the triggerer as long as it has retries left. A final failure therefore ends there only if the task has no
+    retries.
 
     :param task: the task
     :return: the final state of the task (``success``, ``skipped`` or ``failed``) for each such outcome
@@ -42,7 +43,7 @@ def endings(task: BaseOperator) -> dict[str, str]:
 
 
 def _failure_needs_worker(task: BaseOperator) -> bool:
-    """Decide whether a worker must report a failure, or do more than fail this task."""
+    """Decide whether a failure needs a worker: for a callback, an email, ``fail_fast`` or an option that changes it."""
     return bool(
         task.on_failure_callback
         or task.on_retry_callback

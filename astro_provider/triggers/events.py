@@ -92,7 +92,7 @@ def error_event(error: AstroError) -> EventPayload:
 
 def restart_event(reason: str) -> EventPayload:
     """
-    Make the payload that has a worker start the task again.
+    Make the payload after which the task starts again on a worker.
 
     :param reason: why the trigger cannot do the work of the task, as a sentence
     """

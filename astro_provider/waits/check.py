@@ -38,7 +38,8 @@ class Check:
         """
         Find the runs, and their tasks if the wait is for tasks, and decide whether the wait is over.
 
-        :param first: whether this is the first check of the wait; only the first one applies ``check_existence``
+        :param first: whether this is the first check of the wait. With ``check_existence``, only the first check
+            requires the dag and its tasks to exist; every check requires it of a task group
         :param hints: explain why a run does not exist; ``None`` for no explanation
         :return: the verdict
         :raise NotFoundError: ``check_existence`` or ``must_exist`` is set, and what must exist does not

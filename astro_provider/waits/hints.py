@@ -59,7 +59,8 @@ def explain_absence(client: Client, dag_id: str, logical_dates: Sequence[str]) -
     """
     Describe a dag whose run does not exist (``GET dags/{dag_id}``, ``GET dags/{dag_id}/dagRuns``).
 
-    An error of these requests gives an empty explanation, because a wait continues without one.
+    A 404 explains that the dag does not exist. Another error of these requests gives an empty explanation, because a
+    wait continues without one.
 
     :param client: the target
     :param dag_id: the dag

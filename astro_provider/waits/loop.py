@@ -1,4 +1,4 @@
-"""The loop of every wait outside the triggerer, and what a wait reports wherever it runs."""
+"""The loop of waits of operators and hooks on a worker, and what a wait reports wherever it runs."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Progress:
     """
     Checks one wait and reports changes.
 
-    The loops on a worker and in the triggerer and the sensor's ``poke`` all check through this class.
+    The loop on a worker, the watcher in the triggerer, and the sensor's ``poke`` all check through this class.
 
     :param on_change: called with the verdict of the first check, and with every verdict that differs from the one
         before or has a hint
@@ -135,7 +135,7 @@ def watch(
     :param wait: the wait
     :param poke_interval: seconds between two checks
     :param deadline: when to give up, in seconds since the epoch; ``None`` for never
-    :param on_change: called with every verdict that differs from the one before
+    :param on_change: see :class:`Progress`
     :param warn: called with a message when the wait begins to tolerate errors, and if the run stays queued because its
         dag is paused
     :return: the verdict; its outcome is ``pending`` if the deadline came first

@@ -117,8 +117,8 @@ class RunWait:
     :param task_ids: ids of tasks of the runs
     :param group_id: id of a task group of the runs, instead of ``task_ids``
     :param check_existence: whether the wait ends with an error if the dag, a task or the group does not exist
-    :param must_exist: whether the run is known to exist, so that its absence ends the wait. The target has answered
-        before in this case, even before the first check, so that refusals are tolerated for longer (see ``Tolerance``)
+    :param must_exist: whether the run is known to exist. Its absence then ends the wait, and so does a final state that
+        is not an end state. Refusals are tolerated for longer, because the target has answered before (``Tolerance``)
     """
 
     dag_id: str
@@ -183,7 +183,7 @@ def format_task_states(states: Iterable[str | None]) -> str:
     """
     Name the states of task instances, as in the message and in ``Verdict.state``.
 
-    The watcher compares the result with that of the last check, so both must call this function.
+    The watcher compares the result with that of the last check, so the watcher and the check both call this function.
 
     :param states: the states; ``None`` is named "none"
     :return: each state once, in alphabetical order; empty if there are no task instances

@@ -12,8 +12,8 @@ connection share one watcher (``registry.shared_watcher``) and call its method `
 4. A list of finished runs does not show everything: a run that was deleted or cleared, a row that was committed late, a
    clock that jumped. Periodic checks therefore cover every wait within ten minutes, or within two of its intervals if
    these are longer, whatever the lists contain. One request checks a batch of up to a hundred waits, by listing the
-   runs that have not finished; waits that no list can check, such as those for the newest run or for a task group, are
-   checked individually.
+   runs that have not finished, or the instances of the tasks. Waits that no list can check, such as those for the
+   newest run or for a task group, are checked individually.
 
 What this costs the target, in requests per interval, with the default interval of 5 seconds:
 
@@ -21,6 +21,7 @@ What this costs the target, in requests per interval, with the default interval 
 * 4 to about 3,000 waits: 1.25 requests, which are the poll, and a check of a batch at every fourth poll;
 * 10,000 waits: 1.83 requests, which are the poll, and 0.83 checks of batches;
 * waits that no list can check: in addition, 0.5 requests for up to 60 such waits, and 83 requests for 10,000;
+* waits that an unfinished state ends, such as ``allowed_states=["running"]``: one check of each wait per interval;
 * waits for tasks: as many polls and checks as the same number of waits for runs, but the check of a single wait takes
   at least two requests. If a connection has waits for runs and for tasks, each kind has its own polls and checks. If it
   has waits for tasks and for task groups, a poll takes one list for each;
@@ -38,7 +39,7 @@ The modules, from the outside in:
 * ``registry``         finds the watcher of a connection
 * ``watcher``          the entry point: one wait joins, is woken and checked, and leaves
 * ``subscription``     one wait, as the watcher knows it
-* ``scheduler``        sleeps until something is due; ``poll_timetable`` decides when that is (pure)
+* ``poll_loop``        sleeps until something is due; ``poll_timetable`` decides when that is (pure)
 * ``checker``          checks one wait, within its deadline
 * ``poller``           runs the polls and the checks of batches
 * ``feed``             decides what a poll lists, and finds the waits for its rows; ``finished`` has one feed for dag

@@ -54,13 +54,13 @@ class Availability:
         """Whether the current poll, while lists fail, makes a check instead of a list."""
         return self._poll_count % POLLS_PER_CHECK == 0
 
-    def begin_poll(self) -> bool:
-        """
-        Begin a poll.
-
-        :return: whether the poll lists what has finished; while lists fail, only every other poll does
-        """
+    def count_poll(self) -> None:
+        """Note that a poll begins."""
         self._poll_count += 1
+
+    @property
+    def should_list(self) -> bool:
+        """Whether this poll lists what has finished; while lists fail, only every other poll does."""
         return not (self.lists_fail and self.is_turn_of_checks)
 
     def tolerates(self, error: AstroError) -> bool:

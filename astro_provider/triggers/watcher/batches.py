@@ -61,7 +61,8 @@ class Batches:
     """
     The waits that are checked in batches; all other waits are checked individually.
 
-    In each round, every wait is in one batch. ``PeriodicCheckRate`` spreads the batches over the round.
+    In each round, every wait is in one batch; a wait that would be alone in a batch is checked individually.
+    ``PeriodicCheckRate`` spreads the batches over the round.
     """
 
     def __init__(self) -> None:
@@ -150,11 +151,12 @@ def divide(subscriptions: Iterable[Subscription], *, by_dag: bool) -> list[Batch
     return [Batch(batch, by_dag) for batch in batches]
 
 
-def changed_waits(batch: Batch, rows: Iterable[DagRun | TaskInstance]) -> list[Subscription]:
+def waits_to_check(batch: Batch, rows: Iterable[DagRun | TaskInstance]) -> list[Subscription]:
     """
-    Return the waits of a batch that have changed since their last check.
+    Return the waits of a batch that need an individual check.
 
-    A wait is unchanged if its run or all of its tasks are listed, with the same states as at the last check.
+    A wait needs none if its run or all of its tasks are listed with the same states as at the last check, and these
+    states cannot end the wait.
 
     :param batch: the batch
     :param rows: the runs that have not finished, or the instances of the tasks of the batch
@@ -162,24 +164,24 @@ def changed_waits(batch: Batch, rows: Iterable[DagRun | TaskInstance]) -> list[S
     states: dict[tuple[str, str | None, object], list[str | None]] = defaultdict(list)
     for row in rows:
         states[row["dag_id"], row["dag_run_id"], row.get("task_id")].append(row["state"])
-    changed = []
+    found = []
     for each in batch.subscriptions:
         keys = [(each.wait.dag_id, each.run_id, task_id) for task_id in each.wait.task_ids or (None,)]
         states_by_key = [states.get(key, []) for key in keys]
         all_states = [state for states_of_key in states_by_key for state in states_of_key]
-        if not all(states_by_key) or not _is_unchanged(each, all_states):
-            changed.append(each)
-    return changed
+        if not all(states_by_key) or _needs_check(each, all_states):
+            found.append(each)
+    return found
 
 
-def _is_unchanged(subscription: Subscription, states: Sequence[str | None]) -> bool:
+def _needs_check(subscription: Subscription, states: Sequence[str | None]) -> bool:
     if not subscription.waits_for_tasks:
-        return states == [subscription.state]
+        return states != [subscription.state]
     # When all tasks have finished, the wait might be over. When one has finished in a state that is not allowed, the
     # wait fails as soon as the run finishes, which this list does not show. An individual check decides both.
     finished = [state for state in states if state in FINISHED_TASK_STATES]
     is_pending = len(finished) < len(states) and set(finished) <= set(subscription.wait.end_states.allowed)
-    return is_pending and format_task_states(states) == subscription.state
+    return not is_pending or format_task_states(states) != subscription.state
 
 
 def _sort_key(subscription: Subscription, *, by_dag: bool) -> SortKey:

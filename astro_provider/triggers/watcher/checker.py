@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from astro_provider.triggers.watcher.finished import AnyFeed
-    from astro_provider.triggers.watcher.scheduler import Scheduler
+    from astro_provider.triggers.watcher.poll_loop import PollLoop
     from astro_provider.triggers.watcher.subscription import Subscription
     from astro_provider.triggers.watcher.target import Target
     from astro_provider.waits.wait import Verdict
@@ -29,7 +29,7 @@ class Checker:
     Checks single waits for ``Watcher.watch``, at most ``MAX_CHECKS_AT_ONCE`` at the same time.
 
     :param target: the target
-    :param scheduler: schedules the next check of waits that need one at a certain time
+    :param poll_loop: schedules the next check of waits that need one at a certain time
     :param clock: returns the time in seconds since the epoch
     :param sleep: coroutine function that sleeps for a number of seconds
     """
@@ -37,12 +37,12 @@ class Checker:
     def __init__(
         self,
         target: Target,
-        scheduler: Scheduler,
+        poll_loop: PollLoop,
         clock: Callable[[], float],
         sleep: Callable[[float], Coroutine[None, None, None]],
     ) -> None:
         self._target = target
-        self._scheduler = scheduler
+        self._poll_loop = poll_loop
         self._clock = clock
         self._sleep = sleep
         self._slots = asyncio.Semaphore(MAX_CHECKS_AT_ONCE)
@@ -97,5 +97,5 @@ class Checker:
             if was_queued and subscription.has_answered and feed.availability.is_down:
                 return None  # an outage began while the check was queued
             verdict = await self._target.run(partial(subscription.progress.check, wait=subscription.wait))
-        self._scheduler.schedule_check(subscription, subscription.note_verdict(verdict))
+        self._poll_loop.schedule_check(subscription, subscription.note_verdict(verdict))
         return verdict

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Generic
 
 from astro_provider.api.errors import AccessDeniedError, InvalidRequestError, NotFoundError
 from astro_provider.triggers.watcher.availability import Availability
-from astro_provider.triggers.watcher.batches import changed_waits
+from astro_provider.triggers.watcher.batches import waits_to_check
 from astro_provider.triggers.watcher.index import SubscriptionIndex
 from astro_provider.triggers.watcher.listing import ListRequest, ListResult, Row
 from astro_provider.triggers.watcher.periodic_checks import PeriodicChecks
@@ -28,7 +28,7 @@ OVERLAP_SECONDS = 30.0
 
 MAX_DAGS_LISTED_PER_POLL = 10
 """Maximum number of list requests per poll (not counting further pages) if the token is not allowed to list across
-dags. Each poll lists the dags whose last list is the oldest."""
+dags. Each poll lists the dags that have not been listed for the longest time."""
 
 RETRY_LIST_SECONDS = 300.0
 """Seconds before a list that was refused is tried again. For lists across dags, the time doubles with each refusal."""
@@ -48,7 +48,7 @@ class Feed(ABC, Generic[Row]):
     """
 
     rows_name: ClassVar[str]
-    """What messages call the rows."""
+    """The name of the rows in messages."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self.availability = Availability(clock)
@@ -64,7 +64,7 @@ class Feed(ABC, Generic[Row]):
 
     @property
     def subscriptions(self) -> Collection[Subscription]:
-        """All waits of this feed, beginning with the one whose last check is the oldest."""
+        """All waits of this feed, beginning with the one that has not been checked for the longest time."""
         return self.checks.subscriptions
 
     @property
@@ -132,7 +132,7 @@ class Feed(ABC, Generic[Row]):
         return self.checks.take_batches(elapsed, by_dag=self.lists_by_dag)
 
     @abstractmethod
-    def list_unfinished(self, client: Client, batch: Batch) -> Flow[list[Row]]:
+    def list_batch(self, client: Client, batch: Batch) -> Flow[list[Row]]:
         """
         List the rows that show which waits of a batch are unchanged since their last check.
 
@@ -151,7 +151,7 @@ class Feed(ABC, Generic[Row]):
         :param batch: the batch
         :param rows: the rows of the list
         """
-        self.checks.batches.discard(*changed_waits(batch, rows))
+        self.checks.batches.discard(*waits_to_check(batch, rows))
 
     def note_failed_batch(self, batch: Batch, error: Exception) -> None:
         """
@@ -243,8 +243,8 @@ class Feed(ABC, Generic[Row]):
             if key not in self._seen_rows:
                 found |= self._index.find(row)
             self._seen_rows[key] = now
-        # No later list returns rows that ended one overlap before the oldest list. The times in _seen_rows are those of
-        # requests, and a row might have ended while its list was under way: a second overlap covers that.
+        # Forget the rows that no later list can return: the next lists begin one overlap before the oldest time in
+        # _listed_until. One more overlap is kept, because a row may have ended after its list was requested.
         oldest = min(self._listed_until.values(), default=now) - 2 * OVERLAP_SECONDS
         self._seen_rows = {key: at for key, at in self._seen_rows.items() if at > oldest}
         return found

@@ -36,7 +36,7 @@ class FinishedRuns(Feed[DagRun]):
     def _list_dag(self, client: Client, dag_id: str, ended_after: str, request: ListRequest) -> Flow[list[DagRun]]:
         return poll_lists.finished_runs_of_dag(client, dag_id, ended_after, request.due_after)
 
-    def list_unfinished(self, client: Client, batch: Batch) -> Flow[list[DagRun]]:
+    def list_batch(self, client: Client, batch: Batch) -> Flow[list[DagRun]]:
         """
         List the queued and running runs of the dags of a batch that are due between its first and its last run.
 
@@ -82,7 +82,7 @@ class FinishedTasks(Feed[TaskInstance]):
     ) -> Flow[list[TaskInstance]]:
         return poll_lists.finished_tasks_of_dag(client, dag_id, ended_after)
 
-    def list_unfinished(self, client: Client, batch: Batch) -> Flow[list[TaskInstance]]:
+    def list_batch(self, client: Client, batch: Batch) -> Flow[list[TaskInstance]]:
         """
         List the instances of the tasks of a batch, in any state.
 

@@ -62,7 +62,8 @@ class Poller(Generic[Row]):
         self._poll_task = self._batch_task = None
 
     async def _poll(self, now: float, elapsed: float) -> None:
-        if self.feed.availability.begin_poll():
+        self.feed.availability.count_poll()
+        if self.feed.availability.should_list:
             await self._try_list(now)
         wake_all(self.feed.checks.take_single(elapsed))
         if self._batch_task is None or self._batch_task.done():
@@ -83,7 +84,7 @@ class Poller(Generic[Row]):
             self._note_failed_list(error, tolerated=True)
         else:
             if was_failing:
-                # The outage is over, so each wait warns of the next one, except waits whose own checks still fail.
+                # The outage is over: each wait may warn of the next one, unless its own checks still fail.
                 for subscription in self.feed.subscriptions:
                     subscription.is_warned_of_outage = subscription.tolerance.is_tolerating
             wake_all(self.feed.checks.take_postponed(is_outage_over=was_failing))
@@ -118,11 +119,11 @@ class Poller(Generic[Row]):
 
     async def _check_batch(self, batch: Batch) -> None:
         try:
-            rows = await self._target.run(partial(self.feed.list_unfinished, batch=batch))
+            rows = await self._target.run(partial(self.feed.list_batch, batch=batch))
         except AstroError as error:
             self.feed.note_failed_batch(batch, error)
         except Exception as error:  # only a bug of this package; the waits are checked individually
-            log.exception("A list of unfinished %s failed", self.feed.rows_name)
+            log.exception("A list for a batch of %s failed", self.feed.rows_name)
             self.feed.note_failed_batch(batch, error)
         else:
             self.feed.note_batch(batch, rows)

@@ -21,15 +21,21 @@ if TYPE_CHECKING:
     from astro_provider.waits.wait import RunWait, Verdict
 
 MAX_UNSEEN_RUN_AGE = timedelta(days=32)
-"""Polls list only runs that are due after a date. For a wait whose run no check has found, that date is at
-least this long before the wait began. Only periodic checks find a run that is created with an earlier date."""
+"""
+How far back polls look for a run that no check of its wait has found yet, by its ``run_after`` (on Airflow 2, by its
+logical date).
+
+The time is measured from the beginning of the wait, or from its earliest logical date. Only periodic checks find older
+runs.
+"""
 
 
 class Subscription:
     """
     One wait, as the watcher of its connection knows it.
 
-    ``Watcher.watch`` creates a subscription, checks it, and sleeps until the scheduler or a poller calls ``wake``.
+    ``Watcher.watch`` creates a subscription, checks it, and sleeps until ``wake`` is called: after a poll, for a
+    periodic check, or at the deadline.
 
     :param wait: the wait
     :param poke_interval: maximum number of seconds until a change in the target is noticed
@@ -76,9 +82,10 @@ class Subscription:
         """The state of the run, or the states of the tasks, at the last check; ``None`` before the first one."""
         self.can_be_batched = False
         """Whether the wait can be checked in a batch: it is for a single run or for tasks of a single run, the last
-        check has found this run, and only finished states end the wait. A wait for a run that has finished cannot."""
+        check has found this run, and only finished states end the wait. A wait for a task group, or for a run that has
+        finished, cannot."""
         self.is_warned_of_outage = False
-        """Whether ``warn`` was called since the target last answered."""
+        """Whether ``warn_of_outage`` has warned since the target last answered."""
         self.is_warned_of_lists = False
         """Whether ``warn`` was called because the token is not allowed to list across dags."""
         self._warn = warn

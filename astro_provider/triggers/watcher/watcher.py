@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from astro_provider.triggers.watcher.checker import Checker
 from astro_provider.triggers.watcher.finished import FinishedRuns, FinishedTasks
+from astro_provider.triggers.watcher.poll_loop import PollLoop
 from astro_provider.triggers.watcher.poll_timetable import PollTimetable
 from astro_provider.triggers.watcher.poller import Poller
-from astro_provider.triggers.watcher.scheduler import Scheduler
 from astro_provider.triggers.watcher.subscription import Subscription, wake_all
 from astro_provider.triggers.watcher.target import Target
 from astro_provider.waits.wait import Verdict
@@ -46,8 +46,8 @@ class Watcher:
         self._clock = clock
         self._timetable = PollTimetable(clock())
         self._target = Target(hook, self._timetable, clock)
-        self._scheduler = Scheduler(self._timetable, self._handle_due, clock, sleep)
-        self._checker = Checker(self._target, self._scheduler, clock, sleep)
+        self._poll_loop = PollLoop(self._timetable, self._handle_due, clock, sleep)
+        self._checker = Checker(self._target, self._poll_loop, clock, sleep)
         self._runs = FinishedRuns(clock)
         self._tasks = FinishedTasks(clock)
         self._pollers = (Poller(self._runs, self._target), Poller(self._tasks, self._target))
@@ -97,18 +97,18 @@ class Watcher:
             subscription.note_answer()
         feed = self._feed_for(subscription)
         feed.join(subscription)
-        self._scheduler.join(subscription)
+        self._poll_loop.join(subscription)
         try:
             if first_check_delay:
                 await self._sleep_until_first_check(subscription, first_check_delay)
             return await self._check_until_over(feed, subscription)
         finally:
-            self._scheduler.leave(subscription)
+            self._poll_loop.leave(subscription)
             feed.leave(subscription)
 
     async def close(self) -> None:
         """End the polls, and close the session."""
-        await self._scheduler.close()
+        await self._poll_loop.close()
         for poller in self._pollers:
             await poller.close()
         await self._target.close()
@@ -117,7 +117,7 @@ class Watcher:
         return self._tasks if subscription.waits_for_tasks else self._runs
 
     async def _sleep_until_first_check(self, subscription: Subscription, seconds: float) -> None:
-        self._scheduler.schedule_check(subscription, seconds)
+        self._poll_loop.schedule_check(subscription, seconds)
         while subscription.is_before_check(self._clock()):
             await subscription.woken.wait()
             subscription.woken.clear()
@@ -136,7 +136,7 @@ class Watcher:
             await subscription.woken.wait()
 
     def _handle_due(self, due: Due) -> None:
-        """Wake the waits that are due, and begin the polls if these are due. The scheduler calls this."""
+        """Wake the waits that are due, and begin the polls if these are due. The poll loop calls this."""
         if due.clock_moved_back:
             for poller in self._pollers:
                 poller.feed.move_back(due.clock_moved_back)

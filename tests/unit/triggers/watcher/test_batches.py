@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from astro_provider.triggers.watcher.batches import POLLS_PER_BATCH, Batches, changed_waits, divide
+from astro_provider.triggers.watcher.batches import POLLS_PER_BATCH, Batches, divide, waits_to_check
 from astro_provider.triggers.watcher.periodic_check_rate import ROUND_SECONDS
 from tests.unit import payloads
 from tests.unit.triggers.watcher.subscriptions import make_subscription
@@ -118,7 +118,7 @@ def test_wait_for_a_run_has_changed_unless_its_state_is_listed_again() -> None:
         run_row("changed", "queued"),
         run_row("gone", dag_id="x"),
     ]
-    assert set(changed_waits(batch, rows)) == {changed, gone}
+    assert set(waits_to_check(batch, rows)) == {changed, gone}
 
 
 @pytest.mark.parametrize(
@@ -141,4 +141,4 @@ def test_wait_for_tasks_has_changed_unless_their_states_are_listed_again(
     (batch,) = divide([subscription], by_dag=False)
     rows = [task_row("r", task_id, state, index) for task_id in states for index, state in enumerate(states[task_id])]
     other = [task_row("other", task_id, "failed") for task_id in "ab"]
-    assert (changed_waits(batch, [*rows, *other]) == [subscription]) is is_changed
+    assert (waits_to_check(batch, [*rows, *other]) == [subscription]) is is_changed

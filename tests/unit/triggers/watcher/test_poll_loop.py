@@ -28,7 +28,7 @@ async def test_bug_in_the_scheduler_loop_ends_no_wait(
     waiting = waits()
     await clock.sleep_async(INTERVAL + 1)
     with monkeypatch.context() as patched:
-        patched.setattr(Availability, "begin_poll", lambda _: {}["defect"])
+        patched.setattr(Availability, "count_poll", lambda _: {}["defect"])
         patched.setattr(asyncio, "create_task", lambda _: {}["defect"])
         await clock.sleep_async(2 * INTERVAL)
     target.end_run("theirs")

@@ -19,7 +19,7 @@ PAUSE_AFTER_BUG_SECONDS = 5.0
 """Seconds before the loop continues after an exception that only a bug of this package can cause."""
 
 
-class Scheduler:
+class PollLoop:
     """
     Runs a loop that sleeps until a poll, a check or a deadline is due, and then calls ``on_due``.
 
