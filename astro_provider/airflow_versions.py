@@ -5,8 +5,8 @@ Other modules import those names of Airflow from here that have moved: they come
 from Airflow's own modules on Airflow 2. They are loaded at first use, because each import of a DAG file costs time
 whenever the file is parsed.
 
-Each constant and function below says with which versions of Airflow its behaviour was measured ("Measured"), and how
-to find out whether it is still needed ("Check"). To support another version of Airflow, go through these notes.
+The constants and functions below say with which versions of Airflow their behaviour was measured ("Measured"), and how
+to find out whether they are still needed ("Check"). To support another version of Airflow, go through these notes.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ BASE_URL_SECTION = "api" if AIRFLOW_VERSION >= (3, 0) else "webserver"
 """The section of Airflow's configuration that has ``base_url``."""
 
 UNSET_BASE_URL = "" if AIRFLOW_VERSION >= (3, 0) else "http://localhost:8080"
-"""The value of ``base_url`` that is not set. Measured: 2.11.2, 3.3.2. Check: Airflow's ``config.yml``."""
+"""Airflow's default of ``base_url``. Measured: 2.11.2, 3.3.2. Check: Airflow's ``config.yml``."""
 
 _EXCEPTIONS = ("airflow.sdk.exceptions", "airflow.exceptions")
 
@@ -140,10 +140,10 @@ async def call_supervisor(function: Callable[..., T], *arguments: Any) -> T:
     """
     Call a blocking function of Airflow, such as one that reads a connection or a state, from an event loop.
 
-    The supervisor of a triggerer of Airflow 3.0 and 3.1 sends its responses in the order of the requests. Only
-    ``sync_to_async`` keeps a call in another thread from reading the response to another request, and the response to
-    a call that was cancelled would be read by the next call. Either ends the whole triggerer, with the error "Response
-    read out of order!". Therefore, a call continues in the background if its caller is cancelled.
+    The supervisor of a triggerer of Airflow 3.0 and 3.1 sends its responses in the order of the requests. A call that
+    reads the response to another call ends the whole triggerer, with the error "Response read out of order!".
+    ``sync_to_async`` prevents this for calls in several threads. A call whose caller is cancelled continues in the
+    background, so that no later call reads its response.
 
     Measured: needed with 3.0.6 and 3.1.8; 3.2.2 matches responses by number (``TriggerCommsDecoder._pending``).
     Check: ``asyncio.to_thread`` is enough when Airflow 3.1 is no longer supported.
@@ -163,8 +163,8 @@ async def get_async_connection(conn_id: str) -> tuple[Connection, dict[str, Any]
     """
     Read a connection from an event loop.
 
-    Measured: ``BaseHook.aget_connection`` (Airflow 3.1 and later) masks secrets with a call that blocks the event loop
-    before 3.3.2. Check: remove the comparison of versions when Airflow 3.3.1 is no longer supported.
+    Measured: before 3.3.2, ``BaseHook.aget_connection`` (Airflow 3.1 and later) masks secrets with a call that blocks
+    the event loop. Check: remove the comparison of versions when Airflow 3.3.1 is no longer supported.
 
     :param conn_id: id of the connection
     :return: the connection, and its Extra as a dict

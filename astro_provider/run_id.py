@@ -36,9 +36,10 @@ def remote_run_id(*, deployment: str, dag_id: str, run_id: str, task_id: str, ma
     Derive the run id, which is the same on every retry and after a crash, and another after a clear.
 
     The form is ``<deployment>~<dag_id>~<run_id>~<task_id>[+<map_index>]~<first_try>``, where ``+`` replaces the slashes
-    in the Deployment's URL. If this is too long, the run id in it is cut first: in a chain of Deployments, it names the
-    dag and task of another Deployment. If that is not enough, the end is cut. An id that was cut, or in which a
-    character was replaced, ends in a digest of all parts, so that different tasks never get the same id.
+    in the Deployment's URL. If this is too long, the part ``<run_id>`` is cut first, because in a chain of Deployments
+    it only repeats the dag and task of an earlier Deployment. If that is not enough, the end is cut. An id that was
+    cut, in which a character was replaced, or whose parts could not be told apart otherwise, ends in a digest of all
+    parts, so that different tasks never get the same id.
 
     :param deployment: URL of the triggering Deployment
     :param dag_id: the triggering dag

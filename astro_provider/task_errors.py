@@ -50,7 +50,7 @@ def parameter_errors() -> Iterator[None]:
 
 
 def skip_message(option: str, message: str) -> str:
-    """Write the message of a task that is skipped, because the sensor has ``option``, instead of failed."""
+    """Write the message of a task that is skipped instead of failed, because the sensor has ``option``."""
     return f"Skipped, as {option} is set: {message}"
 
 
@@ -61,7 +61,7 @@ def fail_or_skip(sensor: BaseSensorOperator, error: BaseException) -> NoReturn:
     :param sensor: the sensor
     :param error: the error
     :raise AirflowSkipException: the sensor has ``soft_fail`` or ``never_fail``
-    :raise AirflowFailException: the sensor has ``silent_fail``, with which Airflow would ignore the error itself
+    :raise AirflowFailException: the sensor has ``silent_fail``, with which Airflow would ignore ``error``
     """
     from astro_provider.airflow_versions import AirflowFailException, AirflowSkipException
 

@@ -98,8 +98,8 @@ def trigger_dag_run(
 
     :param fields: request body with the names of API v2, e.g. ``dag_run_id`` and ``logical_date``; ``None`` means that
         a field is not set
-    :param idempotent: whether nothing else uses the ``dag_run_id`` of ``fields``, so that sending the request again
-        cannot create a second run
+    :param idempotent: whether nothing else uses the ``dag_run_id`` of ``fields``. The request can then be sent again
+        after a lost response, because a 409 can only mean that the first request has created the run
     :raise RequestNotPossible: a field that this API version does not have
     """
     return Call(
@@ -149,11 +149,12 @@ def search_dag_runs(
     """
     List the runs of several dags (``POST dags/~/dagRuns/list``).
 
-    Only polls make this call, and each poll repeats it. It is therefore not sent again after an error: a target that
-    does not answer would delay all waits three times as long.
+    Only polls make this call, and each poll repeats it. It is therefore not sent again after a lost response: a
+    target that does not answer would delay all waits three times as long.
 
     :param filters: the filters, e.g. ``dag_ids``, ``end_date_gte`` and ``order_by``
-    :param only_finished: leave out runs that have not finished; needs ``end_date_gte`` in ``filters``
+    :param only_finished: leave out runs that have not finished. ``filters`` must have ``end_date_gte``, which is all
+        that API v1 can filter finished runs by
     """
     finished = api.FINISHED_RUNS if only_finished else {}
     return Call(
@@ -173,7 +174,7 @@ def search_task_instances(
 
     :param filters: ``dag_ids``, ``dag_run_ids``, ``task_ids``, ``state`` or ``end_date_gte``; the same in both API
         versions
-    :param idempotent: whether the request is sent again after an error; ``False`` for a poll, which is repeated anyway
+    :param idempotent: whether the request is sent again after a lost response; ``False`` for polls, which are repeated
     """
     return Call(
         method="POST",

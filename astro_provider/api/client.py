@@ -206,7 +206,7 @@ class Client(Exchange):
 
     def list_instances_of_tasks(self, dag_id: str, run_id: str, task_ids: Sequence[str]) -> Flow[list[TaskInstance]]:
         """
-        List the instances of some tasks of a run, and not all of its task instances (``search_task_instances``).
+        List only the instances of the given tasks of a run (``search_task_instances``).
 
         If the target refuses this request, because the token cannot list across dags or the target is an early
         Airflow 2, all task instances of the run are listed, and those of other tasks are left out.
@@ -277,8 +277,8 @@ class Client(Exchange):
         """Get the value of an XCom."""
         return self.call(calls.get_xcom, dag_id, run_id, task_id, key, map_index)
 
-    def lists_groups(self) -> bool:
-        """Whether the target's API version has a filter by task group for lists of task instances."""
+    def api_has_group_filter(self) -> bool:
+        """Whether the target's API version can filter task instances by task group (Airflow 3.1.8 and later do)."""
         return self._assumed().FILTERS_BY_GROUP
 
     def run_url(self, dag_id: str, run_id: str) -> str:

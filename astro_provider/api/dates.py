@@ -10,7 +10,7 @@ from astro_provider.api.template_values import is_empty
 
 def iso(parameter: str, value: datetime | str | None) -> str | None:
     """
-    Convert a date that a user gives for the REST API.
+    Convert a user's date to the form that the REST API requires.
 
     :param parameter: name of the parameter, for the error
     :param value: a datetime or ISO 8601 text; without a UTC offset, it is in UTC. ``None``, ``""`` and ``"None"`` (a

@@ -41,7 +41,8 @@ def reasons(body: bytes) -> str:
     Extract the target's reasons from an error response of API v1 or v2.
 
     :param body: the body of the response
-    :return: the reasons, one clause per field; empty if there are none
+    :return: the reasons, one clause per field; the beginning of a body that is not a JSON object; empty if there are
+        none
     """
     try:
         raw: JSON = json.loads(body)

@@ -1,8 +1,8 @@
 """
 The wording of errors about a reply: what happened, where, and what to do.
 
-Other modules word other errors: ``credentials`` (a 401 or 403), ``connection`` (a field of the connection),
-``hooks.http`` (no response) and ``failed_run`` (a failed run).
+The messages of other errors are in ``credentials`` (what to do after a 401 or 403), ``connection`` (a field of the
+connection), ``hooks.http`` (no response) and ``failed_run`` (a failed run).
 """
 
 from __future__ import annotations

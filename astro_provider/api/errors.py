@@ -2,10 +2,10 @@
 The errors that this package raises.
 
 * AstroError
-  + RetryableError             an error of an unknown class for which a retry might help
+  + RetryableError             a retryable error from an event whose class this version of the package does not have
   + ConnectionConfigError      a field of the Airflow connection is wrong
   + ConnectionUnreadableError  the Airflow connection cannot be read now, e.g. from a secrets backend
-  + RequestNotPossible         the target's Airflow version does not have what was requested
+  + RequestNotPossible         a request that the target's Airflow version does not have, or that is not valid
   + TransportError             no response, or only a part: connection refused, timeout, connection lost
     - HostNotFoundError        the host name cannot be resolved
     - CertificateError         a TLS certificate is not accepted
@@ -23,7 +23,8 @@ The errors that this package raises.
   + WaitTimeoutError           a wait took longer than its timeout
 * InvalidParameterError        a parameter has a value that cannot be used (a ``ValueError``)
 
-``retryable`` is whether a retry of the task might help. Other errors fail a task without retries.
+``retryable`` is whether a retry of the task might help. An error with ``retryable = False`` fails a task without
+retries.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ def _recreate(kind: type[AstroError], message: str, attributes: dict[str, object
 
 
 class RetryableError(AstroError):
-    """An error of an unknown class for which a retry of the task might help."""
+    """A retryable error from an event whose class this version of the package does not have."""
 
     retryable = True
 
@@ -105,7 +106,7 @@ class ConnectionUnreadableError(AstroError):
 
 
 class RequestNotPossible(AstroError):  # noqa: N818  the name says what it is without "Error"
-    """The target's Airflow version does not have what was requested, e.g. ``partition_key`` on Airflow 2."""
+    """The target's Airflow version does not have the request, or it is not valid, e.g. because an id is empty."""
 
 
 class TransportError(AstroError):

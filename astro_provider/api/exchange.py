@@ -2,7 +2,8 @@
 The version layer: calls the API version that a target has, and finds out which one that is.
 
 Every call passes through the same layers, one inside the other: API version (here), authorisation and redirects
-(``sender``), retries (``retries``). Then the result or the error is made from the reply (``reply``).
+(``sender``, with the rules of ``redirects``), retries (``retries``). Then the result or the error is made from the
+reply (``reply``).
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ MAX_RESPONSE_BYTES = 32 * 1024 * 1024
 """Size of the largest response that is read: far more than usual, and little enough for a worker or a triggerer."""
 
 MAX_END_BYTES = 4 * 1024 * 1024
-"""Bytes that are kept of a response of which the end is enough: a whole log of 31 MiB would take 235 MiB of memory."""
+"""Bytes that are kept of a response if its end is enough: a whole task log of 31 MiB would take 235 MiB of memory."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,8 @@ class Request:
     :param headers: all headers, including credentials; they are therefore not part of the ``repr``
     :param body: request body, not part of the ``repr`` either
     :param idempotent: whether the request can be sent again even if the target has already handled it
-    :param only_end: whether only the last ``MAX_END_BYTES`` of the response are kept. A process sends one such request
-        at a time
+    :param only_end: whether only the last ``MAX_END_BYTES`` of the response are kept. Each HTTP library sends one such
+        request at a time
     """
 
     method: str
@@ -84,7 +84,7 @@ Step: TypeAlias = Request | Pause | ReloadConnection
 """What a flow yields."""
 
 Outcome: TypeAlias = Response | TransportError | None
-"""What a step results in: a request in a response or an error, every other step in ``None``."""
+"""The result of a step: a response or an error after a request, ``None`` after any other step."""
 
 Flow: TypeAlias = Generator[Step, "Response | None", T]
 """A generator that yields steps, is sent responses (``None`` after a step without one), and returns a ``T``."""

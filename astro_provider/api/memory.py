@@ -1,4 +1,4 @@
-"""What a process has learned about each Deployment: its API version, a token, its clock."""
+"""What a process has learned about the Deployment of each connection: its API version, a token, its clock."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 @dataclass
 class Memory:
     """
-    What a process has learned about a Deployment; all of its clients there share it. Times are seconds since the epoch.
+    What a process has learned about the Deployment of a connection. All clients in the process that were made from the
+    same connection share it. Times are seconds since the epoch.
 
     :ivar api_version: version of the REST API; ``None`` before the first response
     :ivar token: the latest token that was fetched

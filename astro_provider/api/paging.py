@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MAX_READINGS = 5
-"""How many times a list is read from its beginning. If it is incomplete even then, this is an error."""
+"""How many times a list is read from its beginning before it counts as incomplete."""
 
 MAX_ROWS = 1_000_000
 """Rows after which reading a list is an error: a target that sends pages without end would fill the memory."""

@@ -117,7 +117,7 @@ def _read_collection(raw: JSON, key: str, read_row: Callable[[JSON], T]) -> tupl
 
 
 def collection_key(raw: JSON) -> str:
-    """Return the key that holds the rows of any collection: the only list besides ``total_entries``."""
+    """Return the key that holds the rows of any collection: the only one whose value is a list."""
     page = mapping(raw, "a collection", total_entries=int)
     lists = [key for key, value in page.items() if isinstance(value, list)]
     if len(lists) != 1:

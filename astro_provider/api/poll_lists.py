@@ -38,8 +38,8 @@ def finished_runs(client: Client, dag_ids: Sequence[str], ended_after: str, due_
 
 
 def finished_runs_of_dag(client: Client, dag_id: str, ended_after: str, due_after: str) -> Flow[list[DagRun]]:
-    """List the same runs of one dag (``GET dags/{dag_id}/dagRuns``), for a token that cannot list across dags."""
-    # No filter by state, which Airflow 2.1 does not have: only finished runs have an end date.
+    """Like :func:`finished_runs`, for one dag and a token that cannot list across dags."""
+    # Not filtered by state, as Airflow 2.1 cannot do that, and only finished runs have an end date anyway.
     return client.list_dag_runs(dag_id, end_date_gte=ended_after, run_after_gte=due_after)
 
 
@@ -72,7 +72,7 @@ def finished_tasks(
 
 
 def finished_tasks_of_dag(client: Client, dag_id: str, ended_after: str) -> Flow[list[TaskInstance]]:
-    """List the same task instances of one dag, for a token that cannot list across dags."""
+    """Like :func:`finished_tasks`, for one dag and a token that cannot list across dags."""
     return client.list_task_instances(dag_id, "~", state=FINISHED_TASK_STATES, end_date_gte=ended_after)
 
 
@@ -99,7 +99,7 @@ def unfinished_runs(client: Client, dag_ids: Sequence[str], due_from: str, due_u
 
 
 def unfinished_runs_of_dag(client: Client, dag_id: str, due_from: str, due_until: str) -> Flow[list[DagRun]]:
-    """List the same runs of one dag, for a token that cannot list across dags; Airflow 2.1 adds finished runs."""
+    """Like :func:`unfinished_runs`, for one dag; on Airflow 2.1, the list also has finished runs."""
     return client.list_dag_runs(
         dag_id, state=_UNFINISHED, run_after_gte=due_from, run_after_lte=due_until, limit=MAX_UNFINISHED_ROWS
     )
@@ -115,7 +115,7 @@ def instances_of_tasks(
     :param dag_ids: the dags
     :param run_ids: the runs
     :param task_ids: the tasks
-    :return: all of these task instances; empty if there are more than ``MAX_UNFINISHED_ROWS``
+    :return: all of these task instances; empty if there are ``MAX_UNFINISHED_ROWS`` or more
     :raise AstroError: the list failed; early versions of Airflow 2 refuse it
     """
     filters = {"dag_ids": dag_ids, "dag_run_ids": run_ids, "task_ids": task_ids}

@@ -25,8 +25,8 @@ def repair_dag_run(client: Client, run: DagRun) -> Flow[DagRun]:
     """
     Clear the failed tasks of a failed run, and the tasks that were skipped because the run ended.
 
-    Tasks that succeeded or that a branch skipped are left alone. If no task has to run again, because a user marked a
-    run failed in which all tasks had succeeded or been skipped, the whole run is cleared. On an Airflow 2 target, a
+    Tasks that succeeded or that a branch skipped are left alone. If no task has to run again, because
+    a user marked the run failed although no task had failed, the whole run is cleared. On an Airflow 2 target, a
     mapped task runs again as a whole if some of its instances were skipped.
 
     :param client: the target
@@ -38,8 +38,8 @@ def repair_dag_run(client: Client, run: DagRun) -> Flow[DagRun]:
     failed = any(instance["state"] in _FAILED for instance in instances)
     cut = cut_off(run, instances)
     if cut:
-        # These are cleared first, and the run is not started yet. If the second request is lost, the run is still
-        # failed, whereas a run that starts again without these tasks would end in a false success.
+        # These are cleared first. If tasks have failed, the run is not started yet: if the second request is lost, the
+        # run is still failed, whereas a run that starts again without these tasks would end in a false success.
         yield from client.call(calls.clear_tasks, dag_id, run_id, cut, reset_dag_runs=not failed)
     if failed or not cut:
         return (yield from client.clear_dag_run(dag_id, run_id, only_failed=failed))

@@ -21,7 +21,8 @@ MAX_RESEND_SECONDS = 100.0
 """
 Seconds after which a request is not sent again.
 
-Otherwise, a target that sends its responses too slowly would take several times the limit for one request.
+Otherwise, a target that sends its responses too slowly would take several times the maximum duration of one request
+(``hooks.http.total_timeout``).
 """
 
 MAX_RESEND_LOG_SECONDS = 10.0
@@ -36,7 +37,8 @@ class Resends:
 
     :param request: the first request of the call
     :param clock: returns the time, in seconds since the epoch
-    :ivar might_be_handled: whether the target might have handled a request whose response was lost
+    :ivar might_be_handled: whether the target might have handled an earlier request, because its response was lost or
+        was an error such as 502
     """
 
     def __init__(self, request: Request, clock: Callable[[], float]) -> None:

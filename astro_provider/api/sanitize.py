@@ -58,9 +58,10 @@ def hide_secrets(text: str, secrets: Sequence[str]) -> str:
     Replace every credential in a text by ``***``, because a target can send back what it was sent.
 
     :param text: the text
-    :param secrets: the credentials, longest first
+    :param secrets: the credentials
     """
-    for secret in secrets:
+    # The longest one first, because one credential can contain another.
+    for secret in sorted(secrets, key=len, reverse=True):
         text = text.replace(secret, "***")
     return text
 

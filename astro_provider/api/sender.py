@@ -49,7 +49,7 @@ class Sender:
         return hide_secrets(text, (*self.deployment.secrets, *self._fetched_secrets()))
 
     def _fetched_secrets(self) -> tuple[str, ...]:
-        """Return the credentials in use that are not in the current connection."""
+        """Return the credentials that were or are in use, but are not in the current connection."""
         return (*self._former_secrets, *filter(None, [self.memory.token]))
 
     def _send_authorised(self, call: Call[T], api: RestApi) -> Flow[Reply]:

@@ -31,8 +31,8 @@ def members(client: Client, run: DagRun, group_id: str, *, must_exist: bool) -> 
     :param must_exist: whether it is an error if the run has no tasks of the group
     :return: the task instances; empty if the run has none of the group (yet)
     :raise NotFoundError: with ``must_exist``, the run has tasks, but none of the group
-    :raise RequestNotPossible: an Airflow 3 target that does not filter by groups has no task whose id begins with that
-        of the group
+    :raise RequestNotPossible: without ``must_exist``, an Airflow 3 target that does not filter by groups has no task
+        whose id begins with that of the group
     """
     dag_id, run_id = run["dag_id"], run["dag_run_id"]
     try:
@@ -46,7 +46,7 @@ def members(client: Client, run: DagRun, group_id: str, *, must_exist: bool) -> 
         return prefixed
     if must_exist and (listed or (yield from client.list_task_instances(dag_id, run_id))):
         raise NotFoundError(f"{client.deployment} has no task group {group_id!r} in dag {dag_id!r}.", status=404)
-    if listed and client.lists_groups():
+    if listed and client.api_has_group_filter():
         version = yield from client.call(calls.version)
         raise RequestNotPossible(
             f"Airflow {version} of {client.deployment} cannot list the tasks of a task group, and no task of dag "
@@ -57,8 +57,8 @@ def members(client: Client, run: DagRun, group_id: str, *, must_exist: bool) -> 
 
 
 def _filters(client: Client, run: DagRun) -> Flow[bool]:
-    """Whether the target filters by groups: then the list of a group that does not exist is empty."""
-    if not client.lists_groups():
+    """Find out whether the target filters by groups: it does if the list for a group that does not exist is empty."""
+    if not client.api_has_group_filter():
         return False
     if client.memory.filters_groups is None or client.clock() >= client.memory.filters_groups_until:
         try:

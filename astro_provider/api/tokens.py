@@ -20,7 +20,11 @@ if TYPE_CHECKING:
     from astro_provider.api.types import JSON
 
 MAX_SLACK_SECONDS = 60.0
-"""A token is replaced this long before it expires (or after half its lifetime), so that no request is sent too late."""
+"""
+Seconds before its expiry at which a token is replaced, so that no request is sent too late.
+
+A token that lives for less than twice this time is replaced after half its lifetime.
+"""
 
 MAX_LIFE_SECONDS = 1e9
 """A token with a longer lifetime is used until the target refuses it."""

@@ -4,8 +4,8 @@ The types of results: plain, JSON-serialisable dicts.
 They have the key names of API v2, whichever API version the target has (``logical_date``, never ``execution_date``).
 A result keeps every other key that the target sends, too; the keys below are always present.
 
-Dates are ISO 8601 text in UTC, as the target wrote them. A date is null if it does not exist yet, or if the target sent
-something that is not a date.
+Dates are ISO 8601 text as the target wrote them; Airflow writes UTC. A date is null if it does not exist yet, or if the
+target sent something that is not a date.
 """
 
 from __future__ import annotations

@@ -32,10 +32,10 @@ class AstroHook(DeploymentHook):
     * ``TransportError``: no response, or only a part of one,
     * ``AccessDeniedError``: 401 or 403; ``NotFoundError``: 404; ``ConflictError``: 409; ``InvalidRequestError``: 400 or
       422; ``TargetUnavailableError``: 408, 421, 425, 429 or 5xx; ``TargetError``: any other error status,
-    * ``NotAirflowError`` or ``UnexpectedAnswerError``: a response that no Airflow sends.
+    * ``NotAirflowError``: a response that no Airflow sends; ``UnexpectedAnswerError``: a response that cannot be used.
 
     The methods below name only the errors that mean something special for them. Requests that are safe to repeat are
-    sent up to three times after an error that might be transient.
+    sent again up to twice after an error that might be transient.
 
     :param http_conn_id: id of an Airflow connection of type ``astro`` or ``http``, by default ``http_conn``
     """

@@ -147,7 +147,8 @@ class AsyncAstroHook:
         except _FlowEndError as end:
             return cast("T", end.value)
         finally:
-            # If the flow was fetching a token when the trigger was cancelled, flows that wait for it stop waiting.
+            # If the trigger was cancelled while the flow fetched a token, this ends the wait of other flows for the
+            # token.
             with suppress(ValueError):  # a thread that a cancelled trigger leaves behind is still running the flow
                 flow.close()
 

@@ -96,7 +96,7 @@ class DeploymentHook(BaseHook):
         except StopIteration as end:
             return cast("T", end.value)
         finally:
-            # If the flow was fetching a token when the task was killed, flows that wait for it stop waiting.
+            # If the task was killed while the flow fetched a token, this ends the wait of other flows for the token.
             flow.close()
 
     def _do(self, step: Step) -> Outcome:

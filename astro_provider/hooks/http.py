@@ -65,8 +65,7 @@ def total_timeout(options: HttpOptions) -> float:
     Return the maximum duration of a whole request, because ``timeout`` limits only each wait for the next bytes.
 
     The maximum is the time to connect, plus twice the time to read: once for the first byte, and once for all others.
-    With the defaults, it is 130 seconds. A response of ``MAX_RESPONSE_BYTES`` is then only received if the target sends
-    half a megabyte per second.
+    With the defaults, it is 130 seconds, in which a target must have sent a response of up to ``MAX_RESPONSE_BYTES``.
 
     :param options: HTTP options of the connection
     :return: seconds

@@ -50,7 +50,7 @@ class LookupLog:
         self._assumption: str | None = None
 
     def connection_read(self, deployment: Deployment) -> None:
-        """Note that the connection was read, and log its :attr:`Deployment.assumption`."""
+        """Record that the connection was read, and log its :attr:`Deployment.assumption`."""
         self._problem = None
         if deployment.assumption not in (None, self._assumption):
             self._assumption = deployment.assumption
