@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 
 from astro_provider.api.credentials import AuthorizationHeader, ClientCredentials, Login
 from astro_provider.api.deployment import Deployment, HttpOptions
-from astro_provider.api.sanitize import CONTINUATION, might_contain, plain, secrets_in_data, without_secrets
+from astro_provider.api.sanitize import (
+    CONTINUATION,
+    hide_secrets,
+    might_contain,
+    plain,
+    secrets_in_data,
+    without_secrets,
+)
 
 
 @pytest.mark.parametrize(
@@ -105,3 +112,8 @@ def test_secret_in_data_is_found_with_any_json_escapes(raw: Any) -> None:
     cleaned = without_secrets(raw, secrets)
     assert "a-longer-sécret/value" not in json.dumps(cleaned, ensure_ascii=False)
     assert cleaned == raw or holds
+
+
+@given(st.permutations(["token", "token-of", "token-of-the-connection"]))
+def test_secret_that_contains_another_one_is_replaced_as_a_whole(secrets: list[str]) -> None:
+    assert hide_secrets("sent token-of-the-connection", secrets) == "sent ***"
