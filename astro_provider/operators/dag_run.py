@@ -76,7 +76,7 @@ class AstroTriggerDagRunOperator(BaseOperator):
         ``allowed_states`` has it. A run that finishes in a state of neither list fails this task, too
     :param on_existing_run: what to do if a run with the same run id or logical date exists, unless a try of this task
         created that run after the task was last cleared, or the task resets it (see above). Templated: ``"fail"`` (the
-        default; without retries),
+        default: this task fails and is not retried),
         ``"attach"`` (continue with that run), ``"reset"`` (clear the run, so that it runs again) or ``"skip"`` (skip
         this task). The run keeps its conf, note and dates
     :param if_paused: what to do if the dag is paused in the target (templated): ``"trigger"`` (the default; the run

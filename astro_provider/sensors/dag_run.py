@@ -44,7 +44,8 @@ class AstroDagRunSensor(AstroBaseSensor):
     :param http_conn_id: id of an Airflow connection of type ``astro`` or ``http`` (templated), by default ``http_conn``
     :param external_run_id: the run id (templated)
     :param logical_date: logical date of the run, a datetime or ISO 8601 text; UTC if it has no offset (templated)
-    :param execution_delta: time that is subtracted from the logical date of the sensor's own run to get that of the run
+    :param execution_delta: time that is subtracted from the logical date of the sensor's own run to get the logical
+        date of the remote run
     :param execution_date_fn: called with the logical date of the sensor's own run (or its ``run_after``, if it has no
         logical date) and, by name, with the context variables that it accepts, as in ``ExternalTaskSensor``; returns
         the logical date of the run, or a list of logical dates whose runs are all waited for

@@ -52,7 +52,7 @@ class RunFacts:
     :param state: state of the run
     :param same_run_id: whether the run has the run id of the planned run; otherwise, it has only the same logical date
     :param derived: whether the run id of the planned run is derived from the task, so that no other task
-        uses it, unless a user or a deleted dag run with the same id has created it
+        uses it. A user, or a deleted dag run with the same id, can still have created the run
     :param from_before_clear: whether the run id was derived from the same task before the task was last cleared
     :param retry: whether this try is not the first one since the task was last cleared
     :param resent: whether this try might have created the run with a request whose response was lost

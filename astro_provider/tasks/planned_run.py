@@ -30,8 +30,8 @@ class PlannedRun:
     :param run_id: its run id
     :param derived: whether the run id is derived from the task, so that no other task uses it
     :param retry: whether this try is not the first one since the task was last cleared
-    :param started_at: when the first try since the task was last cleared started or, if that is not stored, when the
-        triggering dag run started; in seconds since the epoch, ``None`` if unknown
+    :param started_at: start of the first try since the last clear or, if that is not stored, start of the triggering
+        dag run; in seconds since the epoch, ``None`` if unknown
     :param started_at_is_after_clear: whether ``started_at`` is later than the last clear of the task, if any. If not, a
         run that was created after ``started_at`` might be from before the clear
     :param run_ids_before_clear: the run ids that were derived from this task before it was last cleared

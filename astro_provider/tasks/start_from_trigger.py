@@ -100,10 +100,10 @@ class StartFromTriggerMixin(_Base):
     Airflow reads the attributes ``start_from_trigger`` and ``start_trigger_args``. The user's parameter
     ``start_from_trigger`` is therefore stored as ``allows_start_from_trigger``.
 
-    Airflow's metaclass reads both attributes each time an ``__init__`` in the class hierarchy returns. After that of a
-    base class, the subclass has not set its own attributes yet. For this reason, ``allows_start_from_trigger`` is
-    ``False`` until the base class sets it as its last attribute, and a subclass declares defaults on the class for the
-    attributes that its trigger needs.
+    Airflow's metaclass reads both attributes each time an ``__init__`` in the class hierarchy returns. When the
+    ``__init__`` of a base class returns, the subclass has not set its own attributes yet. For this reason,
+    ``allows_start_from_trigger`` is ``False`` until the base class sets it as its last attribute, and a subclass
+    declares defaults on the class for the attributes that its trigger needs.
     """
 
     start_from_trigger = SerializedAttribute(_start_from_trigger, of_class=False)

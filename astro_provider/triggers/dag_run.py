@@ -155,6 +155,7 @@ async def wait_for_event(
     :param has_answered: whether the target is known to have answered this task before; ``False`` by default
     :return: the payload, see :func:`~astro_provider.triggers.events.read_event`
     """
+    # A delay means that a worker has just checked, so that the target has answered.
     tolerance = Tolerance(has_answered=has_answered or wait.must_exist or first_check_delay > 0)
 
     def warn_of_error(error: AstroError) -> None:

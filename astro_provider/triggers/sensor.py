@@ -35,9 +35,9 @@ if TYPE_CHECKING:
 
 RESTARTED_TRIGGERER_SECONDS = 60.0
 """
-Minimum age of a task, in seconds, at which a new trigger means that the triggerer was restarted.
+Age of a task, in seconds, above which a new trigger for it means that the triggerer was restarted.
 
-A trigger normally starts at once. The target has most likely answered an older task before.
+A trigger normally starts together with its task. After a restart, the target has most likely answered the task before.
 """
 
 LOG_FLUSH_SECONDS = 1.0
@@ -101,7 +101,8 @@ class AstroSensorTrigger(BaseTrigger):
         # Before rendering, because a template that is rendered to nothing does not mean the default.
         self._given = [name for name in (*RUN_FIELDS, *TASK_FIELDS) if getattr(self, name) is not None]
         self._own_date: datetime | None = None
-        self._not_rendered_reason: str | None = "The DAG was changed meanwhile."  # unless the templates are rendered
+        self._not_rendered_reason: str | None = "The DAG was changed meanwhile."
+        # This reason stays if Airflow never calls render_template_fields.
         self._link_task: asyncio.Task[None] | None = None
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -183,7 +184,7 @@ class AstroSensorTrigger(BaseTrigger):
 
     @property
     def _started_at(self) -> float:
-        """When the task was started, in seconds since the epoch; Airflow gives the trigger only its own time limit."""
+        """Start of the task, in seconds since the epoch, from ``timeout_after``: when Airflow ends the deferral."""
         assert self.timeout_after is not None, "the triggerer has not set it"
         return self.timeout_after.timestamp() - self.airflow_timeout
 

@@ -155,7 +155,7 @@ def watch(
         on_tolerated_error=lambda error: warn(still_waiting(error)),
         has_answered=wait.must_exist,
     )
-    return found or progress.last or Verdict.never_checked(wait)
+    return found or progress.last or Verdict.never_answered(wait)
 
 
 def still_waiting(error: Exception) -> str:

@@ -66,7 +66,7 @@ class Tolerance:
     def __init__(self, clock: Callable[[], float] = time.time, *, has_answered: bool = False) -> None:
         self._clock = clock
         self._has_answered = has_answered
-        # Not the time of the last answer, which can be long ago if poke_interval is long.
+        # The time of the first refusal; that of the last answer can be long ago if poke_interval is long.
         self._refused_since: float | None = None
         self._was_not_found = False
         self.is_tolerating = False

@@ -87,7 +87,7 @@ class Verdict:
     state: str | None = None
 
     @classmethod
-    def never_checked(cls, wait: RunWait) -> Verdict:
+    def never_answered(cls, wait: RunWait) -> Verdict:
         """
         Make the verdict of a wait whose checks have all failed.
 
@@ -117,8 +117,9 @@ class RunWait:
     :param task_ids: ids of tasks of the runs
     :param group_id: id of a task group of the runs, instead of ``task_ids``
     :param check_existence: whether the wait ends with an error if the dag, a task or the group does not exist
-    :param must_exist: whether the run is known to exist. Its absence then ends the wait, and so does a final state that
-        is not an end state. Refusals are tolerated for longer, because the target has answered before (``Tolerance``)
+    :param must_exist: whether the run is known to exist. Its absence then ends the wait, and so does a run that
+        finishes in a state that is none of ``end_states``. Refusals are tolerated for longer, because the target has
+        answered before (``Tolerance``)
     """
 
     dag_id: str

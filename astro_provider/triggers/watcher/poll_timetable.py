@@ -36,7 +36,7 @@ class PollTimetable:
     """
     The times of polls, scheduled checks and deadlines.
 
-    Polls are due once per ``poll_interval``. ``Scheduler`` calls ``advance`` at ``next_due``.
+    Polls are due once per ``poll_interval``. ``PollLoop`` calls ``advance`` at ``next_due``.
 
     :param now: seconds since the epoch
     """

@@ -132,7 +132,7 @@ class Watcher:
             if verdict is not None and verdict.outcome != "pending":
                 return verdict
             if subscription.is_past_deadline(self._clock()):
-                return subscription.progress.last or Verdict.never_checked(subscription.wait)
+                return subscription.progress.last or Verdict.never_answered(subscription.wait)
             await subscription.woken.wait()
 
     def _handle_due(self, due: Due) -> None:

@@ -152,6 +152,6 @@ def test_explained_verdict_has_the_hint() -> None:
     )
 
 
-def test_verdict_of_a_wait_that_was_never_checked_is_pending() -> None:
-    verdict = Verdict.never_checked(TASK)
+def test_verdict_of_a_wait_that_was_never_answered_is_pending() -> None:
+    verdict = Verdict.never_answered(TASK)
     assert (verdict.outcome, verdict.message) == ("pending", "task 'a' in run 'r' of dag 'd': never seen")
