@@ -5,9 +5,9 @@ Without a watcher, a thousand deferred tasks would send a thousand requests per 
 connection share one watcher (``registry.shared_watcher``) and call its method ``watch``:
 
 1. The wait is checked once, individually, when it joins: it might be over already.
-2. Then its coroutine sleeps. Once per interval, the watcher polls: one list request returns every run that has finished
-   in the target since the last poll. An index finds the waits for these runs, and the watcher wakes only them. Waits
-   for tasks are polled in the same way, with a separate list of task instances.
+2. Then its coroutine sleeps. Once per interval, the watcher polls: one list request returns every run of the dags of
+   its waits that has finished since the last poll. An index finds the waits for these runs, and the watcher wakes only
+   them. Waits for tasks are polled in the same way, with a separate list of task instances.
 3. A wait that was woken is checked individually. A list never ends a wait; only its own check decides the outcome.
 4. A list of finished runs does not show everything: a run that was deleted or cleared, a row that was committed late, a
    clock that jumped. Periodic checks therefore cover every wait within ten minutes, or within two of its intervals if
@@ -22,9 +22,9 @@ What this costs the target, in requests per interval, with the default interval 
 * 10,000 waits: 1.83 requests, which are the poll, and 0.83 checks of batches;
 * waits that no list can check: in addition, 0.5 requests for up to 60 such waits, and 83 requests for 10,000;
 * waits that an unfinished state ends, such as ``allowed_states=["running"]``: one check of each wait per interval;
-* waits for tasks: as many polls and checks as the same number of waits for runs, but the check of a single wait takes
-  at least two requests. If a connection has waits for runs and for tasks, each kind has its own polls and checks. If it
-  has waits for tasks and for task groups, a poll takes one list for each;
+* waits for tasks: as many polls as for runs. A batch has fewer waits if they are for different tasks, and the check of
+  a single wait takes at least two requests. If a connection has waits for runs and for tasks, each kind has its own
+  polls and checks. If it has waits for tasks and for task groups, a poll takes one list for each;
 * in addition, each wait is checked once when it joins, and once when its run or task has finished.
 
 The interval of the poll is the shortest interval of all waits on the connection.

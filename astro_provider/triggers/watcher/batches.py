@@ -130,7 +130,7 @@ def divide(subscriptions: Iterable[Subscription], *, by_dag: bool) -> list[Batch
     """
     Divide waits into batches whose rows fit on one page.
 
-    Other unfinished runs of the same dags and mapped tasks add rows, so that a list might take more pages.
+    Mapped tasks, and other unfinished runs of the same dags, add rows, so that a list might take more pages.
 
     :param subscriptions: the waits
     :param by_dag: whether all waits of a batch must be for the same dag

@@ -244,7 +244,8 @@ class Feed(ABC, Generic[Row]):
                 found |= self._index.find(row)
             self._seen_rows[key] = now
         # Forget the rows that no later list can return: the next lists begin one overlap before the oldest time in
-        # _listed_until. One more overlap is kept, because a row may have ended after its list was requested.
+        # _listed_until. One more overlap is kept, because a row is stored with the time of the request, and may have
+        # ended after that time.
         oldest = min(self._listed_until.values(), default=now) - 2 * OVERLAP_SECONDS
         self._seen_rows = {key: at for key, at in self._seen_rows.items() if at > oldest}
         return found

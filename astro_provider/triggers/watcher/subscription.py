@@ -25,8 +25,8 @@ MAX_UNSEEN_RUN_AGE = timedelta(days=32)
 How far back polls look for a run that no check of its wait has found yet, by its ``run_after`` (on Airflow 2, by its
 logical date).
 
-The time is measured from the beginning of the wait, or from its earliest logical date. Only periodic checks find older
-runs.
+Polls look back for this time from the beginning of the wait, or to its earliest logical date if that is earlier. Only
+periodic checks find older runs.
 """
 
 
@@ -38,7 +38,7 @@ class Subscription:
     periodic check, or at the deadline.
 
     :param wait: the wait
-    :param poke_interval: maximum number of seconds until a change in the target is noticed
+    :param poke_interval: seconds between two polls
     :param deadline: when to give up, in seconds since the epoch; ``None`` for never
     :param clock: returns the time in seconds since the epoch
     :param on_change: called with the verdict of the first check, and with every verdict that differs from the one
@@ -74,8 +74,8 @@ class Subscription:
         self.logical_dates = {parse_date(date) for date in wait.logical_dates}
         oldest = datetime.fromtimestamp(clock(), timezone.utc) - MAX_UNSEEN_RUN_AGE
         self.due_after = min([*self.logical_dates, oldest])
-        """Polls find the run only if it is due at this date (``run_after``; logical date in Airflow 2) or later. Once a
-        check has found the run of a wait for a single run, it is the date at which this run is due."""
+        """Lower bound of the dates (``run_after``; logical date in Airflow 2) of the runs that polls list for the wait.
+        Once a check has found the run of a wait for a single run, it is the date at which this run is due."""
         self.run_id = wait.run_id
         """The run id, if the wait is for a single run and its id is known."""
         self.state: str | None = None

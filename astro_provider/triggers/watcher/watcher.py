@@ -69,7 +69,7 @@ class Watcher:
         On a worker, :func:`astro_provider.waits.loop.watch` does the same with a loop for a single wait.
 
         :param wait: the wait
-        :param poke_interval: maximum number of seconds until a change in the target is noticed
+        :param poke_interval: seconds between two polls
         :param deadline: when to give up, in seconds since the epoch; ``None`` for never
         :param on_change: called with each verdict that differs from the one before, until the wait is over
         :param warn: called with a message when the wait begins to tolerate errors, and if the run stays queued because
