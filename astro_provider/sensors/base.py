@@ -145,7 +145,7 @@ class AstroBaseSensor(StartFromTriggerMixin, BaseSensorOperator):
                 super().execute(context)
             elif not self.poke(context):  # a wait that is over needs no deferral
                 self._defer(context)
-        except AirflowFailException as error:  # of the check before a deferral; execute() above applies soft_fail
+        except AirflowFailException as error:  # by poke() above; super().execute() applies soft_fail itself
             fail_or_skip(self, error)
         finally:
             if self._hook is not None:

@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     import jinja2
-    from airflow.sdk import Context
     from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
+    from astro_provider.airflow_versions import Context
     from astro_provider.triggers.events import EventPayload
     from astro_provider.waits.wait import RunWait, Verdict
 
@@ -201,7 +201,7 @@ class AstroSensorTrigger(BaseTrigger):
             await self._push_link(url)
 
     async def _push_link(self, url: str) -> None:
-        from airflow.sdk.execution_time.xcom import XCom
+        from astro_provider.airflow_versions import XCom
 
         ti = cast("RuntimeTaskInstance", self.task_instance)
         key = {"dag_id": ti.dag_id, "run_id": ti.run_id, "task_id": ti.task_id, "map_index": ti.map_index}
