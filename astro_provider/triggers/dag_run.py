@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from astro_provider.waits.wait import RunWait
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
+    from astro_provider.api.types import DagRun
     from astro_provider.triggers.events import EventPayload
     from astro_provider.triggers.sensor import AstroSensorTrigger
     from astro_provider.waits.wait import Verdict
@@ -29,12 +31,16 @@ if TYPE_CHECKING:
 
 MIN_DEFERRAL_SECONDS = 10.0
 """
-Seconds before the first check of a deferred task, whose worker has just checked.
+Seconds before the first check of a deferred task, which a worker has just checked.
 
 Airflow fails a task that is resumed before the scheduler knows of its deferral. Measured: on 3.3.2, the supervisor of a
 worker reports a deferral up to five seconds late (3 of 10 deferrals). Check: set this to 0 and run
 ``tests/integration/test_trigger_dag_run.py``.
 """
+
+MAX_RUN_AGE_SECONDS = 10.0
+"""Seconds for which a run that the caller of ``wait_for_event`` has seen can replace the first check. Less than the
+overlap of two lists of finished runs, so that these lists show everything that has happened since."""
 
 UNREADABLE_PAUSE_SECONDS = 10.0
 """Seconds before a connection that could not be read is read again, whatever the ``poke_interval`` is."""
@@ -52,6 +58,8 @@ class AstroDagRunTrigger(BaseTrigger):
     :param wait: the wait, or what :meth:`RunWait.serialize` returned for it
     :param poke_interval: seconds between two checks, 5 by default; a value below 0.5 is raised to 0.5
     :param deadline: when to give up, in seconds since the epoch; ``None`` (the default) for never
+    :param started_at: when the task began to wait, in seconds since the epoch; ``None`` (the default) for the start of
+        the trigger
     :param cancel_on_kill: whether the remote run (the ``run_id`` of the wait) is cancelled when a user marks, clears or
         kills the waiting task, or when the deadline comes; ``False`` by default
     """
@@ -61,6 +69,7 @@ class AstroDagRunTrigger(BaseTrigger):
     poke_interval: float = DEFAULT_POKE_INTERVAL_SECONDS
     deadline: float | None = None
     cancel_on_kill: bool = False
+    started_at: float | None = None
 
     def __post_init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Airflow's has no types
@@ -81,15 +90,18 @@ class AstroDagRunTrigger(BaseTrigger):
 
         An error of the target is an event, too, because a trigger that raises an exception gives its task no message.
         """
+        started_at = time.time() if self.started_at is None else self.started_at
         try:
+            await self._leave_time_for_deferral()
             event = await wait_for_event(
                 self.run_wait,
                 self.http_conn_id,
                 poke_interval=self.poke_interval,
                 deadline=self.deadline,
-                first_check_delay=max(MIN_DEFERRAL_SECONDS, self.poke_interval),
                 on_change=self._log_verdict,
                 warn=self.log.warning,
+                has_answered=True,  # because a worker has checked
+                started_at=started_at,
             )
         except asyncio.CancelledError:
             if not triggers_have_on_kill():
@@ -100,6 +112,12 @@ class AstroDagRunTrigger(BaseTrigger):
             self.log.warning("Timed out: %s", event["message"])
             event["message"] += f". {await run_to_completion(self._cancel(self._run_to_cancel))}"
         yield TriggerEvent(event)
+
+    async def _leave_time_for_deferral(self) -> None:
+        seconds = MIN_DEFERRAL_SECONDS
+        if self.deadline is not None:
+            seconds = min(seconds, max(self.deadline - time.time(), 0))
+        await asyncio.sleep(seconds)
 
     def _log_verdict(self, verdict: Verdict) -> None:
         self.log.info("%s", verdict.explained)
@@ -139,8 +157,9 @@ async def wait_for_event(
     deadline: float | None,
     on_change: Callable[[Verdict], None],
     warn: Callable[[str], None],
-    first_check_delay: float = 0,
     has_answered: bool = False,
+    started_at: float | None = None,
+    run: DagRun | None = None,
 ) -> EventPayload:
     """
     Wait on the event loop, and return the payload of the event that ends the wait.
@@ -151,12 +170,15 @@ async def wait_for_event(
     :param deadline: when to give up, in seconds since the epoch; ``None`` for never
     :param on_change: called with the verdicts of an unfinished wait, see :class:`~astro_provider.waits.loop.Progress`
     :param warn: called with a message when the wait begins to tolerate errors
-    :param first_check_delay: seconds before the first check, for a wait that a worker has just checked; 0 by default
     :param has_answered: whether the target is known to have answered this task before; ``False`` by default
+    :param started_at: when the wait began, in seconds since the epoch; by default now
+    :param run: the run that the wait is for, if the caller has just created or seen it. If its state does not end the
+        wait, it replaces the first check; by default, the wait is checked at once
     :return: the payload, see :func:`~astro_provider.triggers.events.read_event`
     """
-    # A delay means that a worker has just checked, so that the target has answered.
-    tolerance = Tolerance(has_answered=has_answered or wait.must_exist or first_check_delay > 0)
+    began_at = time.time()
+    has_answered = has_answered or run is not None
+    tolerance = Tolerance(has_answered=has_answered or wait.must_exist)
 
     def warn_of_error(error: AstroError) -> None:
         warn(still_waiting(error))
@@ -164,14 +186,16 @@ async def wait_for_event(
     while True:
         try:
             async with shared_watcher(http_conn_id) as watcher:
+                is_run_recent = time.time() - began_at < MAX_RUN_AGE_SECONDS
                 verdict = await watcher.watch(
                     wait,
                     poke_interval=poke_interval,
                     deadline=deadline,
                     on_change=on_change,
                     warn=warn,
-                    first_check_delay=first_check_delay,
                     has_answered=has_answered,
+                    started_at=began_at if started_at is None else started_at,
+                    run=run if is_run_recent else None,
                 )
             return verdict_event(verdict)
         except ConnectionUnreadableError as error:  # from the first read; after that, the watcher keeps its connection

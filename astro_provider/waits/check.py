@@ -58,6 +58,21 @@ class Check:
             return (yield from self._judge_tasks(runs))
         return (yield from self._judge_runs(runs))
 
+    def judge_unfinished(self, run: DagRun) -> Verdict | None:
+        """
+        Make the verdict that a check would make of a run, without a request, if this run shows that the wait goes on.
+
+        :param run: the run as the target has just described it, which is a run that the wait is for
+        :return: the verdict, whose outcome is ``pending``; ``None`` if only a check can decide: the state might end the
+            wait, or the wait is for several runs, for the newest run or for tasks
+        """
+        wait = self._wait
+        if wait.waits_for_tasks or wait.latest or self._expected_runs > 1:
+            return None
+        if run["state"] in (*FINISHED_DAG_RUN_STATES, *wait.end_states.all):
+            return None
+        return self._make_verdict("pending", run, run["state"])
+
     def _check_existence(self) -> Flow[None]:
         client, wait = self._client, self._wait
         yield from client.call(calls.get_dag, wait.dag_id)
@@ -178,10 +193,14 @@ class Check:
 
         :param tasks: the failed task instances of a wait for tasks; ``None`` for a wait for runs
         """
-        client, wait = self._client, self._wait
-        message = f"{wait} in {client.deployment}: {state}"
+        details = ""
         if outcome == "failed" and (tasks or (tasks is None and run["state"] == "failed")):
-            message += "\n" + (yield from describe_failure(client, run, tasks=tasks))
+            details = "\n" + (yield from describe_failure(self._client, run, tasks=tasks))
         elif outcome == "pending" and tasks is not None and run["state"] in FINISHED_DAG_RUN_STATES:
-            message += f" (its run is over: {run['state']})"
+            details = f" (its run is over: {run['state']})"
+        return self._make_verdict(outcome, run, state, details)
+
+    def _make_verdict(self, outcome: Outcome, run: DagRun, state: str, details: str = "") -> Verdict:
+        client = self._client
+        message = f"{self._wait} in {client.deployment}: {state}{details}"
         return Verdict(outcome, message, run, client.run_url(run["dag_id"], run["dag_run_id"]), state=state)

@@ -60,14 +60,33 @@ class Progress:
         :raise AstroError: the target did not answer, or refused a request; see :meth:`Check.run`
         """
         verdict = yield from Check(client, wait).run(first=self.last is None, hints=self._hints)
-        if self.last is None or verdict.hint or verdict.message != self.last.message:
-            self._on_change(verdict)
-        self.last = verdict
-        self._checks += 1
+        self._report(verdict)
         # At the first check, a run that was just created is queued even if its dag is not paused.
         if wait.must_exist and self._checks == 2 and verdict.run and verdict.run["state"] == "queued":
             yield from self._warn_if_paused(client, wait.dag_id)
         return verdict
+
+    def note_run(self, client: Client, wait: RunWait, run: DagRun) -> Verdict | None:
+        """
+        Report the state of a run that is known without a check, if it shows that the wait goes on.
+
+        :param client: the target
+        :param wait: the wait
+        :param run: the run as the target has just described it, which is a run that the wait is for
+        :return: the verdict, whose outcome is ``pending``; ``None`` if only a check can decide
+        """
+        if wait.check_existence and self.last is None:  # only the first check requires what must exist
+            return None
+        verdict = Check(client, wait).judge_unfinished(run)
+        if verdict is not None:
+            self._report(verdict)
+        return verdict
+
+    def _report(self, verdict: Verdict) -> None:
+        if self.last is None or verdict.hint or verdict.message != self.last.message:
+            self._on_change(verdict)
+        self.last = verdict
+        self._checks += 1
 
     def _warn_if_paused(self, client: Client, dag_id: str) -> Flow[None]:
         dag = yield from client.find(calls.get_dag, dag_id)

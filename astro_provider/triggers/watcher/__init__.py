@@ -4,7 +4,8 @@ One poll per connection for all deferred waits of a triggerer process.
 Without a watcher, a thousand deferred tasks would send a thousand requests per interval. Instead, all waits on the same
 connection share one watcher (``registry.shared_watcher``) and call its method ``watch``:
 
-1. The wait is checked once, individually, when it joins: it might be over already.
+1. The wait is checked once, individually, when it joins: it might be over already. A run that the caller has just
+   created or seen replaces this check.
 2. Then its coroutine sleeps. Once per interval, the watcher polls: one list request returns every run of the dags of
    its waits that has finished since the last poll. An index finds the waits for these runs, and the watcher wakes only
    them. Waits for tasks are polled in the same way, with a separate list of task instances.
@@ -25,7 +26,8 @@ What this costs the target, in requests per interval, with the default interval 
 * waits for tasks: as many polls as for runs. A batch has fewer waits if they are for different tasks, and the check of
   a single wait takes at least two requests. If a connection has waits for runs and for tasks, each kind has its own
   polls and checks. If it has waits for tasks and for task groups, a poll takes one list for each;
-* in addition, each wait is checked once when it joins, and once when its run or task has finished.
+* in addition, each wait is checked once when it joins, unless the caller gives its run, and once when its run or task
+  has finished.
 
 The interval of the poll is the shortest interval of all waits on the connection.
 

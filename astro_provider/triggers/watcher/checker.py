@@ -11,6 +11,8 @@ from astro_provider.api.errors import AstroError
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
+    from astro_provider.api.client import Client
+    from astro_provider.api.types import DagRun
     from astro_provider.triggers.watcher.finished import AnyFeed
     from astro_provider.triggers.watcher.poll_loop import PollLoop
     from astro_provider.triggers.watcher.subscription import Subscription
@@ -75,6 +77,23 @@ class Checker:
         if not feed.availability.lists_fail:
             subscription.is_warned_of_outage = False
         return verdict
+
+    def note_run(self, feed: AnyFeed, subscription: Subscription, client: Client, run: DagRun) -> bool:
+        """
+        Use the state of a run in place of a check, if it shows that the wait goes on.
+
+        :param feed: the feed of the wait
+        :param subscription: the wait
+        :param client: the target
+        :param run: the run as the target has just described it, which is a run that the wait is for
+        :return: whether it does; if not, only a check can decide
+        """
+        verdict = subscription.note_run(client, run)
+        if verdict is None:
+            return False
+        self._poll_loop.schedule_check(subscription, subscription.note_verdict(verdict))
+        feed.note_state(subscription)
+        return True
 
     async def _check_in_time(self, feed: AnyFeed, subscription: Subscription) -> Verdict | None:
         """Check, including the time in the queue, until ``MAX_SECONDS_PAST_DEADLINE`` at the latest."""

@@ -57,7 +57,7 @@ class Feed(ABC, Generic[Row]):
         self._index = SubscriptionIndex()
         self._waits_per_dag: Counter[str] = Counter()
         self._listed_until: dict[str, float] = {}  # by dag: when its last successful list was requested
-        self._seen_rows: dict[Hashable, float] = {}  # by row: when it was last listed
+        self._seen_rows: dict[Hashable, tuple[str | None, float]] = {}  # by row: its end date, and when it was listed
         self._by_dag_until: float | None = None  # when to retry lists across dags; None if they are allowed
         self._by_dag_seconds = RETRY_LIST_SECONDS
         self._no_batches_until = float("-inf")
@@ -117,6 +117,14 @@ class Feed(ABC, Generic[Row]):
         :param subscription: the wait
         """
         self.availability.note_check()
+        self.note_state(subscription)
+
+    def note_state(self, subscription: Subscription) -> None:
+        """
+        Note that the state of a run or of tasks is known, by a check or without one.
+
+        :param subscription: the wait
+        """
         self.checks.note_check(subscription, can_be_batched=subscription.can_be_batched and self._can_batch())
 
     # Checks of batches.
@@ -239,15 +247,16 @@ class Feed(ABC, Generic[Row]):
         self._note_listed_dags(request, result)
         found: set[Subscription] = set()
         for row in result.rows:
-            key = self._key(row)
-            if key not in self._seen_rows:
+            key, end_date = self._key(row), row["end_date"]  # what has finished again has another end date
+            seen = self._seen_rows.get(key)
+            if seen is None or seen[0] != end_date:
                 found |= self._index.find(row)
-            self._seen_rows[key] = now
+            self._seen_rows[key] = (end_date, now)
         # Forget the rows that no later list can return: the next lists begin one overlap before the oldest time in
         # _listed_until. One more overlap is kept, because a row is stored with the time of the request, and may have
         # ended after that time.
         oldest = min(self._listed_until.values(), default=now) - 2 * OVERLAP_SECONDS
-        self._seen_rows = {key: at for key, at in self._seen_rows.items() if at > oldest}
+        self._seen_rows = {key: seen for key, seen in self._seen_rows.items() if seen[1] > oldest}
         return found
 
     def _note_listed_dags(self, request: ListRequest, result: ListResult[Row]) -> None:
@@ -273,4 +282,4 @@ class Feed(ABC, Generic[Row]):
 
     @abstractmethod
     def _key(self, row: Row) -> Hashable:
-        """Identify a row, to recognize it in the next list; a run that has finished again has another end date."""
+        """Identify a row, to recognize it in the next list."""

@@ -48,8 +48,16 @@ class FinishedRuns(Feed[DagRun]):
             return poll_lists.unfinished_runs_of_dag(client, batch.dag_ids[0], *batch.due_range)
         return poll_lists.unfinished_runs(client, batch.dag_ids, *batch.due_range)
 
+    def has_listed(self, run: DagRun) -> bool:
+        """
+        Return whether a list has shown a run as finished. No later list wakes a wait for this row again.
+
+        :param run: the run
+        """
+        return self._key(run) in self._seen_rows
+
     def _key(self, row: DagRun) -> Hashable:
-        return (row["dag_id"], row["dag_run_id"], row["end_date"])
+        return (row["dag_id"], row["dag_run_id"])
 
 
 class FinishedTasks(Feed[TaskInstance]):
@@ -97,7 +105,7 @@ class FinishedTasks(Feed[TaskInstance]):
         return not self.lists_by_dag and super()._can_batch()
 
     def _key(self, row: TaskInstance) -> Hashable:
-        return (row["dag_id"], row["dag_run_id"], row["task_id"], row["map_index"], row["end_date"])
+        return (row["dag_id"], row["dag_run_id"], row["task_id"], row["map_index"])
 
     def _task_filters(self) -> Sequence[TaskFilter]:
         """Make a filter for the waits for tasks, and one without task ids for the waits for groups."""

@@ -17,6 +17,7 @@ from astro_provider.waits.transient import Tolerance
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from astro_provider.api.client import Client
     from astro_provider.api.types import DagRun
     from astro_provider.waits.wait import RunWait, Verdict
 
@@ -40,6 +41,7 @@ class Subscription:
     :param wait: the wait
     :param poke_interval: seconds between two polls
     :param deadline: when to give up, in seconds since the epoch; ``None`` for never
+    :param started_at: when the wait began, in seconds since the epoch; ``None`` for now
     :param clock: returns the time in seconds since the epoch
     :param on_change: called with the verdict of the first check, and with every verdict that differs from the one
         before
@@ -53,6 +55,7 @@ class Subscription:
         *,
         poke_interval: float,
         deadline: float | None,
+        started_at: float | None,
         clock: Callable[[], float],
         on_change: Callable[[Verdict], None],
         warn: Callable[[str], None],
@@ -60,6 +63,7 @@ class Subscription:
         self.wait = wait
         self.poke_interval = poke_interval
         self.deadline = deadline
+        self.started_at = clock() if started_at is None else started_at
         self.has_answered = wait.must_exist
         """Whether the target is known to have answered this wait before."""
         self.tolerance = Tolerance(clock, has_answered=wait.must_exist)
@@ -105,14 +109,6 @@ class Subscription:
         """
         return self.deadline is not None and now >= self.deadline
 
-    def is_before_check(self, now: float) -> bool:
-        """
-        Decide whether the scheduled check and the deadline are both in the future.
-
-        :param now: seconds since the epoch
-        """
-        return self.check_at is not None and now < self.check_at and not self.is_past_deadline(now)
-
     def note_answer(self) -> None:
         """Note that the target has answered."""
         self.has_answered = True
@@ -136,6 +132,19 @@ class Subscription:
         if not self.is_warned_of_outage:
             self.is_warned_of_outage = True
             self.warn(still_waiting(error))
+
+    def note_run(self, client: Client, run: DagRun) -> Verdict | None:
+        """
+        Report the state of a run in the log of the waiting task, if it shows that the wait goes on.
+
+        :param client: the target
+        :param run: the run as the target has just described it, which is a run that the wait is for
+        :return: the verdict; ``None`` if only a check can decide
+        """
+        verdict = self._context.copy().run(self.progress.note_run, client, self.wait, run)
+        if verdict is not None:
+            self.note_answer()
+        return verdict
 
     def note_verdict(self, verdict: Verdict) -> float | None:
         """

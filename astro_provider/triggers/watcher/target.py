@@ -41,11 +41,15 @@ class Target:
         :return: the result of the flow
         :raise AstroError: a request failed, or the connection cannot be read
         """
-        return await self._hook.run(make_flow(await self._hook.client()))
+        return await self._hook.run(make_flow(await self.client()))
+
+    async def client(self) -> Client:
+        """Return the client of the target, which stays the same when the connection is read again."""
+        return await self._hook.client()
 
     async def name(self) -> str:
         """Return the name of the Deployment, for messages."""
-        return str((await self._hook.client()).deployment)
+        return str((await self.client()).deployment)
 
     async def reload_if_outdated(self, error: AstroError) -> None:
         """

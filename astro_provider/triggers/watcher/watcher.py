@@ -18,6 +18,7 @@ from astro_provider.waits.wait import Verdict
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
+    from astro_provider.api.types import DagRun
     from astro_provider.hooks.astro_async import AsyncAstroHook
     from astro_provider.triggers.watcher.finished import AnyFeed
     from astro_provider.triggers.watcher.poll_timetable import Due
@@ -60,8 +61,9 @@ class Watcher:
         deadline: float | None,
         on_change: Callable[[Verdict], None],
         warn: Callable[[str], None],
-        first_check_delay: float = 0,
         has_answered: bool = False,
+        started_at: float | None = None,
+        run: DagRun | None = None,
     ) -> Verdict:
         """
         Watch a wait, and return when it is over or its deadline has passed.
@@ -74,9 +76,10 @@ class Watcher:
         :param on_change: called with each verdict that differs from the one before, until the wait is over
         :param warn: called with a message when the wait begins to tolerate errors, and if the run stays queued because
             its dag is paused. It runs with the context variables of the caller, by which Airflow finds the task's log
-        :param first_check_delay: seconds before the first check, for a wait that a worker has just checked; by default,
-            the first check is made at once
         :param has_answered: whether the target is known to have answered this wait before (see ``Tolerance``)
+        :param started_at: when the wait began, in seconds since the epoch; by default now
+        :param run: the run that the wait is for, if the caller has seen it within the last ``OVERLAP_SECONDS``. If it
+            shows that the wait goes on, it replaces the first check
         :return: the verdict; its outcome is ``pending`` if the deadline came first
         :raise AstroError: a check of this wait failed with an error that is not tolerated
         """
@@ -89,18 +92,19 @@ class Watcher:
             wait,
             poke_interval=poke_interval,
             deadline=deadline,
+            started_at=started_at,
             clock=self._clock,
             on_change=report_if_pending,
             warn=warn,
         )
-        if first_check_delay or has_answered:
+        if run is not None or has_answered:
             subscription.note_answer()
         feed = self._feed_for(subscription)
         feed.join(subscription)
         self._poll_loop.join(subscription)
         try:
-            if first_check_delay:
-                await self._sleep_until_first_check(subscription, first_check_delay)
+            if run is not None and await self._note_run(feed, subscription, run):
+                await subscription.woken.wait()
             return await self._check_until_over(feed, subscription)
         finally:
             self._poll_loop.leave(subscription)
@@ -116,11 +120,10 @@ class Watcher:
     def _feed_for(self, subscription: Subscription) -> AnyFeed:
         return self._tasks if subscription.waits_for_tasks else self._runs
 
-    async def _sleep_until_first_check(self, subscription: Subscription, seconds: float) -> None:
-        self._poll_loop.schedule_check(subscription, seconds)
-        while subscription.is_before_check(self._clock()):
-            await subscription.woken.wait()
-            subscription.woken.clear()
+    async def _note_run(self, feed: AnyFeed, subscription: Subscription, run: DagRun) -> bool:
+        client = await self._target.client()
+        # A poll might have listed the run as finished before the wait joined. Then, no poll would wake the wait.
+        return not self._runs.has_listed(run) and self._checker.note_run(feed, subscription, client, run)
 
     async def _check_until_over(self, feed: AnyFeed, subscription: Subscription) -> Verdict:
         while True:

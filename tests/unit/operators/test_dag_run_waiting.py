@@ -139,6 +139,7 @@ def test_operator_defers_after_triggering(any_airflow: FakeAirflowServer, clock:
         "poke_interval": 9,
         "deadline": None,
         "cancel_on_kill": False,
+        "started_at": None,
     }
     assert AstroDagRunTrigger(**json.loads(json.dumps(arguments))).serialize() == (path, arguments)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -33,19 +32,28 @@ async def test_success_yields_the_run_and_its_url(any_airflow: FakeAirflowServer
         "success",
     )
     assert payload["url"].startswith(f"{any_airflow.url}/dags/d/")
-    assert clock.sleeps == [19, 19, 19]
+    assert clock.sleeps == [MIN_DEFERRAL_SECONDS, 19, 19]
 
 
-@pytest.mark.parametrize(("poke_interval", "after"), [(1, MIN_DEFERRAL_SECONDS), (3, MIN_DEFERRAL_SECONDS), (60, 60)])
+@pytest.mark.parametrize("poke_interval", [1, 3, 60])
 async def test_first_check_leaves_airflow_time_to_store_the_deferral(
-    fake_airflow: FakeAirflowServer, clock: FakeClock, poke_interval: float, after: float
+    fake_airflow: FakeAirflowServer, clock: FakeClock, poke_interval: float
 ) -> None:
-    fake_airflow.has_run("theirs", "running")
-    clock.at_sleep = lambda: (
-        fake_airflow.end_run("theirs") if len(clock.sleeps) == 1 else None
-    )  # the first poll finds it
+    fake_airflow.has_run("theirs", "success")
     assert (await only_payload(dag_run_trigger(poke_interval=poke_interval)))["outcome"] == "success"
-    assert datetime.now(timezone.utc).timestamp() - NOW.timestamp() == after
+    assert clock.sleeps == [MIN_DEFERRAL_SECONDS]
+
+
+async def test_deadline_before_the_first_check_is_kept(fake_airflow: FakeAirflowServer, clock: FakeClock) -> None:
+    fake_airflow.has_run("theirs", "running")
+    assert (await only_payload(dag_run_trigger(deadline=NOW.timestamp() + 4)))["outcome"] == "timeout"
+    assert clock.sleeps == [4]
+
+
+def test_trigger_that_an_earlier_release_has_stored_can_be_created() -> None:
+    _, arguments = dag_run_trigger().serialize()
+    del arguments["started_at"]
+    assert AstroDagRunTrigger(**arguments).started_at is None
 
 
 async def test_failure_yields_what_failed(any_airflow: FakeAirflowServer) -> None:
@@ -98,7 +106,7 @@ async def test_check_existence_yields_an_error_for_an_unknown_dag(any_airflow: F
 async def test_deadline_yields_timeout_with_the_last_state(any_airflow: FakeAirflowServer, clock: FakeClock) -> None:
     any_airflow.has_run("theirs", "running")
     payload = await only_payload(dag_run_trigger(poke_interval=25, deadline=NOW.timestamp() + 60))
-    assert (payload["outcome"], clock.sleeps) == ("timeout", [25, 25, 10])
+    assert (payload["outcome"], clock.sleeps) == ("timeout", [MIN_DEFERRAL_SECONDS, 25, 25])
     assert payload["message"].endswith("running")
 
 
@@ -196,7 +204,9 @@ def test_serialized_trigger_can_be_created_again() -> None:
         check_existence=True,
         must_exist=True,
     )
-    trigger = AstroDagRunTrigger(http_conn_id="c", wait=wait, poke_interval=1.5, deadline=5.0, cancel_on_kill=True)
+    trigger = AstroDagRunTrigger(
+        http_conn_id="c", wait=wait, poke_interval=1.5, deadline=5.0, cancel_on_kill=True, started_at=4.0
+    )
     path, arguments = trigger.serialize()
     assert path == "astro_provider.triggers.dag_run.AstroDagRunTrigger"
     assert arguments == {
@@ -205,6 +215,7 @@ def test_serialized_trigger_can_be_created_again() -> None:
         "poke_interval": 1.5,
         "deadline": 5.0,
         "cancel_on_kill": True,
+        "started_at": 4.0,
     }
     stored = json.loads(json.dumps(arguments))
     assert AstroDagRunTrigger(**stored).serialize() == (path, stored)

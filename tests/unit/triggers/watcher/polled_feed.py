@@ -11,7 +11,7 @@ from astro_provider.triggers.watcher.subscription import Subscription
 from astro_provider.waits.wait import EndStates, RunWait
 from tests.unit.fake_airflow import FakeAirflow
 from tests.unit.scripted_target import json_response
-from tests.unit.triggers.watcher.watched_airflow import INTERVAL, RUNS
+from tests.unit.triggers.watcher.watched_airflow import INTERVAL, LONG_AGO, RUNS
 
 if TYPE_CHECKING:
     from astro_provider.api.client import Client
@@ -35,6 +35,7 @@ class PolledFeed:
             wait,
             poke_interval=INTERVAL,
             deadline=None,
+            started_at=LONG_AGO,
             clock=lambda: self.now,
             on_change=lambda _: None,
             warn=lambda _: None,

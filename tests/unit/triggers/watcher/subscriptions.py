@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 from astro_provider.triggers.watcher.subscription import Subscription
 from astro_provider.waits.wait import EndStates, RunWait, Verdict
 from tests.unit import payloads
-from tests.unit.triggers.watcher.watched_airflow import INTERVAL
+from tests.unit.triggers.watcher.watched_airflow import INTERVAL, LONG_AGO
 
 if TYPE_CHECKING:
     from astro_provider.api.types import DagRun
@@ -31,6 +31,7 @@ def make_subscription(
         RunWait(dag_id, end_states, run_id=run_id, **fields),
         poke_interval=INTERVAL,
         deadline=None,
+        started_at=LONG_AGO,
         clock=START.timestamp,
         on_change=lambda _: None,
         warn=lambda _: None,

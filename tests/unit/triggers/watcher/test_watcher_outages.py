@@ -9,7 +9,6 @@ import pytest
 
 from astro_provider.api.errors import AccessDeniedError, NotFoundError, TransportError
 from astro_provider.triggers.watcher import registry
-from astro_provider.triggers.watcher.feed import OVERLAP_SECONDS
 from astro_provider.triggers.watcher.periodic_check_rate import POLLS_PER_CHECK, ROUND_SECONDS
 from astro_provider.waits.transient import MAX_REFUSED_SECONDS as TOLERATED_SECONDS
 from astro_provider.waits.wait import EndStates
@@ -112,10 +111,10 @@ async def test_target_that_is_down_gets_one_request_per_interval(
 
     # A wait that joins is checked once.
     any_airflow.end_run("old")
-    joined = [waits("old", must_exist=True), waits("old", must_exist=True, first_check_delay=OVERLAP_SECONDS)]
+    joined = waits("old", must_exist=True)
     await clock.sleep_async(20 * INTERVAL)
-    assert len(any_airflow.received) == 40 + 2
-    assert [len(each.warnings) for each in (*waiting, *joined)] == [1] * 1003
+    assert len(any_airflow.received) == 40 + 1
+    assert [len(each.warnings) for each in (*waiting, joined)] == [1] * 1002
 
     any_airflow.is_down = False
     any_airflow.end_run("begins", "running")
@@ -123,14 +122,14 @@ async def test_target_that_is_down_gets_one_request_per_interval(
         any_airflow.end_run(name)
     any_airflow.reset_counts()
     await clock.sleep_async(POLLS_PER_CHECK * INTERVAL)
-    assert [each.outcome for each in (*waiting, *joined)] == [None] * 500 + ["success"] * 503
+    assert [each.outcome for each in (*waiting, joined)] == [None] * 500 + ["success"] * 502
     # Only the waits whose check failed are checked again, not all waits.
-    periodic_checks = POLLS_PER_CHECK * 1003 * INTERVAL / ROUND_SECONDS
-    assert any_airflow.check_count() <= 503 + 40 / POLLS_PER_CHECK + 5 + periodic_checks
+    periodic_checks = POLLS_PER_CHECK * 1002 * INTERVAL / ROUND_SECONDS
+    assert any_airflow.check_count() <= 502 + 40 / POLLS_PER_CHECK + 5 + periodic_checks
     await clock.sleep_async(1)
     any_airflow.reset_counts()
     await clock.sleep_async(10 * INTERVAL)
-    assert any_airflow.check_count() - any_airflow.check_count("queued") <= 10 * 1003 * INTERVAL / ROUND_SECONDS + 1
+    assert any_airflow.check_count() - any_airflow.check_count("queued") <= 10 * 1002 * INTERVAL / ROUND_SECONDS + 1
 
 
 async def test_waits_end_although_every_list_fails(any_airflow: WatchedAirflow, clock: FakeClock, waits: Waits) -> None:
@@ -146,12 +145,12 @@ async def test_waits_end_although_every_list_fails(any_airflow: WatchedAirflow, 
     assert [each.outcome for each in waiting] == ["success"] * 5
 
 
-async def test_failing_poll_before_the_first_check_ends_no_wait(
+async def test_failing_poll_before_the_first_check_warns_but_ends_no_wait(
     target: WatchedAirflow, clock: FakeClock, waits: Waits
 ) -> None:
     target.has_run("theirs", "running", end_date=None)
     target.on("POST", RUNS, json_response({"detail": "down"}, 500))
-    waiting = waits(first_check_delay=60, must_exist=True, poke_interval=60)
+    waiting = waits(run=target.seen("theirs"), must_exist=True, poke_interval=60)
     waits("none", poke_interval=2)
     await clock.sleep_async(30)
     assert (waiting.outcome, len(waiting.warnings)) == (None, 1)

@@ -33,7 +33,7 @@ async def test_wait_ends_within_its_own_interval(
 async def test_wait_gives_up_at_its_deadline(target: WatchedAirflow, clock: FakeClock, waits: Waits) -> None:
     target.has_run("theirs", "running", end_date=None)
     waiting = waits(deadline=NOW.timestamp() + 33)
-    late = waits(poke_interval=60, first_check_delay=60, deadline=NOW.timestamp() + 12)
+    late = waits(poke_interval=60, deadline=NOW.timestamp() + 12)
     await clock.sleep_async(11.9)
     assert late.outcome is None
     await clock.sleep_async(0.2)

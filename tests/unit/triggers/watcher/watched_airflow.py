@@ -8,6 +8,7 @@ from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
 from typing import TYPE_CHECKING, Any
 
+from astro_provider.api.api_versions import API_VERSIONS
 from astro_provider.api.errors import TransportError
 from astro_provider.api.flow import Response
 from astro_provider.triggers.watcher.registry import shared_watcher
@@ -18,6 +19,7 @@ from tests.unit.task_runner import NOW
 
 if TYPE_CHECKING:
     from astro_provider.api.flow import Request
+    from astro_provider.api.types import DagRun
     from astro_provider.waits.wait import Verdict
     from tests.unit.scripted_target import ReceivedRequest, ScriptedResponse
     from tests.unit.task_runner import FakeClock
@@ -26,6 +28,8 @@ INTERVAL = 5.0
 RUNS = "dags/~/dagRuns/list"
 TASKS = "dags/~/dagRuns/~/taskInstances/list"
 READ_TIMEOUT = 60.0
+LONG_AGO = (NOW - timedelta(days=1)).timestamp()
+"""When a wait began whose interval is its ``poke_interval``."""
 
 
 class WatchedAirflow(FakeAirflow):
@@ -75,6 +79,10 @@ class WatchedAirflow(FakeAirflow):
             dates = {"logical_date": due} if self.api_version == "v1" else {"logical_date": due, "run_after": due}
             self.has_run(name, state, dag_id=dag_id, end_date=None, **dates)
         return names
+
+    def seen(self, run_id: str) -> DagRun:
+        """Return a run as a caller of the watcher has seen it."""
+        return API_VERSIONS[self.api_version].dag_run(self.runs[run_id])
 
     def reset_counts(self) -> None:
         """Forget all requests."""
@@ -160,7 +168,8 @@ class Waits:
         conn_id: str = "http_conn",
         poke_interval: float = INTERVAL,
         deadline: float | None = None,
-        first_check_delay: float = 0,
+        started_at: float | None = LONG_AGO,
+        run: DagRun | None = None,
         end_states: EndStates = EndStates(("success",), ("failed",)),  # noqa: B008  it is frozen
         dag_id: str = "d",
         **fields: Any,
@@ -176,7 +185,8 @@ class Waits:
                     deadline=deadline,
                     on_change=lambda verdict: changes.append(verdict.message),
                     warn=warnings.append,
-                    first_check_delay=first_check_delay,
+                    started_at=started_at,
+                    run=run,
                 )
 
         self.started.append(Waiting(asyncio.create_task(wait()), changes, warnings))
