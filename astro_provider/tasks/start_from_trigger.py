@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from ast import literal_eval, parse
 from datetime import datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -11,8 +11,9 @@ from astro_provider.airflow_versions import CAN_START_FROM_TRIGGER, Param, has_p
 from astro_provider.airflow_versions import conf as airflow_conf
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from airflow.sdk import DAG
     from airflow.triggers.base import StartTriggerArgs
 
     from astro_provider.airflow_versions import BaseOperator, Context
@@ -160,9 +161,15 @@ class StartFromTriggerMixin(_Base):
         # The triggerer would ignore these options and render another text.
         if dag and (dag.jinja_environment_kwargs or dag.user_defined_filters):
             return "the DAG has Jinja options of its own"
+        # A worker uses a macro of this name in a run whose context lacks the variable.
+        names = RENDERED_IN_TRIGGERER.difference((dag and dag.user_defined_macros) or ())
+        is_native = _renders_natively(self, dag)
         for field in self.trigger_fields:
-            if not _uses_known_names(getattr(self, field)):
-                return f"{field} is rendered from what the triggerer does not know"
+            for value in _leaves(getattr(self, field)):
+                if is_native and isinstance(value, str) and ("{" in value or _is_literal(value)):
+                    return f"{field} is rendered to a native object"
+                if not _is_renderable(value, names, tuple(self.template_ext)):
+                    return f"{field} is rendered from what the triggerer does not know"
         return None
 
 
@@ -186,12 +193,48 @@ def _is_overridden(task: BaseOperator, name: str) -> bool:
     return getattr(type(task), name, None) is not getattr(ours, name, None)
 
 
-def _uses_known_names(value: Any) -> bool:
-    if value is None or isinstance(value, datetime):
-        return True
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return all(_uses_known_names(each) for each in value)
-    return isinstance(value, str) and ("{" not in value or _names_of_template(value) <= RENDERED_IN_TRIGGERER)
+def _renders_natively(task: BaseOperator, dag: DAG | None) -> bool:
+    """
+    Decide whether a worker renders templates to native objects.
+
+    Measured: 3.3.2 renders all templates of a trigger to text. Check: ``Templater._render`` is called without the DAG.
+    """
+    of_task: bool | None = getattr(task, "render_template_as_native_obj", None)
+    return bool(dag and dag.render_template_as_native_obj) if of_task is None else of_task
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    """
+    Yield the values in the collections whose elements Airflow renders. It does not render the keys of a dict.
+
+    A dict that a trigger cannot store is yielded itself: it stores keys as text, and reads ``__type`` as its own key.
+    """
+    if isinstance(value, dict) and "__type" not in value and all(isinstance(key, str) for key in value):
+        elements: Iterable[Any] = value.values()
+    elif isinstance(value, (list, tuple)):
+        elements = value
+    else:
+        yield value
+        return
+    for element in elements:
+        yield from _leaves(element)
+
+
+def _is_renderable(value: Any, names: frozenset[str], template_ext: tuple[str, ...]) -> bool:
+    """Decide whether the triggerer renders a value as a worker does; a text that is a template uses only ``names``."""
+    if not isinstance(value, str):
+        return value is None or isinstance(value, (bool, int, float, datetime))
+    if value.endswith(template_ext):
+        return False  # the name of a file, which only a worker reads
+    return "{" not in value or _names_of_template(value) <= names
+
+
+def _is_literal(text: str) -> bool:
+    """Decide whether native rendering reads a text without a template as another value, such as a number."""
+    try:
+        return bool(literal_eval(parse(text, mode="eval")) != text)
+    except (ValueError, SyntaxError, MemoryError):  # the errors after which Jinja's native_concat keeps the text
+        return False
 
 
 @lru_cache(maxsize=1024)  # Airflow reads the attributes several times per task and parse
