@@ -5,7 +5,7 @@ from __future__ import annotations
 from ast import literal_eval, parse
 from datetime import datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 from astro_provider.airflow_versions import CAN_START_FROM_TRIGGER, Param, has_pre_execute
 from astro_provider.airflow_versions import conf as airflow_conf
@@ -175,13 +175,23 @@ class StartFromTriggerMixin(_Base):
 
 class RenderableDagRun:
     """
-    The fields of a dag run that a template can use in the triggerer; any other one is undefined.
+    The fields of a dag run that a template can use in the triggerer.
+
+    Any other one raises an error instead of being undefined, because ``{{ dag_run.note | default('') }}`` would render
+    what is undefined to another value than on a worker.
 
     :param dag_run: the ``dag_run`` of the triggerer's context
     """
 
     def __init__(self, dag_run: object) -> None:
         vars(self).update({name: getattr(dag_run, name) for name in DAG_RUN_FIELDS if hasattr(dag_run, name)})
+
+    def __getattr__(self, name: str) -> NoReturn:
+        if name.startswith("__"):  # Jinja and Python look for methods that an object may lack
+            raise AttributeError(name)
+        from jinja2 import UndefinedError
+
+        raise UndefinedError(f"the triggerer cannot render dag_run.{name}")
 
     def __str__(self) -> str:
         raise TypeError("the triggerer cannot render dag_run as a whole")

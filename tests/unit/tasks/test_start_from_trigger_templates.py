@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import uuid4
 
 import pytest
+from jinja2 import UndefinedError
 
 from astro_provider.airflow_versions import AIRFLOW_VERSION, Param
 from astro_provider.sensors.dag_run import AstroDagRunSensor
+from astro_provider.tasks.start_from_trigger import RenderableDagRun
 from tests.unit.sensors.factory import deferrable_sensor
 from tests.unit.task_runner import round_trip
 
@@ -200,3 +202,16 @@ def test_macro_with_the_name_of_a_variable_needs_a_worker(macro: str, on_worker:
     macros = {"user_defined_macros": {macro: "of the DAG"}}
     task = task_with_conf({"a": "{{ ds | default('none') }}"}, dag_options=macros)
     assert starts_in_triggerer(task) is not on_worker
+
+
+@pytest.mark.parametrize(
+    "template", ["{{ dag_run.note | default('none') }}", "{{ dag_run['state'] is defined }}", "{{ dag_run }}"]
+)
+def test_field_that_differs_in_the_triggerer_is_an_error_there(template: str) -> None:
+    from airflow.sdk.definitions._internal.templater import SandboxedEnvironment
+
+    dag_run = RenderableDagRun(type("DagRun", (), {"note": "theirs", "run_id": "manual__1"})())
+    environment = SandboxedEnvironment()
+    assert environment.from_string("{{ dag_run.run_id }}{{ dag_run['run_id'] }}").render(dag_run=dag_run)
+    with pytest.raises((UndefinedError, TypeError), match="the triggerer cannot render dag_run"):
+        environment.from_string(template).render(dag_run=dag_run)
