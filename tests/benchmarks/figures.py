@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -97,6 +98,16 @@ def curves(name: str, title: str, x_title: str, series: Mapping[str, Sequence[tu
     for each, points in series.items():
         chart.add(each, points)
     return _with_id(name, title, chart)
+
+
+def cumulative(values: Sequence[float]) -> list[tuple[float, float]]:
+    """Return the points of a line that shows how many percent of the values are at most x."""
+    in_order = sorted(values)
+    return [(in_order[0], 0), *((each, 100 * number / len(in_order)) for number, each in enumerate(in_order, start=1))]
+
+
+def percentile_99(values: Sequence[float]) -> float:
+    return statistics.quantiles(values, n=100, method="inclusive")[98]
 
 
 def _decades(values: Sequence[float]) -> dict[str, object]:

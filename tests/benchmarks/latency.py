@@ -7,29 +7,30 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tests.benchmarks.figures import Figure, Goal, Plot, Table, curves
+from tests.benchmarks.figures import Figure, Goal, Plot, Table, cumulative, curves, percentile_99
 from tests.benchmarks.pair import SLOTS
+from tests.benchmarks.sizes import POKE_INTERVAL_SECONDS, Sizes
 from tests.benchmarks.waiting_dag import WaitingDag
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from tests.benchmarks.pair import SharedDeployments
-    from tests.benchmarks.sizes import Sizes
 
 TITLE = "From the end of a remote run to the end of the waiting task"
 DEFERRABLE, RESUMED, HTTP = "AstroDagRunSensor", "AstroDagRunSensor, resumed on a worker", "HttpSensor"
 DAGS = {DEFERRABLE: "latency_deferrable", RESUMED: "latency_resumed", HTTP: "latency_http"}
-DEFERRAL_SECONDS = 20.0  # more than the ten seconds before a wait in the triggerer first checks its run
 
 METHOD = f"""
-The target has one run for each sensor. The runs end at regular intervals, each by a PATCH of its state. The latency is
-the time from the `end_date` of the run in the target to the `end_date` of the task in the triggering deployment; both
-use the same clock. All settings are Airflow's defaults, and `poke_interval` is 5 s. `AstroDagRunSensor` has
-`deferrable=True`. Its second variant also has `start_from_trigger=False`, so that it resumes on a worker, as operators
-do. `HttpSensor` has `deferrable=True` and a `response_check` on the state of the run. With a `response_check` it never
-defers, because it cannot check a response in the triggerer: it checks on a worker and holds a slot. So its number is
-limited by Airflow's {SLOTS} slots.
+The target has one run for each sensor. The runs end at regular intervals, each by a PATCH of its state. The first one
+ends after all sensors of this package have waited for {Sizes.settled_age} s, as a younger wait is checked more often:
+these are the figures of long runs, and those of short ones are in "Trigger and wait". The latency is the time from the
+`end_date` of the run in the target to the `end_date` of the task in the triggering deployment; both use the same clock.
+All settings are Airflow's defaults, and `poke_interval` is {POKE_INTERVAL_SECONDS:g} s. `AstroDagRunSensor` has
+`deferrable=True`. Its second variant also has `start_from_trigger=False`, so that it starts and ends on a worker, as
+tasks do that need one. `HttpSensor` has `deferrable=True` and a `response_check` on the state of the run. With a
+`response_check` it never defers, because it cannot check a response in the triggerer: it checks on a worker and holds a
+slot. So its number is limited by Airflow's {SLOTS} slots.
 """
 LIMITATIONS = """
 a full triggerer, a scheduler that is busy with other dags, and a network between the deployments.
@@ -50,7 +51,7 @@ class Latencies:
 
     @property
     def p99(self) -> float:
-        return statistics.quantiles(self.seconds, n=100, method="inclusive")[98]
+        return percentile_99(self.seconds)
 
 
 def measure(sizes: Sizes, progress: Callable[[str], None], deployments: SharedDeployments) -> list[Latencies]:
@@ -61,7 +62,7 @@ def measure(sizes: Sizes, progress: Callable[[str], None], deployments: SharedDe
         progress(f"{count} waits, {way}")
         dag.create_remote_runs()
         dag.start(on_workers=way == HTTP)
-        time.sleep(DEFERRAL_SECONDS)
+        time.sleep(POKE_INTERVAL_SECONDS if way == HTTP else sizes.settled_age)
         progress(f"  all wait; their runs end over {sizes.ending_seconds} s")
         rows.append(Latencies(way, latencies(dag, sizes.ending_seconds), sizes.ending_seconds))
         progress(f"  median {rows[-1].median:.1f} s")
@@ -89,13 +90,8 @@ def figures(rows: Sequence[Latencies]) -> list[Figure]:
 
 
 def plots(rows: Sequence[Latencies]) -> list[Plot]:
-    series = {row.way: _share(row.seconds) for row in rows}
+    series = {row.way: cumulative(row.seconds) for row in rows}
     return [curves("latency", "Waiting tasks that have ended (%), by seconds after the run's end", "s", series)]
-
-
-def _share(seconds: Sequence[float]) -> list[tuple[float, float]]:
-    in_order = sorted(seconds)
-    return [(in_order[0], 0), *((each, 100 * number / len(in_order)) for number, each in enumerate(in_order, start=1))]
 
 
 def table(rows: Sequence[Latencies]) -> Table:

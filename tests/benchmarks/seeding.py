@@ -27,24 +27,40 @@ ORDER BY at
 FINISHED = INSERT.format(
     end_date="at + interval '1 minute'", state="CASE WHEN number % 20 = 0 THEN 'failed' ELSE 'success' END"
 )
-RUNNING = INSERT.format(end_date="NULL", state="'running'")
+UNFINISHED = INSERT.format(end_date="NULL", state="'running'")
+QUEUE_AGAIN = "UPDATE dag_run SET state = 'queued', start_date = NULL WHERE state = 'running'"
 
 
-def seed(target: Deployment, *, finished: int, running: int) -> None:
+def seed(target: Deployment, *, finished: int, unfinished: int) -> None:
     """Insert runs that finished during the last year, and runs of the last six hours that stay running."""
     engine = create_engine(target.database_address)
     with engine.begin() as connection:
         connection.execute(text(FINISHED), {"prefix": "finished_", "count": finished, "period": "365 days"})
-        connection.execute(text(RUNNING), {"prefix": "running_", "count": running, "period": "6 hours"})
-    # PostgreSQL would do this by itself during a measurement.
+        connection.execute(text(UNFINISHED), {"prefix": "unfinished_", "count": unfinished, "period": "6 hours"})
+    engine.dispose()
+    _vacuum(target)
+
+
+def queue_unfinished_runs(target: Deployment) -> None:
+    """Set the unfinished runs to queued, as if they had not started yet."""
+    engine = create_engine(target.database_address)
+    with engine.begin() as connection:
+        connection.execute(text(QUEUE_AGAIN))
+    engine.dispose()
+    _vacuum(target)
+
+
+def _vacuum(target: Deployment) -> None:
+    """Do what PostgreSQL would do by itself during a measurement."""
+    engine = create_engine(target.database_address)
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("VACUUM ANALYZE dag_run"))
     engine.dispose()
 
 
-def running_run(number: int) -> tuple[str, str]:
-    """Return dag id and run id of a run that stays running, counted from 1."""
-    return DAG_IDS[number % 5], f"running_{number}"
+def unfinished_run(number: int) -> tuple[str, str]:
+    """Return dag id and run id of a run that stays unfinished, counted from 1."""
+    return DAG_IDS[number % 5], f"unfinished_{number}"
 
 
 def start_queued_runs(target: Deployment, run_ids: Sequence[str]) -> None:

@@ -18,6 +18,7 @@ class Sizes:
     windows: tuple[int, ...] = (20, 20, 40)  # seconds, for each number of waits
     stub_window: int = 20
     idle_window: int = 20
+    settled_age: int = 50  # seconds: ten intervals, from which this package checks a wait only once per interval
     ending_waits: int = 100
     ending_waits_on_workers: int = 30  # each holds one of Airflow's 32 slots while it waits
     ending_seconds: int = 120
@@ -29,11 +30,12 @@ class Sizes:
 
 QUICK = Sizes(
     finished_runs=5_000,
-    waits=(10, 50),
+    waits=(50,),
     waits_on_stub=200,
-    windows=(15, 15),
+    windows=(15,),
     stub_window=15,
     idle_window=10,
+    settled_age=10,
     ending_waits=6,
     ending_waits_on_workers=4,
     ending_seconds=15,

@@ -15,7 +15,7 @@ from dev.deployments import TARGET, Deployment, running
 from tests.benchmarks.access_log import AccessLog
 from tests.benchmarks.figures import Figure, Goal, Plot, Table, bars
 from tests.benchmarks.programs import ProgramClient, program
-from tests.benchmarks.seeding import DAG_IDS, seed
+from tests.benchmarks.seeding import DAG_IDS, queue_unfinished_runs, seed
 from tests.benchmarks.sizes import POKE_INTERVAL_SECONDS, Sizes
 
 if TYPE_CHECKING:
@@ -28,14 +28,14 @@ DAGS = Path(__file__).parent / "dags" / "target"
 
 OURS, HTTP, EXTERNAL = "this package", "HttpAsyncHook", "ExternalDeploymentSensor"
 WAYS = {OURS: "this_package", HTTP: "http_async_hook", EXTERNAL: "external_deployment_sensor"}
-REQUESTS_TO_JOIN = {OURS: 1, HTTP: 1, EXTERNAL: 2}  # requests of each wait until it only repeats itself
 JOINING_TIMEOUT_SECONDS = 240.0
+JOINING_POLL_SECONDS = 0.2
 
 # With the default of 15 database connections, the many requests of the peers wait for a connection and fail with 500
 # after half a minute. That would be measured instead of the cost of a check.
 LARGE_CONNECTION_POOL = {"AIRFLOW__DATABASE__SQL_ALCHEMY_POOL_SIZE": "80"}
 
-REAL, STUB, IDLE = "Airflow 3.3.2", "stub", "idle"
+REAL, QUEUED, STUB, IDLE = "Airflow 3.3.2", "Airflow 3.3.2, queued runs", "stub", "idle"
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,10 @@ class WaitCosts:
     """
     The cost of a number of waits in one way.
 
-    :param target: `REAL` or `STUB`
+    :param target: `REAL`, `QUEUED` (the same target, whose runs stay queued instead of running) or `STUB`
     :param way: one of `WAYS`, or `IDLE` for no waits
-    :param joining: number of requests until all waits had made their first
+    :param joining: number of requests until each wait had been answered once
+    :param settling: number of requests after that and before the window
     :param requests: number of requests in the window
     :param failed_checks: number of checks that failed in the window
     :param client, server, database: processor seconds in the window
@@ -57,6 +58,7 @@ class WaitCosts:
     waits: int
     window: float
     joining: int = 0
+    settling: int = 0
     requests: int = 0
     failed_checks: int = 0
     client: float = 0
@@ -94,9 +96,8 @@ class RequestCounter(ABC):
 
 
 class AirflowCounter(RequestCounter):
-    name = REAL
-
-    def __init__(self, deployment: Deployment) -> None:
+    def __init__(self, deployment: Deployment, name: str) -> None:
+        self.name = name
         self._deployment = deployment
         self._log = AccessLog(deployment)
 
@@ -135,24 +136,29 @@ class StubCounter(RequestCounter):
 def measure(sizes: Sizes, progress: Callable[[str], None], _: SharedDeployments) -> list[WaitCosts]:
     rows = []
     with real_target(sizes, progress) as target:
-        rows.append(idle(target, sizes.idle_window))
+        running_runs = AirflowCounter(target, REAL)
+        rows.append(idle(running_runs, sizes.idle_window))
         for count, window in zip(sizes.waits, sizes.windows, strict=True):
-            rows += [waiting(target, way, count, window, progress) for way in WAYS]
-    with program("stub") as stub:
-        target = StubCounter(stub.read())
-        rows += [waiting(target, way, sizes.waits_on_stub, sizes.stub_window, progress) for way in WAYS]
+            rows += [waiting(running_runs, way, count, window, sizes.settled_age, progress) for way in WAYS]
+        queue_unfinished_runs(target)
+        queued_runs, count, window = AirflowCounter(target, QUEUED), max(sizes.waits), max(sizes.windows)
+        rows.append(waiting(queued_runs, OURS, count, window, sizes.settled_age, progress))
+    with program("stub", str(sizes.waits_on_stub)) as stub:
+        stub_target = StubCounter(stub.read())
+        count, window = sizes.waits_on_stub, sizes.stub_window
+        rows += [waiting(stub_target, way, count, window, sizes.settled_age, progress) for way in WAYS]
     return rows
 
 
 @contextmanager
-def real_target(sizes: Sizes, progress: Callable[[str], None]) -> Iterator[RequestCounter]:
+def real_target(sizes: Sizes, progress: Callable[[str], None]) -> Iterator[Deployment]:
     progress("starting a target")
     with running(replace(TARGET, dags=[DAGS], env=LARGE_CONNECTION_POOL)) as (deployment,):
         deployment.wait_for_dags(*DAG_IDS)
         deployment.stop("scheduler", "dag-processor", "triggerer")  # only the measured requests must access the runs
         progress(f"writing {sizes.finished_runs:,} finished runs")
-        seed(deployment, finished=sizes.finished_runs, running=max(sizes.waits))
-        yield AirflowCounter(deployment)
+        seed(deployment, finished=sizes.finished_runs, unfinished=max(sizes.waits))
+        yield deployment
 
 
 def idle(target: RequestCounter, window: float) -> WaitCosts:
@@ -162,14 +168,18 @@ def idle(target: RequestCounter, window: float) -> WaitCosts:
     return WaitCosts(target.name, IDLE, 0, window, server=server, database=database)
 
 
-def waiting(target: RequestCounter, way: str, count: int, window: float, progress: Callable[[str], None]) -> WaitCosts:
-    """Run a process that waits in one way, and measure its cost after the first requests of all waits."""
+def waiting(
+    target: RequestCounter, way: str, count: int, window: float, settled_age: float, progress: Callable[[str], None]
+) -> WaitCosts:
+    """Run a process that waits in one way, and measure its cost after all waits have joined and become old enough."""
     progress(f"{target.name}: {count:,} waits, {way}")
     target.refresh()
     before = target.count()
     with program("waiting", WAYS[way], str(count), connections=target.connections()) as client:
-        wait_until_joined(target, client, before + count * REQUESTS_TO_JOIN[way])
+        wait_until_joined(client, count)
         joined = target.count()
+        time.sleep(settled_age if way == OURS else POKE_INTERVAL_SECONDS)
+        settled = target.count()
         used, cpu, began = client.request(), target.cpu(), time.monotonic()
         time.sleep(window)
         server, database = _difference(target.cpu(), cpu)
@@ -181,24 +191,25 @@ def waiting(target: RequestCounter, way: str, count: int, window: float, progres
             count,
             window=lasted,
             joining=joined - before,
-            requests=target.count() - joined,
+            settling=settled - joined,
+            requests=target.count() - settled,
             failed_checks=used_then["failed_checks"] - used["failed_checks"],
             client=used_then["cpu"] - used["cpu"],
             server=server,
             database=database,
             memory=used_then["memory"],
         )
-    progress(f"  {row.per_interval:.1f} requests per interval")
+    progress(f"  {row.joining} requests to join, {row.per_interval:.1f} requests per interval")
     return row
 
 
-def wait_until_joined(target: RequestCounter, client: ProgramClient, requests_by_then: int) -> None:
-    """Wait until all waits have made their first requests, and one interval more to keep these out of the window."""
+def wait_until_joined(client: ProgramClient, count: int) -> None:
+    """Wait until each wait has been answered at least once."""
     deadline = time.monotonic() + JOINING_TIMEOUT_SECONDS
-    while target.count() < requests_by_then and time.monotonic() < deadline:
-        client.request()  # raises an error if the program has ended
-        time.sleep(1)
-    time.sleep(POKE_INTERVAL_SECONDS)
+    while (answered := client.request()["answered"]) < count:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{answered:.0f} of {count} waits have been answered in {JOINING_TIMEOUT_SECONDS:.0f} s")
+        time.sleep(JOINING_POLL_SECONDS)
 
 
 def _difference(now: tuple[float, float], then: tuple[float, float]) -> tuple[float, float]:
@@ -209,13 +220,17 @@ METHOD = f"""
 Each way of waiting runs in its own process with one asyncio loop, as in a triggerer, and waits for runs that stay
 running, with a check every {POKE_INTERVAL_SECONDS:g} s. The target is an API server (one worker) with a PostgreSQL
 database of {Sizes.finished_runs:,} finished runs of the past year. Requests are counted in the access log of the API
-server, after the first requests of all waits. `HttpAsyncHook` is a trigger that gets its run with a new session at each
-check. `ExternalDeploymentSensor` makes the requests of the trigger of this name in astronomer-providers, rebuilt from
-its source: the same, but it also reads the connection at each check. The waits start evenly over one interval. CPU is
-the processor time of the client, server and database processes; that of server and database is reduced by the idle
-figures, which are in the table of raw figures. If the peers make more requests than the server can answer, the answered
-requests are counted, and the waits are checked late. The {STUB} is a program that counts requests and responds that
-every run is running; it runs on the same machine as the client.
+server. "Requests to join" are those until each wait has been answered once. All waits of this package join together, as
+when a triggerer starts; the waits of the peers start evenly over one interval. The requests per interval and the
+processor time are measured after that: for the peers one interval later, and for this package {Sizes.settled_age} s
+later, because it checks a younger wait more often (every second at first, then after a tenth of the time waited, up to
+the interval). In the rows "queued runs", the same runs are queued instead of running. `HttpAsyncHook` is a trigger that
+gets its run with a new session at each check. `ExternalDeploymentSensor` makes the requests of the trigger of this name
+in astronomer-providers, rebuilt from its source: the same, but it also reads the connection at each check. CPU is the
+processor time of the client, server and database processes; that of server and database is reduced by the idle figures,
+which are in the table of raw figures. If the peers make more requests than the server can answer, the answered requests
+are counted, and the waits are checked late. The {STUB} is a program that counts requests and responds that every run is
+running; it runs on the same machine as the client.
 """
 
 LIMITATIONS = """
@@ -229,7 +244,13 @@ def figures(rows: Sequence[WaitCosts]) -> list[Figure]:
     real = _by_waits(rows, REAL)
     found = [_requests(by_way, f"{count:,} waits") for count, by_way in real.items()]
     found += [_requests(by_way, f"{count:,} waits, {STUB}") for count, by_way in _by_waits(rows, STUB).items()]
+    queued = _by_waits(rows, QUEUED)
+    found += [_requests(by_way, f"{count:,} waits for queued runs") for count, by_way in queued.items()]
     count, largest = max(real.items())
+    joining = {way: row.joining for way, row in largest.items()}
+    found.append(_joining(f"requests to join, {count:,} waits", joining.pop(OURS), joining))
+    found += [_joining(f"requests to join, {count:,} waits for queued runs", by_way[OURS].joining, {})
+              for count, by_way in queued.items()]  # fmt: skip
     idle_row = next(row for row in rows if row.way == IDLE)
     for part, goal in (("client", Goal(1 / 20, HTTP)), ("server", Goal(1 / 50, HTTP)), ("database", None)):
         idle_usage = _per_minute(idle_row, part)
@@ -241,8 +262,12 @@ def figures(rows: Sequence[WaitCosts]) -> list[Figure]:
 
 def _requests(by_way: Mapping[str, WaitCosts], what: str) -> Figure:
     goal = Goal(2, below=True) if by_way[OURS].waits >= 1_000 else None  # one, plus on average less than one
-    peers = {way: by_way[way].per_interval for way in (HTTP, EXTERNAL)}
+    peers = {way: by_way[way].per_interval for way in (HTTP, EXTERNAL) if way in by_way}
     return Figure(f"requests per poll interval, {what}", "requests", by_way[OURS].per_interval, peers, goal)
+
+
+def _joining(what: str, ours: float, peers: Mapping[str, float]) -> Figure:
+    return Figure(what, "requests", ours, peers, Goal(25), digits=0)
 
 
 def plots(rows: Sequence[WaitCosts]) -> list[Plot]:
@@ -259,15 +284,17 @@ def plots(rows: Sequence[WaitCosts]) -> list[Plot]:
 
 
 def table(rows: Sequence[WaitCosts]) -> Table:
-    headings = ("target", "waits", "way", "window, s", "requests before", "requested per interval", "answered",
-                "failed checks", "client CPU", "server CPU", "database CPU", "client memory, MiB")  # fmt: skip
+    headings = ("target", "waits", "way", "window, s", "requests to join", "until the window",
+                "requested per interval", "answered", "failed checks", "client CPU", "server CPU", "database CPU",
+                "client memory, MiB")  # fmt: skip
     lines = []
     for row in rows:
         wanted = "" if row.way in (OURS, IDLE) else f"{row.waits:,}"
         cpu = [f"{_per_minute(row, part):.2f}" for part in ("client", "server", "database")]
         if row.target == STUB:
             cpu[1:] = ["", ""]
-        lines.append([row.target, f"{row.waits:,}", row.way, f"{row.window:.0f}", f"{row.joining:,}", wanted,
+        requests_before = (f"{row.joining:,}", f"{row.settling:,}")
+        lines.append([row.target, f"{row.waits:,}", row.way, f"{row.window:.0f}", *requests_before, wanted,
                       f"{row.per_interval:,.1f}", f"{row.failed_checks}", *cpu, f"{row.memory:.0f}"])  # fmt: skip
     return Table(headings, lines)
 

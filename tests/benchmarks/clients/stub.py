@@ -1,7 +1,7 @@
 """
-A target that counts requests and responds as API v2 does, with all runs in the state running.
+A target that counts requests and responds as API v2 does, with runs that all stay running.
 
-    python -m tests.benchmarks.clients.stub
+    python -m tests.benchmarks.clients.stub RUNS
 
 Prints its port. `GET /counted` returns the number of requests, without its own. Ends when standard input ends.
 """
@@ -16,7 +16,7 @@ from datetime import datetime, timedelta, timezone
 
 from aiohttp import web
 
-from tests.benchmarks.seeding import running_run
+from tests.benchmarks.seeding import unfinished_run
 
 RUN: dict[str, object] = {
     "logical_date": None,
@@ -39,6 +39,7 @@ RUN: dict[str, object] = {
     "partition_date": None,
 }
 
+RUNS = int(sys.argv[1])
 FIRST_DUE = datetime(2026, 1, 1, tzinfo=timezone.utc)
 
 counted = 0
@@ -52,11 +53,13 @@ async def list_runs(request: web.Request) -> web.Response:
     body = await request.json()
     if "end_date_gte" in body:
         return _counted({"dag_runs": [], "total_entries": 0})
-    first, last = (_number_due(body[f"run_after_{bound}"]) for bound in ("gte", "lte"))
-    names = [running_run(number) for number in range(first, last + 1)]
-    runs = [_run(dag_id, run_id) for dag_id, run_id in names if dag_id in body["dag_ids"]]
+    first = _number_due(body["run_after_gte"]) if "run_after_gte" in body else 1
+    last = _number_due(body["run_after_lte"]) if "run_after_lte" in body else RUNS
+    names = [unfinished_run(number) for number in range(max(first, 1), min(last, RUNS) + 1)]
+    listed = [(dag_id, run_id) for dag_id, run_id in names if dag_id in body["dag_ids"]]
     offset, limit = body["page_offset"], body["page_limit"]
-    return _counted({"dag_runs": runs[offset : offset + limit], "total_entries": len(runs)})
+    runs = [_run(*each) for each in listed[offset : offset + limit]]
+    return _counted({"dag_runs": runs, "total_entries": len(listed)})
 
 
 async def get_run(request: web.Request) -> web.Response:

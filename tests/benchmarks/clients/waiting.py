@@ -1,9 +1,10 @@
 """
-Wait for runs that stay running, in one process with an asyncio loop, as a triggerer does.
+Wait for runs that do not finish, in one process with an asyncio loop, as a triggerer does.
 
     python -m tests.benchmarks.clients.waiting WAY COUNT
 
-For each line of standard input, prints the resources used so far. Ends when standard input ends.
+For each line of standard input, prints the number of waits that have been answered, and the resources used so far. Ends
+when standard input ends.
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ from airflow.providers.http.hooks.http import HttpAsyncHook
 from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowException
 
-from astro_provider.triggers.dag_run import AstroDagRunTrigger
+from astro_provider.triggers.dag_run import wait_for_event
 from astro_provider.waits.wait import EndStates, RunWait
-from tests.benchmarks.seeding import running_run
+from tests.benchmarks.seeding import unfinished_run
 from tests.benchmarks.sizes import POKE_INTERVAL_SECONDS
 
 if TYPE_CHECKING:
@@ -35,19 +36,23 @@ if TYPE_CHECKING:
 HTTP_CONN, ASTRO_CONN = "http_conn", "astro_conn"
 WEEK_SECONDS = 7 * 24 * 3600.0  # the default timeout of a sensor
 
+answered: set[tuple[str, str]] = set()
+"""The runs of the waits that have been answered at least once."""
+
 failed_checks = 0
 
 
 async def this_package(dag_id: str, run_id: str) -> None:
-    """Wait with the trigger of the sensor."""
-    trigger = AstroDagRunTrigger(
-        http_conn_id=HTTP_CONN,
-        wait=RunWait(dag_id, EndStates(["success"], ["failed"]), run_id=run_id),
+    """Wait as the triggers of the operator and of the sensors do."""
+    event = await wait_for_event(
+        RunWait(dag_id, EndStates(["success"], ["failed"]), run_id=run_id, must_exist=True),
+        HTTP_CONN,
         poke_interval=POKE_INTERVAL_SECONDS,
         deadline=time.time() + WEEK_SECONDS,
+        on_change=lambda _: answered.add((dag_id, run_id)),
+        warn=logging.warning,
     )
-    async for event in trigger.run():
-        raise RuntimeError(f"The wait has ended: {event}")
+    raise RuntimeError(f"The wait has ended: {event}")
 
 
 async def http_async_hook(dag_id: str, run_id: str) -> None:
@@ -59,7 +64,7 @@ async def http_async_hook(dag_id: str, run_id: str) -> None:
             response = await hook.run(session=session, endpoint=f"api/v2/dags/{dag_id}/dagRuns/{quote(run_id)}")
             return str((await response.json())["state"])
 
-    await _poll(state)
+    await _poll((dag_id, run_id), state)
 
 
 async def external_deployment_sensor(dag_id: str, run_id: str) -> None:
@@ -85,15 +90,16 @@ async def external_deployment_sensor(dag_id: str, run_id: str) -> None:
                 response.raise_for_status()
                 return str((await response.json())["state"])
 
-    await _poll(state)
+    await _poll((dag_id, run_id), state)
 
 
-async def _poll(state: Callable[[], Awaitable[str]]) -> None:
+async def _poll(run: tuple[str, str], state: Callable[[], Awaitable[str]]) -> None:
     global failed_checks
     while True:
         try:
             if await state() in ("success", "failed"):
                 raise RuntimeError("The wait has ended")
+            answered.add(run)
         except (aiohttp.ClientError, asyncio.TimeoutError, AirflowException):
             failed_checks += 1
         await asyncio.sleep(POKE_INTERVAL_SECONDS)
@@ -102,10 +108,15 @@ async def _poll(state: Callable[[], Awaitable[str]]) -> None:
 WAYS = {each.__name__: each for each in (this_package, http_async_hook, external_deployment_sensor)}
 
 
-def used() -> dict[str, float]:
-    """Return the resources that this process has used, by its own accounting."""
+def report() -> dict[str, float]:
+    """Return what the waits have seen, and the resources that this process has used, by its own accounting."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
-    return {"cpu": usage.ru_utime + usage.ru_stime, "memory": usage.ru_maxrss / 1024, "failed_checks": failed_checks}
+    return {
+        "answered": len(answered),
+        "failed_checks": failed_checks,
+        "cpu": usage.ru_utime + usage.ru_stime,
+        "memory": usage.ru_maxrss / 1024,
+    }
 
 
 async def main() -> None:
@@ -128,14 +139,19 @@ async def main() -> None:
 
 
 async def _start_wait(way: Callable[[str, str], Awaitable[None]], number: int, count: int) -> None:
-    """Start a wait; the starts, and so the checks, are spread over one interval, as those of tasks are."""
-    await asyncio.sleep(POKE_INTERVAL_SECONDS * number / count)
-    await way(*running_run(number))
+    """
+    Start a wait.
+
+    The waits of this package join together, as in a triggerer that starts. Those of the peers start evenly over one
+    interval, because each of them repeats its checks at the times that follow from its start.
+    """
+    await asyncio.sleep(0 if way is this_package else POKE_INTERVAL_SECONDS * number / count)
+    await way(*unfinished_run(number))
 
 
 def _respond(output: IO[str]) -> None:
     for _ in sys.stdin:
-        print(json.dumps(used()), file=output, flush=True)
+        print(json.dumps(report()), file=output, flush=True)
 
 
 if __name__ == "__main__":
