@@ -30,7 +30,10 @@ class Goal:
 
     def __str__(self) -> str:
         how = "below" if self.below else "at most"
-        return f"{how} 1/{1 / self.at_most:.0f} of {self.share_of}" if self.share_of else f"{how} {self.at_most:g}"
+        if not self.share_of:
+            return f"{how} {self.at_most:g}"
+        share = f"1/{1 / self.at_most:.0f} of" if self.at_most < 1 else f"{self.at_most:g} times"
+        return f"{how} {share} {self.share_of}"
 
     def is_reached(self, figure: Figure) -> bool:
         limit = self.at_most * figure.peers[self.share_of] if self.share_of else self.at_most

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tests.benchmarks import imports, latency, results, slots, triggering, waits
+from tests.benchmarks import imports, latency, parsing, results, slots, triggering, waits
 from tests.benchmarks.sizes import Sizes
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 MEASUREMENTS: dict[str, ModuleType] = {
     "waits": waits,
     "imports": imports,
+    "parsing": parsing,
     "latency": latency,
     "slots": slots,
     "triggering": triggering,
@@ -27,6 +28,7 @@ MEASUREMENTS: dict[str, ModuleType] = {
 ROW_CLASSES: dict[str, type[Any]] = {
     "waits": waits.WaitCosts,
     "imports": imports.ImportTimes,
+    "parsing": parsing.ParseTimes,
     "latency": latency.Latencies,
     "slots": slots.SlotUse,
     "triggering": triggering.TriggerTimes,

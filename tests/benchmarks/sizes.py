@@ -24,6 +24,8 @@ class Sizes:
     ending_seconds: int = 120
     sensors: int = 50
     imports: int = 5
+    tasks_of_dag: int = 1_000
+    parses: int = 10
     round_trips: int = 100
     mapped_triggers: int = 200
 
@@ -41,6 +43,8 @@ QUICK = Sizes(
     ending_seconds=15,
     sensors=4,
     imports=2,
+    tasks_of_dag=100,
+    parses=3,
     round_trips=10,
     mapped_triggers=10,
 )
