@@ -46,3 +46,21 @@ class AccessLog:
 
     def count(self, prefix: str = "/api/v2/") -> int:
         return sum(request.path.startswith(prefix) for request in self.requests())
+
+
+def task_processes(log: AccessLog) -> Iterator[tuple[str, str, datetime]]:
+    """
+    Find the starts and ends of task processes.
+
+    :param log: the access log of the deployment where the tasks run
+    :return: for each, the id of the task instance, `run` for a start or `state` for an end, and the time
+    """
+    for request in log.requests():
+        path, _, resource = request.path.rpartition("/")
+        if request.method == "PATCH" and "/task-instances/" in path and request.status < 300:
+            yield path.rpartition("/")[2], resource, request.at
+
+
+def started_task_processes(log: AccessLog) -> list[str]:
+    """Return the id of the task instance of each task process that has started."""
+    return [task for task, resource, _ in task_processes(log) if resource == "run"]

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tests.benchmarks import imports, latency, parsing, results, slots, triggering, waits
+from tests.benchmarks import imports, latency, parsing, results, slots, trigger_and_wait, triggering, waits
 from tests.benchmarks.sizes import Sizes
 
 if TYPE_CHECKING:
@@ -16,11 +16,13 @@ if TYPE_CHECKING:
     from tests.benchmarks.figures import Figure, Plot, Table
     from tests.benchmarks.pair import SharedDeployments
 
-# Measurements that need a pair of deployments come last, because the idle deployments use some processor time.
+# Measurements that need a pair of deployments come last, because the idle deployments use some processor time. The
+# first of these starts the scheduler of the target, which would start the runs that the others leave queued.
 MEASUREMENTS: dict[str, ModuleType] = {
     "waits": waits,
     "imports": imports,
     "parsing": parsing,
+    "trigger_and_wait": trigger_and_wait,
     "latency": latency,
     "slots": slots,
     "triggering": triggering,
@@ -29,6 +31,7 @@ ROW_CLASSES: dict[str, type[Any]] = {
     "waits": waits.WaitCosts,
     "imports": imports.ImportTimes,
     "parsing": parsing.ParseTimes,
+    "trigger_and_wait": trigger_and_wait.TriggeredRuns,
     "latency": latency.Latencies,
     "slots": slots.SlotUse,
     "triggering": triggering.TriggerTimes,

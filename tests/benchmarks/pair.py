@@ -62,7 +62,7 @@ class SharedDeployments:
         env = {**AIRFLOW_DEFAULTS, "BENCHMARK_COUNTS": json.dumps(self._counts)}
         deployments = (
             replace(TRIGGERING, dags=[DAGS / "triggering"], env=env),
-            replace(TARGET, dags=[DAGS / "target"]),
+            replace(TARGET, dags=[DAGS / "target"], env=AIRFLOW_DEFAULTS),
         )
         triggering, target = self._stack.enter_context(running(*deployments))
         target.wait_for_dags(*DAG_IDS)

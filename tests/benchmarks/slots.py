@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tests.benchmarks.access_log import AccessLog
+from tests.benchmarks.access_log import AccessLog, task_processes
 from tests.benchmarks.figures import Figure, Goal, Plot, Table, bars
 from tests.benchmarks.pair import SLOTS
 from tests.benchmarks.waiting_dag import WaitingDag
@@ -86,7 +86,7 @@ def measure_sensors(dag: WaitingDag, way: str, idle: float) -> SlotUse:
         dag.end_remote_run(run_id)
     dag.wait_until_ended()
     window = time.monotonic() - began
-    starts, held = task_processes(log)
+    starts, held = starts_and_duration(log)
     used = cpu_seconds(triggering) - cpu
     return SlotUse(way, dag.count, window, starts, held, used, idle * window)
 
@@ -96,19 +96,16 @@ def cpu_seconds(deployment: Deployment) -> float:
     return sum(deployment.cpu_seconds(name) for name in deployment.components if name != "database")
 
 
-def task_processes(log: AccessLog) -> tuple[int, float]:
+def starts_and_duration(log: AccessLog) -> tuple[int, float]:
     """Return the number of task processes started, and the sum of their durations in seconds."""
     running: dict[str, datetime] = {}
     starts, held = 0, 0.0
-    for request in log.requests():
-        task, _, resource = request.path.rpartition("/")
-        if request.method != "PATCH" or "/task-instances/" not in request.path or request.status >= 300:
-            continue
+    for task, resource, at in task_processes(log):
         if resource == "run":
             starts += 1
-            running[task] = request.at
+            running[task] = at
         elif resource == "state" and task in running:
-            held += (request.at - running.pop(task)).total_seconds()
+            held += (at - running.pop(task)).total_seconds()
     return starts, held
 
 
