@@ -22,14 +22,16 @@ class Goal:
     :param at_most: the limit
     :param share_of: a peer; the limit is then `at_most` times the figure of this peer
     :param below: whether the figure must be below the limit. Otherwise it can be equal
+    :param at_least: whether more is better: the figure must then be at least as large as the limit
     """
 
     at_most: float
     share_of: str = ""
     below: bool = False
+    at_least: bool = False
 
     def __str__(self) -> str:
-        how = "below" if self.below else "at most"
+        how = "below" if self.below else "at least" if self.at_least else "at most"
         if not self.share_of:
             return f"{how} {self.at_most:g}"
         share = f"1/{1 / self.at_most:.0f} of" if self.at_most < 1 else f"{self.at_most:g} times"
@@ -37,6 +39,8 @@ class Goal:
 
     def is_reached(self, figure: Figure) -> bool:
         limit = self.at_most * figure.peers[self.share_of] if self.share_of else self.at_most
+        if self.at_least:
+            return figure.ours >= limit
         return figure.ours < limit if self.below else figure.ours <= limit
 
 

@@ -81,6 +81,10 @@ def counts(sizes: Sizes) -> dict[str, int]:
         "slots_deferrable": sizes.sensors,
         "slots_http": sizes.sensors,
         "slots_http_unchecked": sizes.sensors,
-        "mapped_astro": sizes.mapped_triggers,
-        "mapped_http": sizes.mapped_triggers,
+        "mapped_astro": sizes.triggers,
+        "mapped_http": sizes.triggers,
+        "unmapped_astro": sizes.tasks_per_run,
+        "unmapped_http": sizes.tasks_per_run,
+        "wide_astro": sizes.triggers,
+        "wide_http": sizes.triggers,
     }

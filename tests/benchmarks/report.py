@@ -44,6 +44,8 @@ so the figures are good for comparisons, but do not predict those of another mac
 def write(found: Sequence[Section]) -> None:
     """Write the document and its plots."""
     PLOTS.mkdir(parents=True, exist_ok=True)
+    for old in PLOTS.glob("*.svg"):
+        old.unlink()
     minutes = sum(each.seconds for each in found) / 60
     parts = [INTRODUCTION.format(minutes=max(minutes, 1))]
     if not all(each.full for each in found):

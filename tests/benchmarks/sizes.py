@@ -30,7 +30,8 @@ class Sizes:
     tasks_of_dag: int = 1_000
     parses: int = 10
     round_trips: int = 100
-    mapped_triggers: int = 200
+    triggers: int = 200
+    tasks_per_run: int = 10  # of a dag with unmapped triggers
 
 
 QUICK = Sizes(
@@ -52,5 +53,6 @@ QUICK = Sizes(
     tasks_of_dag=100,
     parses=3,
     round_trips=10,
-    mapped_triggers=10,
+    triggers=10,
+    tasks_per_run=5,
 )
