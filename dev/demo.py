@@ -13,6 +13,7 @@ import sys
 import time
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -129,12 +130,18 @@ def newest_run(target: Deployment) -> Iterator[DemoRun]:
 def show(run: DemoRun, progress_table: ProgressTable) -> None:
     progress_table.show(run.deployment.name, run.dag_id, run.get()["state"])
     for task in run.tasks():
-        progress_table.show(run.deployment.name, f"  {task['task_id']}", task["state"] or "not scheduled")
+        progress_table.show(run.deployment.name, f"  {task['task_id']}", state_and_place(task))
+
+
+def state_and_place(task: dict[str, Any]) -> str:
+    """Return the state of a task, and where it runs."""
+    places = {"deferred": " in the triggerer", "running": " on a worker"}
+    return f"{task['state'] or 'not scheduled'}{places.get(task['state'], '')}"
 
 
 def summarise(console: Console, local: DemoRun, target: Deployment) -> None:
     """
-    Print both runs and the result.
+    Print both runs, their tasks and the result.
 
     :raises DemoError: a run failed, or the results differ
     """
@@ -151,6 +158,10 @@ def summarise(console: Console, local: DemoRun, target: Deployment) -> None:
     console.print(table)
     if (state := remote.get()["state"]) != "success":
         raise DemoError(f"{remote.dag_id} in {target.name} is {state}, but {local.dag_id} reported success")
+    console.print(tasks_table(local, remote))
+    console.print(
+        f"{TRIGGER_TASK} ended {seconds_after_remote_run(local, remote):.1f} s after the run that it triggered."
+    )
     returned, received = remote.xcom(TARGET_TASK), local.xcom(RESULT_TASK)
     console.print(f"{TARGET_TASK} in {target.name} returned {returned!r}", markup=False)
     console.print(f"{RESULT_TASK} in {local.deployment.name} received {received!r}", markup=False)
@@ -159,6 +170,27 @@ def summarise(console: Console, local: DemoRun, target: Deployment) -> None:
             "The results differ: the target returned another value than the triggering deployment received."
         )
     console.print("Both deployments hold the same result.", style="green")
+
+
+def tasks_table(*runs: DemoRun) -> Table:
+    table = Table(title="Tasks", title_justify="left")
+    for heading in ("deployment", "task", "ran in", "state", "duration"):
+        table.add_column(heading)
+    for run in runs:
+        for task in sorted(run.tasks(), key=lambda task: str(task["start_date"])):
+            # Only a task process stores its process id.
+            place = "worker" if task["pid"] else "triggerer, without a task process"
+            table.add_row(run.deployment.name, task["task_id"], place, task["state"], f"{task['duration']:.1f} s")
+    return table
+
+
+def seconds_after_remote_run(local: DemoRun, remote: DemoRun) -> float:
+    """Return the time from the end of the remote run to the end of the task that waited for it."""
+    (trigger_task,) = (task for task in local.tasks() if task["task_id"] == TRIGGER_TASK)
+    run_end, task_end = (
+        datetime.fromisoformat(each["end_date"].replace("Z", "+00:00")) for each in (remote.get(), trigger_task)
+    )
+    return (task_end - run_end).total_seconds()
 
 
 def last_log_lines(run: DemoRun, task: dict[str, Any]) -> str:

@@ -13,7 +13,7 @@ from rich.text import Text
 if TYPE_CHECKING:
     from rich.console import Console
 
-COLOURS = {"success": "green", "healthy": "green", "failed": "red", "upstream_failed": "red"}
+COLOURS = {"success": "green", "healthy": "green", "ready": "green", "failed": "red", "upstream_failed": "red"}
 STATES_WITHOUT_SPINNER = {*COLOURS, "not created yet", ""}
 
 Row = tuple[str, str]  # deployment, and dag, task or address

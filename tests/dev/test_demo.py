@@ -30,13 +30,21 @@ class FakeDeployment:
         raise requests.HTTPError(f"{path} answered 404", response=SimpleNamespace(status_code=404))
 
 
+TASK = {"state": "success", "start_date": "2026-01-01T00:00:00Z", "duration": 1.0}
 LOCAL = {
     "dagRuns/local": {"state": "success", "duration": 9.0},
+    "/taskInstances": {
+        "task_instances": [
+            {**TASK, "task_id": "trigger", "pid": None, "end_date": "2026-01-01T00:00:07.500000Z"},
+            {**TASK, "task_id": "show_result", "pid": 123, "end_date": "2026-01-01T00:00:09Z"},
+        ]
+    },
     "trigger/xcomEntries/trigger_run_id": {"value": "remote"},
     "show_result/xcomEntries/return_value": {"value": {"rows": 12}},
 }
 REMOTE = {
-    "dagRuns/remote": {"state": "success", "duration": 5.0},
+    "dagRuns/remote": {"state": "success", "duration": 5.0, "end_date": "2026-01-01T00:00:06Z"},
+    "/taskInstances": {"task_instances": [{**TASK, "task_id": "report", "pid": 456}]},
     "report/xcomEntries/return_value": {"value": {"rows": 12}},
 }
 
@@ -53,6 +61,17 @@ def test_demo_succeeds_when_both_results_are_equal() -> None:
     assert "remote_report" in text
     assert "9.0 s" in text
     assert "same result" in text
+
+
+def test_demo_shows_where_each_task_ran() -> None:
+    lines = summary(LOCAL, REMOTE).splitlines()
+    places = {task: line for line in lines for task in ("trigger ", "show_result ", "report ") if f"│ {task}" in line}
+    assert "triggerer, without a task process" in places["trigger "]
+    assert all("│ worker " in places[task] for task in ("show_result ", "report "))
+
+
+def test_demo_shows_how_long_after_the_remote_run_the_task_ended() -> None:
+    assert "trigger ended 1.5 s after the run that it triggered" in summary(LOCAL, REMOTE)
 
 
 def test_demo_fails_when_the_results_differ() -> None:
