@@ -226,7 +226,8 @@ class AstroHook(DeploymentHook):
 
         :param dag_id: the dag
         :param run_id: the run
-        :param poke_interval: seconds between two checks, by default 5; less than 0.5 counts as 0.5
+        :param poke_interval: the longest interval between two checks in seconds, by default 5; less than 0.5 counts as
+            0.5. The interval is one second at first, and then a tenth of the time waited so far
         :param timeout: maximum time to wait in seconds; by default ``None``, without limit
         :return: the dag run, whose ``state`` is ``success`` or ``failed``
         :raise WaitTimeoutError: the run has not finished after ``timeout`` seconds

@@ -6,12 +6,13 @@ import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from astro_provider.airflow_versions import BaseSensorOperator, given_parameters, was_rescheduled
 from astro_provider.airflow_versions import conf as airflow_conf
+from astro_provider.airflow_versions import given_parameters, was_rescheduled
 from astro_provider.api.durations import DEFAULT_POKE_INTERVAL_SECONDS, poke_interval_seconds, timeout_seconds
 from astro_provider.api.errors import AstroError, DagRunFailedError, InvalidParameterError, UnexpectedEventError
 from astro_provider.api.states import checked_states
 from astro_provider.links import XCOM_URL, RemoteDagRunLink
+from astro_provider.sensors.poke_interval import PokeIntervalMixin
 from astro_provider.task_errors import fail_or_skip, final_errors
 from astro_provider.tasks.execution_timeout import wait_timeout_message
 from astro_provider.tasks.rendered import rendered_id
@@ -44,7 +45,7 @@ REFUSED_PAUSE_SECONDS = 10.0
 """Seconds before a sensor whose last check was refused checks again on its worker."""
 
 
-class AstroBaseSensor(StartFromTriggerMixin, BaseSensorOperator):
+class AstroBaseSensor(StartFromTriggerMixin, PokeIntervalMixin):
     """
     Base class of the sensors; see :class:`~astro_provider.sensors.dag_run.AstroDagRunSensor` for the parameters.
 
@@ -273,7 +274,8 @@ class AstroBaseSensor(StartFromTriggerMixin, BaseSensorOperator):
         from astro_provider.tasks.execution_timeout import deferral_limits
         from astro_provider.triggers.dag_run import AstroDagRunTrigger
 
-        deadline, timeout = time.time() + self.timeout, timedelta(seconds=self.timeout) + BACKSTOP
+        now = time.time()
+        deadline, timeout = now + self.timeout, timedelta(seconds=self.timeout) + BACKSTOP
         if self._execution_timeout_is_shorter:
             limit, limit_timeout = deferral_limits(self.execution_timeout, context["ti"].start_date)
             deadline, timeout = limit or deadline, limit_timeout or timeout
@@ -283,6 +285,7 @@ class AstroBaseSensor(StartFromTriggerMixin, BaseSensorOperator):
                 wait=self._wait(context),
                 poke_interval=self.poke_interval,
                 deadline=deadline,
+                started_at=now,
             ),
             method_name="execute_complete",
             timeout=timeout,

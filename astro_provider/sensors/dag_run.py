@@ -55,8 +55,9 @@ class AstroDagRunSensor(AstroBaseSensor):
     :param skipped_states: states that skip the sensor, by default none
     :param check_existence: whether to fail if the dag does not exist, instead of waiting for it; by default ``False``
     :param deferrable: whether to wait in the triggerer, by default ``[operators] default_deferrable``
-    :param poke_interval: seconds between two checks, or a ``timedelta``; 5 by default. A value below 0.5 is raised to
-        0.5
+    :param poke_interval: the longest interval between two checks in seconds, or a ``timedelta``; 5 by default. The
+        interval is one second at first (10 seconds in reschedule mode), and then a tenth of the time waited so far,
+        unless ``exponential_backoff`` is set. A value below 0.5 is raised to 0.5
     :param timeout: seconds after which the sensor fails without a retry, as in any Airflow sensor; by default
         ``[sensors] default_timeout``
     :param soft_fail: whether the sensor skips instead of failing if the wait fails, times out or ends with an error

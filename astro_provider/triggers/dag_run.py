@@ -13,7 +13,7 @@ from astro_provider.airflow_versions import triggers_have_on_kill
 from astro_provider.api.durations import DEFAULT_POKE_INTERVAL_SECONDS, poke_interval_seconds
 from astro_provider.api.errors import AstroError, ConnectionUnreadableError
 from astro_provider.tasks.cancel import cancel_in_triggerer, run_to_completion
-from astro_provider.tasks.task_state import deferral_ended
+from astro_provider.tasks.task_state import MIN_SUSPENSION_SECONDS, deferral_ended
 from astro_provider.triggers.events import EventOutcome, error_event, verdict_event
 from astro_provider.triggers.watcher.registry import shared_watcher
 from astro_provider.waits.loop import still_waiting
@@ -28,15 +28,6 @@ if TYPE_CHECKING:
     from astro_provider.triggers.sensor import AstroSensorTrigger
     from astro_provider.waits.wait import Verdict
 
-
-MIN_DEFERRAL_SECONDS = 10.0
-"""
-Seconds before the first check of a deferred task, which a worker has just checked.
-
-Airflow fails a task that is resumed before the scheduler knows of its deferral. Measured: on 3.3.2, the supervisor of a
-worker reports a deferral up to five seconds late (3 of 10 deferrals). Check: set this to 0 and run
-``tests/integration/test_trigger_dag_run.py``.
-"""
 
 MAX_RUN_AGE_SECONDS = 10.0
 """Seconds for which a run that the caller of ``wait_for_event`` has seen can replace the first check. Less than the
@@ -56,7 +47,8 @@ class AstroDagRunTrigger(BaseTrigger):
 
     :param http_conn_id: id of an Airflow connection of type ``astro`` or ``http``
     :param wait: the wait, or what :meth:`RunWait.serialize` returned for it
-    :param poke_interval: seconds between two checks, 5 by default; a value below 0.5 is raised to 0.5
+    :param poke_interval: the longest interval between two checks in seconds, 5 by default; a value below 0.5 is raised
+        to 0.5
     :param deadline: when to give up, in seconds since the epoch; ``None`` (the default) for never
     :param started_at: when the task began to wait, in seconds since the epoch; ``None`` (the default) for the start of
         the trigger
@@ -114,7 +106,7 @@ class AstroDagRunTrigger(BaseTrigger):
         yield TriggerEvent(event)
 
     async def _leave_time_for_deferral(self) -> None:
-        seconds = MIN_DEFERRAL_SECONDS
+        seconds = MIN_SUSPENSION_SECONDS
         if self.deadline is not None:
             seconds = min(seconds, max(self.deadline - time.time(), 0))
         await asyncio.sleep(seconds)
@@ -166,7 +158,7 @@ async def wait_for_event(
 
     :param wait: the wait
     :param http_conn_id: id of an Airflow connection of type ``astro`` or ``http``
-    :param poke_interval: seconds between two checks
+    :param poke_interval: the longest interval between two checks in seconds
     :param deadline: when to give up, in seconds since the epoch; ``None`` for never
     :param on_change: called with the verdicts of an unfinished wait, see :class:`~astro_provider.waits.loop.Progress`
     :param warn: called with a message when the wait begins to tolerate errors

@@ -179,6 +179,7 @@ class AstroSensorTrigger(BaseTrigger):
             deadline=self._started_at + self.timeout,
             on_change=self._report_change,
             warn=self.log.warning,
+            started_at=self._started_at,
             has_answered=time.time() - self._started_at > RESTARTED_TRIGGERER_SECONDS,
         )
 

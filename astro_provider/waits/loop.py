@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from astro_provider.api import calls
-from astro_provider.api.durations import poke_interval_seconds, timeout_seconds
+from astro_provider.api.durations import check_interval, poke_interval_seconds, timeout_seconds
 from astro_provider.api.errors import AstroError, WaitTimeoutError
 from astro_provider.api.flow import Pause, ReloadConnection
 from astro_provider.api.states import FINISHED_DAG_RUN_STATES
@@ -106,11 +106,13 @@ def check_until(
     """
     Check until there is a result.
 
-    After an error that a new token or another URL would resolve, the connection is read again before the next check.
+    The interval between two checks follows the time since this flow began, see
+    :func:`~astro_provider.api.durations.check_interval`. After an error that a new token or another URL would resolve,
+    the connection is read again before the next check.
 
     :param check: makes the flow of one check, which returns ``None`` as long as there is no result
     :param clock: returns the time in seconds since the epoch
-    :param poke_interval: seconds between two checks
+    :param poke_interval: the longest interval between two checks in seconds
     :param deadline: when to give up, in seconds since the epoch; ``None`` for never
     :param on_tolerated_error: called with the first error that is tolerated since the target last answered
     :param has_answered: whether the target is known to have answered before
@@ -118,6 +120,7 @@ def check_until(
     :raise AstroError: an error that is not tolerated, see :class:`~astro_provider.waits.transient.Tolerance`
     """
     tolerance = Tolerance(clock, has_answered=has_answered)
+    began_at = clock()
     while True:
         outdated = False
         try:
@@ -133,7 +136,8 @@ def check_until(
         now = clock()
         if deadline is not None and now >= deadline:
             return None
-        yield Pause(poke_interval if deadline is None else min(poke_interval, deadline - now))
+        interval = check_interval(now - began_at, poke_interval)
+        yield Pause(interval if deadline is None else min(interval, deadline - now))
         if outdated:
             yield ReloadConnection()
 
@@ -152,7 +156,7 @@ def watch(
 
     :param client: the target
     :param wait: the wait
-    :param poke_interval: seconds between two checks
+    :param poke_interval: the longest interval between two checks in seconds
     :param deadline: when to give up, in seconds since the epoch; ``None`` for never
     :param on_change: see :class:`Progress`
     :param warn: called with a message when the wait begins to tolerate errors, and if the run stays queued because its
@@ -202,7 +206,7 @@ def wait_for_dag_run(
     :param client: the target
     :param dag_id: the dag
     :param run_id: the run
-    :param poke_interval: seconds between two checks
+    :param poke_interval: the longest interval between two checks in seconds
     :param timeout: maximum number of seconds to wait; ``None`` for no limit
     :param on_change: called with the run at the first check and whenever its state has changed
     :param on_tolerated_error: called with the first error that is tolerated since the target last answered

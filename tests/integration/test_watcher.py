@@ -80,7 +80,13 @@ class LiveWaits:
     started: list[LiveWait] = field(default_factory=list)
 
     def __call__(
-        self, run: Run, *, must_exist: bool = False, failed: Iterable[str] = ("failed",), tasks: Iterable[str] = ()
+        self,
+        run: Run,
+        *,
+        must_exist: bool = False,
+        failed: Iterable[str] = ("failed",),
+        tasks: Iterable[str] = (),
+        poke_interval: float = INTERVAL,
     ) -> LiveWait:
         wait = RunWait(
             run.dag_id,
@@ -96,7 +102,7 @@ class LiveWaits:
             async with shared_watcher("watched") as watcher:
                 return await watcher.watch(
                     wait,
-                    poke_interval=INTERVAL,
+                    poke_interval=poke_interval,
                     deadline=None,
                     on_change=lambda verdict: changes.append(verdict.message),
                     warn=warnings.append,
@@ -189,6 +195,19 @@ async def test_many_waits_cost_little_more_than_one_list_per_interval(target, pr
     await until_over(waiting)
     assert [each.outcome for each in waiting] == (["success"] * 4 + ["failed"] * 2) * 5
     assert list((await states_of(runs)).values()) == ["success"] * 4 + ["failed"] * 2
+
+
+@both_targets
+async def test_end_of_a_short_run_is_found_soon_whatever_the_poke_interval(target, proxy, waits):
+    short, long = await create_runs(target, 2)
+    waiting = waits(short, poke_interval=3600), waits(long, poke_interval=3600)
+    await waits.are_checked()
+    await until(lambda: proxy.count(RUNS) >= 3, "polls of young waits", timeout=10)
+    await end_runs(short)
+    ended_at = time.monotonic()
+    await until_over(waiting[:1])
+    assert time.monotonic() - ended_at < 4  # a second until the next poll, its list, and the check
+    assert [each.outcome for each in waiting] == ["success", None]
 
 
 @both_targets

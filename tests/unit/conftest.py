@@ -127,9 +127,9 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeClock]:
     """A clock that only sleeps of hooks, sensors and triggers advance; they take no time."""
+    from astro_provider.airflow_versions import BaseSensorOperator
     from astro_provider.hooks import astro_async, base
     from astro_provider.sensors import base as sensor_base
-    from astro_provider.sensors.base import BaseSensorOperator
     from astro_provider.triggers import dag_run as dag_run_trigger
     from astro_provider.triggers.watcher import registry
 

@@ -29,7 +29,10 @@ What this costs the target, in requests per interval, with the default interval 
 * in addition, each wait is checked once when it joins, unless the caller gives its run, and once when its run or task
   has finished.
 
-The interval of the poll is the shortest interval of all waits on the connection.
+The interval of the poll is the shortest current interval of all waits on the connection. The interval of a wait follows
+its age: one second at first, then a tenth of the time waited so far, up to its ``poke_interval``
+(``api.durations.check_interval``). A wait that joins makes the next poll come within a second. The figures above are
+for waits that have reached their ``poke_interval``. Younger waits make polls more frequent, but not periodic checks.
 
 While only lists fail, waits are checked individually: at least ten per poll, and more if this is necessary to check all
 of them within ten minutes. While neither lists nor checks succeed, the target gets one request per interval, or two if

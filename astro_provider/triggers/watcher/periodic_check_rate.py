@@ -28,7 +28,8 @@ class PeriodicCheckRate:
     With ``n`` waits whose interval is ``s`` seconds (at most half of ``ROUND_SECONDS``), ``n * s / ROUND_SECONDS``
     waits are checked per poll. For 10,000 waits with an interval of 5 seconds, that takes 83 checks of single waits, or
     0.83 checks of a hundred waits each.
-    However few waits there are, one check is made per ``polls_per_check`` polls.
+    However few waits there are, one check is made per ``polls_per_check`` polls. The interval of a wait is its
+    ``poke_interval`` here, so that more frequent polls, which are made for young waits, do not make more checks.
 
     :param polls_per_check: number of polls per check if there are only a few waits
     """
@@ -50,7 +51,8 @@ class PeriodicCheckRate:
         """
         # A wait is never checked more than once in two intervals, even if it is one of the last of many.
         rate = min(self._rate(elapsed, intervals), _checks_per_second(intervals, min_seconds=0))
-        self._credit += max(elapsed * rate / waits_per_check, 1 / self._polls_per_check)
+        seconds_per_check = self._polls_per_check * min(intervals, default=math.inf)
+        self._credit += max(elapsed * rate / waits_per_check, elapsed / seconds_per_check)
         due = int(self._credit)
         self._credit -= due
         return min(due, math.ceil(sum(intervals.values()) / waits_per_check))

@@ -52,7 +52,7 @@ class PollLoop:
 
         :param subscription: the wait
         """
-        self._timetable.join(subscription)
+        self._timetable.join(subscription, self._clock())
         if self._loop is None:
             # In an empty context: otherwise, polls would log in the log of the task whose wait came first.
             self._loop = contextvars.Context().run(asyncio.create_task, self._run())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-from collections import Counter
 from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING
@@ -36,38 +35,38 @@ class PollTimetable:
     """
     The times of polls, scheduled checks and deadlines.
 
-    Polls are due once per ``poll_interval``. ``PollLoop`` calls ``advance`` at ``next_due``.
+    The interval between two polls is the shortest current interval of all waits. It is computed at each poll, and a
+    wait that joins can make the next poll earlier. ``PollLoop`` calls ``advance`` at ``next_due``.
 
     :param now: seconds since the epoch
     """
 
     def __init__(self, now: float) -> None:
         self._subscriptions: dict[Subscription, None] = {}
-        self._intervals: Counter[float] = Counter()
         self._heap: list[tuple[float, int, Subscription]] = []  # the number keeps subscriptions from being compared
         self._numbers = count()
         self._advanced_at = now
         self._polled_at = now
-
-    @property
-    def poll_interval(self) -> float:
-        """Seconds between two polls: the shortest interval of all waits; infinite if there are none."""
-        return min(self._intervals, default=float("inf"))
+        self._next_poll = float("inf")
+        self.poll_interval = float("inf")
+        """Seconds between two polls; infinite if there were no waits at the last one."""
 
     @property
     def next_due(self) -> float:
         """When to call ``advance`` again, in seconds since the epoch."""
-        next_poll = self._polled_at + self.poll_interval
-        return min(next_poll, self._heap[0][0]) if self._heap else next_poll
+        return min(self._next_poll, self._heap[0][0]) if self._heap else self._next_poll
 
-    def join(self, subscription: Subscription) -> None:
+    def join(self, subscription: Subscription, now: float) -> None:
         """
         Add the interval and the deadline of a wait.
 
         :param subscription: the wait
+        :param now: seconds since the epoch
         """
         self._subscriptions[subscription] = None
-        self._intervals[subscription.poke_interval] += 1
+        interval = subscription.current_interval(now)
+        self.poll_interval = min(self.poll_interval, interval)
+        self._next_poll = min(self._next_poll, now + interval)
         if subscription.deadline is not None:
             self._push(subscription.deadline, subscription)
 
@@ -78,8 +77,6 @@ class PollTimetable:
         :param subscription: the wait
         """
         del self._subscriptions[subscription]
-        self._intervals[subscription.poke_interval] -= 1
-        self._intervals += Counter()  # drops intervals that no wait has
         if len(self._heap) > 4 * len(self._subscriptions) + 64:  # most entries are of waits that have left
             self._heap = [entry for entry in self._heap if entry[2] in self._subscriptions]
             heapq.heapify(self._heap)
@@ -105,15 +102,19 @@ class PollTimetable:
         moved_back = max(self._advanced_at - now, 0.0)
         if moved_back:
             # How much of the current interval has passed is unknown: assume all of it, so that nothing is late.
-            moved_back += min(self._intervals, default=0.0)
+            interval = self.poll_interval if self._subscriptions else 0.0
+            moved_back += interval
             self._move_back(moved_back)
-            self._polled_at = now - self.poll_interval
+            self._polled_at, self._next_poll = now - interval, now
         self._advanced_at = now
         elapsed = None
-        if now - self._polled_at >= self.poll_interval:
+        if now >= self._next_poll:
             # A machine that was suspended does not make up for the checks of the whole time.
             elapsed = min(now - self._polled_at, 2 * self.poll_interval)
             self._polled_at = now
+            intervals = (each.current_interval(now) for each in self._subscriptions)
+            self.poll_interval = min(intervals, default=float("inf"))
+            self._next_poll = now + self.poll_interval
         past_deadline, to_check = self._pop(now)
         return Due(now, past_deadline, to_check, elapsed, moved_back)
 
@@ -133,9 +134,10 @@ class PollTimetable:
         return past_deadline, to_check
 
     def _move_back(self, seconds: float) -> None:
-        """Shift scheduled checks, so that pauses keep their length. Deadlines stay: they are times of day."""
+        """Shift scheduled checks and starts, so that pauses and ages stay the same. Deadlines are times of day."""
         self._heap.clear()
         for subscription in self._subscriptions:
+            subscription.started_at -= seconds
             if subscription.check_at is not None:
                 self.schedule_check(subscription, subscription.check_at - seconds)
             if subscription.deadline is not None:

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
 from astro_provider.api.dates import parse_date
+from astro_provider.api.durations import check_interval
 from astro_provider.api.errors import UnexpectedAnswerError
 from astro_provider.api.states import FINISHED_DAG_RUN_STATES, FINISHED_TASK_STATES
 from astro_provider.waits.hints import Hints
@@ -39,7 +40,7 @@ class Subscription:
     periodic check, or at the deadline.
 
     :param wait: the wait
-    :param poke_interval: seconds between two polls
+    :param poke_interval: the longest interval between two polls in seconds
     :param deadline: when to give up, in seconds since the epoch; ``None`` for never
     :param started_at: when the wait began, in seconds since the epoch; ``None`` for now
     :param clock: returns the time in seconds since the epoch
@@ -92,10 +93,19 @@ class Subscription:
         """Whether ``warn_of_outage`` has warned since the target last answered."""
         self.is_warned_of_lists = False
         """Whether ``warn`` was called because the token is not allowed to list across dags."""
+        self._clock = clock
         self._warn = warn
         self._context = contextvars.copy_context()
         finished_states = FINISHED_TASK_STATES if self.waits_for_tasks else FINISHED_DAG_RUN_STATES
         self._has_unfinished_end_state = not set(wait.end_states.all) <= set(finished_states)
+
+    def current_interval(self, now: float) -> float:
+        """
+        Return the interval between two polls, which grows with the age of the wait.
+
+        :param now: seconds since the epoch
+        """
+        return check_interval(now - self.started_at, self.poke_interval)
 
     def wake(self) -> None:
         """Resume the coroutine of the wait, which then checks again, or gives up if its deadline has passed."""
@@ -160,11 +170,12 @@ class Subscription:
         run = verdict.run
         if not self.wait.latest and len(self.logical_dates) < 2:
             self._note_run(run)
+        interval = self.current_interval(self._clock())
         if self._has_unfinished_end_state:
-            return self.poke_interval
+            return interval
         # After the first check of a queued run, a second one is scheduled: Progress then warns if the dag is paused.
         is_queued = self.wait.must_exist and run and run["state"] == "queued"
-        return self.poke_interval if is_queued and self.check_count == 1 else None
+        return interval if is_queued and self.check_count == 1 else None
 
     def _note_run(self, run: DagRun | None) -> None:
         self.run_id = self.wait.run_id or (run["dag_run_id"] if run else None)

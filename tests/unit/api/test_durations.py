@@ -6,8 +6,15 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from astro_provider.api.durations import MIN_POKE_INTERVAL_SECONDS, poke_interval_seconds, timeout_seconds
+from astro_provider.api.durations import (
+    MIN_POKE_INTERVAL_SECONDS,
+    check_interval,
+    poke_interval_seconds,
+    timeout_seconds,
+)
 from astro_provider.hooks.astro import AstroHook
 from astro_provider.operators.dag_run import AstroTriggerDagRunOperator
 from astro_provider.sensors.dag_run import AstroDagRunSensor
@@ -49,6 +56,25 @@ WRONG = [-1, -0.1, True, False, "5", None, float("nan"), float("inf"), float("-i
 def test_invalid_seconds_are_refused(check: Callable[[Any], float], seconds: Any) -> None:
     with pytest.raises(ValueError, match="must be a number of seconds, 0 or more and finite, not"):
         check(seconds)
+
+
+@given(age=st.floats(-1e9, 1e9), poke_interval=st.floats(MIN_POKE_INTERVAL_SECONDS, 1e6))
+def test_interval_of_checks_is_a_tenth_of_the_age_between_one_second_and_poke_interval(
+    age: float, poke_interval: float
+) -> None:
+    interval = check_interval(age, poke_interval)
+    assert interval <= poke_interval
+    if poke_interval <= 1 or age >= 10.001 * poke_interval:
+        assert interval == poke_interval
+    elif age <= 10:
+        assert interval == 1
+    else:
+        assert interval == pytest.approx(min(age / 10, poke_interval))
+
+
+@given(ages=st.tuples(st.floats(0, 1e6), st.floats(0, 1e6)), poke_interval=st.floats(MIN_POKE_INTERVAL_SECONDS, 1e4))
+def test_interval_of_checks_never_shrinks(ages: tuple[float, float], poke_interval: float) -> None:
+    assert check_interval(min(ages), poke_interval) <= check_interval(max(ages), poke_interval)
 
 
 def test_seconds_can_be_a_timedelta() -> None:

@@ -47,7 +47,7 @@ def test_trigger_has_the_wait_of_the_sensor(fake_airflow: FakeAirflowServer) -> 
         "poke_interval": 7,
         "deadline": arguments["deadline"],
         "cancel_on_kill": False,
-        "started_at": None,
+        "started_at": arguments["deadline"] - sensor.timeout,
     }
 
 

@@ -65,8 +65,8 @@ def test_outage_after_the_first_check_is_tolerated_with_one_warning(
     fake_airflow.has_run("theirs", "running", "success")
     outage = json_response({"detail": "down"}, 503)
     fake_airflow.on("GET", RUN, fake_airflow.stored_response, *[outage] * 6, fake_airflow.stored_response)
-    run_id_sensor(poke_interval=60).execute(context())
-    assert clock.sleeps.count(60) == 3
+    run_id_sensor(poke_interval=0.7).execute(context())
+    assert clock.sleeps.count(0.7) == 3
     assert len(warnings(log_lines)) == 1
 
 
@@ -87,7 +87,7 @@ def test_refusal_at_the_first_check_fails_the_sensor_after_a_minute(
     fake_airflow.on("GET", RUN, REFUSED)
     with pytest.raises(AirflowFailException, match="refused"):
         run_id_sensor(timeout=DAY_SECONDS, **mode).execute(context())
-    assert sum(clock.sleeps) == MAX_REFUSED_AT_FIRST_SECONDS
+    assert MAX_REFUSED_AT_FIRST_SECONDS <= sum(clock.sleeps) <= MAX_REFUSED_AT_FIRST_SECONDS + 5
 
 
 def test_refusal_says_what_to_check_and_hides_the_token(fake_airflow: FakeAirflowServer) -> None:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from astro_provider.triggers.dag_run import MIN_DEFERRAL_SECONDS, AstroDagRunTrigger
+from astro_provider.tasks.task_state import MIN_SUSPENSION_SECONDS
+from astro_provider.triggers.dag_run import AstroDagRunTrigger
 from astro_provider.waits.transient import MAX_REFUSED_SECONDS
 from astro_provider.waits.wait import EndStates, RunWait
 from tests.unit.scripted_server import HANGUP
@@ -32,7 +33,7 @@ async def test_success_yields_the_run_and_its_url(any_airflow: FakeAirflowServer
         "success",
     )
     assert payload["url"].startswith(f"{any_airflow.url}/dags/d/")
-    assert clock.sleeps == [MIN_DEFERRAL_SECONDS, 19, 19]
+    assert clock.sleeps == [MIN_SUSPENSION_SECONDS, 1.0, 1.1]
 
 
 @pytest.mark.parametrize("poke_interval", [1, 3, 60])
@@ -41,7 +42,7 @@ async def test_first_check_leaves_airflow_time_to_store_the_deferral(
 ) -> None:
     fake_airflow.has_run("theirs", "success")
     assert (await only_payload(dag_run_trigger(poke_interval=poke_interval)))["outcome"] == "success"
-    assert clock.sleeps == [MIN_DEFERRAL_SECONDS]
+    assert clock.sleeps == [MIN_SUSPENSION_SECONDS]
 
 
 async def test_deadline_before_the_first_check_is_kept(fake_airflow: FakeAirflowServer, clock: FakeClock) -> None:
@@ -105,8 +106,9 @@ async def test_check_existence_yields_an_error_for_an_unknown_dag(any_airflow: F
 
 async def test_deadline_yields_timeout_with_the_last_state(any_airflow: FakeAirflowServer, clock: FakeClock) -> None:
     any_airflow.has_run("theirs", "running")
-    payload = await only_payload(dag_run_trigger(poke_interval=25, deadline=NOW.timestamp() + 60))
-    assert (payload["outcome"], clock.sleeps) == ("timeout", [MIN_DEFERRAL_SECONDS, 25, 25])
+    trigger = dag_run_trigger(poke_interval=25, deadline=NOW.timestamp() + 60, started_at=NOW.timestamp() - 3600)
+    payload = await only_payload(trigger)
+    assert (payload["outcome"], clock.sleeps) == ("timeout", [MIN_SUSPENSION_SECONDS, 25, 25])
     assert payload["message"].endswith("running")
 
 

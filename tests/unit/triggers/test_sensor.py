@@ -126,7 +126,7 @@ async def test_timeout_fails_or_skips_the_task(
     fake_airflow.has_run("theirs", "running")
     ended_in, payload = await run_trigger(sensor_trigger(**THEIRS, timeout=60, **{"retries": 0, **options}))
     assert ended_in == final_state
-    assert datetime.now(timezone.utc) - NOW == timedelta(seconds=60)
+    assert (datetime.now(timezone.utc) - NOW).total_seconds() == pytest.approx(60, abs=0.01)
     if payload is None:
         assert "Not over after 60 seconds (timeout). Last seen: run 'theirs'" in log_lines[-1]
     else:
@@ -257,11 +257,16 @@ async def test_latest_names_the_newest_run(fake_airflow: FakeAirflowServer) -> N
     assert await run_trigger(trigger) == ("success", None)
 
 
-async def test_checks_are_poke_interval_apart(fake_airflow: FakeAirflowServer, clock: FakeClock) -> None:
+@pytest.mark.parametrize(("age", "seconds"), [(0, 1), (60, 6), (300, 17)])
+async def test_interval_of_checks_follows_the_age_of_the_task(
+    fake_airflow: FakeAirflowServer, clock: FakeClock, age: float, seconds: float
+) -> None:
+    """A restarted triggerer starts the trigger again."""
     fake_airflow.has_run("theirs", "running")
     clock.at_sleep = lambda: fake_airflow.end_run("theirs")
-    await run_trigger(sensor_trigger(**THEIRS, poke_interval=17))
-    assert clock.sleeps == [17]
+    started_at = NOW - timedelta(seconds=age)
+    await run_trigger(sensor_trigger(**THEIRS, poke_interval=17, timeout=3600, started_at=started_at))
+    assert clock.sleeps == [seconds]
 
 
 async def test_check_existence_fails_the_task_for_an_unknown_dag(

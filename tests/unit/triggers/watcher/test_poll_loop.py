@@ -49,7 +49,8 @@ async def test_wait_with_a_shorter_interval_interrupts_the_sleep_of_the_poll(
     target.end_run("theirs")
     await clock.sleep_async(2)
     assert waiting.outcome == "success"
-    # Without that wait, the interval of polls is long again.
+    # Without that wait, the interval of polls is long again, after one more poll.
+    await clock.sleep_async(2)
     target.reset_counts()
     await clock.sleep_async(590)
     assert len(target.received) == 0

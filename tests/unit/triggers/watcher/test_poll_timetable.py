@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,10 +21,17 @@ def timetable() -> PollTimetable:
     return PollTimetable(START)
 
 
-def join(timetable: PollTimetable, poke_interval: float = 5.0, deadline: float | None = None) -> Subscription:
+def join(
+    timetable: PollTimetable,
+    poke_interval: float = 5.0,
+    deadline: float | None = None,
+    *,
+    age: float = 1e6,
+    at: float = START,
+) -> Subscription:
     subscription = make_subscription("theirs")
-    subscription.poke_interval, subscription.deadline = poke_interval, deadline
-    timetable.join(subscription)
+    subscription.poke_interval, subscription.deadline, subscription.started_at = poke_interval, deadline, at - age
+    timetable.join(subscription, at)
     return subscription
 
 
@@ -39,7 +47,52 @@ def test_poll_is_due_once_per_shortest_interval(timetable: PollTimetable) -> Non
     assert timetable.advance(START + 8).elapsed == 8
     assert timetable.next_due == START + 15
     timetable.leave(short)
-    assert timetable.next_due == START + 68
+    assert timetable.advance(START + 15).elapsed == 7
+    assert timetable.next_due == START + 75
+
+
+def test_interval_of_polls_follows_the_age_of_the_youngest_wait(timetable: PollTimetable) -> None:
+    old, young = join(timetable, 60), join(timetable, 30, age=0)
+    times, now = [], START
+    while len(times) < 60:
+        now = timetable.next_due
+        assert timetable.advance(now).elapsed is not None
+        times.append(now - START)
+    assert times[:10] == [pytest.approx(1 + each) for each in range(10)]
+    intervals = [later - earlier for earlier, later in pairwise(times)]
+    assert max(later / earlier for earlier, later in pairwise(intervals)) <= 1.11
+    assert intervals[-1] == 30
+    timetable.leave(young)
+    timetable.advance(timetable.next_due)
+    assert timetable.poll_interval == 60
+    timetable.leave(old)
+    timetable.advance(timetable.next_due)
+    assert timetable.poll_interval == float("inf")
+
+
+def test_wait_that_joins_makes_the_next_poll_come_within_a_second(timetable: PollTimetable) -> None:
+    join(timetable, 60)
+    join(timetable, 60, age=0, at=START + 20)
+    assert timetable.next_due == START + 21
+    # However many others join meanwhile, they do not delay the poll.
+    for each in range(1, 10):
+        join(timetable, 60, age=0, at=START + 20 + each / 10)
+    assert timetable.next_due == START + 21
+    assert timetable.advance(START + 21).elapsed == 2  # two intervals, as after a suspension
+
+
+def test_old_wait_that_joins_is_polled_after_its_own_interval(timetable: PollTimetable) -> None:
+    """A restarted triggerer begins its waits again."""
+    for each in range(20):
+        join(timetable, 60, age=200 + each, at=START + each / 10)
+    assert timetable.next_due == START + 20
+
+
+def test_clock_that_moves_backwards_makes_no_wait_young_again(timetable: PollTimetable) -> None:
+    join(timetable, 5, age=100)
+    timetable.advance(START + 1)
+    timetable.advance(START - 3600)
+    assert timetable.next_due == START - 3595
 
 
 def test_suspended_machine_makes_up_for_two_intervals_at_most(timetable: PollTimetable) -> None:
