@@ -58,7 +58,11 @@ def get_provider_info() -> dict[str, object]:
         "triggers": [
             {
                 "integration-name": "Astro",
-                "python-modules": ["astro_provider.triggers.dag_run", "astro_provider.triggers.sensor"],
+                "python-modules": [
+                    "astro_provider.triggers.dag_run",
+                    "astro_provider.triggers.sensor",
+                    "astro_provider.triggers.trigger_dag_run",
+                ],
             },
         ],
         "connection-types": [

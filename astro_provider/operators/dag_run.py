@@ -11,23 +11,25 @@ from astro_provider.api.errors import DagRunFailedError, InvalidParameterError, 
 from astro_provider.api.states import DAG_RUN_STATES, checked_states
 from astro_provider.links import XCOM_RUN_ID, XCOM_URL, RemoteDagRunLink
 from astro_provider.task_errors import final_errors, parameter_errors
-from astro_provider.tasks.existing_run import ON_EXISTING_RUN
-from astro_provider.tasks.paused import IF_PAUSED
 from astro_provider.tasks.planned_run import plan_run, store_attached
-from astro_provider.tasks.rendered import as_bool, as_choice, as_text, is_template, rendered_id
-from astro_provider.tasks.run_conf import check_conf, run_conf
+from astro_provider.tasks.run_conf import stored_conf
+from astro_provider.tasks.run_request import DATE_FIELDS, REQUEST_FIELDS, check_request, read_request, stored_date
+from astro_provider.tasks.start_from_trigger import StartFromTriggerMixin
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime, timedelta
 
+    from airflow.triggers.base import StartTriggerArgs
+
     from astro_provider.airflow_versions import Context
     from astro_provider.api.types import DagRun
     from astro_provider.hooks.astro import AstroHook
+    from astro_provider.tasks.run_request import RunRequest
     from astro_provider.waits.wait import RunWait, Verdict
 
 
-class AstroTriggerDagRunOperator(BaseOperator):
+class AstroTriggerDagRunOperator(StartFromTriggerMixin, BaseOperator):
     """
     Triggers a dag run in another Deployment (``POST dags/{dag_id}/dagRuns``) and, on request, waits for its outcome.
 
@@ -89,23 +91,12 @@ class AstroTriggerDagRunOperator(BaseOperator):
     :param deferrable: whether to wait in the triggerer, by default ``[operators] default_deferrable``
     :param openlineage_inject_parent_info: whether to add the parent run of OpenLineage to the conf if the OpenLineage
         provider is installed and active, by default ``True``
+    :param start_from_trigger: with ``deferrable``, whether the first try starts and ends in the triggerer if nothing in
+        it needs a worker (Airflow 3.3 and later), by default ``True``
     """
 
-    template_fields: Sequence[str] = (
-        "trigger_dag_id",
-        "http_conn_id",
-        "trigger_run_id",
-        "logical_date",
-        "data_interval_start",
-        "data_interval_end",
-        "run_after",
-        "conf",
-        "note",
-        "partition_key",
-        "wait_for_completion",
-        "on_existing_run",
-        "if_paused",
-    )
+    template_fields: Sequence[str] = REQUEST_FIELDS
+    trigger_fields: Sequence[str] = REQUEST_FIELDS
     template_fields_renderers = {"conf": "json"}
     operator_extra_links = (RemoteDagRunLink(),)
     ui_color = "#e9e4ff"
@@ -132,6 +123,7 @@ class AstroTriggerDagRunOperator(BaseOperator):
         cancel_on_kill: bool = True,
         deferrable: bool = airflow_conf.getboolean("operators", "default_deferrable", fallback=False),
         openlineage_inject_parent_info: bool = True,
+        start_from_trigger: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -151,6 +143,7 @@ class AstroTriggerDagRunOperator(BaseOperator):
         self.cancel_on_kill = cancel_on_kill
         self.deferrable = deferrable
         self.openlineage_inject_parent_info = openlineage_inject_parent_info
+        self._request: RunRequest | None = None
         self._waiting_for: DagRun | None = None
         self._attached = False
         self._context: Context | None = None
@@ -161,13 +154,8 @@ class AstroTriggerDagRunOperator(BaseOperator):
             self.failed_states = checked_states("failed_states", failed_states, DAG_RUN_STATES, default_failed)
             if both := set(self.allowed_states) & set(self.failed_states):
                 raise InvalidParameterError(f"allowed_states and failed_states both have {', '.join(sorted(both))}")
-            if not is_template(wait_for_completion):
-                as_bool("wait_for_completion", wait_for_completion)
-            if not is_template(on_existing_run):
-                as_choice("on_existing_run", on_existing_run, ON_EXISTING_RUN)
-            if not is_template(if_paused):
-                as_choice("if_paused", if_paused, IF_PAUSED)
-            check_conf(conf)
+            check_request(self)
+        self.allows_start_from_trigger = start_from_trigger
 
     def execute(self, context: Context) -> DagRun:
         """
@@ -182,51 +170,52 @@ class AstroTriggerDagRunOperator(BaseOperator):
         :raise AstroError: another error of the target
         """
         from astro_provider.hooks.astro import AstroHook
-        from astro_provider.tasks.create_run import create_run
-        from astro_provider.tasks.paused import check_pause
+        from astro_provider.tasks.trigger_run import trigger_run
 
+        if self._context is None:
+            self.log_worker_reason(context)
         self._context = context
         with final_errors():
-            self._read_ids()
-            waits = as_bool("wait_for_completion", self.wait_for_completion)
-            on_existing_run = as_choice("on_existing_run", self.on_existing_run, ON_EXISTING_RUN)
-            if_paused = as_choice("if_paused", self.if_paused, IF_PAUSED)
-            conf = run_conf(self.conf, context["ti"] if self.openlineage_inject_parent_info else None)
-            planned = plan_run(
-                context, given_run_id=self.trigger_run_id, retries=self.retries or 0, warn=self.log.warning
-            )
-        with final_errors(), AstroHook(self.http_conn_id) as hook:
-            check_pause(hook, self.trigger_dag_id, planned, logical_date=self.logical_date, if_paused=if_paused)
-            fields = ("logical_date", "data_interval_start", "data_interval_end", "run_after", "note", "partition_key")
-            run, self._attached = create_run(
-                hook,
-                self.trigger_dag_id,
-                planned,
-                {name: getattr(self, name) for name in fields} | {"conf": conf},
-                on_existing_run=on_existing_run,
-                repair_failed=waits and "failed" in self.failed_states,
-                log=self.log.info,
-            )
+            lineage_parent = context["ti"] if self.openlineage_inject_parent_info else None
+            request = self._request = read_request(self, lineage_parent=lineage_parent)
+            planned = plan_run(context, given_run_id=request.run_id, retries=self.retries or 0, warn=self.log.warning)
+        with final_errors(), AstroHook(request.http_conn_id) as hook:
+            repairs = "failed" in self.failed_states
+            triggered = hook.run(trigger_run(hook.client, request, planned, repairs=repairs, log=self.log.info))
+            run, self._attached = triggered.run, triggered.attached
             store_attached(context, self._attached)
-            url = hook.client.run_url(run["dag_id"], run["dag_run_id"])
-            self.log.info("Dag run %s of dag %s is %s: %s", run["dag_run_id"], run["dag_id"], run["state"], url)
             context["ti"].xcom_push(key=XCOM_RUN_ID, value=run["dag_run_id"])
-            context["ti"].xcom_push(key=XCOM_URL, value=url)
-            if not waits:
-                if run["state"] == "queued":
-                    self.log.info("Not waiting for the run. If the dag is paused there, the run starts when unpaused.")
+            context["ti"].xcom_push(key=XCOM_URL, value=triggered.url)
+            if not request.waits:
                 return run
             if self.deferrable and run["state"] not in self._end_states:
                 self._defer(run, context)
             return self._wait(hook, run)
 
-    def _read_ids(self) -> None:
-        """Convert what the templates were rendered to, which can be a number with native rendering, to text."""
-        self.trigger_dag_id = rendered_id("trigger_dag_id", self.trigger_dag_id)
-        self.http_conn_id = rendered_id("http_conn_id", self.http_conn_id)
-        self.trigger_run_id = as_text(self.trigger_run_id)
-        self.note = as_text(self.note)
-        self.partition_key = as_text(self.partition_key) or None
+    def build_start_trigger_args(self) -> StartTriggerArgs:
+        """Make the class path and the arguments of the trigger that Airflow starts instead of a worker."""
+        from airflow.triggers.base import StartTriggerArgs
+
+        from astro_provider.triggers.endings import endings
+
+        limit = self.execution_timeout
+        return StartTriggerArgs(
+            trigger_cls="astro_provider.triggers.trigger_dag_run.AstroTriggerDagRunTrigger",
+            trigger_kwargs={
+                **{name: getattr(self, name) for name in self.trigger_fields},
+                **{name: stored_date(name, getattr(self, name)) for name in DATE_FIELDS},
+                "conf": stored_conf(self.conf),
+                "poke_interval": self.poke_interval,
+                "allowed_states": list(self.allowed_states),
+                "failed_states": list(self.failed_states),
+                "cancel_on_kill": self.cancel_on_kill,
+                "execution_timeout": limit.total_seconds() if limit else None,
+                "openlineage_inject_parent_info": self.openlineage_inject_parent_info,
+                "push_result": self.do_xcom_push,
+                "ends": endings(self),
+            },
+            next_method="execute_complete",
+        )
 
     @property
     def _cancels(self) -> bool:
@@ -237,10 +226,11 @@ class AstroTriggerDagRunOperator(BaseOperator):
         from astro_provider.tasks.execution_timeout import deferral_limits
         from astro_provider.triggers.dag_run import AstroDagRunTrigger
 
+        assert self._request is not None
         deadline, timeout = deferral_limits(self.execution_timeout, context["ti"].start_date)
         self.defer(
             trigger=AstroDagRunTrigger(
-                http_conn_id=self.http_conn_id,
+                http_conn_id=self._request.http_conn_id,
                 wait=self._run_wait(run),
                 poke_interval=self.poke_interval,
                 deadline=deadline,
@@ -252,26 +242,33 @@ class AstroTriggerDagRunOperator(BaseOperator):
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> DagRun:
         """
-        Finish the task after the wait in the triggerer.
+        Finish the task after its trigger has ended, or do all of it if the trigger could not.
 
         :param context: the task's context
         :param event: the payload of the trigger's event, see :func:`astro_provider.triggers.events.read_event`
         :return: the remote dag run as it was last seen
+        :raise AirflowSkipException: an existing run with ``on_existing_run="skip"``
         :raise DagRunFailedError: the run ended in one of ``failed_states``
         :raise AirflowTaskTimeout: the run did not end within ``execution_timeout``
         :raise AirflowFailException: an error that a retry cannot help, or an event of another wait
         :raise AstroError: another error of the target
         """
-        from astro_provider.airflow_versions import AirflowTaskTimeout
+        from astro_provider.airflow_versions import AirflowSkipException, AirflowTaskTimeout
         from astro_provider.tasks.execution_timeout import timeout_message
         from astro_provider.triggers.events import EventOutcome, read_event
 
         with final_errors():
             ended = read_event(event)
+            if ended.outcome is EventOutcome.RESTART:
+                self.log.info("%s", ended.message)
+                self._context = context
+                return self.execute(context)
             if ended.error:
                 raise ended.error
             if ended.outcome is EventOutcome.FAILED:
                 raise DagRunFailedError(ended.message)
+            if ended.outcome is EventOutcome.SKIPPED:
+                raise AirflowSkipException(ended.message)
             if ended.outcome is EventOutcome.TIMEOUT:
                 raise AirflowTaskTimeout(
                     timeout_message(self.trigger_dag_id, self.execution_timeout, ended.message, ended.url)
@@ -339,8 +336,9 @@ class AstroTriggerDagRunOperator(BaseOperator):
     def _cancel(self, run: DagRun) -> str:
         from astro_provider.tasks.cancel import cancel_on_worker
 
+        assert self._request is not None
         return cancel_on_worker(
-            self.http_conn_id, run["dag_id"], run["dag_run_id"], self.log, end_states=self._end_states
+            self._request.http_conn_id, run["dag_id"], run["dag_run_id"], self.log, end_states=self._end_states
         )
 
     @property

@@ -6,11 +6,11 @@ from datetime import datetime, timedelta, timezone
 
 from astro_provider.airflow_versions import EXECUTION_TIMEOUT_SPANS_DEFERRAL
 
-MAX_RESUME_SECONDS = 30.0
+MAX_END_SECONDS = 30.0
 """
-How long before ``execution_timeout`` a wait ends on Airflow 2.
+How long before ``execution_timeout`` a wait ends on Airflow 2, and in a task that starts in the triggerer.
 
-There, the time until a worker resumes the task counts as well.
+There, Airflow also counts the time that it takes to cancel the run and to end the task.
 """
 
 BACKUP_SECONDS = 60.0
@@ -33,9 +33,25 @@ def deferral_limits(
     now = datetime.now(timezone.utc)
     end = (started or now) + execution_timeout
     if EXECUTION_TIMEOUT_SPANS_DEFERRAL:
-        early = min(MAX_RESUME_SECONDS, execution_timeout.total_seconds() / 10)
-        return end.timestamp() - early, execution_timeout
+        return end.timestamp() - _seconds_to_end(execution_timeout.total_seconds()), execution_timeout
     return end.timestamp(), end - now + timedelta(seconds=BACKUP_SECONDS)
+
+
+def deadline_in_triggerer(timeout_after: datetime | None, execution_timeout: float | None) -> float | None:
+    """
+    Derive the deadline of the wait of a task that starts in the triggerer.
+
+    :param timeout_after: when Airflow ends the task; ``None`` for never
+    :param execution_timeout: the limit of the task in seconds; ``None`` for no limit
+    :return: the deadline, in seconds since the epoch; ``None`` without a limit
+    """
+    if timeout_after is None or execution_timeout is None:
+        return None
+    return timeout_after.timestamp() - _seconds_to_end(execution_timeout)
+
+
+def _seconds_to_end(execution_timeout: float) -> float:
+    return min(MAX_END_SECONDS, execution_timeout / 10)
 
 
 def timeout_message(dag_id: str, execution_timeout: timedelta | None, happened: str, url: str | None) -> str:

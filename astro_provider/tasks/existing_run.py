@@ -55,6 +55,7 @@ class RunFacts:
         uses it. A user, or a deleted dag run with the same id, can still have created the run
     :param from_before_clear: whether the run id was derived from the same task before the task was last cleared
     :param retry: whether this try is not the first one since the task was last cleared
+    :param restarted: whether this try has started before, in a triggerer that was stopped or has lost its triggers
     :param resent: whether this try might have created the run with a request whose response was lost
     :param created: when the run was created or last reset, see ``Created``
     """
@@ -64,6 +65,7 @@ class RunFacts:
     derived: bool
     from_before_clear: bool
     retry: bool
+    restarted: bool
     resent: bool
     created: Created
 
@@ -97,21 +99,26 @@ def origin(facts: RunFacts, on_existing_run: OnExistingRun) -> Origin:
     id: one that was derived from this task before it was cleared, or any other. If the time of creation is unknown, a
     retry can still continue with an unfinished run, because such a run has no outcome from before the clear.
 
+    A first try that has started before, because the triggerer was restarted, is treated like a retry, but the origin of
+    its run is ``THIS_TRY``.
+
     :param facts: the facts about the run
     :param on_existing_run: the user's choice. Without ``"reset"``, earlier tries have not reset the run of another task
     """
+    is_repeated = facts.retry or facts.restarted
+    ours = Origin.EARLIER_TRY if facts.retry else Origin.THIS_TRY
     is_recent = facts.created == "since" or (facts.created == "unknown" and facts.state not in FINISHED_DAG_RUN_STATES)
     if facts.same_run_id and facts.derived:
-        if facts.retry:
-            return Origin.OTHER if facts.created == "before" else Origin.EARLIER_TRY
+        if is_repeated:
+            return Origin.OTHER if facts.created == "before" else ours
         is_new = facts.created == "since" or (facts.created == "unknown" and facts.resent)
         return Origin.THIS_TRY if is_new else Origin.OTHER
     if facts.same_run_id:
-        return Origin.EARLIER_TRY if facts.retry and is_recent else Origin.OTHER
+        return ours if is_repeated and is_recent else Origin.OTHER
     if facts.from_before_clear:
-        return Origin.EARLIER_TRY if facts.retry and is_recent else Origin.BEFORE_CLEAR
-    was_reset = facts.retry and facts.created == "since" and on_existing_run == "reset"
-    return Origin.EARLIER_TRY if was_reset else Origin.OTHER
+        return ours if is_repeated and is_recent else Origin.BEFORE_CLEAR
+    was_reset = is_repeated and facts.created == "since" and on_existing_run == "reset"
+    return ours if was_reset else Origin.OTHER
 
 
 def decision(origin: Origin, on_existing_run: OnExistingRun, *, needs_repair: bool) -> Decision:

@@ -7,17 +7,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from astro_provider.airflow_versions import BASE_URL_SECTION, UNSET_BASE_URL, conf, task_state_store
-from astro_provider.api.template_values import is_empty
 from astro_provider.run_id import first_try_number, remote_run_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from datetime import datetime
 
     from astro_provider.airflow_versions import Context
 
 STORE_KEY = "astro_trigger_dag_run"
-"""Key in Airflow's task state store (3.3 and later), whose content survives retries and clears."""
+"""
+Key in Airflow's task state store (3.3 and later), whose content survives retries and clears.
+
+The triggerer cannot use that store. A try that starts in the triggerer therefore stores the same fields in an XCom with
+this key, which a later try on a worker reads.
+"""
 
 _STORED_FIELDS = {"first_try", "last_try", "max_tries", "clear_number", "began"}
 
@@ -36,6 +40,7 @@ class PlannedRun:
         run that was created after ``started_at`` might be from before the clear
     :param run_ids_before_clear: the run ids that were derived from this task before it was last cleared
     :param attached: whether an earlier try attached to the run instead of creating it; ``None`` if no try stored this
+    :param restarted: whether this try has started before, in a triggerer that was stopped or has lost its triggers
     """
 
     run_id: str
@@ -45,6 +50,7 @@ class PlannedRun:
     started_at_is_after_clear: bool
     run_ids_before_clear: frozenset[str]
     attached: bool | None = None
+    restarted: bool = False
 
 
 def plan_run(context: Context, *, given_run_id: str | None, retries: int, warn: Callable[[str], None]) -> PlannedRun:
@@ -57,7 +63,7 @@ def plan_run(context: Context, *, given_run_id: str | None, retries: int, warn: 
     number, and therefore another run id.
 
     :param context: the task's context
-    :param given_run_id: the run id that the user chose; if it is empty, the run id is derived
+    :param given_run_id: the run id that the user chose; ``None`` to derive it
     :param retries: the number of retries of the task
     :param warn: called with a message for the user
     """
@@ -90,23 +96,64 @@ def plan_run(context: Context, *, given_run_id: str | None, retries: int, warn: 
             "attached": attached,
         },
     )
-    task: dict[str, Any] = {
-        "deployment": _this_deployment(warn),
-        "dag_id": ti.dag_id,
-        "run_id": ti.run_id,
-        "task_id": ti.task_id,
-        "map_index": -1 if ti.map_index is None else ti.map_index,
-    }
-    given = None if is_empty(given_run_id) else given_run_id
+    task = _run_id_parts(ti, warn)
     return PlannedRun(
-        run_id=given or remote_run_id(**task, first_try=first_try),
-        derived=not given,
+        run_id=given_run_id or remote_run_id(**task, first_try=first_try),
+        derived=not given_run_id,
         retry=retry,
         started_at=started_at,
         started_at_is_after_clear=is_after_clear,
         run_ids_before_clear=frozenset(remote_run_id(**task, first_try=number) for number in range(1, first_try)),
         attached=attached,
     )
+
+
+def plan_first_try(
+    context: Context,
+    *,
+    given_run_id: str | None,
+    stored: Mapping[str, Any] | None,
+    restarted: bool,
+    warn: Callable[[str], None],
+) -> PlannedRun:
+    """
+    Derive which run the first try of a task creates in the triggerer, where ``max_tries`` is not known.
+
+    :param context: the task's context
+    :param given_run_id: the run id that the user chose; ``None`` to derive it
+    :param stored: what :func:`fields_of_first_try` returned when this try started; ``None`` if nothing was stored
+    :param restarted: whether that was an earlier start of this try
+    :param warn: called with a message for the user
+    """
+    return PlannedRun(
+        run_id=given_run_id or remote_run_id(**_run_id_parts(context["ti"], warn), first_try=1),
+        derived=not given_run_id,
+        retry=False,
+        # Before the first try, the task was not cleared, so that a run of the start of the dag run or later is new.
+        started_at=stored["began"] if stored else _seconds(context["dag_run"].start_date),
+        started_at_is_after_clear=True,
+        run_ids_before_clear=frozenset(),
+        attached=stored["attached"] if stored else None,
+        restarted=restarted,
+    )
+
+
+def fields_of_first_try(*, retries: int, began: float, attached: bool | None) -> dict[str, Any]:
+    """
+    Make the fields that a first try in the triggerer stores, for a later start of the same try and for later tries.
+
+    :param retries: the number of retries of the task
+    :param began: when the try started, in seconds since the epoch
+    :param attached: whether the try attached to a run that it did not create; ``None`` if this is not known yet
+    """
+    return {
+        "first_try": 1,
+        "last_try": 1,
+        "max_tries": retries,
+        "clear_number": None,  # not known in the triggerer
+        "began": began,
+        "attached": attached,
+    }
 
 
 def store_attached(context: Context, attached: bool) -> None:
@@ -141,11 +188,13 @@ def _first_try(stored: dict[str, Any], ti: Any, retries: int, clear_number: int 
 
 
 def _stored(context: Context) -> dict[str, Any]:
-    store = task_state_store(context)
+    store, ti = task_state_store(context), context["ti"]
     if store is None:
         return {}
     with suppress(Exception):  # a store that fails is treated like one that is missing
         stored = store.get(STORE_KEY)
+        if stored is None and ti.try_number > 1 and ti.map_index in (None, -1):
+            stored = ti.xcom_pull(task_ids=ti.task_id, key=STORE_KEY)
         if isinstance(stored, dict) and set(stored) >= _STORED_FIELDS:
             return stored
     return {}
@@ -164,6 +213,17 @@ def _seconds(date: datetime | None) -> float | None:
     from datetime import timezone
 
     return (date if date.tzinfo else date.replace(tzinfo=timezone.utc)).timestamp()
+
+
+def _run_id_parts(ti: Any, warn: Callable[[str], None]) -> dict[str, Any]:
+    """Return the arguments of ``remote_run_id`` for a task, without the number of its first try."""
+    return {
+        "deployment": _this_deployment(warn),
+        "dag_id": ti.dag_id,
+        "run_id": ti.run_id,
+        "task_id": ti.task_id,
+        "map_index": -1 if ti.map_index is None else ti.map_index,
+    }
 
 
 def _this_deployment(warn: Callable[[str], None]) -> str:

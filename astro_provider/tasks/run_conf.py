@@ -52,6 +52,17 @@ def check_conf(conf: object) -> None:
         _parsed(conf, _plain_unless_template)
 
 
+def stored_conf(conf: object) -> object:
+    """
+    Convert a conf whose templates are not rendered yet, so that Airflow can store it in a trigger.
+
+    :param conf: see :func:`parsed_conf`
+    :return: the text, or the dict with plain JSON values; a template for the whole conf as it is
+    :raise InvalidParameterError: see :func:`parsed_conf`
+    """
+    return conf if isinstance(conf, str) else _parsed(conf, _plain)
+
+
 def _parsed(conf: object, default: Callable[[object], object]) -> dict[str, Any] | None:
     if is_empty(conf):
         return None

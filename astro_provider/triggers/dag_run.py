@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     from astro_provider.api.types import DagRun
     from astro_provider.triggers.events import EventPayload
-    from astro_provider.triggers.sensor import AstroSensorTrigger
     from astro_provider.waits.wait import Verdict
 
 
@@ -74,7 +73,9 @@ class AstroDagRunTrigger(BaseTrigger):
 
         :return: the class path, and the keyword arguments of the class
         """
-        return serialized(self)
+        kwargs = {field.name: getattr(self, field.name) for field in fields(self)}
+        kwargs["wait"] = self.run_wait.serialize()
+        return f"{type(self).__module__}.{type(self).__qualname__}", kwargs
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """
@@ -205,18 +206,3 @@ def read_wait(wait: RunWait | Mapping[str, Any]) -> RunWait:
     :param wait: the wait, or what :meth:`RunWait.serialize` returned for it
     """
     return wait if isinstance(wait, RunWait) else RunWait.deserialize(wait)
-
-
-def serialized(trigger: AstroDagRunTrigger | AstroSensorTrigger) -> tuple[str, dict[str, Any]]:
-    """
-    Serialize a trigger that is a dataclass.
-
-    :param trigger: the trigger
-    :return: the class path, and the keyword arguments of the class
-    """
-    kwargs = {field.name: getattr(trigger, field.name) for field in fields(trigger)}
-    kwargs["wait"] = trigger.run_wait.serialize()
-    return (
-        f"{type(trigger).__module__}.{type(trigger).__qualname__}",
-        {name: list(value) if isinstance(value, tuple) else value for name, value in kwargs.items()},
-    )

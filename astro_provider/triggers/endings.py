@@ -27,7 +27,7 @@ def endings(task: BaseOperator) -> dict[str, str]:
     """
     ends: dict[EventOutcome, str] = {}
     soft_fail = getattr(task, "soft_fail", False)
-    if not (task.on_success_callback or task.outlets or has_post_execute(task)):
+    if not _success_needs_worker(task):
         ends[EventOutcome.SUCCESS] = "success"
     if not task.on_skipped_callback:
         ends[EventOutcome.SKIPPED] = "skipped"
@@ -40,6 +40,17 @@ def endings(task: BaseOperator) -> dict[str, str]:
             if not task.retries:
                 ends |= dict.fromkeys(_FINAL_FAILURES, "failed")
     return {outcome.value: state for outcome, state in ends.items()}
+
+
+def _success_needs_worker(task: BaseOperator) -> bool:
+    """Decide whether a success needs a worker: for a callback, asset events, or more than one XCom of the result."""
+    return bool(
+        task.on_success_callback
+        or task.outlets
+        or has_post_execute(task)
+        or task.multiple_outputs
+        or (task.has_dag() and next(task.iter_mapped_dependants(), None) is not None)
+    )
 
 
 def _failure_needs_worker(task: BaseOperator) -> bool:

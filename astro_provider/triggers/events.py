@@ -18,11 +18,11 @@ class EventOutcome(str, Enum):
     """How a wait in the triggerer ended."""
 
     SUCCESS = "success"
-    """The runs or tasks are in allowed states."""
+    """The runs or tasks are in allowed states, or a run was triggered for which the task does not wait."""
     FAILED = "failed"
     """A run or task is in a failed state."""
     SKIPPED = "skipped"
-    """A run or task is in a skipped state."""
+    """A run or task is in a skipped state, or the task is skipped because its run exists already."""
     TIMEOUT = "timeout"
     """The wait was not over at its deadline."""
     ERROR = "error"
@@ -88,6 +88,24 @@ def error_event(error: AstroError) -> EventPayload:
     """
     outcome = EventOutcome.RETRYABLE_ERROR if error.retryable else EventOutcome.ERROR
     return _payload(outcome, str(error), error=type(error).__name__)
+
+
+def success_event(run: DagRun) -> EventPayload:
+    """
+    Make the payload for a task that triggered a run and does not wait for it.
+
+    :param run: the run
+    """
+    return _payload(EventOutcome.SUCCESS, f"Triggered run {run['dag_run_id']!r} of dag {run['dag_id']!r}", run=run)
+
+
+def skip_event(reason: str) -> EventPayload:
+    """
+    Make the payload for a task that is skipped.
+
+    :param reason: why, as a sentence
+    """
+    return _payload(EventOutcome.SKIPPED, reason)
 
 
 def restart_event(reason: str) -> EventPayload:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from astro_provider.triggers.watcher.checker import Checker
 from astro_provider.triggers.watcher.finished import FinishedRuns, FinishedTasks
@@ -18,11 +18,15 @@ from astro_provider.waits.wait import Verdict
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
+    from astro_provider.api.client import Client
+    from astro_provider.api.flow import Flow
     from astro_provider.api.types import DagRun
     from astro_provider.hooks.astro_async import AsyncAstroHook
     from astro_provider.triggers.watcher.finished import AnyFeed
     from astro_provider.triggers.watcher.poll_timetable import Due
     from astro_provider.waits.wait import RunWait
+
+T = TypeVar("T")
 
 
 class Watcher:
@@ -109,6 +113,16 @@ class Watcher:
         finally:
             self._poll_loop.leave(subscription)
             feed.leave(subscription)
+
+    async def run(self, make_flow: Callable[[Client], Flow[T]]) -> T:
+        """
+        Run a flow that is not part of a wait, with the session of the connection.
+
+        :param make_flow: makes the flow from a client of the target
+        :return: the result of the flow
+        :raise AstroError: a request failed, or the connection cannot be read
+        """
+        return await self._target.run(make_flow)
 
     async def close(self) -> None:
         """End the polls, and close the session."""

@@ -145,10 +145,10 @@ def test_a_bug_does_not_fail_the_task_for_good(
 ) -> None:
     """A plain ``ValueError`` keeps its class and its traceback, and the task its retries."""
 
-    def create_run(*_: Any, **__: Any) -> None:
+    def trigger_run(*_: Any, **__: Any) -> None:
         raise ValueError("a bug")
 
-    monkeypatch.setattr("astro_provider.tasks.create_run.create_run", create_run)
+    monkeypatch.setattr("astro_provider.tasks.trigger_run.trigger_run", trigger_run)
     with pytest.raises(ValueError, match=r"^a bug$") as caught:
         trigger_operator().execute(context())
     assert type(caught.value) is ValueError

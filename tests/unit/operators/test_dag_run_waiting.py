@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from astro_provider.airflow_versions import AirflowFailException
+from astro_provider.airflow_versions import AirflowFailException, AirflowSkipException
 from astro_provider.api.errors import DagRunFailedError, TransportError
 from astro_provider.triggers.dag_run import AstroDagRunTrigger
 from tests.unit.operators.trigger_operators import RUN_ID, RUN_PATH, deferral, trigger_operator, waiting_operator
@@ -192,7 +192,20 @@ def test_unknown_event_fails_for_good(unknown: Any) -> None:
         waiting_operator().execute_complete(context(), unknown)
 
 
-@pytest.mark.parametrize("outcome", ["success", "skipped", "restart"])
-def test_event_of_another_wait_fails_for_good(outcome: str) -> None:
+def test_success_without_a_run_fails_for_good() -> None:
     with pytest.raises(AirflowFailException, match="resumed with an event of another wait: what happened"):
-        waiting_operator().execute_complete(context(), event(outcome))
+        waiting_operator().execute_complete(context(), event("success"))
+
+
+def test_event_of_a_run_that_exists_already_skips() -> None:
+    with pytest.raises(AirflowSkipException, match=r"^what happened$"):
+        waiting_operator().execute_complete(context(), event("skipped"))
+
+
+def test_event_of_a_trigger_that_cannot_do_the_work_starts_the_task_on_the_worker(
+    fake_airflow: FakeAirflowServer, log_lines: list[str]
+) -> None:
+    run = trigger_operator().execute_complete(context(), event("restart"))
+    assert (run["dag_run_id"], fake_airflow.calls_received) == (RUN_ID, ["POST /api/v2/dags/d/dagRuns"])
+    assert "what happened" in log_lines
+    assert not any("starts on a worker" in line for line in log_lines)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from astro_provider.operators.dag_run import AstroTriggerDagRunOperator
-from tests.airflow_names import TaskDeferred
+from tests.airflow_names import DAG, TaskDeferred
 from tests.unit.task_runner import Store, TaskInstance, context
 
 if TYPE_CHECKING:
@@ -35,6 +36,12 @@ def trigger_operator(**options: Any) -> AstroTriggerDagRunOperator:
 
 def waiting_operator(**options: Any) -> AstroTriggerDagRunOperator:
     return trigger_operator(wait_for_completion=True, **options)
+
+
+def deferrable_operator(*, dag_options: dict[str, Any] | None = None, **options: Any) -> AstroTriggerDagRunOperator:
+    """Create a deferrable operator ``trigger`` in the DAG ``local``."""
+    with DAG("local", **{"start_date": datetime(2026, 1, 1), "schedule": None, **(dag_options or {})}):
+        return trigger_operator(**{"deferrable": True, **options})
 
 
 def retry_context(number: int = 2, store: Store | None = None, **ti: Any) -> dict[str, Any]:

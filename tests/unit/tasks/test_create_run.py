@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -11,8 +11,10 @@ from astro_provider.api.errors import NotTriggeredError
 from astro_provider.hooks.astro import AstroHook
 from astro_provider.tasks.create_run import create_run, find_existing_run
 from astro_provider.tasks.planned_run import PlannedRun
+from tests.unit.tasks.run_requests import run_request
 
 if TYPE_CHECKING:
+    from astro_provider.api.types import DagRun
     from astro_provider.tasks.existing_run import OnExistingRun
     from tests.unit.fake_airflow import FakeAirflowServer
 
@@ -27,17 +29,17 @@ PLANNED = PlannedRun(
 )
 
 
-def create(on_existing_run: OnExistingRun) -> tuple[Any, bool]:
+def create(on_existing_run: OnExistingRun) -> tuple[DagRun, bool]:
+    request = run_request(logical_date=DATE, conf={"a": 1}, on_existing_run=on_existing_run)
     with AstroHook("http_conn") as hook:
-        return create_run(
-            hook,
-            "d",
-            PLANNED,
-            {"logical_date": DATE, "conf": {"a": 1}},
-            on_existing_run=on_existing_run,
-            repair_failed=True,
-            log=print,
-        )
+        created = hook.run(create_run(hook.client, request, PLANNED, repair_failed=True, log=print))
+    return created.run, created.attached
+
+
+def find(logical_date: str | None) -> str | None:
+    with AstroHook("http_conn") as hook:
+        run = hook.run(find_existing_run(hook.client, run_request(logical_date=logical_date), PLANNED))
+    return run and run["dag_run_id"]
 
 
 def test_new_run_is_created_with_its_fields(any_airflow: FakeAirflowServer) -> None:
@@ -61,10 +63,9 @@ def test_existing_run_is_handled_as_the_user_chose(any_airflow: FakeAirflowServe
 def test_run_with_the_same_run_id_is_found_before_one_with_the_same_logical_date(
     any_airflow: FakeAirflowServer,
 ) -> None:
-    with AstroHook("http_conn") as hook:
-        assert find_existing_run(hook, "d", PLANNED, DATE) is None
-        any_airflow.has_run("theirs", "success", logical_date=DATE)
-        assert (find_existing_run(hook, "d", PLANNED, DATE) or {}).get("dag_run_id") == "theirs"
-        assert find_existing_run(hook, "d", PLANNED, None) is None
-        any_airflow.has_run("mine", "success", logical_date="2026-01-30T06:00:00+00:00")
-        assert (find_existing_run(hook, "d", PLANNED, DATE) or {}).get("dag_run_id") == "mine"
+    assert find(DATE) is None
+    any_airflow.has_run("theirs", "success", logical_date=DATE)
+    assert find(DATE) == "theirs"
+    assert find(None) is None
+    any_airflow.has_run("mine", "success", logical_date="2026-01-30T06:00:00+00:00")
+    assert find(DATE) == "mine"

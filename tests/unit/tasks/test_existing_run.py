@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -53,7 +54,8 @@ ORIGINS: list[tuple[dict[str, bool], bool, tuple[str, ...], tuple[str, ...], tup
 
 
 def run_facts(**facts: Any) -> RunFacts:
-    plain = {"state": "success", "derived": True, "from_before_clear": False, "retry": False, "resent": False}
+    plain = {"state": "success", "derived": True, "from_before_clear": False}
+    plain |= {"retry": False, "restarted": False, "resent": False}
     return RunFacts(**{**plain, "created": "unknown", **facts})
 
 
@@ -71,12 +73,17 @@ def test_origin_follows_the_table(
     for date, state, lost in product(dates, states, resent):
         facts = run_facts(**run_id, retry=retry, created=date, state=state, resent=lost)
         assert origin(facts, choice) is expected, facts
+        if retry:  # a first try that starts again finds its own run like a retry
+            restarted = replace(facts, retry=False, restarted=True)
+            assert origin(restarted, choice) is (THIS_TRY if expected is EARLIER_TRY else expected), restarted
 
 
 @pytest.mark.parametrize("choice", ON_EXISTING_RUN)
 def test_another_run_is_from_an_earlier_try_only_with_reset(choice: str) -> None:
     facts = run_facts(**ANOTHER, retry=True, created="since")
     assert origin(facts, choice) is (EARLIER_TRY if choice == "reset" else OTHER)
+    restarted = replace(facts, retry=False, restarted=True)
+    assert origin(restarted, choice) is (THIS_TRY if choice == "reset" else OTHER)
 
 
 @pytest.mark.parametrize("choice", ON_EXISTING_RUN)

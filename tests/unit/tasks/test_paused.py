@@ -10,6 +10,7 @@ from astro_provider.api.errors import NotTriggeredError
 from astro_provider.hooks.astro import AstroHook
 from astro_provider.tasks.paused import check_pause
 from astro_provider.tasks.planned_run import PlannedRun
+from tests.unit.tasks.run_requests import run_request
 
 if TYPE_CHECKING:
     from tests.unit.fake_airflow import FakeAirflowServer
@@ -31,7 +32,8 @@ def planned_run(*, retry: bool) -> PlannedRun:
 
 def check_pause_of_d(if_paused: str, *, retry: bool = False, logical_date: str | None = None) -> None:
     with AstroHook("http_conn") as hook:
-        check_pause(hook, "d", planned_run(retry=retry), logical_date=logical_date, if_paused=if_paused)
+        request = run_request(if_paused=if_paused, logical_date=logical_date)
+        hook.run(check_pause(hook.client, request, planned_run(retry=retry)))
 
 
 @pytest.mark.parametrize("is_paused", [True, False])

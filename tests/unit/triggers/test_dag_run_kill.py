@@ -44,6 +44,7 @@ def set_state(monkeypatch: pytest.MonkeyPatch, states_read: list[str]) -> Callab
             states_read.append(ti.task_id)
             return state
 
+        monkeypatch.setattr(task_state, "CHECK_PAUSE_SECONDS", 0)
         monkeypatch.setattr(task_state, "task_state", read_state)
         monkeypatch.setattr(XCom, "get_one", staticmethod(lambda **_: run_id))
 
@@ -201,7 +202,7 @@ async def test_cancelled_trigger_cancels_the_run_of_an_ended_task_before_airflow
     any_airflow.has_run("theirs", "running")
     await cancel_until_ended(cancelling_trigger(**options), any_airflow)
     assert any_airflow.runs["theirs"]["state"] == final_state
-    assert states_read == ([] if options else ["trigger"])
+    assert set(states_read) == (set() if options else {"trigger"})
 
 
 @pytest.mark.skipif(not hasattr(BaseTrigger, "on_kill"), reason="Airflow 3.3 and later")

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from datetime import datetime, timedelta, timezone
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,82 +14,45 @@ from astro_provider.sensors.task import AstroTaskSensor
 from astro_provider.waits.transient import MAX_REFUSED_AT_FIRST_SECONDS, MAX_REFUSED_SECONDS
 from tests.unit.scripted_server import HANGUP
 from tests.unit.scripted_target import TOKEN, json_response
-from tests.unit.task_runner import LOGICAL_DATE, NOW, TaskInstance, context
-from tests.unit.triggers.factory import sensor_trigger
+from tests.unit.task_runner import LOGICAL_DATE, NOW, context
+from tests.unit.triggers.factory import run_trigger, sensor_trigger
 
 if TYPE_CHECKING:
-    from airflow.triggers.base import TriggerEvent
-
-    from astro_provider.triggers.sensor import AstroSensorTrigger
     from tests.unit.fake_airflow import FakeAirflowServer
     from tests.unit.task_runner import FakeClock
 
-pytestmark = pytest.mark.skipif(AIRFLOW_VERSION < (3, 3), reason="Airflow 3.3 and later")
+pytestmark = [
+    pytest.mark.skipif(AIRFLOW_VERSION < (3, 3), reason="Airflow 3.3 and later"),
+    pytest.mark.usefixtures("_log_is_flushed_at_once", "xcoms"),
+]
 
-
-@pytest.fixture(autouse=True)
-def _sleeps_take_no_time(monkeypatch: pytest.MonkeyPatch, clock: FakeClock) -> None:
-    from astro_provider.triggers import sensor
-
-    monkeypatch.setattr(sensor, "LOG_FLUSH_SECONDS", 0)
-    instant = SimpleNamespace(sleep=clock.sleep_async, create_task=asyncio.create_task)
-    monkeypatch.setattr(sensor, "asyncio", instant)
-
-
-@pytest.fixture(autouse=True)
-def links(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Collect the links that are pushed, which a triggerer sends to its supervisor."""
-    from airflow.sdk.execution_time.xcom import XCom
-
-    pushed: list[str] = []
-
-    async def aset(key: str, value: Any, *, dag_id: str, task_id: str, run_id: str, map_index: int) -> None:
-        ti = TaskInstance()
-        assert (key, dag_id, task_id, run_id) == ("remote_dag_run_url", "local", "wait", ti.run_id)
-        pushed.append(value)
-
-    monkeypatch.setattr(XCom, "aset", aset)
-    return pushed
-
-
-async def run_trigger(trigger: AstroSensorTrigger) -> tuple[str, dict[str, Any] | None]:
-    """Run a trigger; return the final state of its task, or ``worker`` and the payload that the worker gets."""
-    event: TriggerEvent
-    (event,) = [event async for event in trigger.run()]
-    state = getattr(event, "task_instance_state", None)
-    if state is not None:
-        return str(state), None
-    assert json.loads(json.dumps(event.payload)) == event.payload
-    return "worker", event.payload
-
-
+LINK = "remote_dag_run_url"
 RUN = "dags/d/dagRuns/theirs"
 THEIRS = {"external_run_id": "theirs"}
 
 
 async def test_successful_run_ends_the_task(
-    any_airflow: FakeAirflowServer, links: list[str], log_lines: list[str]
+    any_airflow: FakeAirflowServer, xcoms: dict[str, Any], log_lines: list[str]
 ) -> None:
     any_airflow.has_run("theirs", "running", "success")
     assert await run_trigger(sensor_trigger(**THEIRS)) == ("success", None)
-    assert links[-1].startswith(f"{any_airflow.url}/dags/d/")
+    assert xcoms[LINK].startswith(f"{any_airflow.url}/dags/d/")
     assert [line.rpartition(": ")[2] for line in log_lines if line.startswith("run 'theirs'")] == ["running", "success"]
 
 
 async def test_link_is_pushed_during_the_wait(
-    fake_airflow: FakeAirflowServer, clock: FakeClock, links: list[str]
+    fake_airflow: FakeAirflowServer, clock: FakeClock, xcoms: dict[str, Any]
 ) -> None:
     fake_airflow.has_run("theirs", "running")
-    links_at_sleep = []
+    links = []
 
     def at_sleep() -> None:
-        links_at_sleep.append(len(links))
+        links.append(xcoms.get(LINK))
         fake_airflow.end_run("theirs")
 
     clock.at_sleep = at_sleep
     await run_trigger(sensor_trigger(**THEIRS))
-    assert links_at_sleep[0] == 1
-    assert len(set(links)) == 1
+    assert links[0] == xcoms[LINK]
 
 
 async def test_first_check_is_immediate(fake_airflow: FakeAirflowServer, clock: FakeClock) -> None:
@@ -208,11 +169,11 @@ async def test_second_try_ends_on_a_worker(fake_airflow: FakeAirflowServer) -> N
     assert (ended_in, payload and payload["outcome"]) == ("worker", "success")
 
 
-async def test_task_with_a_callback_ends_on_a_worker(fake_airflow: FakeAirflowServer, links: list[str]) -> None:
+async def test_task_with_a_callback_ends_on_a_worker(fake_airflow: FakeAirflowServer, xcoms: dict[str, Any]) -> None:
     fake_airflow.has_run("theirs", "success")
     ended_in, payload = await run_trigger(sensor_trigger(**THEIRS, on_success_callback=print))
     assert (ended_in, payload and payload["outcome"]) == ("worker", "success")
-    assert len(links) == 1
+    assert list(xcoms) == [LINK]
 
 
 async def test_link_that_cannot_be_stored_does_not_fail_the_task(
@@ -226,7 +187,7 @@ async def test_link_that_cannot_be_stored_does_not_fail_the_task(
     monkeypatch.setattr(XCom, "aset", refuse)
     fake_airflow.has_run("theirs", "running", "success")
     assert await run_trigger(sensor_trigger(**THEIRS)) == ("success", None)
-    assert "The link to the remote dag run could not be stored: no database" in log_lines
+    assert "The XCom remote_dag_run_url could not be stored: no database" in log_lines
 
 
 # The wait that the rendered fields describe

@@ -1,0 +1,129 @@
+"""What a task wants to trigger, read from its rendered fields: the same on a worker and in the triggerer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
+
+from astro_provider.api.dates import iso
+from astro_provider.api.template_values import is_empty
+from astro_provider.tasks.existing_run import ON_EXISTING_RUN
+from astro_provider.tasks.rendered import as_bool, as_choice, as_text, is_template, rendered_id
+from astro_provider.tasks.run_conf import check_conf, run_conf
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from datetime import datetime
+
+    from astro_provider.tasks.existing_run import OnExistingRun
+
+IfPaused: TypeAlias = Literal["trigger", "unpause", "fail"]
+"""The user's choice for a dag that is paused in the target."""
+
+IF_PAUSED: tuple[IfPaused, ...] = get_args(IfPaused)
+
+DATE_FIELDS = ("logical_date", "data_interval_start", "data_interval_end", "run_after")
+
+REQUEST_FIELDS = (
+    *("trigger_dag_id", "http_conn_id", "trigger_run_id"),
+    *DATE_FIELDS,
+    *("conf", "note", "partition_key", "wait_for_completion", "on_existing_run", "if_paused"),
+)
+"""The fields of the operator from which the request is read, all of them templates."""
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """
+    What a task wants to trigger.
+
+    :param http_conn_id: id of the Airflow connection to the target
+    :param dag_id: the dag in the target
+    :param run_id: the run id that the user chose; ``None`` to derive it
+    :param arguments: the other arguments of ``AstroHook.trigger_dag_run``
+    :param waits: whether the task waits for the run
+    :param on_existing_run: the user's choice for a run that the task did not create
+    :param if_paused: the user's choice for a dag that is paused
+    """
+
+    http_conn_id: str
+    dag_id: str
+    run_id: str | None
+    arguments: Mapping[str, Any]
+    waits: bool
+    on_existing_run: OnExistingRun
+    if_paused: IfPaused
+
+    @property
+    def logical_date(self) -> str | None:
+        """The logical date of the run (ISO 8601); ``None`` for a run without one."""
+        date: str | None = self.arguments["logical_date"]
+        return date
+
+
+def check_request(operator: object) -> None:
+    """
+    Check the fields when the DAG is parsed, as far as they are no templates.
+
+    :param operator: has the fields of ``REQUEST_FIELDS`` as attributes
+    :raise InvalidParameterError: a field has a value that cannot be used
+    """
+    fields = {name: getattr(operator, name) for name in REQUEST_FIELDS}
+    for name, read in _READERS.items():
+        if not is_template(fields[name]):
+            read(name, fields[name])
+    check_conf(fields["conf"])
+
+
+def stored_date(name: str, date: datetime | str | None) -> str | None:
+    """
+    Convert a date whose template is not rendered yet, so that Airflow can store it in a trigger.
+
+    :param name: name of the field
+    :param date: the date; text stays as it is
+    """
+    return date if isinstance(date, str) else iso(name, date)
+
+
+def read_request(rendered: object, *, lineage_parent: Any = None) -> RunRequest:
+    """
+    Read what a task wants to trigger.
+
+    With native rendering, a field can be rendered to a number or another type instead of text.
+
+    :param rendered: the operator or the trigger whose attributes of ``REQUEST_FIELDS`` are rendered
+    :param lineage_parent: the task instance that OpenLineage shows as the parent of the run; ``None`` (the default) for
+        none
+    :raise InvalidParameterError: a field has a value that cannot be used
+    """
+    fields = {name: getattr(rendered, name) for name in REQUEST_FIELDS}
+    given_run_id = as_text(fields["trigger_run_id"])
+    return RunRequest(
+        http_conn_id=rendered_id("http_conn_id", fields["http_conn_id"]),
+        dag_id=rendered_id("trigger_dag_id", fields["trigger_dag_id"]),
+        run_id=None if is_empty(given_run_id) else given_run_id,
+        arguments={
+            **{name: iso(name, fields[name]) for name in DATE_FIELDS},
+            "conf": run_conf(fields["conf"], lineage_parent),
+            "note": as_text(fields["note"]),
+            "partition_key": as_text(fields["partition_key"]) or None,
+        },
+        waits=as_bool("wait_for_completion", fields["wait_for_completion"]),
+        on_existing_run=_on_existing_run("on_existing_run", fields["on_existing_run"]),
+        if_paused=_if_paused("if_paused", fields["if_paused"]),
+    )
+
+
+def _on_existing_run(name: str, value: object) -> OnExistingRun:
+    return as_choice(name, value, ON_EXISTING_RUN)
+
+
+def _if_paused(name: str, value: object) -> IfPaused:
+    return as_choice(name, value, IF_PAUSED)
+
+
+_READERS: dict[str, Callable[[str, object], object]] = {
+    "wait_for_completion": as_bool,
+    "on_existing_run": _on_existing_run,
+    "if_paused": _if_paused,
+}

@@ -1,0 +1,59 @@
+"""What the trigger operator does in the target, as one flow for a worker and for the triggerer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from astro_provider.tasks.create_run import create_run
+from astro_provider.tasks.paused import check_pause
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from astro_provider.api.client import Client
+    from astro_provider.api.flow import Flow
+    from astro_provider.api.types import DagRun
+    from astro_provider.tasks.planned_run import PlannedRun
+    from astro_provider.tasks.run_request import RunRequest
+
+
+@dataclass(frozen=True)
+class TriggeredRun:
+    """
+    The run that a task triggered, or that it continues with.
+
+    :param run: the run
+    :param url: URL of the run in the target's UI
+    :param attached: whether the task attached, or might have attached, to a run that it did not create
+    """
+
+    run: DagRun
+    url: str
+    attached: bool
+
+
+def trigger_run(
+    client: Client, request: RunRequest, planned: PlannedRun, *, repairs: bool, log: Callable[[str], None]
+) -> Flow[TriggeredRun]:
+    """
+    Trigger a run, or continue with the one of an earlier try.
+
+    :param client: the target
+    :param request: what the task wants to trigger
+    :param planned: the run that the task wants to create
+    :param repairs: whether a task that waits clears the failed tasks of an earlier try's run
+    :param log: called with what was done
+    :return: the run
+    :raise NotTriggeredError: ``on_existing_run`` or ``if_paused`` forbids it
+    :raise AirflowSkipException: the run exists, and ``on_existing_run`` is ``"skip"``
+    :raise AstroError: another error of the target
+    """
+    yield from check_pause(client, request, planned)
+    created = yield from create_run(client, request, planned, repair_failed=request.waits and repairs, log=log)
+    run = created.run
+    url = client.run_url(run["dag_id"], run["dag_run_id"])
+    log(f"Dag run {run['dag_run_id']} of dag {run['dag_id']} is {run['state']}: {url}")
+    if not request.waits and run["state"] == "queued":
+        log("Not waiting for the run. If the dag is paused there, the run starts when unpaused.")
+    return TriggeredRun(run, url, created.attached)
