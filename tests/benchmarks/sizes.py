@@ -21,7 +21,7 @@ class Sizes:
     settled_age: int = 50  # seconds: ten intervals, from which this package checks a wait only once per interval
     ending_waits: int = 100
     ending_waits_on_workers: int = 30  # each holds one of Airflow's 32 slots while it waits
-    ending_seconds: int = 120
+    ending_seconds: int = 100
     short_remote_runs: tuple[int, int] = (15, 15)  # in the triggerer, and in each other way
     middle_remote_runs: tuple[int, int] = (60, 20)
     long_remote_runs: tuple[int, int] = (10, 10)

@@ -30,6 +30,7 @@ OURS, HTTP, EXTERNAL = "this package", "HttpAsyncHook", "ExternalDeploymentSenso
 WAYS = {OURS: "this_package", HTTP: "http_async_hook", EXTERNAL: "external_deployment_sensor"}
 JOINING_TIMEOUT_SECONDS = 240.0
 JOINING_POLL_SECONDS = 0.2
+SETTLING_SECONDS = 2 * POKE_INTERVAL_SECONDS  # between the joining of all waits and the window
 
 # With the default of 15 database connections, the many requests of the peers wait for a connection and fail with 500
 # after half a minute. That would be measured instead of the cost of a check.
@@ -139,14 +140,14 @@ def measure(sizes: Sizes, progress: Callable[[str], None], _: SharedDeployments)
         running_runs = AirflowCounter(target, REAL)
         rows.append(idle(running_runs, sizes.idle_window))
         for count, window in zip(sizes.waits, sizes.windows, strict=True):
-            rows += [waiting(running_runs, way, count, window, sizes.settled_age, progress) for way in WAYS]
+            rows += [waiting(running_runs, way, count, window, progress) for way in WAYS]
         queue_unfinished_runs(target)
         queued_runs, count, window = AirflowCounter(target, QUEUED), max(sizes.waits), max(sizes.windows)
-        rows.append(waiting(queued_runs, OURS, count, window, sizes.settled_age, progress))
+        rows.append(waiting(queued_runs, OURS, count, window, progress))
     with program("stub", str(sizes.waits_on_stub)) as stub:
         stub_target = StubCounter(stub.read())
         count, window = sizes.waits_on_stub, sizes.stub_window
-        rows += [waiting(stub_target, way, count, window, sizes.settled_age, progress) for way in WAYS]
+        rows += [waiting(stub_target, way, count, window, progress) for way in WAYS]
     return rows
 
 
@@ -168,17 +169,15 @@ def idle(target: RequestCounter, window: float) -> WaitCosts:
     return WaitCosts(target.name, IDLE, 0, window, server=server, database=database)
 
 
-def waiting(
-    target: RequestCounter, way: str, count: int, window: float, settled_age: float, progress: Callable[[str], None]
-) -> WaitCosts:
-    """Run a process that waits in one way, and measure its cost after all waits have joined and become old enough."""
+def waiting(target: RequestCounter, way: str, count: int, window: float, progress: Callable[[str], None]) -> WaitCosts:
+    """Run a process that waits in one way, and measure its cost after all waits have joined."""
     progress(f"{target.name}: {count:,} waits, {way}")
     target.refresh()
     before = target.count()
     with program("waiting", WAYS[way], str(count), connections=target.connections()) as client:
         wait_until_joined(client, count)
         joined = target.count()
-        time.sleep(settled_age if way == OURS else POKE_INTERVAL_SECONDS)
+        time.sleep(SETTLING_SECONDS)
         settled = target.count()
         used, cpu, began = client.request(), target.cpu(), time.monotonic()
         time.sleep(window)
@@ -220,17 +219,16 @@ METHOD = f"""
 Each way of waiting runs in its own process with one asyncio loop, as in a triggerer, and waits for runs that stay
 running, with a check every {POKE_INTERVAL_SECONDS:g} s. The target is an API server (one worker) with a PostgreSQL
 database of {Sizes.finished_runs:,} finished runs of the past year. Requests are counted in the access log of the API
-server. "Requests to join" are those until each wait has been answered once. All waits of this package join together, as
-when a triggerer starts; the waits of the peers start evenly over one interval. The requests per interval and the
-processor time are measured after that: for the peers one interval later, and for this package {Sizes.settled_age} s
-later, because it checks a younger wait more often (every second at first, then after a tenth of the time waited, up to
-the interval). In the rows "queued runs", the same runs are queued instead of running. `HttpAsyncHook` is a trigger that
-gets its run with a new session at each check. `ExternalDeploymentSensor` makes the requests of the trigger of this name
-in astronomer-providers, rebuilt from its source: the same, but it also reads the connection at each check. CPU is the
-processor time of the client, server and database processes; that of server and database is reduced by the idle figures,
-which are in the table of raw figures. If the peers make more requests than the server can answer, the answered requests
-are counted, and the waits are checked late. The {STUB} is a program that counts requests and responds that every run is
-running; it runs on the same machine as the client.
+server. "Requests to join" are those until each wait has been answered once. All waits of this package join together,
+ten minutes after they began in another triggerer: a wait of less than {Sizes.settled_age} s is checked more often, see
+"Trigger and wait". The waits of the peers start evenly over one interval. The requests per interval and the processor
+time are measured from {SETTLING_SECONDS:g} s after that. In the row "queued runs", the same runs are queued instead of
+running. `HttpAsyncHook` is a trigger that gets its run with a new session at each check. `ExternalDeploymentSensor`
+makes the requests of the trigger of this name in astronomer-providers, rebuilt from its source: the same, but it also
+reads the connection at each check. CPU is the processor time of the client, server and database processes; that of
+server and database is reduced by the idle figures, which are in the table of raw figures. If the peers make more
+requests than the server can answer, the answered requests are counted, and the waits are checked late. The {STUB} is a
+program that counts requests and responds that every run is running; it runs on the same machine as the client.
 """
 
 LIMITATIONS = """

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
 HTTP_CONN, ASTRO_CONN = "http_conn", "astro_conn"
+AGE_SECONDS = 600.0  # a younger wait is checked more often than once per interval
 WEEK_SECONDS = 7 * 24 * 3600.0  # the default timeout of a sensor
 
 answered: set[tuple[str, str]] = set()
@@ -43,12 +44,13 @@ failed_checks = 0
 
 
 async def this_package(dag_id: str, run_id: str) -> None:
-    """Wait as the triggers of the operator and of the sensors do."""
+    """Wait as the triggers of the operator and of the sensors do, if another triggerer was the first to wait."""
     event = await wait_for_event(
         RunWait(dag_id, EndStates(["success"], ["failed"]), run_id=run_id, must_exist=True),
         HTTP_CONN,
         poke_interval=POKE_INTERVAL_SECONDS,
         deadline=time.time() + WEEK_SECONDS,
+        started_at=time.time() - AGE_SECONDS,
         on_change=lambda _: answered.add((dag_id, run_id)),
         warn=logging.warning,
     )
