@@ -146,6 +146,23 @@ class Deployment(RestApi):
         self.stop(*components)
         self.start(*components)
 
+    def start_second(self, component: str, *options: str) -> str:
+        """
+        Start a second process of a component, without waiting until it is healthy.
+
+        :param options: of Airflow's command
+        :returns: the name of the process, for `stop`, `kill` and `pids`
+        """
+        name = f"second-{component}"
+        self._run(name, self.environment, "-m", "airflow", COMMANDS[self.airflow_major][component], *options)
+        return name
+
+    def kill(self, component: str) -> None:
+        """Kill the processes of a component with SIGKILL, as the loss of its machine would."""
+        process = self._processes.pop(component)
+        process.kill()
+        process.wait()
+
     def pids(self, component: str) -> list[int]:
         """Return the process ids of a component, the first started one first."""
         return self._processes[component].pids()

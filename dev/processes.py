@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import os
+import signal
 import socket
 import subprocess
 from contextlib import ExitStack, suppress
@@ -56,6 +58,12 @@ class SupervisedProcess:
         assert self._process.stdin
         with suppress(BrokenPipeError):
             self._process.stdin.close()
+
+    def kill(self) -> None:
+        """Kill the command and all its descendants with SIGKILL."""
+        for pid in self.pids():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     def wait(self) -> None:
         """Wait until the command and all its descendants have ended."""
