@@ -33,7 +33,7 @@ class RecordingProxy:
         self._port = port
         self._session = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False)
         app = web.Application()
-        app.router.add_route("*", "/{path:.*}", self._forward)
+        app.router.add_route("*", "/{path:.*}", self._handle)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
 
     async def __aenter__(self) -> RecordingProxy:
@@ -63,13 +63,17 @@ class RecordingProxy:
             return sum(each.startswith(request[:-1]) for each in self.requests)
         return self.requests.count(request)
 
-    async def _forward(self, request: web.Request) -> web.Response:
+    async def _handle(self, request: web.Request) -> web.Response:
         name = f"{request.method} {request.path.removeprefix(self._target.api + '/')}"
         self.requests.append(name)
-        if self.is_cut:
-            assert request.transport
-            request.transport.abort()
-            return web.Response()  # aiohttp needs one, but cannot send it any more
+        return await self.respond(name, request)
+
+    async def respond(self, name: str, request: web.Request) -> web.Response:
+        """Respond to a request. Subclasses override this."""
+        return drop(request) if self.is_cut else await self.forward(name, request)
+
+    async def forward(self, name: str, request: web.Request) -> web.Response:
+        """Send a request to the target, and return its response."""
         async with self._session.request(
             request.method,
             URL(f"{self._target.url}{request.raw_path}", encoded=True),
@@ -81,3 +85,10 @@ class RecordingProxy:
                 self.forbidden.append(name)
             headers = {key: value for key, value in response.headers.items() if key.lower() not in NOT_FORWARDED}
             return web.Response(status=response.status, headers=headers, body=await response.read())
+
+
+def drop(request: web.Request) -> web.Response:
+    """Close the connection of a request without a response."""
+    if request.transport:  # None if the client has closed it
+        request.transport.abort()
+    return web.Response()  # aiohttp needs one, but cannot send it any more
