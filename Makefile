@@ -9,7 +9,7 @@ measured := $(pytest) --cov=astro_provider --cov-append --cov-report=
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test lint format unit contract integration packaging versions bench lock clean triggering target target-v1 compose lowest
+.PHONY: help demo test lint format unit contract integration faults packaging versions bench lock clean triggering target target-v1 compose lowest
 
 help: ## show this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1|\2/p' Makefile | column -ts '|'
@@ -42,8 +42,11 @@ contract: triggering target-v1 ## compare requests and responses of the tests wi
 	$(measured) tests/contract
 
 integration: triggering target target-v1 ## run the tests on real deployments, two of Airflow 3 and one of Airflow 2
-	MEASURE_DEPLOYMENTS=1 $(measured) tests/integration
+	MEASURE_DEPLOYMENTS=1 $(measured) tests/integration -m "not faults"
 	$(pytest) tests/dev -m integration
+
+faults: triggering target target-v1 ## trigger runs while processes, requests and targets fail, and check that each task creates one run
+	$(pytest) tests/integration/test_faults*.py
 
 packaging: triggering ## install the wheel, and the package with the versions of each supported Airflow release
 	$(pytest) tests/packaging

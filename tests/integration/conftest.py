@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -12,6 +13,8 @@ import pytest
 
 from dev.deployments import TARGET, TARGET_V1, TRIGGERING, Deployment, running
 from dev.settings import USERS
+from tests.integration.fault_cases import CONN, FaultCase
+from tests.integration.fault_proxy import FaultProxy, fault_proxy
 from tests.integration.runs import Run, trigger_run
 
 HERE = Path(__file__).parent
@@ -26,6 +29,13 @@ RESTRICTED_USER_SETTINGS = {
     "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(
         f"{u}:{role}" for u, role in {**USERS, RESTRICTED_USER: "viewer"}.items()
     ),
+}
+
+TRIGGERING_SETTINGS = {
+    # With many runs at once, the busy scheduler fails tasks that are resumed soon after they were deferred
+    # ("finished with state success, but the task instance's state attribute is queued").
+    "AIRFLOW__CORE__PARALLELISM": "4",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",  # Airflow's default is 300
 }
 
 both_targets = pytest.mark.parametrize("conn", ["v2_conn", "v1_conn"])
@@ -48,9 +58,7 @@ class Deployments:
 @pytest.fixture(scope="session")
 def deployments() -> Iterator[Deployments]:
     deployments = (
-        # With many runs at once, the busy scheduler fails tasks that are resumed soon after they were deferred
-        # ("finished with state success, but the task instance's state attribute is queued").
-        replace(TRIGGERING, dags=[EXAMPLES, HERE / "dags" / "triggering"], env={"AIRFLOW__CORE__PARALLELISM": "4"}),
+        replace(TRIGGERING, dags=[EXAMPLES, HERE / "dags" / "triggering"], env=TRIGGERING_SETTINGS),
         replace(TARGET, dags=TARGET_DAGS, env=RESTRICTED_USER_SETTINGS),
         replace(TARGET_V1, dags=TARGET_DAGS),
     )
@@ -90,6 +98,21 @@ def start_case(deployments: Deployments) -> Callable[..., Run]:
         return trigger_run(deployments.triggering, dag_id, run_id=run_id, conf=conf, logical_date=logical_date)
 
     return start_case
+
+
+@pytest.fixture(scope="session")
+def proxy(deployments: Deployments) -> Iterator[FaultProxy]:
+    """A proxy in front of the Airflow 3 target, which the connection of the tests with faults leads to."""
+    with fault_proxy(deployments.target) as proxy:
+        connection = {**deployments.target.connection("astro"), "host": proxy.url}
+        deployments.triggering.add_connection(CONN, connection)
+        yield proxy
+
+
+@pytest.fixture(scope="session")
+def fault_case(deployments: Deployments, proxy: FaultProxy) -> Callable[..., FaultCase]:
+    """Makes a case whose task triggers a run through the proxy; the keywords are those of `FaultCase`."""
+    return partial(FaultCase, deployments.triggering, proxy, deployments.target)
 
 
 class CaseRuns:
