@@ -49,8 +49,15 @@ def _success_needs_worker(task: BaseOperator) -> bool:
         or task.outlets
         or has_post_execute(task)
         or task.multiple_outputs
-        or (task.has_dag() and next(task.iter_mapped_dependants(), None) is not None)
+        or (task.has_dag() and _is_mapped_over(task))
     )
+
+
+def _is_mapped_over(task: BaseOperator) -> bool:
+    """Decide whether a mapped task or task group has the result of the task as an argument of ``expand``."""
+    if not any(downstream.get_needs_expansion() for downstream in task.downstream_list):
+        return False  # without the next call, which walks through the whole DAG
+    return next(task.iter_mapped_dependants(), None) is not None
 
 
 def _failure_needs_worker(task: BaseOperator) -> bool:

@@ -9,7 +9,8 @@ import pytest
 from astro_provider.airflow_versions import AIRFLOW_VERSION
 from astro_provider.triggers import endings as triggers_endings
 from astro_provider.triggers.endings import endings
-from tests.airflow_names import Asset
+from tests.airflow_names import DAG, Asset, task, task_group
+from tests.unit.operators.trigger_operators import trigger_operator
 from tests.unit.sensors.factory import deferrable_sensor
 
 pytestmark = pytest.mark.skipif(AIRFLOW_VERSION < (3, 3), reason="Airflow 3.3 and later")
@@ -73,6 +74,33 @@ def test_emails_are_sent_by_a_worker() -> None:
 def test_a_worker_stops_a_dag_with_fail_fast() -> None:
     stopping = deferrable_sensor(retries=0, dag_options={"fail_fast": True})
     assert endings(stopping) == {"success": "success", "skipped": "skipped"}
+
+
+@task
+def use(value: Any) -> None:
+    """Use one value."""
+
+
+@task_group
+def use_in_group(value: Any) -> None:
+    use(value)
+
+
+@pytest.mark.parametrize("used_by", [use, use_in_group])
+def test_a_result_that_another_task_is_mapped_over_is_stored_by_a_worker(used_by: Any) -> None:
+    with DAG("local", schedule=None):
+        mapped_over = trigger_operator()
+        used_by.expand(value=mapped_over.output)
+    assert "success" not in endings(mapped_over)
+
+
+@pytest.mark.parametrize("used_by", [use, use_in_group])
+def test_a_task_with_other_tasks_downstream_succeeds_in_the_triggerer(used_by: Any) -> None:
+    with DAG("local", schedule=None):
+        triggering = trigger_operator()
+        triggering >> used_by.expand(value=[1, 2])
+        use(triggering.output)
+    assert endings(triggering)["success"] == "success"
 
 
 def test_a_task_with_retries_does_not_fail_in_the_triggerer_of_airflow_3_3_0(monkeypatch: pytest.MonkeyPatch) -> None:
