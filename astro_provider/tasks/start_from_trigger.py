@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ast import literal_eval, parse
 from datetime import datetime
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 from astro_provider.airflow_versions import CAN_START_FROM_TRIGGER, Param, has_pre_execute
@@ -128,16 +128,35 @@ class StartFromTriggerMixin(_Base):
         """
         if not CAN_START_FROM_TRIGGER:
             return "this is Airflow below 3.3"
-        if airflow_conf.getboolean("triggerer", "queues_enabled", fallback=False):
+        if queues_are_enabled():
             return "[triggerer] queues_enabled is set"  # only a worker assigns a trigger to a queue
         for option in (*self.worker_options, *WORKER_OPTIONS):
             if getattr(self, option, None):
                 return f"{option} is set"
         if has_pre_execute(self):
             return "pre_execute is set"
-        if any(_is_overridden(self, name) for name in WORKER_METHODS):
+        if _overrides_worker_method(type(self)):
             return f"{type(self).__name__} overrides what runs on a worker"
         return self._rendering_reason()
+
+    def _validate_start_from_trigger_kwargs(self) -> None:
+        """
+        Skip a check of Airflow for functions in the arguments of the trigger, which are JSON values here.
+
+        Measured: 3.3.2 computes the arguments for this check whenever an ``__init__`` returns. Check: count the calls
+        of :meth:`build_start_trigger_args` while a DAG with one task is built.
+        """
+
+    @classmethod
+    def get_serialized_fields(cls) -> frozenset[str]:
+        """
+        Leave out ``start_trigger_args``, which Airflow's serializer also reads and writes separately.
+
+        Measured: 3.3.2 converts it to text as one of these fields, and then replaces the text. Check: count the calls
+        of :meth:`build_start_trigger_args` while a DAG with one task is serialized.
+        """
+        fields: frozenset[str] = super().get_serialized_fields()  # type: ignore[no-untyped-call]  # Airflow's has no types
+        return fields - {"start_trigger_args"}
 
     def log_worker_reason(self, context: Context) -> None:
         """
@@ -197,10 +216,17 @@ class RenderableDagRun:
         raise TypeError("the triggerer cannot render dag_run as a whole")
 
 
-def _is_overridden(task: BaseOperator, name: str) -> bool:
-    """Decide whether a subclass of an operator of this package overrides a method."""
-    ours = next(kind for kind in type(task).__mro__ if kind.__module__.startswith("astro_provider."))
-    return getattr(type(task), name, None) is not getattr(ours, name, None)
+@cache
+def queues_are_enabled() -> bool:
+    enabled: bool = airflow_conf.getboolean("triggerer", "queues_enabled", fallback=False)
+    return enabled
+
+
+@lru_cache(maxsize=128)
+def _overrides_worker_method(kind: type[BaseOperator]) -> bool:
+    """Decide whether a subclass of an operator of this package overrides a method that only a worker calls."""
+    ours = next(each for each in kind.__mro__ if each.__module__.startswith("astro_provider."))
+    return any(getattr(kind, name, None) is not getattr(ours, name, None) for name in WORKER_METHODS)
 
 
 def _renders_natively(task: BaseOperator, dag: DAG | None) -> bool:

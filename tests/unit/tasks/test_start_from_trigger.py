@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from jinja2 import Undefined
@@ -12,9 +12,15 @@ from astro_provider.airflow_versions import AIRFLOW_VERSION, Param
 from astro_provider.sensors.base import BACKSTOP, AstroBaseSensor
 from astro_provider.sensors.dag_run import AstroDagRunSensor
 from astro_provider.sensors.task import AstroTaskSensor
+from astro_provider.tasks import start_from_trigger
 from tests.airflow_names import DAG, Asset
 from tests.unit.sensors.factory import deferrable_sensor
 from tests.unit.task_runner import round_trip
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from airflow.triggers.base import StartTriggerArgs
 
 airflow_3_3 = pytest.mark.skipif(AIRFLOW_VERSION < (3, 3), reason="Airflow 3.3 and up")
 older_airflow = pytest.mark.skipif(AIRFLOW_VERSION >= (3, 3), reason="Airflow below 3.3")
@@ -225,7 +231,32 @@ def test_timeout_of_airflow_is_later_than_that_of_the_sensor_or_is_execution_tim
     assert round_trip(sensor.dag).task_dict["wait"].start_trigger_args.timeout == timedelta(seconds=seconds)
 
 
-@airflow_3_3
-def test_sensor_starts_on_a_worker_if_queues_of_triggers_are_enabled(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def _queues_enabled(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("AIRFLOW__TRIGGERER__QUEUES_ENABLED", "True")
+    start_from_trigger.queues_are_enabled.cache_clear()
+    yield
+    start_from_trigger.queues_are_enabled.cache_clear()
+
+
+@airflow_3_3
+@pytest.mark.usefixtures("_queues_enabled")
+def test_sensor_starts_on_a_worker_if_queues_of_triggers_are_enabled() -> None:
     assert deferrable_sensor().worker_reason() == "[triggerer] queues_enabled is set"
+
+
+class Counting(AstroTaskSensor):
+    builds = 0
+
+    def build_start_trigger_args(self) -> StartTriggerArgs:
+        self.builds += 1
+        return super().build_start_trigger_args()
+
+
+@airflow_3_3
+def test_arguments_of_the_trigger_are_computed_when_the_dag_is_serialized_not_when_it_is_built() -> None:
+    sensor = deferrable_sensor(Counting, external_task_id="t")
+    assert isinstance(sensor, Counting)
+    assert sensor.builds == 0
+    assert trigger_kwargs(sensor) is not None
+    assert sensor.builds == 2  # Airflow reads them, and reads them again if there are any
