@@ -2,8 +2,9 @@
 Trigger a DAG in another Deployment, wait for it, and use what it returned.
 
 Needs the connection `http_conn` to the Deployment that has the DAG `remote_report` (see `target/`). With
-`deferrable=True`, the task takes no worker slot while it waits. A retry continues with the run of the earlier try. If
-the remote run fails, the error names the tasks that failed there.
+`deferrable=True`, the task `trigger` runs in the triggerer and needs no worker (before Airflow 3.3: no worker while it
+waits). A retry continues with the run of the earlier try. If the remote run fails, the error names the tasks that
+failed there.
 """
 
 from datetime import datetime, timedelta, timezone
