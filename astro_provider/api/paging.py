@@ -68,6 +68,17 @@ def read_list(
     )
 
 
+def read_start(get_page: Callable[[Page], Flow[tuple[list[T], int]]], max_rows: int) -> Flow[list[T]]:
+    """
+    Read the first rows of a list. If the list changes meanwhile, a row can be missing or be there twice.
+
+    :param get_page: see :func:`read_list`
+    :param max_rows: maximum number of rows
+    """
+    rows, _, _ = yield from _read_once(get_page, max_rows)
+    return rows
+
+
 def _read_once(
     get_page: Callable[[Page], Flow[tuple[list[T], int]]], max_rows: int | None
 ) -> Flow[tuple[list[T], int, int]]:

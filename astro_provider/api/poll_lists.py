@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from astro_provider.api import calls
-from astro_provider.api.paging import RUN_KEYS, TASK_INSTANCE_KEYS, read_list
+from astro_provider.api.paging import RUN_KEYS, TASK_INSTANCE_KEYS, read_list, read_start
 from astro_provider.api.states import DAG_RUN_STATES, FINISHED_DAG_RUN_STATES, FINISHED_TASK_STATES
 
 if TYPE_CHECKING:
@@ -96,6 +96,22 @@ def unfinished_runs(client: Client, dag_ids: Sequence[str], due_from: str, due_u
         "order_by": "id",
     }
     return read_list(client.pages(calls.search_dag_runs, filters), RUN_KEYS, MAX_UNFINISHED_ROWS)
+
+
+def oldest_unfinished_runs(client: Client, dag_ids: Sequence[str], max_rows: int) -> Flow[list[DagRun]]:
+    """
+    List queued and running runs of several dags (``POST dags/~/dagRuns/list``), beginning with those created first.
+
+    The rows that are read answer waits that join together. A row that is missing costs only a request, so the list is
+    not read again if it changes meanwhile.
+
+    :param client: the target
+    :param dag_ids: the dags
+    :param max_rows: maximum number of rows: a dag can have many more of them than there are waits
+    :raise AstroError: the list failed, see :func:`unfinished_runs`
+    """
+    filters: dict[str, JSONInput] = {"dag_ids": dag_ids, "states": _UNFINISHED, "order_by": "id"}
+    return read_start(client.pages(calls.search_dag_runs, filters), max_rows)
 
 
 def unfinished_runs_of_dag(client: Client, dag_id: str, due_from: str, due_until: str) -> Flow[list[DagRun]]:

@@ -4,8 +4,10 @@ One poll per connection for all deferred waits of a triggerer process.
 Without a watcher, a thousand deferred tasks would send a thousand requests per interval. Instead, all waits on the same
 connection share one watcher (``registry.shared_watcher``) and call its method ``watch``:
 
-1. The wait is checked once, individually, when it joins: it might be over already. A run that the caller has just
-   created or seen replaces this check.
+1. The wait is checked once when it joins: it might be over already. A wait that joins alone is checked individually.
+   Waits for single runs that join together, such as those of a triggerer that starts again, are answered by one list of
+   the unfinished runs of their dags; only those that the list does not show are checked individually. A run that the
+   caller has just created or seen replaces this check.
 2. Then its coroutine sleeps. Once per interval, the watcher polls: one list request returns every run of the dags of
    its waits that has finished since the last poll. An index finds the waits for these runs, and the watcher wakes only
    them. Waits for tasks are polled in the same way, with a separate list of task instances.
@@ -26,8 +28,10 @@ What this costs the target, in requests per interval, with the default interval 
 * waits for tasks: as many polls as for runs. A batch has fewer waits if they are for different tasks, and the check of
   a single wait takes at least two requests. If a connection has waits for runs and for tasks, each kind has its own
   polls and checks. If it has waits for tasks and for task groups, a poll takes one list for each;
-* in addition, each wait is checked once when it joins, unless the caller gives its run, and once when its run or task
-  has finished.
+* when waits for runs join together, one request, and one for each page of unfinished runs: 11 requests for 1,000 waits
+  for the only 1,000 unfinished runs of their dags. Waits for tasks, for the newest run or for several logical dates,
+  and those that must check what exists, are checked once each. A wait whose caller gives its run costs no request;
+* each wait is checked once when its run or task has finished.
 
 The interval of the poll is the shortest current interval of all waits on the connection. The interval of a wait follows
 its age: one second at first, then a tenth of the time waited so far, up to its ``poke_interval``
@@ -45,7 +49,8 @@ The modules, from the outside in:
 * ``watcher``          the entry point: one wait joins, is woken and checked, and leaves
 * ``subscription``     one wait, as the watcher knows it
 * ``poll_loop``        sleeps until something is due; ``poll_timetable`` decides when that is (pure)
-* ``checker``          checks one wait, within its deadline
+* ``joins``            answers waits that join together by one list
+* ``checker``          checks one wait, within its deadline, or uses the row of a list in place of a check
 * ``poller``           runs the polls and the checks of batches
 * ``feed``             decides what a poll lists, and finds the waits for its rows; ``finished`` has one feed for dag
   runs and one for task instances, ``listing`` the request and the result of a list, ``index`` finds the waits for a row

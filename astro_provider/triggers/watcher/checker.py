@@ -7,9 +7,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from astro_provider.api.errors import AstroError
+from astro_provider.triggers.watcher.index import SubscriptionIndex
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Iterable, Mapping
 
     from astro_provider.api.client import Client
     from astro_provider.api.types import DagRun
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 MAX_CHECKS_AT_ONCE = 10
 """Maximum number of checks of one watcher that are under way at the same time."""
+
+ROWS_PER_STEP = 50
+"""Number of rows of a list that are noted before other tasks of the event loop run."""
 
 MAX_SECONDS_PAST_DEADLINE = 10.0
 """Seconds after the deadline of a wait at which a check that is still under way is cancelled."""
@@ -94,6 +98,32 @@ class Checker:
         self._poll_loop.schedule_check(subscription, subscription.note_verdict(verdict))
         feed.note_state(subscription)
         return True
+
+    async def note_runs(
+        self, feed: AnyFeed, check_counts: Mapping[Subscription, int], rows: Iterable[DagRun]
+    ) -> set[Subscription]:
+        """
+        Use the rows of a list in place of checks, where they show that a wait goes on.
+
+        :param feed: the feed of the waits
+        :param check_counts: the waits, each with its number of checks before the list was requested. A wait that was
+            checked since then is not changed
+        :param rows: unfinished runs
+        :return: the waits that go on
+        """
+        client = await self._target.client()
+        index = SubscriptionIndex()
+        for subscription in check_counts:
+            index.add(subscription)
+        going_on: set[Subscription] = set()
+        for number, row in enumerate(rows, start=1):
+            for subscription in index.find(row):
+                is_current = subscription.check_count == check_counts[subscription]
+                if is_current and subscription in feed.subscriptions and self.note_run(feed, subscription, client, row):
+                    going_on.add(subscription)
+            if number % ROWS_PER_STEP == 0:
+                await asyncio.sleep(0)  # lets the event loop run other triggers
+        return going_on
 
     async def _check_in_time(self, feed: AnyFeed, subscription: Subscription) -> Verdict | None:
         """Check, including the time in the queue, until ``MAX_SECONDS_PAST_DEADLINE`` at the latest."""

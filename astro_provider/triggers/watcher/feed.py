@@ -125,7 +125,7 @@ class Feed(ABC, Generic[Row]):
 
         :param subscription: the wait
         """
-        self.checks.note_check(subscription, can_be_batched=subscription.can_be_batched and self._can_batch())
+        self.checks.note_check(subscription, can_be_batched=subscription.can_be_batched and self.can_batch())
 
     # Checks of batches.
 
@@ -135,7 +135,7 @@ class Feed(ABC, Generic[Row]):
 
         :param elapsed: seconds since the last call
         """
-        if not self._can_batch():
+        if not self.can_batch():
             self.checks.batches.clear()
         return self.checks.take_batches(elapsed, by_dag=self.lists_by_dag)
 
@@ -173,9 +173,14 @@ class Feed(ABC, Generic[Row]):
         """
         self.checks.batches.discard(*batch.subscriptions)
         if isinstance(error, InvalidRequestError) or (isinstance(error, AccessDeniedError) and error.status == 403):
-            self._no_batches_until = self._clock() + RETRY_LIST_SECONDS
+            self.note_invalid_list()
 
-    def _can_batch(self) -> bool:
+    def note_invalid_list(self) -> None:
+        """Request no list of what has not finished for ``RETRY_LIST_SECONDS``, because the target refused one."""
+        self._no_batches_until = self._clock() + RETRY_LIST_SECONDS
+
+    def can_batch(self) -> bool:
+        """Return whether the target answers lists of what has not finished, as far as is known."""
         return self._clock() >= self._no_batches_until
 
     # Lists of what has finished.

@@ -100,9 +100,10 @@ class FinishedTasks(Feed[TaskInstance]):
         """
         return poll_lists.instances_of_tasks(client, batch.dag_ids, batch.run_ids, batch.task_ids)
 
-    def _can_batch(self) -> bool:
+    def can_batch(self) -> bool:
+        """Return whether the target answers lists of what has not finished, as far as is known."""
         # Lists of one dag cannot be filtered by runs.
-        return not self.lists_by_dag and super()._can_batch()
+        return not self.lists_by_dag and super().can_batch()
 
     def _key(self, row: TaskInstance) -> Hashable:
         return (row["dag_id"], row["dag_run_id"], row["task_id"], row["map_index"])

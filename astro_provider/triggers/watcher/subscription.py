@@ -99,6 +99,12 @@ class Subscription:
         finished_states = FINISHED_TASK_STATES if self.waits_for_tasks else FINISHED_DAG_RUN_STATES
         self._has_unfinished_end_state = not set(wait.end_states.all) <= set(finished_states)
 
+    @property
+    def can_be_listed(self) -> bool:
+        """Whether the row of an unfinished run can replace the first check."""
+        wait = self.wait
+        return not (self.waits_for_tasks or wait.latest or wait.check_existence or len(self.logical_dates) > 1)
+
     def current_interval(self, now: float) -> float:
         """
         Return the interval between two polls, which grows with the age of the wait.

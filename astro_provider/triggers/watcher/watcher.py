@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from astro_provider.triggers.watcher.checker import Checker
 from astro_provider.triggers.watcher.finished import FinishedRuns, FinishedTasks
+from astro_provider.triggers.watcher.joins import Joins
 from astro_provider.triggers.watcher.poll_loop import PollLoop
 from astro_provider.triggers.watcher.poll_timetable import PollTimetable
 from astro_provider.triggers.watcher.poller import Poller
@@ -55,6 +56,7 @@ class Watcher:
         self._checker = Checker(self._target, self._poll_loop, clock, sleep)
         self._runs = FinishedRuns(clock)
         self._tasks = FinishedTasks(clock)
+        self._joins = Joins(self._runs, self._checker, self._target, sleep)
         self._pollers = (Poller(self._runs, self._target), Poller(self._tasks, self._target))
 
     async def watch(
@@ -107,10 +109,12 @@ class Watcher:
         feed.join(subscription)
         self._poll_loop.join(subscription)
         try:
-            if run is not None and await self._note_run(feed, subscription, run):
+            is_known = run is not None and await self._note_run(feed, subscription, run)
+            if is_known or self._joins.add(subscription):
                 await subscription.woken.wait()
             return await self._check_until_over(feed, subscription)
         finally:
+            self._joins.discard(subscription)
             self._poll_loop.leave(subscription)
             feed.leave(subscription)
 
@@ -127,6 +131,7 @@ class Watcher:
     async def close(self) -> None:
         """End the polls, and close the session."""
         await self._poll_loop.close()
+        await self._joins.close()
         for poller in self._pollers:
             await poller.close()
         await self._target.close()

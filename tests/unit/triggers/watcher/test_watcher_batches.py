@@ -24,7 +24,6 @@ async def test_many_waits_cost_less_than_two_requests_per_interval(
     for name in target.has_runs(1000):
         waits(name)
     await clock.sleep_async(1)
-    assert target.check_count() == 1000
     await clock.sleep_async(4 * INTERVAL)
     target.reset_counts()
     for _ in range(12):
@@ -133,10 +132,11 @@ async def test_waits_are_checked_individually_if_lists_of_batches_fail(
     names = any_airflow.has_runs(120)
     waiting = [waits(name) for name in names]
     await clock.sleep_async(1 + INTERVAL)
+    lists_at_first = any_airflow.batch_count()
     any_airflow.reset_counts()
     await clock.sleep_async(ROUND_SECONDS + RETRY_LIST_SECONDS)
     assert min(any_airflow.check_count(name) for name in names) >= 1
-    assert 1 <= any_airflow.batch_count() <= 1.5 * lists_per_round + 1
+    assert 1 <= lists_at_first + any_airflow.batch_count() <= 1.5 * lists_per_round + 1
     assert len(any_airflow.received) <= 2.5 * 1.5 * POLLS_PER_ROUND
     assert {each.outcome for each in waiting} == {None}
     assert not any(each.warnings for each in waiting)

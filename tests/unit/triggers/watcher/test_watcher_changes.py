@@ -42,7 +42,7 @@ async def test_queued_run_of_a_paused_dag_is_checked_twice_and_warned_of_once(
     waiting = waits(must_exist=True)
     await clock.sleep_async(0.1)
     assert waiting.warnings == []
-    await clock.sleep_async(INTERVAL)
+    await clock.sleep_async(INTERVAL + 1)
     (warning,) = waiting.warnings
     assert "paused" in warning
     any_airflow.reset_counts()

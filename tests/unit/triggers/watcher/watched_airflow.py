@@ -82,7 +82,7 @@ class WatchedAirflow(FakeAirflow):
 
     def seen(self, run_id: str) -> DagRun:
         """Return a run as a caller of the watcher has seen it."""
-        return API_VERSIONS[self.api_version].dag_run(self.runs[run_id])
+        return API_VERSIONS[self.api_version].dag_run(self._runs["d", run_id])
 
     def reset_counts(self) -> None:
         """Forget all requests."""
