@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_running: set[asyncio.Future[Any]] = set()
+
 MAX_CANCEL_SECONDS = 30.0
 """How long a triggerer, which might be stopping, tries to cancel a run."""
 
@@ -99,6 +101,8 @@ async def run_to_completion(coroutine: Coroutine[Any, Any, T]) -> T:
     :return: what the coroutine returns
     """
     task = asyncio.ensure_future(coroutine)
+    _running.add(task)  # an event loop does not keep its tasks alive
+    task.add_done_callback(_running.discard)
     while not task.done():
         with suppress(asyncio.CancelledError):
             await asyncio.wait([task])

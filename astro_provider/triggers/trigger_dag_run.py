@@ -99,6 +99,7 @@ class AstroTriggerDagRunTrigger(TaskTrigger):
         super().__post_init__()
         self._request: RunRequest | None = None
         self._triggering: asyncio.Task[RemoteRun] | None = None
+        self._was_killed = False
 
     async def _work(self) -> EventPayload:
         if self._ti.try_number > 1:
@@ -186,6 +187,7 @@ class AstroTriggerDagRunTrigger(TaskTrigger):
         trigger.
         """
         if self._triggering is not None and self._request is not None and self._request.waits:
+            self._was_killed = True
             await run_to_completion(self._cancel_if_ended(self._request, self._triggering))
 
     async def _cancel_if_ended(self, request: RunRequest, triggering: asyncio.Task[RemoteRun]) -> None:
@@ -209,8 +211,13 @@ class AstroTriggerDagRunTrigger(TaskTrigger):
         )
 
     async def cleanup(self) -> None:
-        """End a request that is under way. Airflow calls this method whenever the trigger ends."""
-        if self._triggering is not None:
+        """
+        End a request that is under way, unless ``on_kill`` waits for it.
+
+        Airflow calls this method whenever the trigger ends. Measured: below Python 3.12, the triggerer of 3.3.2 calls
+        it while ``on_kill`` still runs, because it cancels the trigger again every second.
+        """
+        if self._triggering is not None and not self._was_killed:
             self._triggering.cancel()
             await asyncio.gather(self._triggering, return_exceptions=True)
 

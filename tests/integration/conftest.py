@@ -40,6 +40,8 @@ TRIGGERING_SETTINGS = {
 
 both_targets = pytest.mark.parametrize("conn", ["v2_conn", "v1_conn"])
 both_modes = pytest.mark.parametrize("mode", ["sync", "deferred"])
+# On a worker, in the triggerer only, or in the triggerer with a worker at the start and at the end.
+every_mode = pytest.mark.parametrize("mode", ["sync", "deferred", "worker"])
 
 
 @dataclass(frozen=True)

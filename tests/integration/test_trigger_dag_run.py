@@ -7,17 +7,20 @@ from uuid import uuid4
 
 import pytest
 
-from tests.integration.conftest import CaseRuns, both_modes, both_targets
+from tests.integration.conftest import CaseRuns, both_modes, both_targets, every_mode
 from tests.integration.runs import Run, runs_of, trigger_run
 
 REFUSED = ("v2_viewer", "v1_viewer", "v2_wrong_token", "v1_wrong_token")
 CASES = {
     "quick_sync": ("trigger_quick_sync", {}),
     "quick_deferred": ("trigger_quick_deferred", {}),
+    "quick_worker": ("trigger_quick_worker", {}),
     "broken_sync": ("trigger_broken_sync", {}),
     "broken_deferred": ("trigger_broken_deferred", {}),
+    "broken_worker": ("trigger_broken_worker", {}),
     "fails_once_sync": ("trigger_fails_once_sync", {}),
     "fails_once_deferred": ("trigger_fails_once_deferred", {}),
+    "fails_once_worker": ("trigger_fails_once_worker", {}),
     "limited_sync": ("trigger_limited_sync", {"conn": "v2_conn"}),
     "limited_deferred": ("trigger_limited_deferred", {"conn": "v1_conn"}),
     "no_wait": ("trigger_only", {"dag": "slow", "remote_conf": {"seconds": 600}}),
@@ -43,7 +46,7 @@ def remote_run(run: Run, target, dag_id: str, task_id: str = "trigger") -> Run:
 
 
 @both_targets
-@both_modes
+@every_mode
 def test_task_succeeds_with_the_remote_run(batch, conn, target, mode):
     run = batch.finished(f"quick_{mode}", conn)
 
@@ -58,7 +61,8 @@ def test_task_succeeds_with_the_remote_run(batch, conn, target, mode):
     assert set(result) >= {"logical_date", "run_after", "conf"}
     assert "execution_date" not in result
     assert remote.run_id == f"localhost:{run.deployment.port}~{run.dag_id}~{run.run_id}~trigger~1"
-    assert ("deferred" in run.log("trigger").lower()) == (mode == "deferred")
+    assert ("Pausing task as DEFERRED" in run.log("trigger")) == (mode == "worker")
+    assert bool(run.tasks()["trigger"]["pid"]) == (mode != "deferred")
 
 
 @both_targets
@@ -73,7 +77,7 @@ def test_extra_link_leads_to_the_run_in_the_ui_of_the_target(batch, conn, target
 
 
 @both_targets
-@both_modes
+@every_mode
 def test_failure_names_the_failed_remote_tasks(batch, conn, target, mode):
     run = batch.finished(f"broken_{mode}", conn)
 
@@ -88,7 +92,7 @@ def test_failure_names_the_failed_remote_tasks(batch, conn, target, mode):
 
 
 @both_targets
-@both_modes
+@every_mode
 def test_retry_continues_with_the_run_of_the_previous_try(batch, conn, target, mode):
     run = batch.finished(f"fails_once_{mode}", conn)
 
@@ -101,9 +105,9 @@ def test_retry_continues_with_the_run_of_the_previous_try(batch, conn, target, m
     assert {task: instance["try_number"] for task, instance in remote.tasks().items()} == {"first": 1, "flaky": 2}
 
 
-@both_targets
-def test_clear_creates_a_new_run(start_case, conn, target):
-    run = start_case("trigger_quick_sync", conn=conn).wait()
+@pytest.mark.parametrize(("mode", "conn"), [("sync", "v1_conn"), ("deferred", "v2_conn")])
+def test_clear_creates_a_new_run(start_case, mode, conn, target):
+    run = start_case(f"trigger_quick_{mode}", conn=conn).wait()
     first = remote_run(run, target, "quick")
 
     run.deployment.request("POST", f"{run.path}/clear", json={"dry_run": False})
@@ -310,7 +314,7 @@ def test_mapped_task_creates_a_run_for_each_conf(batch, conn, target):
     assert sorted(remote.get()["conf"]["part"] for remote in created) == [0, 1, 2]
 
 
-@both_modes
+@every_mode
 class TestKilledTask:
     """A user who ends the waiting task cancels the remote run."""
 
@@ -318,7 +322,11 @@ class TestKilledTask:
     def waiting(self, start_case, mode, conn, target):
         run = start_case(f"trigger_slow_{mode}", conn=conn)
         # Until a triggerer runs its trigger, a deferred task that is ended cannot cancel the remote run.
-        state, sign = {"sync": ("running", "is queued"), "deferred": ("deferred", "starting")}[mode]
+        state, sign = {
+            "sync": ("running", "is queued"),
+            "deferred": ("deferred", "is queued"),
+            "worker": ("deferred", "starting"),
+        }[mode]
         run.wait_until(lambda: run.states().get("trigger") == state and sign in run.log("trigger"), "the task waits")
         remote = remote_run(run, target, "slow")
         remote.wait_until(lambda: remote.state == "running", "the remote run runs")
@@ -338,10 +346,10 @@ class TestKilledTask:
         run.deployment.request("PATCH", run.path, json={"state": "failed"})
 
 
-@pytest.mark.parametrize("conn", ["v2_conn"])
-def test_wait_continues_after_a_restart_of_the_triggerer(start_case, deployments, conn, target):
-    run = start_case("trigger_slow_deferred", conn=conn)
-    run.wait_until(run.task_is("trigger", "deferred"), "the task waits")
+@pytest.mark.parametrize(("mode", "conn"), [("deferred", "v2_conn"), ("worker", "v1_conn")])
+def test_wait_continues_after_a_restart_of_the_triggerer(start_case, deployments, mode, conn, target):
+    run = start_case(f"trigger_slow_{mode}", conn=conn)
+    run.wait_until(lambda: run.task_is("trigger", "deferred")() and "is queued" in run.log("trigger"), "the task waits")
     remote = remote_run(run, target, "slow")
     remote.wait_until(lambda: remote.state == "running", "the remote run runs")
 
@@ -357,7 +365,7 @@ def test_wait_continues_after_a_restart_of_the_triggerer(start_case, deployments
 @both_targets
 def test_wait_tolerates_an_outage_of_the_target(start_case, conn, target):
     run = start_case("trigger_slow_deferred", conn=conn)
-    run.wait_until(lambda: run.task_is("trigger", "deferred")() and "starting" in run.log("trigger"), "the task waits")
+    run.wait_until(lambda: run.task_is("trigger", "deferred")() and "is queued" in run.log("trigger"), "the task waits")
     remote = remote_run(run, target, "slow")
     remote.wait_until(lambda: remote.state == "running", "the remote run runs")
 

@@ -27,12 +27,18 @@ def trigger(dag_id, task_id="trigger", **kwargs):
     return AstroTriggerDagRunOperator(task_id=task_id, **kwargs)
 
 
-for mode in ("sync", "deferred"):
-    deferrable = mode == "deferred"
-    wait = {"wait_for_completion": True, "deferrable": deferrable, "poke_interval": 1}
+# Tasks run on a worker, in the triggerer only, or in the triggerer with a worker at the start and at the end.
+MODES = {
+    "sync": {"deferrable": False},
+    "deferred": {"deferrable": True},
+    "worker": {"deferrable": True, "start_from_trigger": False},
+}
+
+for mode, options in MODES.items():
+    wait = {"wait_for_completion": True, "poke_interval": 1, **options}
 
     with DAG(f"trigger_quick_{mode}", **COMMON):
-        trigger("quick", conf={"greeting": "from {{ run_id }}"}, note="made by {{ dag.dag_id }}", **wait)
+        trigger("quick", conf={"greeting": "from {{ run_id }}"}, note=f"made by trigger_quick_{mode}", **wait)
 
     with DAG(f"trigger_broken_{mode}", **COMMON):
         trigger("broken", **wait)
@@ -52,13 +58,6 @@ for mode in ("sync", "deferred"):
     with DAG(f"trigger_sleeping_{mode}", **COMMON):
         trigger("sleeping", **wait)
 
-
-# Waits run on a worker, in the triggerer only, or in the triggerer with a worker at the start and at the end.
-MODES = {
-    "sync": {"deferrable": False},
-    "deferred": {"deferrable": True},
-    "worker": {"deferrable": True, "start_from_trigger": False},
-}
 
 for mode, wait in MODES.items():
     with DAG(f"wait_for_run_{mode}", **COMMON):
