@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import suppress
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+from weakref import WeakKeyDictionary
 
 from astro_provider.airflow_versions import get_async_connection
 from astro_provider.api.client import client_of
@@ -17,6 +18,8 @@ from astro_provider.hooks.lookup import LookupLog, lookup
 
 if TYPE_CHECKING:
     from types import TracebackType
+
+    from airflow.sdk import Connection
 
     from astro_provider.api.client import Client
     from astro_provider.api.deployment import Deployment
@@ -44,6 +47,27 @@ def _resume_in_thread(flow: Flow[T], outcome: Outcome) -> Step:
         return resume(flow, outcome)
     except StopIteration as end:
         raise _FlowEndError(end.value) from None
+
+
+_reads: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, asyncio.Task[tuple[Connection, dict[str, Any]]]]] = (
+    WeakKeyDictionary()
+)
+"""The reads of connections that are under way, by event loop and connection id."""
+
+
+async def _shared_read(conn_id: str) -> tuple[Connection, dict[str, Any]]:
+    """
+    Read a connection.
+
+    Calls at the same time share one read: a triggerer that starts begins many triggers at once, and a secrets backend
+    can be slow, or limit the number of requests.
+    """
+    reads = _reads.setdefault(asyncio.get_running_loop(), {})
+    read = reads.get(conn_id)
+    if read is None:
+        read = reads[conn_id] = asyncio.create_task(get_async_connection(conn_id))
+        read.add_done_callback(lambda _: reads.pop(conn_id))
+    return await asyncio.shield(read)  # the end of one caller does not end the read of the others
 
 
 class AsyncAstroHook:
@@ -95,7 +119,7 @@ class AsyncAstroHook:
 
     async def _read_connection(self) -> Deployment:
         with lookup(self.http_conn_id):
-            connection, extra = await get_async_connection(self.http_conn_id)
+            connection, extra = await _shared_read(self.http_conn_id)
         deployment = read_connection(cast("AirflowConnection", connection), extra)
         self._lookups.connection_read(deployment)
         return deployment

@@ -86,6 +86,32 @@ async def test_connection_is_read_again_only_after_the_hook_was_closed(
     assert server.connections == 2
 
 
+async def test_hooks_that_open_at_the_same_time_share_one_read_of_the_connection(
+    server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, read_count = astro_async.get_async_connection, 0
+
+    async def count_reads(conn_id: str) -> Any:
+        nonlocal read_count
+        read_count += 1
+        await asyncio.sleep(0)
+        return await read(conn_id)
+
+    monkeypatch.setattr(astro_async, "get_async_connection", count_reads)
+    cancelled = asyncio.create_task(AsyncAstroHook().client())
+    opening = [asyncio.create_task(AsyncAstroHook(conn_id).client()) for conn_id in ("http_conn", "http_conn", "no")]
+    await asyncio.sleep(0)
+    cancelled.cancel()
+    first, second, missing = await asyncio.gather(*opening, return_exceptions=True)
+    assert isinstance(missing, ConnectionUnreadableError)
+    assert not isinstance(first, BaseException)
+    assert not isinstance(second, BaseException)
+    assert first.deployment == second.deployment
+    assert read_count == 2  # one for each connection id
+    await AsyncAstroHook().client()
+    assert read_count == 3
+
+
 async def test_both_hooks_share_what_was_learned(server: ScriptedServer, connect: Callable[..., None]) -> None:
     connect(server.url, login="admin", password="admin")
     server.on("POST", "/auth/token", json_response({"access_token": "fetched-1"}, 201))
