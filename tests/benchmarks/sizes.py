@@ -31,7 +31,7 @@ class Sizes:
     parses: int = 10
     round_trips: int = 100
     triggers: int = 200
-    tasks_per_run: int = 10  # of a dag with unmapped triggers
+    tasks_per_run: int = 20  # of a dag with unmapped triggers
 
 
 QUICK = Sizes(

@@ -34,8 +34,8 @@ Round trip: `AstroHook.trigger_dag_run` and a bare `requests.Session.post` of th
 each with a connection to the target that stays open; the figures are medians. Requests: those in the access log of the
 target from a process that starts, triggers one run and ends, and those of the unmapped triggers, divided by their
 number. Mapped: a task of `AstroTriggerDagRunOperator.partial(...).expand(conf=...)`, and then the same with
-`HttpOperator` and the POST of the Astro documentation, with Airflow's defaults. Unmapped: 20 runs, which start
-together, of a dag with 10 tasks of `AstroTriggerDagRunOperator(deferrable=True)`, which does not wait for the runs, and
+`HttpOperator` and the POST of the Astro documentation, with Airflow's defaults. Unmapped: ten runs, which start
+together, of a dag with 20 tasks of `AstroTriggerDagRunOperator(deferrable=True)`, which does not wait for the runs, and
 then the same with `HttpOperator`. All in one run: one run of a dag with 200 such tasks. The figure is the number of
 runs created in the target, divided by the seconds from the start of the first triggering dag run to the end of the last
 one. Of Airflow's defaults, 16 active runs of a dag, 16 active tasks of a run and 32 slots limit the tasks on workers.
@@ -75,9 +75,9 @@ def measure(sizes: Sizes, progress: Callable[[str], None], deployments: SharedDe
             progress(f"{what}: {sizes.triggers}, {way}")
             log = AccessLog(pair.target)
             rows.append(TriggerTimes(what, way, [created_per_second(pair, dag_id, runs, sizes.triggers)]))
+            progress(f"  {rows[-1].median:.1f}")
             if what == UNMAPPED:
                 rows.append(TriggerTimes(REQUESTS, way, [log.count() / sizes.triggers]))
-            progress(f"  {rows[-1].values[0]:.1f}")
     return rows
 
 
