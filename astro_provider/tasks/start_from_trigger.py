@@ -5,13 +5,13 @@ from __future__ import annotations
 from ast import literal_eval, parse
 from datetime import datetime
 from functools import cache, lru_cache
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, cast
 
 from astro_provider.airflow_versions import CAN_START_FROM_TRIGGER, Param, has_pre_execute
 from astro_provider.airflow_versions import conf as airflow_conf
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from airflow.sdk import DAG
     from airflow.triggers.base import StartTriggerArgs
@@ -85,7 +85,24 @@ def _start_from_trigger(task: StartFromTriggerMixin) -> bool:
 
 
 def _start_trigger_args(task: StartFromTriggerMixin) -> StartTriggerArgs | None:
-    return task.build_start_trigger_args() if _start_from_trigger(task) else None
+    return cast("StartTriggerArgs", LazyStartTriggerArgs(task)) if _start_from_trigger(task) else None
+
+
+class LazyStartTriggerArgs:
+    """
+    ``StartTriggerArgs`` that are built when Airflow uses them: it first checks whether there are any.
+
+    :param task: the task that builds them
+    """
+
+    def __init__(self, task: StartFromTriggerMixin) -> None:
+        self._task = task
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in ("trigger_cls", "trigger_kwargs", "next_method", "next_kwargs", "timeout"):
+            raise AttributeError(name)
+        vars(self).update(vars(self._task.build_start_trigger_args()))
+        return vars(self)[name]
 
 
 if TYPE_CHECKING:
@@ -155,8 +172,7 @@ class StartFromTriggerMixin(_Base):
         Measured: 3.3.2 converts it to text as one of these fields, and then replaces the text. Check: count the calls
         of :meth:`build_start_trigger_args` while a DAG with one task is serialized.
         """
-        fields: frozenset[str] = super().get_serialized_fields()  # type: ignore[no-untyped-call]  # Airflow's has no types
-        return fields - {"start_trigger_args"}
+        return _without_start_trigger_args(super().get_serialized_fields())  # type: ignore[no-untyped-call]  # Airflow's has no types
 
     def log_worker_reason(self, context: Context) -> None:
         """
@@ -174,21 +190,17 @@ class StartFromTriggerMixin(_Base):
         dag = self.dag if self.has_dag() else None  # type: ignore[no-untyped-call]  # Airflow's has no types
         # Measured: on 3.3.2, a Param without a value raises before the trigger is created, which ends the triggerer.
         # Check: not needed any more once TriggerRunner.create_triggers catches more than TypeError.
-        for params in (self.params, dag.params if dag else {}):
-            if any(isinstance(param, Param) and not param.has_value for param in params.values()):
+        for params in (self.params, dag.params if dag else None):
+            if params and any(isinstance(param, Param) and not param.has_value for param in params.values()):
                 return "a Param has no value"
         # The triggerer would ignore these options and render another text.
         if dag and (dag.jinja_environment_kwargs or dag.user_defined_filters):
             return "the DAG has Jinja options of its own"
-        # A worker uses a macro of this name in a run whose context lacks the variable.
-        names = RENDERED_IN_TRIGGERER.difference((dag and dag.user_defined_macros) or ())
-        is_native = _renders_natively(self, dag)
+        rendering = _Rendering(self, dag)
         for field in self.trigger_fields:
-            for value in _leaves(getattr(self, field)):
-                if is_native and isinstance(value, str) and ("{" in value or _is_literal(value)):
-                    return f"{field} is rendered to a native object"
-                if not _is_renderable(value, names, tuple(self.template_ext)):
-                    return f"{field} is rendered from what the triggerer does not know"
+            if not rendering.is_same_in_triggerer(getattr(self, field)):
+                source = "to a native object" if rendering.is_native else "from what the triggerer does not know"
+                return f"{field} is rendered {source}"
         return None
 
 
@@ -216,6 +228,11 @@ class RenderableDagRun:
         raise TypeError("the triggerer cannot render dag_run as a whole")
 
 
+@cache  # Airflow calls it for each task
+def _without_start_trigger_args(fields: frozenset[str]) -> frozenset[str]:
+    return fields - {"start_trigger_args"}
+
+
 @cache
 def queues_are_enabled() -> bool:
     enabled: bool = airflow_conf.getboolean("triggerer", "queues_enabled", fallback=False)
@@ -229,40 +246,51 @@ def _overrides_worker_method(kind: type[BaseOperator]) -> bool:
     return any(getattr(kind, name, None) is not getattr(ours, name, None) for name in WORKER_METHODS)
 
 
-def _renders_natively(task: BaseOperator, dag: DAG | None) -> bool:
+class _Rendering:
     """
-    Decide whether a worker renders templates to native objects.
+    How a worker renders the templates of a task, as far as the triggerer can render them in another way.
 
-    Measured: 3.3.2 renders all templates of a trigger to text. Check: ``Templater._render`` is called without the DAG.
+    Measured: 3.3.2 renders all templates of a trigger to text, without the options of the DAG. Check:
+    ``Templater._render`` is called without the DAG.
+
+    :param task: the task
+    :param dag: its DAG, if it has one
     """
-    of_task: bool | None = getattr(task, "render_template_as_native_obj", None)
-    return bool(dag and dag.render_template_as_native_obj) if of_task is None else of_task
 
+    def __init__(self, task: BaseOperator, dag: DAG | None) -> None:
+        of_task: bool | None = getattr(task, "render_template_as_native_obj", None)
+        self.is_native = bool(dag and dag.render_template_as_native_obj) if of_task is None else of_task
+        self._template_ext = tuple(task.template_ext)
+        macros = dag.user_defined_macros if dag else None
+        # A worker uses a macro of this name in a run whose context lacks the variable.
+        self._names = RENDERED_IN_TRIGGERER.difference(macros) if macros else RENDERED_IN_TRIGGERER
 
-def _leaves(value: Any) -> Iterator[Any]:
-    """
-    Yield the values in the collections whose elements Airflow renders. It does not render the keys of a dict.
+    def is_same_in_triggerer(self, value: Any) -> bool:
+        """
+        Decide whether the triggerer renders the value of a field as a worker does, and a trigger can store it.
 
-    A dict that a trigger cannot store is yielded itself: it stores keys as text, and reads ``__type`` as its own key.
-    """
-    if isinstance(value, dict) and "__type" not in value and all(isinstance(key, str) for key in value):
-        elements: Iterable[Any] = value.values()
-    elif isinstance(value, (list, tuple)):
-        elements = value
-    else:
-        yield value
-        return
-    for element in elements:
-        yield from _leaves(element)
+        Like Airflow, goes through the values of collections. Keys are not rendered. A trigger stores them as text, and
+        would read ``__type`` as a key of its own.
+        """
+        if isinstance(value, str):
+            return self._is_same_text(value)
+        if value is None or isinstance(value, (bool, int, float, datetime)):
+            return True
+        if isinstance(value, (list, tuple)):
+            return all(map(self.is_same_in_triggerer, value))
+        return (
+            isinstance(value, dict)
+            and "__type" not in value
+            and all(isinstance(key, str) for key in value)
+            and all(map(self.is_same_in_triggerer, value.values()))
+        )
 
-
-def _is_renderable(value: Any, names: frozenset[str], template_ext: tuple[str, ...]) -> bool:
-    """Decide whether the triggerer renders a value as a worker does; a text that is a template uses only ``names``."""
-    if not isinstance(value, str):
-        return value is None or isinstance(value, (bool, int, float, datetime))
-    if value.endswith(template_ext):
-        return False  # the name of a file, which only a worker reads
-    return "{" not in value or _names_of_template(value) <= names
+    def _is_same_text(self, text: str) -> bool:
+        if text.endswith(self._template_ext):
+            return False  # the name of a file, which only a worker reads
+        if self.is_native:
+            return "{" not in text and not _is_literal(text)
+        return "{" not in text or _names_of_template(text) <= self._names
 
 
 def _is_literal(text: str) -> bool:

@@ -259,4 +259,4 @@ def test_arguments_of_the_trigger_are_computed_when_the_dag_is_serialized_not_wh
     assert isinstance(sensor, Counting)
     assert sensor.builds == 0
     assert trigger_kwargs(sensor) is not None
-    assert sensor.builds == 2  # Airflow reads them, and reads them again if there are any
+    assert sensor.builds == 1
