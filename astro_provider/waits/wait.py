@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from astro_provider.api.states import FINISHED_TASK_STATES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from astro_provider.api.types import JSON, DagRun
+    from astro_provider.api.types import DagRun
 
 Outcome: TypeAlias = Literal["pending", "success", "failed", "skipped"]
 """Whether a wait is over, and how it ended."""
+
+_NOTHING: tuple[object, ...] = (None, False, (), [])
+"""The values of fields that are not stored, because they are the defaults of these fields."""
 
 MAX_NAMED_DATES = 5
 """How many of several logical dates a message names."""
@@ -136,10 +138,12 @@ class RunWait:
         """
         Convert the wait into a dict that a trigger can store.
 
-        :return: what :meth:`deserialize` reads: field names and JSON values
+        :return: what :meth:`deserialize` reads: field names and JSON values, without fields that have no value
         """
-        fields = {**vars(self), "end_states": vars(self.end_states)}
-        return {name: _as_json(value) for name, value in fields.items()}
+        states = {name: list(each) for name, each in vars(self.end_states).items()}
+        fields = {name: value for name, value in vars(self).items() if value not in _NOTHING}
+        lists = {name: list(value) for name, value in fields.items() if isinstance(value, tuple)}
+        return {**fields, **lists, "end_states": states}
 
     @classmethod
     def deserialize(cls, data: Mapping[str, Any]) -> RunWait:
@@ -190,10 +194,3 @@ def format_task_states(states: Iterable[str | None]) -> str:
     :return: each state once, in alphabetical order; empty if there are no task instances
     """
     return ", ".join(sorted({state or "none" for state in states}))
-
-
-def _as_json(value: Any) -> JSON:
-    """Convert the tuples and other sequences of a field into lists."""
-    if isinstance(value, dict):
-        return {name: _as_json(each) for name, each in value.items()}
-    return list(value) if isinstance(value, Sequence) and not isinstance(value, str) else value

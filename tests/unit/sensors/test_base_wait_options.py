@@ -90,7 +90,7 @@ def test_trigger_of_a_deferral_has_the_wait_of_the_worker(
 ) -> None:
     trigger = stored_trigger(deferral(deferrable_sensor(kind, **options)))
     assert getattr(trigger.run_wait, field) == value
-    assert [trigger.run_wait] == checked_waits
+    assert [trigger.run_wait.serialize()] == [wait.serialize() for wait in checked_waits]
 
 
 @pytest.mark.skipif(AIRFLOW_VERSION < (3, 3), reason="Airflow 3.3 and later")

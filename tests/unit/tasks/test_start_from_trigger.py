@@ -190,12 +190,8 @@ def test_trigger_has_the_options_of_the_sensor() -> None:
     assert kwargs == {
         "http_conn_id": "c",
         "external_dag_id": "d",
-        "external_run_id": None,
         "logical_date": date.isoformat(),
-        "execution_delta": 0.0,
-        "external_task_id": None,
         "external_task_ids": ["a", "b"],
-        "external_task_group_id": None,
         "wait": {
             "dag_id": "d",
             "end_states": {
@@ -203,13 +199,7 @@ def test_trigger_has_the_options_of_the_sensor() -> None:
                 "failed": ["failed", "upstream_failed"],
                 "skipped": ["success"],
             },
-            "run_id": None,
-            "logical_dates": [],
-            "latest": False,
-            "task_ids": [],
-            "group_id": None,
             "check_existence": True,
-            "must_exist": False,
         },
         "poke_interval": 60.0,
         "timeout": 100,
