@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from astro_provider.airflow_versions import conf
 from astro_provider.sensors.dag_run import AstroDagRunSensor
 from tests.airflow_names import DAG
 from tests.unit.sensors.factory import dag_run_sensor
@@ -70,6 +71,13 @@ def test_state_can_be_a_member_of_an_enum() -> None:
 def test_poke_interval_is_five_seconds_by_default_and_can_be_a_timedelta() -> None:
     assert dag_run_sensor().poke_interval == 5
     assert dag_run_sensor(poke_interval=timedelta(minutes=1)).poke_interval == 60
+
+
+def test_timeout_is_that_of_the_configuration_by_default_or_that_of_default_args() -> None:
+    assert dag_run_sensor().timeout == conf.getfloat("sensors", "default_timeout")
+    with DAG("local", schedule=None, default_args={"timeout": timedelta(minutes=1)}):
+        assert dag_run_sensor().timeout == 60
+        assert dag_run_sensor(task_id="other", timeout=30).timeout == 30
 
 
 def test_templates_are_rendered() -> None:
