@@ -258,13 +258,12 @@ class AstroBaseSensor(StartFromTriggerMixin, PokeIntervalMixin):
         if self.execution_timeout:
             timeout = min(timeout, self.execution_timeout)
         fields = {name: getattr(self, name) for name in self.trigger_fields}
-        delta = self.execution_delta
         return StartTriggerArgs(
             trigger_cls="astro_provider.triggers.sensor.AstroSensorTrigger",
             trigger_kwargs={
                 **{name: stored_value(value) for name, value in fields.items() if value is not None},
-                **({"execution_delta": delta.total_seconds()} if delta else {}),
                 "wait": self._unrendered_wait().serialize(),
+                "execution_delta": (self.execution_delta or timedelta()).total_seconds(),
                 "poke_interval": self.poke_interval,
                 "timeout": self.timeout,
                 "airflow_timeout": timeout.total_seconds(),

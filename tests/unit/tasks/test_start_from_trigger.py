@@ -192,6 +192,7 @@ def test_trigger_has_the_options_of_the_sensor() -> None:
         "external_dag_id": "d",
         "logical_date": date.isoformat(),
         "external_task_ids": ["a", "b"],
+        "execution_delta": 0.0,
         "wait": {
             "dag_id": "d",
             "end_states": {
