@@ -16,7 +16,8 @@ class Sizes:
     waits: tuple[int, ...] = (10, 100, 1_000)
     waits_on_stub: int = 10_000
     windows: tuple[int, ...] = (20, 20, 40)  # seconds, for each number of waits
-    stub_window: int = 20
+    stub_window: int = 60  # long enough for the few checks per interval of this package
+    stub_window_of_peers: int = 20
     idle_window: int = 20
     settled_age: int = 50  # seconds: ten intervals, from which this package checks a wait only once per interval
     ending_waits: int = 100
@@ -40,6 +41,7 @@ QUICK = Sizes(
     waits_on_stub=200,
     windows=(15,),
     stub_window=15,
+    stub_window_of_peers=15,
     idle_window=10,
     settled_age=10,
     ending_waits=6,

@@ -146,8 +146,9 @@ def measure(sizes: Sizes, progress: Callable[[str], None], _: SharedDeployments)
         rows.append(waiting(queued_runs, OURS, count, window, progress))
     with program("stub", str(sizes.waits_on_stub)) as stub:
         stub_target = StubCounter(stub.read())
-        count, window = sizes.waits_on_stub, sizes.stub_window
-        rows += [waiting(stub_target, way, count, window, progress) for way in WAYS]
+        for way in WAYS:
+            window = sizes.stub_window if way == OURS else sizes.stub_window_of_peers
+            rows.append(waiting(stub_target, way, sizes.waits_on_stub, window, progress))
     return rows
 
 
