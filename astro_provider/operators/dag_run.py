@@ -199,21 +199,22 @@ class AstroTriggerDagRunOperator(StartFromTriggerMixin, BaseOperator):
         from astro_provider.triggers.endings import endings
 
         limit = self.execution_timeout
+        kwargs = {
+            **{name: getattr(self, name) for name in self.trigger_fields},
+            **{name: stored_date(name, getattr(self, name)) for name in DATE_FIELDS},
+            "conf": stored_conf(self.conf),
+            "poke_interval": self.poke_interval,
+            "allowed_states": list(self.allowed_states),
+            "failed_states": list(self.failed_states),
+            "cancel_on_kill": self.cancel_on_kill,
+            "execution_timeout": limit.total_seconds() if limit else None,
+            "openlineage_inject_parent_info": self.openlineage_inject_parent_info,
+            "push_result": self.do_xcom_push,
+            "ends": endings(self),
+        }
         return StartTriggerArgs(
             trigger_cls="astro_provider.triggers.trigger_dag_run.AstroTriggerDagRunTrigger",
-            trigger_kwargs={
-                **{name: getattr(self, name) for name in self.trigger_fields},
-                **{name: stored_date(name, getattr(self, name)) for name in DATE_FIELDS},
-                "conf": stored_conf(self.conf),
-                "poke_interval": self.poke_interval,
-                "allowed_states": list(self.allowed_states),
-                "failed_states": list(self.failed_states),
-                "cancel_on_kill": self.cancel_on_kill,
-                "execution_timeout": limit.total_seconds() if limit else None,
-                "openlineage_inject_parent_info": self.openlineage_inject_parent_info,
-                "push_result": self.do_xcom_push,
-                "ends": endings(self),
-            },
+            trigger_kwargs={name: value for name, value in kwargs.items() if value is not None},
             next_method="execute_complete",
         )
 

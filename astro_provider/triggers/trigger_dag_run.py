@@ -77,21 +77,21 @@ class AstroTriggerDagRunTrigger(TaskTrigger):
     """
 
     trigger_dag_id: str
-    trigger_run_id: str | None
-    logical_date: str | None
-    data_interval_start: str | None
-    data_interval_end: str | None
-    run_after: str | None
-    conf: Mapping[str, Any] | str | None
-    note: str | None
-    partition_key: str | None
+    trigger_run_id: str | None = None
+    logical_date: str | None = None
+    data_interval_start: str | None = None
+    data_interval_end: str | None = None
+    run_after: str | None = None
+    conf: Mapping[str, Any] | str | None = None
+    note: str | None = None
+    partition_key: str | None = None
     wait_for_completion: bool | str
     on_existing_run: str
     if_paused: str
     allowed_states: Sequence[str]
     failed_states: Sequence[str]
     cancel_on_kill: bool
-    execution_timeout: float | None
+    execution_timeout: float | None = None
     openlineage_inject_parent_info: bool
     push_result: bool
 
