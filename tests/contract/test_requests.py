@@ -159,6 +159,7 @@ FLOWS: dict[str, Callable[[Client, str], Flow[Any]]] = {
     ),
     "finished tasks of a dag": lambda client, run: poll_lists.finished_tasks_of_dag(client, DAG, DATE),
     "unfinished runs": lambda client, run: poll_lists.unfinished_runs(client, [DAG, "paused"], DATE, DATE),
+    "oldest unfinished runs": lambda client, run: poll_lists.oldest_unfinished_runs(client, [DAG, "paused"], 150),
     "unfinished runs of a dag": lambda client, run: poll_lists.unfinished_runs_of_dag(client, DAG, DATE, DATE),
     "tasks of runs": lambda client, run: poll_lists.instances_of_tasks(client, [DAG], [run], ["extract", "none"]),
     "instances of tasks": lambda client, run: client.list_instances_of_tasks(DAG, run, ["extract", "load.ż"]),
