@@ -187,7 +187,7 @@ class AstroBaseSensor(StartFromTriggerMixin, PokeIntervalMixin):
         if self._progress is None:
             # A rescheduled sensor is a new process, which does not know when the last hint was given.
             hints = None if self._was_rescheduled else Hints()
-            self._progress = Progress(self._log_verdict, self.log.warning, hints)
+            self._progress = Progress(self._log_verdict, hints)
         tolerance = self._tolerance = self._tolerance or Tolerance()
         try:
             wait = self._wait(context)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from astro_provider.api import calls
 from astro_provider.api.durations import check_interval, poke_interval_seconds, timeout_seconds
 from astro_provider.api.errors import AstroError, WaitTimeoutError
 from astro_provider.api.flow import Pause, ReloadConnection
 from astro_provider.api.states import FINISHED_DAG_RUN_STATES
 from astro_provider.waits.check import Check
 from astro_provider.waits.hints import Hints
+from astro_provider.waits.paused import QUEUED_SECONDS, is_queued, paused_warning
 from astro_provider.waits.transient import OUTDATED, Tolerance
 from astro_provider.waits.wait import Verdict
 
@@ -33,20 +33,16 @@ class Progress:
 
     :param on_change: called with the verdict of the first check, and with every verdict that differs from the one
         before or has a hint
-    :param warn: called with a message if the run stays queued because its dag is paused
     :param hints: explain why a run does not exist; ``None`` for no explanation
     """
 
     def __init__(
         self,
         on_change: Callable[[Verdict], None],
-        warn: Callable[[str], None],
         hints: Hints | None = None,
     ) -> None:
         self._on_change = on_change
-        self._warn = warn
         self._hints = hints
-        self._checks = 0
         self.last: Verdict | None = None
         """The verdict of the last check; ``None`` before the first one."""
 
@@ -61,9 +57,6 @@ class Progress:
         """
         verdict = yield from Check(client, wait).run(first=self.last is None, hints=self._hints)
         self._report(verdict)
-        # At the first check, a run that was just created is queued even if its dag is not paused.
-        if wait.must_exist and self._checks == 2 and verdict.run and verdict.run["state"] == "queued":
-            yield from self._warn_if_paused(client, wait.dag_id)
         return verdict
 
     def note_run(self, client: Client, wait: RunWait, run: DagRun) -> Verdict | None:
@@ -86,12 +79,6 @@ class Progress:
         if self.last is None or verdict.hint or verdict.message != self.last.message:
             self._on_change(verdict)
         self.last = verdict
-        self._checks += 1
-
-    def _warn_if_paused(self, client: Client, dag_id: str) -> Flow[None]:
-        dag = yield from client.find(calls.get_dag, dag_id)
-        if dag and dag["is_paused"]:
-            self._warn(f"Dag {dag_id!r} is paused in {client.deployment}: the run stays queued until it is unpaused.")
 
 
 def check_until(
@@ -164,10 +151,16 @@ def watch(
     :return: the verdict; its outcome is ``pending`` if the deadline came first
     :raise AstroError: an error that is not tolerated
     """
-    progress = Progress(on_change, warn, Hints())
+    progress = Progress(on_change, Hints())
+    warns_at: float | None = client.clock() + QUEUED_SECONDS
 
     def check() -> Flow[Verdict | None]:
+        nonlocal warns_at
         verdict = yield from progress.check(client, wait)
+        if warns_at is not None and client.clock() >= warns_at:
+            warns_at = None
+            if is_queued(wait, verdict) and (warning := (yield from paused_warning(client, wait.dag_id))):
+                warn(warning)
         return None if verdict.outcome == "pending" else verdict
 
     found: Verdict | None = yield from check_until(

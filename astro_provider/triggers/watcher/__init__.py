@@ -15,8 +15,9 @@ connection share one watcher (``registry.shared_watcher``) and call its method `
 4. A list of finished runs does not show everything: a run that was deleted or cleared, a row that was committed late, a
    clock that jumped. Periodic checks therefore cover every wait within ten minutes, or within two of its intervals if
    these are longer, whatever the lists contain. One request checks a batch of up to a hundred waits, by listing the
-   runs that have not finished, or the instances of the tasks. Waits that no list can check, such as those for the
-   newest run or for a task group, are checked individually.
+   runs that have not finished, or the instances of the tasks. A run that has started meanwhile is reported without
+   another check. Waits that no list can check, such as those for the newest run or for a task group, are checked
+   individually.
 
 What this costs the target, in requests per interval, with the default interval of 5 seconds:
 
@@ -31,7 +32,8 @@ What this costs the target, in requests per interval, with the default interval 
 * when waits for runs join together, one request, and one for each page of unfinished runs: 11 requests for 1,000 waits
   for the only 1,000 unfinished runs of their dags. Waits for tasks, for the newest run or for several logical dates,
   and those that must check what exists, are checked once each. A wait whose caller gives its run costs no request;
-* each wait is checked once when its run or task has finished.
+* each wait is checked once when its run or task has finished;
+* when runs are queued for five seconds, one request for each of their dags, to warn if it is paused.
 
 The interval of the poll is the shortest current interval of all waits on the connection. The interval of a wait follows
 its age: one second at first, then a tenth of the time waited so far, up to its ``poke_interval``
@@ -56,6 +58,7 @@ The modules, from the outside in:
   runs and one for task instances, ``listing`` the request and the result of a list, ``index`` finds the waits for a row
 * ``periodic_checks``  decides which waits are checked next; ``periodic_check_rate`` limits how many, ``batches`` groups
   them (both pure)
+* ``paused_dags``      warns waits whose run stays queued because its dag is paused
 * ``availability``     whether the target answers lists and checks, and how much to request of it (pure)
 * ``target``           runs flows through the hook, and reads the connection again when its token might be outdated
 """

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from astro_provider.api.client import Client
     from astro_provider.api.types import DagRun
     from astro_provider.triggers.watcher.finished import AnyFeed
+    from astro_provider.triggers.watcher.paused_dags import PausedDags
     from astro_provider.triggers.watcher.poll_loop import PollLoop
     from astro_provider.triggers.watcher.subscription import Subscription
     from astro_provider.triggers.watcher.target import Target
@@ -36,6 +37,7 @@ class Checker:
 
     :param target: the target
     :param poll_loop: schedules the next check of waits that need one at a certain time
+    :param paused_dags: warns waits whose run stays queued
     :param clock: returns the time in seconds since the epoch
     :param sleep: coroutine function that sleeps for a number of seconds
     """
@@ -44,11 +46,13 @@ class Checker:
         self,
         target: Target,
         poll_loop: PollLoop,
+        paused_dags: PausedDags,
         clock: Callable[[], float],
         sleep: Callable[[float], Coroutine[None, None, None]],
     ) -> None:
         self._target = target
         self._poll_loop = poll_loop
+        self._paused_dags = paused_dags
         self._clock = clock
         self._sleep = sleep
         self._slots = asyncio.Semaphore(MAX_CHECKS_AT_ONCE)
@@ -95,7 +99,7 @@ class Checker:
         verdict = subscription.note_run(client, run)
         if verdict is None:
             return False
-        self._poll_loop.schedule_check(subscription, subscription.note_verdict(verdict))
+        self._note_verdict(subscription, verdict)
         feed.note_state(subscription)
         return True
 
@@ -146,5 +150,10 @@ class Checker:
             if was_queued and subscription.has_answered and feed.availability.is_down:
                 return None  # an outage began while the check was queued
             verdict = await self._target.run(partial(subscription.progress.check, wait=subscription.wait))
-        self._poll_loop.schedule_check(subscription, subscription.note_verdict(verdict))
+        self._note_verdict(subscription, verdict)
         return verdict
+
+    def _note_verdict(self, subscription: Subscription, verdict: Verdict) -> None:
+        self._poll_loop.schedule_check(subscription, subscription.note_verdict(verdict))
+        if subscription.check_count == 1:
+            self._paused_dags.note_first(subscription, verdict)

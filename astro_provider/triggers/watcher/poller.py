@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from functools import partial
-from typing import TYPE_CHECKING, Generic
+from typing import TYPE_CHECKING, Generic, TypeAlias
 
 from astro_provider.api.errors import AstroError
 from astro_provider.triggers.watcher.feed import MAX_DAGS_LISTED_PER_POLL
@@ -13,11 +13,14 @@ from astro_provider.triggers.watcher.listing import Row
 from astro_provider.triggers.watcher.subscription import wake_all
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
 
     from astro_provider.triggers.watcher.batches import Batch
     from astro_provider.triggers.watcher.feed import Feed
+    from astro_provider.triggers.watcher.subscription import Subscription
     from astro_provider.triggers.watcher.target import Target
+
+    NoteRows: TypeAlias = Callable[[Mapping[Subscription, int], Iterable[Row]], Awaitable[object]]
 
 log = logging.getLogger(__name__)
 
@@ -31,11 +34,19 @@ class Poller(Generic[Row]):
 
     :param feed: decides what is listed, and finds the waits to wake
     :param target: the target
+    :param note_rows: uses the rows of the list of a batch in place of checks, see ``Checker.note_runs``; ``None`` if
+        the rows only show which waits must be checked
     """
 
-    def __init__(self, feed: Feed[Row], target: Target) -> None:
+    def __init__(
+        self,
+        feed: Feed[Row],
+        target: Target,
+        note_rows: NoteRows[Row] | None = None,
+    ) -> None:
         self.feed: Feed[Row] = feed
         self._target = target
+        self._note_rows: NoteRows[Row] | None = note_rows
         self._poll_task: asyncio.Task[None] | None = None
         self._batch_task: asyncio.Task[None] | None = None
 
@@ -118,8 +129,11 @@ class Poller(Generic[Row]):
             await self._check_batch(batch)
 
     async def _check_batch(self, batch: Batch) -> None:
+        check_counts = {each: each.check_count for each in batch.subscriptions}
         try:
             rows = await self._target.run(partial(self.feed.list_batch, batch=batch))
+            if self._note_rows:
+                await self._note_rows(check_counts, rows)
         except AstroError as error:
             self.feed.note_failed_batch(batch, error)
         except Exception as error:  # only a bug of this package; the waits are checked individually

@@ -68,7 +68,7 @@ class Subscription:
         self.has_answered = wait.must_exist
         """Whether the target is known to have answered this wait before."""
         self.tolerance = Tolerance(clock, has_answered=wait.must_exist)
-        self.progress = Progress(on_change, self.warn, Hints(clock))
+        self.progress = Progress(on_change, Hints(clock))
         self.woken = asyncio.Event()
         """Set when the coroutine of the wait is to check again, or to give up."""
         self.check_count = 0
@@ -176,12 +176,7 @@ class Subscription:
         run = verdict.run
         if not self.wait.latest and len(self.logical_dates) < 2:
             self._note_run(run)
-        interval = self.current_interval(self._clock())
-        if self._has_unfinished_end_state:
-            return interval
-        # After the first check of a queued run, a second one is scheduled: Progress then warns if the dag is paused.
-        is_queued = self.wait.must_exist and run and run["state"] == "queued"
-        return interval if is_queued and self.check_count == 1 else None
+        return self.current_interval(self._clock()) if self._has_unfinished_end_state else None
 
     def _note_run(self, run: DagRun | None) -> None:
         self.run_id = self.wait.run_id or (run["dag_run_id"] if run else None)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from astro_provider.triggers.watcher.checker import Checker
 from astro_provider.triggers.watcher.finished import FinishedRuns, FinishedTasks
 from astro_provider.triggers.watcher.joins import Joins
+from astro_provider.triggers.watcher.paused_dags import PausedDags
 from astro_provider.triggers.watcher.poll_loop import PollLoop
 from astro_provider.triggers.watcher.poll_timetable import PollTimetable
 from astro_provider.triggers.watcher.poller import Poller
@@ -53,11 +55,13 @@ class Watcher:
         self._timetable = PollTimetable(clock())
         self._target = Target(hook, self._timetable, clock)
         self._poll_loop = PollLoop(self._timetable, self._handle_due, clock, sleep)
-        self._checker = Checker(self._target, self._poll_loop, clock, sleep)
         self._runs = FinishedRuns(clock)
+        self._paused_dags = PausedDags(self._target, self._runs.availability, clock)
+        self._checker = Checker(self._target, self._poll_loop, self._paused_dags, clock, sleep)
         self._tasks = FinishedTasks(clock)
         self._joins = Joins(self._runs, self._checker, self._target, sleep)
-        self._pollers = (Poller(self._runs, self._target), Poller(self._tasks, self._target))
+        note_runs = partial(self._checker.note_runs, self._runs)
+        self._pollers = (Poller(self._runs, self._target, note_runs), Poller(self._tasks, self._target))
 
     async def watch(
         self,
@@ -115,6 +119,7 @@ class Watcher:
             return await self._check_until_over(feed, subscription)
         finally:
             self._joins.discard(subscription)
+            self._paused_dags.leave(subscription)
             self._poll_loop.leave(subscription)
             feed.leave(subscription)
 
@@ -132,6 +137,7 @@ class Watcher:
         """End the polls, and close the session."""
         await self._poll_loop.close()
         await self._joins.close()
+        await self._paused_dags.close()
         for poller in self._pollers:
             await poller.close()
         await self._target.close()
@@ -168,6 +174,7 @@ class Watcher:
         if due.elapsed is not None:
             for poller in self._pollers:
                 poller.poll(due.now, due.elapsed)
+            self._paused_dags.poll(due.now)
 
     def _begin_scheduled_check(self, subscription: Subscription) -> None:
         """

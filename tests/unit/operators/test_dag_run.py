@@ -209,7 +209,7 @@ def test_wait_logs_once_that_the_dag_is_paused(
     fake_airflow: FakeAirflowServer, log_lines: list[str], clock: Any
 ) -> None:
     fake_airflow.dags["d"] = True
-    clock.at_sleep = lambda: fake_airflow.dags.update(d=len(clock.sleeps) < 3)
+    clock.at_sleep = lambda: fake_airflow.dags.update(d=len(clock.sleeps) < 8)
     trigger_operator(wait_for_completion=True).execute(context())
     assert len([line for line in log_lines if "is paused in" in line]) == 1
 

@@ -146,12 +146,18 @@ def test_watch_that_ends_during_an_outage_has_the_last_verdict(target: ScriptedT
 @pytest.mark.parametrize("paused", [True, False])
 def test_run_that_stays_queued_in_a_paused_dag_is_warned_of_once(any_target: ScriptedTarget, paused: bool) -> None:
     watched = Watch(any_target)
-    script_checks(any_target, "queued", "queued", "queued", "queued", "success")
+    script_checks(any_target, *["queued"] * 20, "success")
     any_target.on("GET", "dags/d", json_response(any_target.payloads.dag(is_paused=paused)))
     assert watched.run(replace(WAIT, must_exist=True)).outcome == "success"
     expected = f"Dag 'd' is paused in Deployment {any_target.url} (connection 'http_conn'): "
     assert watched.warnings == ([expected + "the run stays queued until it is unpaused."] if paused else [])
     assert any_target.calls_received.count(f"GET {any_target.api('dags/d')}") == 1
+
+
+def test_run_that_is_queued_for_a_few_seconds_costs_no_request_for_its_dag(any_target: ScriptedTarget) -> None:
+    script_checks(any_target, *["queued"] * 4, *["running"] * 20, "success")
+    assert Watch(any_target).run(replace(WAIT, must_exist=True)).outcome == "success"
+    assert any_target.calls_received.count(f"GET {any_target.api('dags/d')}") == 0
 
 
 @pytest.mark.parametrize(

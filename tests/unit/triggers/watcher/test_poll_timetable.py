@@ -6,6 +6,8 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from astro_provider.triggers.watcher.poll_timetable import PollTimetable
 from tests.unit.triggers.watcher.subscriptions import make_subscription
@@ -79,6 +81,36 @@ def test_wait_that_joins_makes_the_next_poll_come_within_a_second(timetable: Pol
         join(timetable, 60, age=0, at=START + 20 + each / 10)
     assert timetable.next_due == START + 21
     assert timetable.advance(START + 21).elapsed == 2  # two intervals, as after a suspension
+
+
+JOINS = st.tuples(st.floats(0, 30), st.sampled_from([0.5, 1.0, 5.0, 60.0]), st.floats(0, 1000))
+
+
+@given(joins=st.lists(JOINS, min_size=1, max_size=20))
+def test_no_wait_is_polled_later_than_its_interval_and_polls_are_no_more_frequent_than_needed(
+    joins: list[tuple[float, float, float]],
+) -> None:
+    timetable, now = PollTimetable(START), START
+    polls: list[float] = []
+    waits: list[tuple[float, Subscription]] = []
+
+    def advance_until(end: float) -> float:
+        while (due := timetable.next_due) <= end:
+            assert timetable.advance(due).elapsed is not None
+            polls.append(due)
+        return end
+
+    for pause, poke_interval, age in joins:
+        now = advance_until(now + pause)
+        waits.append((now, join(timetable, poke_interval, age=age, at=now)))
+    advance_until(now + 100)
+    for joined_at, each in waits:
+        times = [joined_at, *(at for at in polls if at >= joined_at)]
+        assert all(later - earlier <= each.current_interval(earlier) + 1e-6 for earlier, later in pairwise(times))
+    for earlier, later in pairwise(polls):
+        needed = [each.current_interval(earlier) for joined_at, each in waits if joined_at <= earlier]
+        joined = [at + each.current_interval(at) - earlier for at, each in waits if earlier < at < later]
+        assert later - earlier >= min(needed + joined) - 1e-6
 
 
 def test_old_wait_that_joins_is_polled_after_its_own_interval(timetable: PollTimetable) -> None:

@@ -32,29 +32,6 @@ async def test_unfinished_end_state_is_found_within_the_interval(
     assert waiting.outcome == "success"
 
 
-async def test_queued_run_of_a_paused_dag_is_checked_twice_and_warned_of_once(
-    any_airflow: WatchedAirflow, clock: FakeClock, waits: Waits
-) -> None:
-    any_airflow.dags["d"] = True
-    for name in any_airflow.has_runs(10):
-        waits(name)
-    any_airflow.has_run("theirs", "queued", end_date=None)
-    waiting = waits(must_exist=True)
-    await clock.sleep_async(0.1)
-    assert waiting.warnings == []
-    await clock.sleep_async(INTERVAL + 1)
-    (warning,) = waiting.warnings
-    assert "paused" in warning
-    any_airflow.reset_counts()
-    await clock.sleep_async(100 * INTERVAL)
-    assert any_airflow.check_count("theirs") == 0
-    assert waiting.warnings == [warning]
-    any_airflow.dags["d"] = False
-    any_airflow.end_run("theirs")
-    await clock.sleep_async(INTERVAL)
-    assert waiting.outcome == "success"
-
-
 @pytest.mark.parametrize("lead", [-3600.0, 3600.0])
 async def test_wrong_clock_of_the_target_loses_no_run(
     any_airflow: WatchedAirflow, clock: FakeClock, waits: Waits, lead: float
