@@ -97,6 +97,7 @@ class AstroTriggerDagRunOperator(StartFromTriggerMixin, BaseOperator):
 
     template_fields: Sequence[str] = REQUEST_FIELDS
     trigger_fields: Sequence[str] = REQUEST_FIELDS
+    is_limited_by_pool = True
     template_fields_renderers = {"conf": "json"}
     operator_extra_links = (RemoteDagRunLink(),)
     ui_color = "#e9e4ff"

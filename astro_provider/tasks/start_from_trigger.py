@@ -11,7 +11,7 @@ from astro_provider.airflow_versions import CAN_START_FROM_TRIGGER, Param, has_p
 from astro_provider.airflow_versions import conf as airflow_conf
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from airflow.sdk import DAG
     from airflow.triggers.base import StartTriggerArgs
@@ -44,6 +44,8 @@ Measured: on 3.3.2, the triggerer has other values for ``run_type``, ``state``, 
 compare ``TriggerRunner.create_runtime_ti`` with the context of a task on a worker.
 """
 
+DEFAULT_POOL = "default_pool"
+
 AIRFLOW_FILTERS = ("ds", "ds_nodash", "ts", "ts_nodash", "ts_nodash_with_tz")
 """Jinja filters that Airflow adds to every environment."""
 
@@ -54,7 +56,7 @@ WORKER_METHODS = (
 """Methods that only a worker calls, so that a subclass that overrides one of them needs a worker."""
 
 WORKER_OPTIONS = (
-    *("on_execute_callback", "retry_policy", "inlets"),
+    *("on_execute_callback", "retry_policy", "inlets", "map_index_template"),
     # The scheduler applies these limits only to tasks on their way to a worker.
     *("max_active_tis_per_dag", "max_active_tis_per_dagrun"),
 )
@@ -132,6 +134,8 @@ class StartFromTriggerMixin(_Base):
     """Template fields that the trigger renders if the task starts in the triggerer."""
     worker_options: Sequence[str] = ()
     """Options of this operator that only a worker applies."""
+    is_limited_by_pool: bool = False
+    """Whether a pool other than the default one needs a worker, as only tasks on their way there wait for its slots."""
 
     def build_start_trigger_args(self) -> StartTriggerArgs:
         """Make the class path and the arguments of the trigger that Airflow starts."""
@@ -152,6 +156,8 @@ class StartFromTriggerMixin(_Base):
                 return f"{option} is set"
         if has_pre_execute(self):
             return "pre_execute is set"
+        if self.is_limited_by_pool and self.pool != DEFAULT_POOL:
+            return "pool is set"
         if _overrides_worker_method(type(self)):
             return f"{type(self).__name__} overrides what runs on a worker"
         return self._rendering_reason()
@@ -188,11 +194,8 @@ class StartFromTriggerMixin(_Base):
 
     def _rendering_reason(self) -> str | None:
         dag = self.dag if self.has_dag() else None  # type: ignore[no-untyped-call]  # Airflow's has no types
-        # Measured: on 3.3.2, a Param without a value raises before the trigger is created, which ends the triggerer.
-        # Check: not needed any more once TriggerRunner.create_triggers catches more than TypeError.
-        for params in (self.params, dag.params if dag else None):
-            if params and any(isinstance(param, Param) and not param.has_value for param in params.values()):
-                return "a Param has no value"
+        if reason := _params_reason(self.params, dag.params if dag else {}):
+            return reason
         # The triggerer would ignore these options and render another text.
         if dag and (dag.jinja_environment_kwargs or dag.user_defined_filters):
             return "the DAG has Jinja options of its own"
@@ -202,6 +205,24 @@ class StartFromTriggerMixin(_Base):
                 source = "to a native object" if rendering.is_native else "from what the triggerer does not know"
                 return f"{field} is rendered {source}"
         return None
+
+
+def _params_reason(of_task: Mapping[str, Any], of_dag: Mapping[str, Any]) -> str | None:
+    """Find out why the Params of a task, which include those of its DAG, need a worker."""
+    if not of_task and not of_dag:
+        return None
+    # Measured: on 3.3.2, a Param without a value raises before the trigger is created, which ends the triggerer.
+    # Check: not needed any more once TriggerRunner.create_triggers catches more than TypeError.
+    if any(isinstance(param, Param) and not param.has_value for param in (*of_task.values(), *of_dag.values())):
+        return "a Param has no value"
+    # Measured: 3.3.2 validates the Params of a DAG when it creates a run, and those of a task only on a worker. Check:
+    # the triggerer of a task with Param(1, type="integer") renders another type from the conf of the run.
+    schemas_of_dag = {name: getattr(param, "schema", None) for name, param in of_dag.items()}
+    for name, param in of_task.items():
+        schema = getattr(param, "schema", None)
+        if schema and schema != schemas_of_dag.get(name):
+            return "a Param of the task has a schema"
+    return None
 
 
 class RenderableDagRun:

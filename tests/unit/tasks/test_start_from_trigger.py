@@ -14,6 +14,7 @@ from astro_provider.sensors.dag_run import AstroDagRunSensor
 from astro_provider.sensors.task import AstroTaskSensor
 from astro_provider.tasks import start_from_trigger
 from tests.airflow_names import DAG, Asset
+from tests.unit.operators.trigger_operators import deferrable_operator
 from tests.unit.sensors.factory import deferrable_sensor
 from tests.unit.task_runner import round_trip
 
@@ -83,6 +84,9 @@ def trigger_kwargs(sensor: AstroBaseSensor) -> dict[str, Any] | None:
         {"latest": True, "check_existence": True, "soft_fail": True},
         {"on_success_callback": callback, "on_failure_callback": callback},
         {"outlets": [Asset("x")]},
+        {"params": {"x": 1}, "dag_options": {"params": {"y": Param("1", type="string")}, "schedule": None}},
+        # A pool for sensors keeps them from occupying workers, which they do not do in the triggerer.
+        {"pool": "sensors"},
         {"kind": AstroTaskSensor, "external_task_id": "t_{{ ds }}"},
         {"kind": AstroTaskSensor, "external_task_ids": ["t", "t_{{ ds }}"]},
         {"kind": WithDefaults},
@@ -104,7 +108,16 @@ def test_sensor_that_needs_no_worker_starts_in_the_triggerer(options: dict[str, 
         ({"inlets": [Asset("x")]}, "inlets is set"),
         ({"max_active_tis_per_dag": 1}, "max_active_tis_per_dag is set"),
         ({"max_active_tis_per_dagrun": 1}, "max_active_tis_per_dagrun is set"),
+        ({"map_index_template": "{{ task.task_id }}"}, "map_index_template is set"),
         ({"params": {"x": Param(type="string")}}, "a Param has no value"),
+        ({"params": {"x": Param(1, type="integer")}}, "a Param of the task has a schema"),
+        (
+            {
+                "params": {"x": Param(1, type="integer")},
+                "dag_options": {"params": {"x": Param("1", type="string")}, "schedule": None},
+            },
+            "a Param of the task has a schema",
+        ),
         ({"dag_options": {"params": {"x": Param(type="string")}, "schedule": None}}, "a Param has no value"),
         ({"dag_options": {"jinja_environment_kwargs": {"trim_blocks": True}}}, "the DAG has Jinja options of its own"),
         ({"dag_options": {"user_defined_filters": {"ds": str}}}, "the DAG has Jinja options of its own"),
@@ -132,6 +145,14 @@ def test_sensor_starts_on_a_worker_if_a_field_is_the_result_of_another_task() ->
         sensor = AstroDagRunSensor(task_id="wait", external_dag_id="d", external_run_id=other.output, deferrable=True)
     assert trigger_kwargs(sensor) is None
     assert trigger_kwargs(other) is not None
+
+
+@airflow_3_3
+def test_operator_with_a_pool_starts_on_a_worker_because_the_pool_limits_how_many_runs_are_triggered() -> None:
+    operator = deferrable_operator(pool="remote")
+    assert operator.worker_reason() == "pool is set"
+    assert not round_trip(operator.dag).task_dict["trigger"].start_from_trigger
+    assert round_trip(deferrable_operator().dag).task_dict["trigger"].start_from_trigger
 
 
 @airflow_3_3

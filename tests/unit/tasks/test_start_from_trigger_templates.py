@@ -109,7 +109,8 @@ async def test_triggerer_renders_nested_templates_and_keeps_other_values() -> No
         "numbers": [1, 2.5, True, None, "{{ dag_run.conf['n'] }}"],
         "nested": ({"param": "{{ params.x }}", "__var": "{{ run_id }}"}, []),
     }
-    task = task_with_conf(conf, params={"x": Param(3, type="integer")})
+    params = {"params": {"x": Param(3, type="integer")}, "schedule": None}
+    task = task_with_conf(conf, dag_options=params)
     assert task.worker_reason() is None
     assert json.loads(json.dumps(await rendered_by_triggerer(task))) == {
         "text": "plain",
