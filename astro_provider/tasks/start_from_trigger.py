@@ -188,9 +188,9 @@ class StartFromTriggerMixin(_Base):
         """
         if not (CAN_START_FROM_TRIGGER and self.deferrable and self.allows_start_from_trigger):
             return
-        is_mapped = context["ti"].map_index not in (None, -1)
-        reason = "it is mapped" if is_mapped else self.worker_reason()
-        self.log.info("The task starts on a worker, not in the triggerer: %s.", reason or "Airflow decided so")
+        is_mapped = context["ti"].map_index not in (None, -1)  # or is in a mapped task group
+        reason = self.worker_reason() or ("it is mapped" if is_mapped else "Airflow decided so")
+        self.log.info("The task starts on a worker, not in the triggerer: %s.", reason)
 
     def _rendering_reason(self) -> str | None:
         dag = self.dag if self.has_dag() else None  # type: ignore[no-untyped-call]  # Airflow's has no types

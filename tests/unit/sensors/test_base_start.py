@@ -22,6 +22,7 @@ def callback(context: Any) -> None:
     ("options", "map_index", "reasons"),
     [
         ({"on_execute_callback": callback}, -1, ["on_execute_callback is set."]),
+        ({"on_execute_callback": callback}, 0, ["on_execute_callback is set."]),  # in a mapped task group
         ({}, 0, ["it is mapped."]),
         ({}, 3, ["it is mapped."]),
         ({}, -1, ["Airflow decided so."]),
