@@ -129,7 +129,7 @@ class AstroTriggerDagRunTrigger(TaskTrigger):
             trigger_run,
             request=request,
             planned=planned,
-            repairs="failed" in self.failed_states,
+            repairs=False,  # a first try has no run of an earlier try
             log=self.log.info,
         )
         async with shared_watcher(request.http_conn_id) as watcher:

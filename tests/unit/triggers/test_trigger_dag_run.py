@@ -133,6 +133,22 @@ async def test_success_that_needs_a_worker_ends_there(
         assert (result["dag_run_id"], result["state"]) == (RUN_ID, "queued")
 
 
+async def test_openlineage_adds_the_parent_run_to_conf(
+    fake_airflow: FakeAirflowServer, xcoms: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from airflow.providers.standard.utils import openlineage
+
+    def inject(dr_conf: dict[str, Any], ti: Any) -> dict[str, Any]:
+        return {**dr_conf, "openlineage": {"parentRunId": ti.run_id}}
+
+    monkeypatch.setattr(openlineage, "safe_inject_openlineage_properties_into_dagrun_conf", inject)
+    await run_trigger(started_trigger(conf={"a": 1}))
+    xcoms.clear()
+    await run_trigger(started_trigger(conf={"a": 1}, openlineage_inject_parent_info=False, **GIVEN))
+    parent = {"openlineage": {"parentRunId": TaskInstance().run_id}}
+    assert [body["conf"] for body in fake_airflow.trigger_bodies()] == [{"a": 1, **parent}, {"a": 1}]
+
+
 async def test_result_that_cannot_be_stored_is_stored_by_a_worker(
     fake_airflow: FakeAirflowServer, xcoms: dict[str, Any], monkeypatch: pytest.MonkeyPatch, log_lines: list[str]
 ) -> None:
