@@ -82,7 +82,8 @@ def origin(facts: RunFacts, on_existing_run: OnExistingRun) -> Origin:
     derived          first   otherwise                           OTHER
     derived          retry   before                              OTHER
     derived          retry   since, unknown                      EARLIER_TRY
-    given            first   any                                 OTHER
+    given            first   since, and ``reset`` is chosen      THIS_TRY
+    given            first   otherwise                           OTHER
     given            retry   since                               EARLIER_TRY
     given            retry   unknown, and the run is unfinished  EARLIER_TRY
     given            retry   otherwise                           OTHER
@@ -90,7 +91,8 @@ def origin(facts: RunFacts, on_existing_run: OnExistingRun) -> Origin:
     before the clear retry   since                               EARLIER_TRY
     before the clear retry   unknown, and the run is unfinished  EARLIER_TRY
     before the clear retry   otherwise                           BEFORE_CLEAR
-    another          first   any                                 OTHER
+    another          first   since, and ``reset`` is chosen      THIS_TRY
+    another          first   otherwise                           OTHER
     another          retry   since, and ``reset`` is chosen      EARLIER_TRY
     another          retry   otherwise                           OTHER
     ================ ======= =================================== ============
@@ -100,7 +102,8 @@ def origin(facts: RunFacts, on_existing_run: OnExistingRun) -> Origin:
     retry can still continue with an unfinished run, because such a run has no outcome from before the clear.
 
     A first try that has started before, because the triggerer was restarted, is treated like a retry, but the origin of
-    its run is ``THIS_TRY``.
+    its run is ``THIS_TRY``. With ``reset``, a run that was created or reset since the try started need not be reset
+    again: two triggerers can run the same try for a while.
 
     :param facts: the facts about the run
     :param on_existing_run: the user's choice. Without ``"reset"``, earlier tries have not reset the run of another task
@@ -113,11 +116,11 @@ def origin(facts: RunFacts, on_existing_run: OnExistingRun) -> Origin:
             return Origin.OTHER if facts.created == "before" else ours
         is_new = facts.created == "since" or (facts.created == "unknown" and facts.resent)
         return Origin.THIS_TRY if is_new else Origin.OTHER
+    was_reset = facts.created == "since" and on_existing_run == "reset"
     if facts.same_run_id:
-        return ours if is_repeated and is_recent else Origin.OTHER
+        return ours if (is_repeated and is_recent) or was_reset else Origin.OTHER
     if facts.from_before_clear:
         return ours if is_repeated and is_recent else Origin.BEFORE_CLEAR
-    was_reset = is_repeated and facts.created == "since" and on_existing_run == "reset"
     return ours if was_reset else Origin.OTHER
 
 

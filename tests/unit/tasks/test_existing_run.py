@@ -38,7 +38,7 @@ ORIGINS: list[tuple[dict[str, bool], bool, tuple[str, ...], tuple[str, ...], tup
     (DERIVED, FIRST, ("before",), ANY_STATE, (True, False), OTHER),
     (DERIVED, RETRY, ("since", "unknown"), ANY_STATE, (True, False), EARLIER_TRY),
     (DERIVED, RETRY, ("before",), ANY_STATE, (True, False), OTHER),
-    (GIVEN, FIRST, ANY_DATE, ANY_STATE, (False,), OTHER),
+    (GIVEN, FIRST, ("before", "unknown"), ANY_STATE, (False,), OTHER),
     (GIVEN, RETRY, ("since",), ANY_STATE, (False,), EARLIER_TRY),
     (GIVEN, RETRY, ("unknown",), UNFINISHED, (False,), EARLIER_TRY),
     (GIVEN, RETRY, ("unknown",), FINISHED, (False,), OTHER),
@@ -48,7 +48,7 @@ ORIGINS: list[tuple[dict[str, bool], bool, tuple[str, ...], tuple[str, ...], tup
     (BEFORE_THE_CLEAR, RETRY, ("unknown",), UNFINISHED, (True, False), EARLIER_TRY),
     (BEFORE_THE_CLEAR, RETRY, ("unknown",), FINISHED, (True, False), BEFORE_CLEAR),
     (BEFORE_THE_CLEAR, RETRY, ("before",), ANY_STATE, (True, False), BEFORE_CLEAR),
-    (ANOTHER, FIRST, ANY_DATE, ANY_STATE, (True, False), OTHER),
+    (ANOTHER, FIRST, ("before", "unknown"), ANY_STATE, (True, False), OTHER),
     (ANOTHER, RETRY, ("before", "unknown"), ANY_STATE, (True, False), OTHER),
 ]
 
@@ -76,6 +76,13 @@ def test_origin_follows_the_table(
         if retry:  # a first try that starts again finds its own run like a retry
             restarted = replace(facts, retry=False, restarted=True)
             assert origin(restarted, choice) is (THIS_TRY if expected is EARLIER_TRY else expected), restarted
+
+
+@pytest.mark.parametrize("choice", ON_EXISTING_RUN)
+@pytest.mark.parametrize("run_id", [GIVEN, ANOTHER])
+def test_recent_run_was_reset_by_this_task_only_with_reset(run_id: dict[str, bool], choice: str) -> None:
+    facts = run_facts(**run_id, created="since")
+    assert origin(facts, choice) is (THIS_TRY if choice == "reset" else OTHER)
 
 
 @pytest.mark.parametrize("choice", ON_EXISTING_RUN)
