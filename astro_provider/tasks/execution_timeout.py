@@ -51,7 +51,8 @@ def deadline_in_triggerer(timeout_after: datetime | None, execution_timeout: flo
 
 
 def _seconds_to_end(execution_timeout: float) -> float:
-    return min(MAX_END_SECONDS, execution_timeout / 10)
+    """Reserve a tenth of the limit, but five seconds or a fifth of it if that tenth is too short for anything."""
+    return min(MAX_END_SECONDS, max(execution_timeout / 10, min(5.0, execution_timeout / 5)))
 
 
 def timeout_message(dag_id: str, execution_timeout: timedelta | None, happened: str, url: str | None) -> str:
