@@ -23,7 +23,8 @@ T = TypeVar("T")
 RENDERED_IN_TRIGGERER = frozenset(
     (
         *("ds", "ds_nodash", "ts", "ts_nodash", "ts_nodash_with_tz", "logical_date"),
-        *("data_interval_start", "data_interval_end", "dag_run", "run_id", "partition_key", "params", "macros"),
+        *("data_interval_start", "data_interval_end", "dag_run", "dag", "task", "task_instance_key_str"),
+        *("run_id", "partition_key", "params", "macros"),
     )
 )
 """
@@ -45,6 +46,9 @@ compare ``TriggerRunner.create_runtime_ti`` with the context of a task on a work
 """
 
 DEFAULT_POOL = "default_pool"
+
+_RENDERABLE_FIELDS = {"dag_run": DAG_RUN_FIELDS, "dag": ("dag_id",), "task": ("task_id",)}
+"""The context variables that are objects, each with the fields that a template can use in the triggerer."""
 
 AIRFLOW_FILTERS = ("ds", "ds_nodash", "ts", "ts_nodash", "ts_nodash_with_tz")
 """Jinja filters that Airflow adds to every environment."""
@@ -189,7 +193,9 @@ class StartFromTriggerMixin(_Base):
         if not (CAN_START_FROM_TRIGGER and self.deferrable and self.allows_start_from_trigger):
             return
         is_mapped = context["ti"].map_index not in (None, -1)  # or is in a mapped task group
-        reason = self.worker_reason() or ("it is mapped" if is_mapped else "Airflow decided so")
+        # The fields are rendered by now, so that nothing shows any more what they were rendered from.
+        changed = "a template uses what the triggerer does not know, or the DAG was changed"
+        reason = self.worker_reason() or ("it is mapped" if is_mapped else changed)
         self.log.info("The task starts on a worker, not in the triggerer: %s.", reason)
 
     def _rendering_reason(self) -> str | None:
@@ -225,28 +231,41 @@ def _params_reason(of_task: Mapping[str, Any], of_dag: Mapping[str, Any]) -> str
     return None
 
 
-class RenderableDagRun:
+class Renderable:
     """
-    The fields of a dag run that a template can use in the triggerer.
+    The fields of a context variable that a template can use in the triggerer.
 
     Any other one raises an error instead of being undefined, because ``{{ dag_run.note | default('') }}`` would render
     what is undefined to another value than on a worker.
 
-    :param dag_run: the ``dag_run`` of the triggerer's context
+    :param name: name of the variable
+    :param value: its value in the triggerer
+    :param fields: the fields that have the same values on a worker
     """
 
-    def __init__(self, dag_run: object) -> None:
-        vars(self).update({name: getattr(dag_run, name) for name in DAG_RUN_FIELDS if hasattr(dag_run, name)})
+    def __init__(self, name: str, value: object, fields: Sequence[str]) -> None:
+        vars(self).update({field: getattr(value, field) for field in fields if hasattr(value, field)})
+        self.__name = name
 
-    def __getattr__(self, name: str) -> NoReturn:
-        if name.startswith("__"):  # Jinja and Python look for methods that an object may lack
-            raise AttributeError(name)
+    def __getattr__(self, field: str) -> NoReturn:
+        if field.startswith("__"):  # Jinja and Python look for methods that an object may lack
+            raise AttributeError(field)
         from jinja2 import UndefinedError
 
-        raise UndefinedError(f"the triggerer cannot render dag_run.{name}")
+        raise UndefinedError(f"the triggerer cannot render {self.__name}.{field}")
 
     def __str__(self) -> str:
-        raise TypeError("the triggerer cannot render dag_run as a whole")
+        raise TypeError(f"the triggerer cannot render {self.__name} as a whole")
+
+
+def renderable_context(context: Context) -> Context:
+    """
+    Make the context with which a trigger renders its templates.
+
+    :param context: the context of the task in the triggerer
+    """
+    objects = {name: Renderable(name, context.get(name), fields) for name, fields in _RENDERABLE_FIELDS.items()}
+    return cast("Context", {**context, **objects})
 
 
 @cache  # Airflow calls it for each task

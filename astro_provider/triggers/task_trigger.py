@@ -13,7 +13,7 @@ from airflow.triggers.base import BaseTrigger, TaskFailedEvent, TaskSkippedEvent
 from astro_provider.airflow_versions import XCom, task_instance_key
 from astro_provider.api.durations import poke_interval_seconds
 from astro_provider.api.errors import InvalidParameterError
-from astro_provider.tasks.start_from_trigger import RenderableDagRun
+from astro_provider.tasks.start_from_trigger import renderable_context
 from astro_provider.triggers.events import EventOutcome, restart_event
 
 if TYPE_CHECKING:
@@ -86,11 +86,10 @@ class TaskTrigger(BaseTrigger):
         from jinja2 import StrictUndefined
 
         self.context = context
-        renderable = {**context, "dag_run": RenderableDagRun(context["dag_run"])}
         environment = jinja_env or self.get_template_env()
         environment.undefined = StrictUndefined
         try:
-            super().render_template_fields(cast("Context", renderable), environment)
+            super().render_template_fields(renderable_context(context), environment)
         except Exception as error:  # a worker renders the same template, and reports an error in it as usual
             self._not_rendered_reason = f"A template could not be rendered here: {type(error).__name__}: {error}."
         else:

@@ -25,7 +25,7 @@ def callback(context: Any) -> None:
         ({"on_execute_callback": callback}, 0, ["on_execute_callback is set."]),  # in a mapped task group
         ({}, 0, ["it is mapped."]),
         ({}, 3, ["it is mapped."]),
-        ({}, -1, ["Airflow decided so."]),
+        ({}, -1, ["a template uses what the triggerer does not know, or the DAG was changed."]),
         ({"start_from_trigger": False}, -1, []),
         ({"deferrable": False}, -1, []),
     ],

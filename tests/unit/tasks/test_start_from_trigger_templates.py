@@ -14,7 +14,7 @@ from jinja2 import UndefinedError
 
 from astro_provider.airflow_versions import AIRFLOW_VERSION, Param
 from astro_provider.sensors.dag_run import AstroDagRunSensor
-from astro_provider.tasks.start_from_trigger import RenderableDagRun
+from astro_provider.tasks.start_from_trigger import Renderable, renderable_context
 from tests.unit.sensors.factory import deferrable_sensor
 from tests.unit.task_runner import round_trip
 
@@ -211,8 +211,21 @@ def test_macro_with_the_name_of_a_variable_needs_a_worker(macro: str, on_worker:
 def test_field_that_differs_in_the_triggerer_is_an_error_there(template: str) -> None:
     from airflow.sdk.definitions._internal.templater import SandboxedEnvironment
 
-    dag_run = RenderableDagRun(type("DagRun", (), {"note": "theirs", "run_id": "manual__1"})())
+    value = type("DagRun", (), {"note": "theirs", "run_id": "manual__1"})()
+    dag_run = Renderable("dag_run", value, ("run_id", "missing"))
     environment = SandboxedEnvironment()
     assert environment.from_string("{{ dag_run.run_id }}{{ dag_run['run_id'] }}").render(dag_run=dag_run)
     with pytest.raises((UndefinedError, TypeError), match="the triggerer cannot render dag_run"):
         environment.from_string(template).render(dag_run=dag_run)
+
+
+def test_ids_of_the_dag_and_the_task_are_rendered_in_the_triggerer() -> None:
+    task = task_with_conf({"a": "{{ dag.dag_id }}.{{ task.task_id }}", "b": "{{ task_instance_key_str }}"})
+    assert starts_in_triggerer(task)
+    context = renderable_context(
+        {"dag": task.dag, "task": task, "dag_run": object(), "run_id": "manual__1"}  # type: ignore[typeddict-item]
+    )
+    assert (context["dag"].dag_id, context["task"].task_id) == (task.dag.dag_id, task.task_id)
+    assert context["run_id"] == "manual__1"
+    with pytest.raises(UndefinedError, match=r"the triggerer cannot render task\.retries"):
+        context["task"].retries  # noqa: B018
