@@ -94,6 +94,7 @@ def trigger_run(deployment: Deployment, dag_id: str, *, run_id: str | None = Non
 
 
 def runs_of(deployment: Deployment, dag_id: str) -> dict[str, Run]:
-    """Return all runs of a dag by run id."""
-    answer = deployment.request("GET", f"dags/{quote(dag_id, safe='')}/dagRuns", params={"limit": 100})
+    """Return the last hundred runs of a dag by run id."""
+    params = {"limit": 100, "order_by": "-id"}
+    answer = deployment.request("GET", f"dags/{quote(dag_id, safe='')}/dagRuns", params=params)
     return {run["dag_run_id"]: Run(deployment, dag_id, run["dag_run_id"]) for run in answer["dag_runs"]}
