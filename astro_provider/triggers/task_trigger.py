@@ -13,7 +13,7 @@ from airflow.triggers.base import BaseTrigger, TaskFailedEvent, TaskSkippedEvent
 from astro_provider.airflow_versions import XCom, task_instance_key
 from astro_provider.api.durations import poke_interval_seconds
 from astro_provider.api.errors import InvalidParameterError
-from astro_provider.tasks.start_from_trigger import renderable_context
+from astro_provider.tasks.triggerer_templates import renderable_context
 from astro_provider.triggers.events import EventOutcome, restart_event
 
 if TYPE_CHECKING:

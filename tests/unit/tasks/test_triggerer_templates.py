@@ -14,7 +14,7 @@ from jinja2 import UndefinedError
 
 from astro_provider.airflow_versions import AIRFLOW_VERSION, Param
 from astro_provider.sensors.dag_run import AstroDagRunSensor
-from astro_provider.tasks.start_from_trigger import Renderable, renderable_context
+from astro_provider.tasks.triggerer_templates import Renderable, renderable_context
 from tests.unit.sensors.factory import deferrable_sensor
 from tests.unit.task_runner import round_trip
 
