@@ -211,6 +211,11 @@ async def test_waits_that_join_together_cost_a_handful_of_requests(target, proxy
     assert [each.changes[0].rpartition(" ")[2] for each in waiting] == ["queued"] * 300
     assert waiting[-1].changes == waiting[len(runs) - 1].changes
 
+    # The dag is paused, and each wait says so. The first wait was checked a little earlier than the others.
+    await until(lambda: all(len(each.warnings) == 1 for each in waiting), "all waits warn that the dag is paused")
+    assert not any(each.outages for each in waiting)
+    assert 1 <= proxy.count(f"GET dags/{DAG}") <= 3
+
     await end_runs(runs[0])
     await end_runs(runs[-1], state="failed")
     over = waiting[:: len(runs)] + waiting[len(runs) - 1 :: len(runs)]
