@@ -134,10 +134,11 @@ class AstroTriggerDagRunTrigger(TaskTrigger):
         )
         async with shared_watcher(request.http_conn_id) as watcher:
             triggered = await watcher.run(flow)
-        if _is_ambiguous(request) or triggered.attached:
-            await self._store_first_try(planned.started_at or time.time(), attached=triggered.attached)
-        await self._try_push_xcom(XCOM_RUN_ID, triggered.run["dag_run_id"])
-        await self._try_push_xcom(XCOM_URL, triggered.url)
+        if not self._was_killed:  # the XComs might be those of the next try already
+            if _is_ambiguous(request) or triggered.attached:
+                await self._store_first_try(planned.started_at or time.time(), attached=triggered.attached)
+            await self._try_push_xcom(XCOM_RUN_ID, triggered.run["dag_run_id"])
+            await self._try_push_xcom(XCOM_URL, triggered.url)
         return RemoteRun(triggered.run["dag_run_id"], triggered.attached, triggered.run)
 
     async def _plan(self, request: RunRequest) -> PlannedRun:

@@ -118,7 +118,7 @@ async def test_attached_run_is_not_cancelled_after_a_restart_of_the_triggerer(
 
 
 async def test_user_who_ends_the_task_during_the_request_cancels_the_run_that_it_creates(
-    fake_airflow: FakeAirflowServer, task_is: Callable[[str], None]
+    fake_airflow: FakeAirflowServer, task_is: Callable[[str], None], xcoms: dict[str, Any]
 ) -> None:
     handled, released = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -131,10 +131,11 @@ async def test_user_who_ends_the_task_during_the_request_cancels_the_run_that_it
 
     fake_airflow.new_run_states = ["running"]
     fake_airflow.on("POST", "dags/d/dagRuns", respond_when_released)
-    task_is("failed")
+    task_is("deferred")
     trigger = started_trigger(**WAIT)
     running = asyncio.create_task(run_trigger(trigger))
     await asyncio.wait_for(handled.wait(), 30)
+    xcoms["trigger_run_id"] = "of the next try"  # the user has cleared the task, which is deferred again
     running.cancel()
     killing = asyncio.create_task(trigger.on_kill())
     await asyncio.sleep(0)
@@ -142,6 +143,7 @@ async def test_user_who_ends_the_task_during_the_request_cancels_the_run_that_it
     released.set()
     await killing
     assert fake_airflow.runs[RUN_ID]["state"] == "failed"
+    assert xcoms == {"trigger_run_id": "of the next try"}
 
 
 async def test_user_who_ends_a_task_that_does_not_wait_cancels_nothing(
