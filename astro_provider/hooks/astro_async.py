@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 from weakref import WeakKeyDictionary
 
@@ -150,11 +150,13 @@ class AsyncAstroHook:
             client.use(deployment)
             self._opened = client, carrier
 
-    async def run(self, flow: Flow[T]) -> T:
+    async def run(self, flow: Flow[T], slots: asyncio.Semaphore | None = None) -> T:
         """
         Run a flow of :meth:`client` until it returns.
 
         :param flow: the flow
+        :param slots: limits the number of requests that are under way in all flows that share it; by default, there is
+            no limit
         :return: the result of the flow
         :raise AstroError: the flow failed; see :mod:`astro_provider.api.errors`
         """
@@ -165,7 +167,7 @@ class AsyncAstroHook:
                     step = await asyncio.to_thread(_resume_in_thread, flow, outcome)
                 else:
                     step = resume(flow, outcome)
-                outcome = await self._do(step)
+                outcome = await self._do(step, slots)
         except StopIteration as end:
             return cast("T", end.value)
         except _FlowEndError as end:
@@ -176,7 +178,7 @@ class AsyncAstroHook:
             with suppress(ValueError):  # a thread that a cancelled trigger leaves behind is still running the flow
                 flow.close()
 
-    async def _do(self, step: Step) -> Outcome:
+    async def _do(self, step: Step, slots: asyncio.Semaphore | None) -> Outcome:
         if isinstance(step, Pause):
             await asyncio.sleep(step.seconds)
             return None
@@ -186,8 +188,9 @@ class AsyncAstroHook:
         try:
             # The hook might have been closed since the last request of the flow. The carrier of that request would open
             # another session, which would never be closed.
-            _, carrier = await self._open()
-            return await carrier.send(step)
+            async with slots or nullcontext():
+                _, carrier = await self._open()
+                return await carrier.send(step)
         except TransportError as error:
             return error
 

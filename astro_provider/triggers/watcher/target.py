@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 from astro_provider.waits.transient import OUTDATED
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable
 
     from astro_provider.api.client import Client
@@ -33,15 +34,16 @@ class Target:
         self._clock = clock
         self._reloaded_at = float("-inf")
 
-    async def run(self, make_flow: Callable[[Client], Flow[T]]) -> T:
+    async def run(self, make_flow: Callable[[Client], Flow[T]], slots: asyncio.Semaphore | None = None) -> T:
         """
         Run a flow.
 
         :param make_flow: makes the flow from a client of the target
+        :param slots: see :meth:`AsyncAstroHook.run`
         :return: the result of the flow
         :raise AstroError: a request failed, or the connection cannot be read
         """
-        return await self._hook.run(make_flow(await self.client()))
+        return await self._hook.run(make_flow(await self.client()), slots)
 
     async def client(self) -> Client:
         """Return the client of the target, which stays the same when the connection is read again."""

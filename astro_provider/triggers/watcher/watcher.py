@@ -31,6 +31,14 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+MAX_REQUESTS_AT_ONCE = 16
+"""
+Maximum number of requests of a watcher's other flows that are under way at the same time.
+
+As many tasks of a DAG run at once on workers, by default. Measured: an API server of 3.3.2 with its default of 15
+database connections does not respond any more to a hundred requests at the same time that trigger dag runs.
+"""
+
 
 class Watcher:
     """
@@ -51,6 +59,7 @@ class Watcher:
     ) -> None:
         self.user_count = 0
         """Number of blocks of ``registry.shared_watcher`` that use this watcher."""
+        self._slots = asyncio.Semaphore(MAX_REQUESTS_AT_ONCE)
         self._clock = clock
         self._timetable = PollTimetable(clock())
         self._target = Target(hook, self._timetable, clock)
@@ -127,11 +136,13 @@ class Watcher:
         """
         Run a flow that is not part of a wait, with the session of the connection.
 
+        At most ``MAX_REQUESTS_AT_ONCE`` requests of such flows are under way at the same time.
+
         :param make_flow: makes the flow from a client of the target
         :return: the result of the flow
         :raise AstroError: a request failed, or the connection cannot be read
         """
-        return await self._target.run(make_flow)
+        return await self._target.run(make_flow, self._slots)
 
     async def close(self) -> None:
         """End the polls, and close the session."""

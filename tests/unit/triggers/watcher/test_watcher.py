@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from astro_provider.triggers.watcher.feed import OVERLAP_SECONDS
+from astro_provider.triggers.watcher.registry import shared_watcher
+from astro_provider.triggers.watcher.watcher import MAX_REQUESTS_AT_ONCE
 from astro_provider.waits.wait import EndStates
 from tests.unit.task_runner import NOW
 
@@ -199,3 +202,26 @@ async def test_finished_runs_on_later_pages_are_found(
     await clock.sleep_async(INTERVAL)
     assert [each.outcome for each in waiting] == ["success"] * 5
     assert any_airflow.list_count() == 3
+
+
+async def test_requests_of_other_flows_are_limited(target: WatchedAirflow) -> None:
+    under_way, maximum = 0, 0
+
+    async with shared_watcher("http_conn") as watcher:
+        _, carrier = await watcher._target._hook._open()
+        send = carrier.send
+
+        async def count(request: Any) -> Any:
+            nonlocal under_way, maximum
+            under_way += 1
+            maximum = max(maximum, under_way)
+            try:
+                return await send(request)
+            finally:
+                under_way -= 1
+
+        carrier.send = count  # type: ignore[method-assign]
+        target.dags["d"] = False
+        dags = await asyncio.gather(*(watcher.run(lambda client: client.get_dag("d")) for _ in range(50)))
+    assert len(dags) == 50
+    assert maximum == MAX_REQUESTS_AT_ONCE
