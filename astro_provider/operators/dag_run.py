@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 from astro_provider.airflow_versions import BaseOperator
@@ -71,8 +72,8 @@ class AstroTriggerDagRunOperator(StartFromTriggerMixin, BaseOperator):
     :param partition_key: partition key of the run (templated; needs Airflow 3.2 in the target)
     :param wait_for_completion: whether to wait until the run is in one of ``allowed_states`` or ``failed_states``, by
         default ``False`` (templated, with values such as ``true``, ``false``, ``1`` and ``0``)
-    :param poke_interval: seconds between two checks while waiting, or a ``timedelta``, by default 5; values below 0.5
-        are raised to 0.5
+    :param poke_interval: longest interval between two checks in seconds, or a ``timedelta``, by default 5. The interval
+        is one second at first, then a tenth of the time waited; values below 0.5 are raised to 0.5
     :param allowed_states: states of the run with which this task succeeds, by default ``["success"]``
     :param failed_states: states of the run with which this task fails, by default ``["failed"]``, unless
         ``allowed_states`` has it. A run that finishes in a state of neither list fails this task, too
@@ -237,6 +238,7 @@ class AstroTriggerDagRunOperator(StartFromTriggerMixin, BaseOperator):
                 poke_interval=self.poke_interval,
                 deadline=deadline,
                 cancel_on_kill=self._cancels,
+                started_at=time.time(),
             ),
             method_name="execute_complete",
             timeout=timeout,

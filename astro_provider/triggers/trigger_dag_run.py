@@ -29,6 +29,7 @@ from astro_provider.waits.wait import EndStates, RunWait
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import datetime
 
     from astro_provider.api.types import DagRun
     from astro_provider.tasks.planned_run import PlannedRun
@@ -174,11 +175,19 @@ class AstroTriggerDagRunTrigger(TaskTrigger):
             deadline=deadline_in_triggerer(self.timeout_after, self.execution_timeout),
             on_change=self._log_verdict,
             warn=self.log.warning,
+            started_at=self._waiting_since(remote),
             run=remote.run,
         )
         if payload["outcome"] == EventOutcome.TIMEOUT.value and self._cancels(remote):
             payload["message"] += f". {await run_to_completion(self._cancel(request, remote))}"
         return payload
+
+    def _waiting_since(self, remote: RemoteRun) -> float | None:
+        """Return the start of the wait in seconds since the epoch, at least approximately; ``None`` for now."""
+        if remote.run is not None or self.context is None:
+            return None
+        started: datetime | None = self.context["dag_run"].start_date
+        return started.timestamp() if started else None
 
     async def on_kill(self) -> None:
         """

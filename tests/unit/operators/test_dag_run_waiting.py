@@ -12,7 +12,7 @@ from astro_provider.api.errors import DagRunFailedError, TransportError
 from astro_provider.triggers.dag_run import AstroDagRunTrigger
 from tests.unit.operators.trigger_operators import RUN_ID, RUN_PATH, deferral, trigger_operator, waiting_operator
 from tests.unit.scripted_target import TOKEN, json_response
-from tests.unit.task_runner import TaskInstance, context
+from tests.unit.task_runner import NOW, TaskInstance, context
 
 if TYPE_CHECKING:
     from tests.unit.fake_airflow import FakeAirflowServer
@@ -134,7 +134,7 @@ def test_operator_defers_after_triggering(any_airflow: FakeAirflowServer, clock:
         "poke_interval": 9,
         "deadline": None,
         "cancel_on_kill": False,
-        "started_at": None,
+        "started_at": NOW.timestamp(),
     }
     assert AstroDagRunTrigger(**json.loads(json.dumps(arguments))).serialize() == (path, arguments)
 

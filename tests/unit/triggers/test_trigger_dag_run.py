@@ -287,6 +287,16 @@ async def test_restarted_triggerer_continues_with_its_run(
     assert xcoms["return_value"]["state"] == "success"
 
 
+async def test_wait_of_a_restarted_triggerer_is_not_checked_like_a_new_one(
+    fake_airflow: FakeAirflowServer, clock: FakeClock, xcoms: dict[str, Any]
+) -> None:
+    fake_airflow.has_run(RUN_ID, "running")
+    xcoms["trigger_run_id"] = RUN_ID
+    clock.at_sleep = lambda: fake_airflow.end_run(RUN_ID)
+    assert await run_trigger(started_trigger(**WAIT)) == ("success", None)
+    assert sum(clock.sleeps) == 5
+
+
 @pytest.mark.parametrize("choice", ["fail", "skip", "attach", "reset"])
 @pytest.mark.parametrize("options", [{}, GIVEN, {"logical_date": DATE}], ids=["derived", "given", "logical date"])
 async def test_triggerer_that_was_killed_before_it_stored_the_run_id_finds_its_run(
