@@ -122,7 +122,9 @@ class AstroTriggerDagRunTrigger(TaskTrigger):
 
     async def _trigger(self, request: RunRequest) -> RemoteRun:
         """Trigger the run, unless this try has done so before the triggerer was restarted."""
-        if (run_id := await self._read_xcom(XCOM_RUN_ID)) is not None:
+        # A task that does not wait saves the read: after a restart, its request is refused, because the run exists.
+        reads = request.waits or _is_ambiguous(request)
+        if reads and (run_id := await self._read_xcom(XCOM_RUN_ID)) is not None:
             record = await self._read_xcom(STORE_KEY)
             return RemoteRun(run_id, attached=bool(record and record["attached"] is not False))
         planned = await self._plan(request)

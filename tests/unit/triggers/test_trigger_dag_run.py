@@ -83,6 +83,17 @@ async def test_one_request_triggers_a_run(fake_airflow: FakeAirflowServer, xcoms
     assert xcoms["return_value"]["state"] == "queued"
 
 
+async def test_restarted_task_that_does_not_wait_finds_its_run_in_the_target(
+    any_airflow: FakeAirflowServer, clock: FakeClock, xcoms: dict[str, Any]
+) -> None:
+    await run_trigger(started_trigger())
+    clock.shift(10)
+    xcoms.clear()
+    assert await run_trigger(started_trigger()) == ("success", None)
+    assert (list(any_airflow.runs), any_airflow.cleared) == ([RUN_ID], [])
+    assert xcoms["trigger_run_id"] == RUN_ID
+
+
 async def test_wait_ends_with_the_run(
     any_airflow: FakeAirflowServer, xcoms: dict[str, Any], log_lines: list[str]
 ) -> None:
