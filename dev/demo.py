@@ -33,7 +33,7 @@ EXAMPLES = ROOT / "example_dags"
 TRIGGERING_DAG, TRIGGER_TASK, RESULT_TASK = "trigger_and_wait", "trigger", "show_result"
 # In the target: the dag, and the task that returns the result.
 TARGET_DAG, TARGET_TASK = "remote_report", "report"
-RUN_TIMEOUT_SECONDS = 180  # a run usually takes about 20
+RUN_TIMEOUT_SECONDS = 180  # a run usually takes about 12
 POLL_INTERVAL_SECONDS = 0.5
 
 

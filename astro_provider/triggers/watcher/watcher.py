@@ -37,7 +37,7 @@ Maximum number of requests of a watcher's other flows that are under way at the 
 
 Measured: an API server of 3.3.2 can open 15 database connections by default, and needs more than one for a request that
 triggers a dag run. With 16 such requests at the same time, one of 200 failed with a 500 after 30 seconds; with 100, the
-API server did not respond for minutes. One process of an API server is not faster with more than five.
+API server did not respond for minutes. Check: raise this, and run ``python -m tests.benchmarks triggering``.
 """
 
 
