@@ -45,6 +45,16 @@ def remote_run(run: Run, target, dag_id: str, task_id: str = "trigger") -> Run:
     return Run(target, dag_id, run.xcom(task_id, "trigger_run_id"))
 
 
+def waits(run: Run) -> bool:
+    """Return whether the task is deferred and has stored the id of its remote run."""
+    return run.states().get("trigger") == "deferred" and has_remote_run(run)
+
+
+def has_remote_run(run: Run) -> bool:
+    entries = run.deployment.request("GET", f"{run.path}/taskInstances/trigger/xcomEntries")["xcom_entries"]
+    return any(entry["key"] == "trigger_run_id" for entry in entries)
+
+
 @both_targets
 @every_mode
 def test_task_succeeds_with_the_remote_run(batch, conn, target, mode):
@@ -328,6 +338,7 @@ class TestKilledTask:
             "worker": ("deferred", "starting"),
         }[mode]
         run.wait_until(lambda: run.states().get("trigger") == state and sign in run.log("trigger"), "the task waits")
+        run.wait_until(lambda: has_remote_run(run), "the id of the remote run is stored")
         remote = remote_run(run, target, "slow")
         remote.wait_until(lambda: remote.state == "running", "the remote run runs")
         return run, remote
@@ -349,7 +360,7 @@ class TestKilledTask:
 @pytest.mark.parametrize(("mode", "conn"), [("deferred", "v2_conn"), ("worker", "v1_conn")])
 def test_wait_continues_after_a_restart_of_the_triggerer(start_case, deployments, mode, conn, target):
     run = start_case(f"trigger_slow_{mode}", conn=conn)
-    run.wait_until(lambda: run.task_is("trigger", "deferred")() and "is queued" in run.log("trigger"), "the task waits")
+    run.wait_until(lambda: waits(run), "the task waits")
     remote = remote_run(run, target, "slow")
     remote.wait_until(lambda: remote.state == "running", "the remote run runs")
 
@@ -365,7 +376,7 @@ def test_wait_continues_after_a_restart_of_the_triggerer(start_case, deployments
 @both_targets
 def test_wait_tolerates_an_outage_of_the_target(start_case, conn, target):
     run = start_case("trigger_slow_deferred", conn=conn)
-    run.wait_until(lambda: run.task_is("trigger", "deferred")() and "is queued" in run.log("trigger"), "the task waits")
+    run.wait_until(lambda: waits(run), "the task waits")
     remote = remote_run(run, target, "slow")
     remote.wait_until(lambda: remote.state == "running", "the remote run runs")
 
