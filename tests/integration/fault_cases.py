@@ -14,7 +14,7 @@ from urllib.parse import quote
 from uuid import uuid4
 
 from dev.deployments import Deployment
-from tests.integration.fault_proxy import FaultProxy, Hold
+from tests.integration.fault_proxy import FaultProxy
 from tests.integration.runs import POLL_INTERVAL_SECONDS, Run, trigger_run
 
 POST = "POST dags/held/dagRuns"
@@ -76,6 +76,15 @@ class FaultCase:
     def try_number(self) -> int:
         return self.run.tasks()[TASK]["try_number"]
 
+    @property
+    def pid(self) -> int:
+        """The process of the current try, whose connections Airflow hides from other processes of the same user."""
+        return self.run.tasks()[TASK]["pid"]
+
+    def kill_process(self) -> None:
+        """Kill the process of the task on its worker."""
+        os.kill(self.pid, signal.SIGKILL)
+
     def log(self) -> str:
         """Return the logs of all tries."""
         return "\n".join(self.run.log(TASK, number) for number in range(1, self.try_number + 1))
@@ -119,11 +128,6 @@ def until(condition: Callable[[], bool], expected: str, timeout: float = 60) -> 
 def until_after(moment: float) -> None:
     """Wait until a moment, in seconds since the epoch, has passed."""
     until(lambda: time.time() > moment, "the moment has passed")
-
-
-def kill_client(hold: Hold) -> None:
-    """Kill the process whose request is held."""
-    os.kill(hold.client_pid(), signal.SIGKILL)
 
 
 class Concurrently:

@@ -17,7 +17,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-import psutil
 from aiohttp import web
 
 from dev.deployments import Deployment
@@ -72,11 +71,9 @@ class Hold(Fault):
     Holds a request until the test releases it.
 
     :param after_response: whether the target handles the request before it is held, by default afterwards
-    :ivar client_port: the TCP port of the client whose request was held last
     """
 
     after_response: bool = False
-    client_port: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
         self._is_held = threading.Event()
@@ -100,9 +97,7 @@ class Hold(Fault):
         self.release()
 
     async def apply(self, request: web.Request, forward: Forward) -> web.Response:
-        assert request.transport
         response = await forward() if self.after_response else None
-        self.client_port = request.transport.get_extra_info("peername")[1]
         self._loop, self._released = asyncio.get_running_loop(), asyncio.Event()
         self._is_held.set()
         try:
@@ -112,13 +107,6 @@ class Hold(Fault):
             return response or await forward()
         finally:
             self._is_done.set()
-
-    def client_pid(self) -> int:
-        """Return the id of the process whose request is held."""
-        for connection in psutil.net_connections("tcp"):
-            if connection.laddr and connection.laddr.port == self.client_port and connection.pid:
-                return connection.pid
-        raise LookupError(f"no process has the port {self.client_port}")
 
 
 @dataclass

@@ -5,7 +5,7 @@ from __future__ import annotations
 import psutil
 import pytest
 
-from tests.integration.fault_cases import CHECK, POST, TASK, Concurrently, FaultCase, kill_client, until
+from tests.integration.fault_cases import CHECK, POST, TASK, Concurrently, FaultCase, until
 from tests.integration.fault_proxy import Hold, LoseResponse
 
 # When the process of the task is killed, and what happens to its POST request:
@@ -24,7 +24,7 @@ def kill_process(moment: str, case: FaultCase) -> FaultCase:
         case.proxy.add(next_post)
     case.start()
     held.wait(180)
-    kill_client(held)
+    case.kill_process()
     if moment == "before":
         held.drop()
     elif moment == "late":
@@ -86,7 +86,7 @@ def kill_worker(moment, case):
     held = case.proxy.add(Hold(CHECK if moment == "waiting" else POST, case.marker, after_response=moment == "after"))
     case.start()
     held.wait(180)
-    task = psutil.Process(held.client_pid())
+    task = psutil.Process(case.pid)
     for process in (task.parent(), task):
         process.kill()
     held.release()

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.integration.fault_cases import POST, TASK, Concurrently, FaultCase, kill_client, until, until_after
+from tests.integration.fault_cases import POST, TASK, Concurrently, FaultCase, until, until_after
 from tests.integration.fault_proxy import Hold
 from tests.integration.runs import Run, trigger_run
 
@@ -54,7 +54,7 @@ def kill_before_response(name: str, case: FaultCase) -> Hold:
     case.start()
     held.wait(180)
     if case.home == "worker":
-        kill_client(held)
+        case.kill_process()
         held.drop()
     return held
 
