@@ -174,7 +174,7 @@ class AstroTriggerDagRunOperator(StartFromTriggerMixin, BaseOperator):
         from astro_provider.hooks.astro import AstroHook
         from astro_provider.tasks.trigger_run import trigger_run
 
-        if self._context is None:
+        if self._context is None:  # else the task starts again on a worker, and the trigger has logged why
             self.log_worker_reason(context)
         self._context = context
         with final_errors():

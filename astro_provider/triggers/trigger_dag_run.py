@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     from astro_provider.tasks.run_request import RunRequest
     from astro_provider.triggers.events import EventPayload
 
-XCOM_RETURN_VALUE = "return_value"
-
 
 @dataclass(frozen=True)
 class RemoteRun:
@@ -247,7 +245,7 @@ class AstroTriggerDagRunTrigger(TaskTrigger):
 
     async def _delete_xcoms(self) -> None:
         """Delete the XComs of an earlier try, as Airflow does when a try starts on a worker."""
-        for key in (XCOM_RETURN_VALUE, XCOM_RUN_ID, XCOM_URL):
+        for key in (XCom.XCOM_RETURN_KEY, XCOM_RUN_ID, XCOM_URL):
             with suppress(Exception):  # the next try on a worker replaces them
                 await call_supervisor(partial(XCom.delete, key, **task_instance_key(self._ti)))
 
@@ -255,7 +253,7 @@ class AstroTriggerDagRunTrigger(TaskTrigger):
         """Push the result of a task that succeeds here; if that fails, let a worker push it."""
         if isinstance(event, TaskSuccessEvent) and self.push_result:
             try:
-                await self._push_xcom(XCOM_RETURN_VALUE, payload["run"])
+                await self._push_xcom(XCom.XCOM_RETURN_KEY, payload["run"])
             except Exception as error:
                 self.log.warning("The result could not be stored: %s. A worker tries it again.", error)
                 return TriggerEvent(payload)
