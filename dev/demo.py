@@ -9,6 +9,8 @@ The exit code is 0 only if both runs succeeded and both deployments hold the sam
 from __future__ import annotations
 
 import argparse
+import os
+import signal
 import sys
 import time
 from contextlib import ExitStack, suppress
@@ -64,8 +66,12 @@ class DemoRun:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--keep", action="store_true", help="keep both deployments running until Ctrl-C")
+    parser.add_argument("--keep", action="store_true", help="keep both deployments running until Ctrl-C or `kill`")
     keep = parser.parse_args().keep
+    # A script starts its background jobs with SIGINT ignored, so Python does not handle it. SIGTERM would end this
+    # program without a message.
+    for end_signal in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(end_signal, signal.default_int_handler)
     # Output that is not a terminal is a log file, which has room for whole run ids.
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
     try:
@@ -203,16 +209,30 @@ def last_log_lines(run: DemoRun, task: dict[str, Any]) -> str:
 
 
 def keep_running(console: Console, *deployments: Deployment) -> None:
-    """Print the addresses and logins of the deployments, and wait for Ctrl-C."""
-    table = Table(title="Both deployments run until Ctrl-C", title_justify="left")
+    """Print how to use the deployments, and wait for Ctrl-C or SIGTERM."""
+    with suppress(KeyboardInterrupt):
+        show_usage(console, *deployments)
+        while True:
+            time.sleep(1)
+
+
+def show_usage(console: Console, *deployments: Deployment) -> None:
+    """Print the addresses and logins of the deployments, their dags folders, and a command line for each."""
+    table = Table(title="Both deployments run", title_justify="left")
     for heading in ("deployment", "address", "user", "password"):
         table.add_column(heading)
     for deployment in deployments:
         table.add_row(deployment.name, deployment.url, deployment.username, deployment.password)
     console.print(table)
-    with suppress(KeyboardInterrupt):
-        while True:
-            time.sleep(1)
+    for deployment in deployments:
+        console.print(
+            f"{deployment.name}:\n"
+            f"  put DAG files into {os.path.relpath(deployment.dags_folder)}\n"
+            f"  command line:      {os.path.relpath(deployment.write_command())} dags list",
+            markup=False,
+            soft_wrap=True,
+        )
+    console.print(f"To stop both, press Ctrl-C here, or run: kill {os.getpid()}", markup=False, soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,8 @@ under `.build/run/`, which is kept until the next start, because it contains the
 
 from __future__ import annotations
 
+import os
+import shlex
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -107,6 +109,21 @@ class Deployment(RestApi):
     def log(self, component: str) -> Path:
         """Return the file with the console output of a component."""
         return self.airflow_home / "console" / f"{component}.log"
+
+    def write_command(self) -> Path:
+        """
+        Write a script that runs Airflow's command line with the settings of this deployment.
+
+        The script contains the deployment's secrets and only works while the database runs.
+
+        :returns: the path of the script
+        """
+        script = self.airflow_home / "airflow"
+        script.touch(mode=0o700)
+        variables = [item for item in self._environ().items() if item not in os.environ.items()]
+        lines = [f"export {name}={shlex.quote(value)}" for name, value in variables]
+        script.write_text("\n".join(["#!/bin/sh", *lines, 'exec python -m airflow "$@"', ""]))
+        return script
 
     def start(self, *components: str) -> None:
         """

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from io import StringIO
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +16,7 @@ from rich.console import Console
 from dev import demo
 from dev.demo import DemoError, DemoRun
 from dev.deployments import DeploymentError
+from dev.environments import ROOT
 from dev.progress_table import ProgressTable
 
 
@@ -124,6 +128,48 @@ def test_exit_code_is_nonzero_after_an_error(error: BaseException | None, code: 
     mocker.patch("sys.argv", ["demo.py"])
     mocker.patch("dev.demo.demo", side_effect=error, return_value=0)
     assert demo.main() == code
+
+
+KEEPS_RUNNING = """
+import sys
+from dev import demo
+
+demo.demo = lambda console, keep: demo.keep_running(console) or 0
+sys.exit(demo.main())
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_demo_in_the_background_is_stopped_as_it_says(how: signal.Signals) -> None:
+    def ignore_interrupts() -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # as a shell does when a script starts a background job
+
+    command = [sys.executable, "-uc", KEEPS_RUNNING]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, text=True, preexec_fn=ignore_interrupts
+    ) as process:
+        try:
+            assert process.stdout
+            while "To stop both" not in (line := process.stdout.readline()):
+                assert line, "the demo ended"
+            assert line.strip() == f"To stop both, press Ctrl-C here, or run: kill {process.pid}"
+            process.send_signal(how)
+            assert process.wait(20) == 0
+        finally:
+            process.kill()
+
+
+def test_kept_demo_shows_dags_folder_and_command_line(mocker: Any, tmp_path: Any) -> None:
+    deployment = mocker.Mock(spec_set=["name", "url", "username", "password", "dags_folder", "write_command"])
+    deployment.configure_mock(name="triggering", url="http://localhost:8080", username="admin", password="admin")
+    deployment.dags_folder = tmp_path / "dags"
+    deployment.write_command.return_value = tmp_path / "airflow"
+    mocker.patch("os.path.relpath", side_effect=str)
+    output = StringIO()
+    demo.show_usage(Console(file=output, width=40), deployment)
+    lines = [line.strip() for line in output.getvalue().splitlines()]
+    assert f"put DAG files into {tmp_path}/dags" in lines
+    assert f"command line:      {tmp_path}/airflow dags list" in lines
 
 
 def test_progress_without_a_terminal_prints_one_line_per_change() -> None:

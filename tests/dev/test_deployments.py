@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from dev.deployments import TARGET_V1, Deployment, DeploymentError, running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 pytestmark = pytest.mark.integration
 
@@ -68,6 +70,12 @@ def test_airflow_version_is_the_pinned_one(deployment: Deployment) -> None:
 
 def test_dags_are_loaded(deployment: Deployment) -> None:
     deployment.wait_for_dags("here")
+
+
+def test_command_line_has_the_settings_of_the_deployment(deployment: Deployment, tmp_path: Path) -> None:
+    command = [deployment.write_command(), "config", "get-value", "core", "dags_folder"]
+    answer = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert answer.stdout.strip() == str(deployment.dags_folder)
 
 
 def test_waiting_for_a_missing_dag_fails(deployment: Deployment) -> None:
