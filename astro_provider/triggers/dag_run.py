@@ -11,13 +11,10 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from astro_provider.airflow_versions import triggers_have_on_kill
 from astro_provider.api.durations import DEFAULT_POKE_INTERVAL_SECONDS, poke_interval_seconds
-from astro_provider.api.errors import AstroError, ConnectionUnreadableError
 from astro_provider.tasks.cancel import cancel_in_triggerer, run_to_completion
 from astro_provider.tasks.task_state import MIN_SUSPENSION_SECONDS, deferral_ended
-from astro_provider.triggers.events import EventOutcome, error_event, verdict_event
-from astro_provider.triggers.watcher.registry import shared_watcher
-from astro_provider.waits.loop import still_waiting
-from astro_provider.waits.transient import Tolerance
+from astro_provider.triggers.events import EventOutcome, verdict_event
+from astro_provider.triggers.shared_wait import event_from_watcher
 from astro_provider.waits.wait import RunWait
 
 if TYPE_CHECKING:
@@ -25,15 +22,13 @@ if TYPE_CHECKING:
 
     from astro_provider.api.types import DagRun
     from astro_provider.triggers.events import EventPayload
+    from astro_provider.triggers.watcher.watcher import Watcher
     from astro_provider.waits.wait import Verdict
 
 
 MAX_RUN_AGE_SECONDS = 10.0
 """Seconds for which a run that the caller of ``wait_for_event`` has seen can replace the first check. Less than the
 overlap of two lists of finished runs, so that these lists show everything that has happened since."""
-
-UNREADABLE_PAUSE_SECONDS = 10.0
-"""Seconds before a connection that could not be read is read again, whatever the ``poke_interval`` is."""
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -171,32 +166,22 @@ async def wait_for_event(
     """
     began_at = time.time()
     has_answered = has_answered or run is not None
-    tolerance = Tolerance(has_answered=has_answered or wait.must_exist)
 
-    def warn_of_error(error: AstroError) -> None:
-        warn(still_waiting(error))
+    async def watch(watcher: Watcher) -> EventPayload:
+        is_run_recent = time.time() - began_at < MAX_RUN_AGE_SECONDS
+        verdict = await watcher.watch(
+            wait,
+            poke_interval=poke_interval,
+            deadline=deadline,
+            on_change=on_change,
+            warn=warn,
+            has_answered=has_answered,
+            started_at=began_at if started_at is None else started_at,
+            run=run if is_run_recent else None,
+        )
+        return verdict_event(verdict)
 
-    while True:
-        try:
-            async with shared_watcher(http_conn_id) as watcher:
-                is_run_recent = time.time() - began_at < MAX_RUN_AGE_SECONDS
-                verdict = await watcher.watch(
-                    wait,
-                    poke_interval=poke_interval,
-                    deadline=deadline,
-                    on_change=on_change,
-                    warn=warn,
-                    has_answered=has_answered,
-                    started_at=began_at if started_at is None else started_at,
-                    run=run if is_run_recent else None,
-                )
-            return verdict_event(verdict)
-        except ConnectionUnreadableError as error:  # from the first read; after that, the watcher keeps its connection
-            if not tolerance.tolerates(error, warn_of_error):
-                return error_event(error)
-        except AstroError as error:
-            return error_event(error)
-        await asyncio.sleep(UNREADABLE_PAUSE_SECONDS)
+    return await event_from_watcher(http_conn_id, watch, warn=warn, has_answered=has_answered or wait.must_exist)
 
 
 def read_wait(wait: RunWait | Mapping[str, Any]) -> RunWait:

@@ -131,6 +131,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeClock]:
     from astro_provider.hooks import astro_async, base
     from astro_provider.sensors import base as sensor_base
     from astro_provider.triggers import dag_run as dag_run_trigger
+    from astro_provider.triggers import shared_wait
     from astro_provider.triggers.watcher import registry
 
     with time_machine.travel(NOW, tick=False) as traveller:
@@ -147,6 +148,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeClock]:
         monkeypatch.setattr(sensor_base, "time", SimpleNamespace(sleep=clock.sleep, time=time.time))
         trigger_asyncio = SimpleNamespace(**{**vars(asyncio), "sleep": clock.sleep_async})
         monkeypatch.setattr(dag_run_trigger, "asyncio", trigger_asyncio)
+        monkeypatch.setattr(shared_wait, "asyncio", trigger_asyncio)
         yield clock
 
 

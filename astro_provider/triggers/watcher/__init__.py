@@ -45,6 +45,10 @@ of them within ten minutes. While neither lists nor checks succeed, the target g
 there are both waits for runs and waits for tasks. If the token is not allowed to list across dags, each poll lists up
 to ten dags, one request each.
 
+Waits for something else than runs and tasks, such as the response of any endpoint, call ``shared_checks.check_until``.
+They are not polled: each different request is sent once per interval, for all waits that need its response, with at
+most five requests under way at the same time.
+
 The modules, from the outside in:
 
 * ``registry``         finds the watcher of a connection
@@ -58,6 +62,7 @@ The modules, from the outside in:
   runs and one for task instances, ``listing`` the request and the result of a list, ``index`` finds the waits for a row
 * ``periodic_checks``  decides which waits are checked next; ``periodic_check_rate`` limits how many, ``batches`` groups
   them (both pure)
+* ``shared_checks``    sends the requests of waits for something else than runs and tasks
 * ``paused_dags``      warns waits whose run stays queued because its dag is paused
 * ``availability``     whether the target answers lists and checks, and how much to request of it (pure)
 * ``target``           runs flows through the hook, and reads the connection again when its token might be outdated

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
+from astro_provider.api.durations import DEFAULT_POKE_INTERVAL_SECONDS
 from astro_provider.waits.transient import OUTDATED
 
 if TYPE_CHECKING:
@@ -57,10 +58,13 @@ class Target:
         """
         Read the connection again, at most once per poll, after an error that a new token or another URL would resolve.
 
+        If nothing is polled, it is read at most once per ``DEFAULT_POKE_INTERVAL_SECONDS``.
+
         :param error: the error of a check or a list
         """
-        elapsed = self._clock() - self._reloaded_at
-        if isinstance(error, OUTDATED) and not 0 <= elapsed < self._timetable.poll_interval:
+        elapsed, interval = self._clock() - self._reloaded_at, self._timetable.poll_interval
+        min_seconds = interval if interval < float("inf") else DEFAULT_POKE_INTERVAL_SECONDS
+        if isinstance(error, OUTDATED) and not 0 <= elapsed < min_seconds:
             self._reloaded_at = self._clock()
             await self._hook.reload_connection()
 

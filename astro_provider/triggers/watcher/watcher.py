@@ -14,6 +14,7 @@ from astro_provider.triggers.watcher.paused_dags import PausedDags
 from astro_provider.triggers.watcher.poll_loop import PollLoop
 from astro_provider.triggers.watcher.poll_timetable import PollTimetable
 from astro_provider.triggers.watcher.poller import Poller
+from astro_provider.triggers.watcher.shared_checks import SharedChecks
 from astro_provider.triggers.watcher.subscription import Subscription, wake_all
 from astro_provider.triggers.watcher.target import Target
 from astro_provider.waits.wait import Verdict
@@ -45,7 +46,8 @@ class Watcher:
     """
     Watches the target of one connection for any number of waits.
 
-    ``registry.shared_watcher`` creates and closes it; triggers call ``watch``.
+    ``registry.shared_watcher`` creates and closes it; triggers call ``watch``, or ``shared_checks.check_until`` for
+    waits that are for neither runs nor tasks.
 
     :param hook: the hook of the connection; ``close`` closes it
     :param clock: returns the time in seconds since the epoch
@@ -71,6 +73,8 @@ class Watcher:
         self._tasks = FinishedTasks(clock)
         self._joins = Joins(self._runs, self._checker, self._target, sleep)
         note_runs = partial(self._checker.note_runs, self._runs)
+        self.shared_checks = SharedChecks(self._target, clock, sleep)
+        """Checks the waits that are for neither runs nor tasks."""
         self._pollers = (Poller(self._runs, self._target, note_runs), Poller(self._tasks, self._target))
 
     async def watch(
@@ -150,6 +154,7 @@ class Watcher:
         await self._poll_loop.close()
         await self._joins.close()
         await self._paused_dags.close()
+        await self.shared_checks.close()
         for poller in self._pollers:
             await poller.close()
         await self._target.close()
