@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import tarfile
 import zipfile
+from email import message_from_bytes
 from typing import TYPE_CHECKING
 
 import pytest
@@ -82,11 +84,24 @@ def test_wheel_contains_every_module(wheel: Path) -> None:
     assert contained == {str(path.relative_to(ROOT)) for path in (ROOT / "astro_provider").rglob("*.py")}
 
 
+def test_metadata_links_to_the_interfaces_that_the_package_uses(wheel: Path) -> None:
+    archive = zipfile.ZipFile(wheel)
+    [metadata] = [archive.read(name) for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+    urls = dict(url.split(", ") for url in message_from_bytes(metadata).get_all("Project-URL", []))
+    assert urls == {
+        "Astro documentation": "https://www.astronomer.io/docs/astro/airflow-api",
+        "Airflow REST API": "https://airflow.apache.org/docs/apache-airflow/stable/stable-rest-api-ref.html",
+    }
+
+
 def test_source_distribution_contains_the_inputs_of_the_wheel(distributions: Path) -> None:
     [archive] = distributions.glob("*.tar.gz")
     with tarfile.open(archive) as opened:
         names = {name.partition("/")[2] for name in opened.getnames()}
     assert {"pyproject.toml", "LICENSE", "README.md", "astro_provider/__init__.py"} <= names
+    linked = set(re.findall(r"\]\(([^):#]+)(?:#[^)]*)?\)", (ROOT / "README.md").read_text()))
+    assert linked
+    assert linked <= names
     assert not [name for name in names if ".build" in name or name.endswith(".pyc")]
 
 
