@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
-from astro_provider.airflow_versions import BaseOperator
 from astro_provider.airflow_versions import conf as airflow_conf
-from astro_provider.api.durations import DEFAULT_POKE_INTERVAL_SECONDS, poke_interval_seconds
-from astro_provider.api.errors import DagRunFailedError, InvalidParameterError, UnexpectedEventError
-from astro_provider.api.states import DAG_RUN_STATES, checked_states
-from astro_provider.links import XCOM_RUN_ID, XCOM_URL, RemoteDagRunLink
+from astro_provider.api.durations import DEFAULT_POKE_INTERVAL_SECONDS
+from astro_provider.operators.waiting import RunWaitingOperator
 from astro_provider.task_errors import final_errors, parameter_errors
 from astro_provider.tasks.planned_run import plan_run, store_attached
 from astro_provider.tasks.run_conf import stored_conf
@@ -25,12 +21,9 @@ if TYPE_CHECKING:
 
     from astro_provider.airflow_versions import Context
     from astro_provider.api.types import DagRun
-    from astro_provider.hooks.astro import AstroHook
-    from astro_provider.tasks.run_request import RunRequest
-    from astro_provider.waits.wait import RunWait, Verdict
 
 
-class AstroTriggerDagRunOperator(StartFromTriggerMixin, BaseOperator):
+class AstroTriggerDagRunOperator(StartFromTriggerMixin, RunWaitingOperator):
     """
     Triggers a dag run in another Deployment (``POST dags/{dag_id}/dagRuns``) and, on request, waits for its outcome.
 
@@ -100,8 +93,6 @@ class AstroTriggerDagRunOperator(StartFromTriggerMixin, BaseOperator):
     trigger_fields: Sequence[str] = REQUEST_FIELDS
     is_limited_by_pool = True
     template_fields_renderers = {"conf": "json"}
-    operator_extra_links = (RemoteDagRunLink(),)
-    ui_color = "#e9e4ff"
 
     def __init__(
         self,
@@ -128,9 +119,17 @@ class AstroTriggerDagRunOperator(StartFromTriggerMixin, BaseOperator):
         start_from_trigger: bool = True,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(
+            http_conn_id=http_conn_id,
+            wait_for_completion=wait_for_completion,
+            poke_interval=poke_interval,
+            allowed_states=allowed_states,
+            failed_states=failed_states,
+            cancel_on_kill=cancel_on_kill,
+            deferrable=deferrable,
+            **kwargs,
+        )
         self.trigger_dag_id = trigger_dag_id
-        self.http_conn_id = http_conn_id
         self.trigger_run_id = trigger_run_id
         self.logical_date = logical_date
         self.data_interval_start = data_interval_start
@@ -139,23 +138,10 @@ class AstroTriggerDagRunOperator(StartFromTriggerMixin, BaseOperator):
         self.conf = conf
         self.note = note
         self.partition_key = partition_key
-        self.wait_for_completion = wait_for_completion
         self.on_existing_run = on_existing_run
         self.if_paused = if_paused
-        self.cancel_on_kill = cancel_on_kill
-        self.deferrable = deferrable
         self.openlineage_inject_parent_info = openlineage_inject_parent_info
-        self._request: RunRequest | None = None
-        self._waiting_for: DagRun | None = None
-        self._attached = False
-        self._context: Context | None = None
         with parameter_errors():
-            self.poke_interval = poke_interval_seconds(poke_interval)
-            self.allowed_states = checked_states("allowed_states", allowed_states, DAG_RUN_STATES, ("success",))
-            default_failed = () if "failed" in self.allowed_states else ("failed",)
-            self.failed_states = checked_states("failed_states", failed_states, DAG_RUN_STATES, default_failed)
-            if both := set(self.allowed_states) & set(self.failed_states):
-                raise InvalidParameterError(f"allowed_states and failed_states both have {', '.join(sorted(both))}")
             check_request(self)
         self.allows_start_from_trigger = start_from_trigger
 
@@ -176,23 +162,26 @@ class AstroTriggerDagRunOperator(StartFromTriggerMixin, BaseOperator):
 
         if self._context is None:  # else the task starts again on a worker, and the trigger has logged why
             self.log_worker_reason(context)
-        self._context = context
         with final_errors():
             lineage_parent = context["ti"] if self.openlineage_inject_parent_info else None
-            request = self._request = read_request(self, lineage_parent=lineage_parent)
+            request = read_request(self, lineage_parent=lineage_parent)
             planned = plan_run(context, given_run_id=request.run_id, retries=self.retries or 0, warn=self.log.warning)
         with final_errors(), AstroHook(request.http_conn_id) as hook:
             repairs = "failed" in self.failed_states
             triggered = hook.run(trigger_run(hook.client, request, planned, repairs=repairs, log=self.log.info))
-            run, self._attached = triggered.run, triggered.attached
-            store_attached(context, self._attached)
-            context["ti"].xcom_push(key=XCOM_RUN_ID, value=run["dag_run_id"])
-            context["ti"].xcom_push(key=XCOM_URL, value=triggered.url)
-            if not request.waits:
-                return run
-            if self.deferrable and run["state"] not in self._end_states:
-                self._defer(run, context)
-            return self._wait(hook, run)
+            store_attached(context, triggered.attached)
+            return self._finish(
+                hook,
+                triggered.run,
+                context,
+                url=triggered.url,
+                waits=request.waits,
+                attached=triggered.attached,
+            )
+
+    @property
+    def _remote_dag_id(self) -> str:
+        return self.trigger_dag_id
 
     def build_start_trigger_args(self) -> StartTriggerArgs:
         """Make the class path and the arguments of the trigger that Airflow starts instead of a worker."""
@@ -219,132 +208,3 @@ class AstroTriggerDagRunOperator(StartFromTriggerMixin, BaseOperator):
             trigger_kwargs={name: value for name, value in kwargs.items() if value is not None},
             next_method="execute_complete",
         )
-
-    @property
-    def _cancels(self) -> bool:
-        """Whether to cancel the run when this task is ended: only a run that the task created or reset."""
-        return self.cancel_on_kill and not self._attached
-
-    def _defer(self, run: DagRun, context: Context) -> None:
-        from astro_provider.tasks.execution_timeout import deferral_limits
-        from astro_provider.triggers.dag_run import AstroDagRunTrigger
-
-        assert self._request is not None
-        deadline, timeout = deferral_limits(self.execution_timeout, context["ti"].start_date)
-        self.defer(
-            trigger=AstroDagRunTrigger(
-                http_conn_id=self._request.http_conn_id,
-                wait=self._run_wait(run),
-                poke_interval=self.poke_interval,
-                deadline=deadline,
-                cancel_on_kill=self._cancels,
-                started_at=time.time(),
-            ),
-            method_name="execute_complete",
-            timeout=timeout,
-        )
-
-    def execute_complete(self, context: Context, event: dict[str, Any]) -> DagRun:
-        """
-        Finish the task after its trigger has ended, or do all of it if the trigger could not.
-
-        :param context: the task's context
-        :param event: the payload of the trigger's event, see :func:`astro_provider.triggers.events.read_event`
-        :return: the remote dag run as it was last seen
-        :raise AirflowSkipException: an existing run with ``on_existing_run="skip"``
-        :raise DagRunFailedError: the run ended in one of ``failed_states``
-        :raise AirflowTaskTimeout: the run did not end within ``execution_timeout``
-        :raise AirflowFailException: an error that a retry cannot help, or an event of another wait
-        :raise AstroError: another error of the target
-        """
-        from astro_provider.airflow_versions import AirflowSkipException, AirflowTaskTimeout
-        from astro_provider.tasks.execution_timeout import timeout_message
-        from astro_provider.triggers.events import EventOutcome, read_event
-
-        with final_errors():
-            ended = read_event(event)
-            if ended.outcome is EventOutcome.RESTART:
-                self.log.info("%s", ended.message)
-                self._context = context
-                return self.execute(context)
-            if ended.error:
-                raise ended.error
-            if ended.outcome is EventOutcome.FAILED:
-                raise DagRunFailedError(ended.message)
-            if ended.outcome is EventOutcome.SKIPPED:
-                raise AirflowSkipException(ended.message)
-            if ended.outcome is EventOutcome.TIMEOUT:
-                raise AirflowTaskTimeout(
-                    timeout_message(self.trigger_dag_id, self.execution_timeout, ended.message, ended.url)
-                )
-            if ended.outcome is not EventOutcome.SUCCESS or ended.run is None:
-                raise UnexpectedEventError(f"The task was resumed with an event of another wait: {ended.message}")
-        self.log.info("%s", ended.message)
-        return ended.run
-
-    def _run_wait(self, run: DagRun) -> RunWait:
-        from astro_provider.waits.wait import EndStates, RunWait
-
-        states = EndStates(self.allowed_states, self.failed_states)
-        return RunWait(dag_id=run["dag_id"], end_states=states, run_id=run["dag_run_id"], must_exist=True)
-
-    def _wait(self, hook: AstroHook, run: DagRun) -> DagRun:
-        from astro_provider.airflow_versions import AirflowTaskTimeout
-        from astro_provider.tasks.execution_timeout import timeout_message
-        from astro_provider.waits.loop import watch
-
-        wait = self._run_wait(run)
-        last = f"{wait}: {run['state']}"
-
-        def on_change(verdict: Verdict) -> None:
-            nonlocal last
-            last = verdict.explained
-            self.log.info("%s", last)
-
-        self._waiting_for = run
-        try:
-            verdict = hook.run(
-                watch(
-                    hook.client,
-                    wait,
-                    poke_interval=self.poke_interval,
-                    deadline=None,
-                    on_change=on_change,
-                    warn=self.log.warning,
-                )
-            )
-        except AirflowTaskTimeout:
-            # on_kill, which Airflow calls next, would not cancel the run: it cancels only if a user ended the task, but
-            # the state of the task is still "running".
-            self._waiting_for = None
-            last_seen = f"{last}. {self._cancel(run)}" if self._cancels else last
-            url = hook.client.run_url(run["dag_id"], run["dag_run_id"])
-            raise AirflowTaskTimeout(timeout_message(run["dag_id"], self.execution_timeout, last_seen, url)) from None
-        self._waiting_for = None
-        if verdict.outcome != "success" or verdict.run is None:
-            raise DagRunFailedError(verdict.message)
-        return verdict.run
-
-    def on_kill(self) -> None:
-        """Cancel the remote run if a user ends this task while it waits on a worker. Airflow calls this method."""
-        from astro_provider.tasks.task_state import ended_by_user
-
-        run, self._waiting_for = self._waiting_for, None
-        if run is None or not self._cancels or self._context is None:
-            return
-        if ended_by_user(self._context["ti"]):
-            self._cancel(run)
-        else:
-            self.log.info("The run of dag %r is not cancelled, because no user ended this task", run["dag_id"])
-
-    def _cancel(self, run: DagRun) -> str:
-        from astro_provider.tasks.cancel import cancel_on_worker
-
-        assert self._request is not None
-        return cancel_on_worker(
-            self._request.http_conn_id, run["dag_id"], run["dag_run_id"], self.log, end_states=self._end_states
-        )
-
-    @property
-    def _end_states(self) -> tuple[str, ...]:
-        return (*self.allowed_states, *self.failed_states)
