@@ -8,9 +8,10 @@ from urllib.parse import quote, unquote
 from astro_provider.api.call import Call
 from astro_provider.api.errors import RequestNotPossible
 from astro_provider.api.headers import header_problem, header_text
+from astro_provider.api.resource_names import resource_name
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from astro_provider.api.types import JSON, JSONInput
 
@@ -22,6 +23,8 @@ def any_endpoint(
     params: Mapping[str, JSONInput] | None = None,
     body: JSONInput = None,
     headers: Mapping[str, str] | None = None,
+    allowed_statuses: tuple[int, ...] = (),
+    note_status: Callable[[int], None] | None = None,
 ) -> Call[JSON]:
     """
     Make the call of any endpoint.
@@ -32,6 +35,8 @@ def any_endpoint(
     :param params: query parameters; by default none
     :param body: request body; a string is sent unchanged, anything else as JSON; by default none
     :param headers: additional request headers; by default none
+    :param allowed_statuses: HTTP statuses beside 2xx whose response is a result; by default none
+    :param note_status: called with the HTTP status of a response that is a result
     :raise RequestNotPossible: the path is not relative to ``/api/vN/``, or a header cannot be sent
     """
     path = quote(endpoint.strip().lstrip("/"), safe="/?%!$&'()*+,;=:@~[]")
@@ -47,10 +52,12 @@ def any_endpoint(
         method=method.upper(),
         path=path,
         read=unchanged,
-        about=f"endpoint {path!r}",
+        about=resource_name(path) or f"endpoint {path!r}",
         params=params or {},
         body=body,
         headers=checked,
+        allowed_statuses=allowed_statuses,
+        note_status=note_status,
     )
 
 

@@ -38,6 +38,8 @@ class Call(Generic[T_co]):
     :param idempotent: whether the request can be sent again even if the target has already handled it; always true of
         a GET
     :param returns_credentials: whether the result contains credentials, which are replaced in all other results
+    :param allowed_statuses: HTTP statuses beside 2xx whose response is a result
+    :param note_status: called with the HTTP status of a response that is a result
     """
 
     method: str
@@ -51,6 +53,8 @@ class Call(Generic[T_co]):
     read_end: Callable[[str], T_co] | None = None
     idempotent: bool = False
     returns_credentials: bool = False
+    allowed_statuses: tuple[int, ...] = ()
+    note_status: Callable[[int], None] | None = None
 
     def request(self, deployment: Deployment, api: RestApi, authorization: str | None) -> Request:
         """

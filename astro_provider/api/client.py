@@ -64,14 +64,26 @@ class Client(Exchange):
         params: Mapping[str, JSONInput] | None = None,
         body: JSONInput = None,
         headers: Mapping[str, str] | None = None,
+        allowed_statuses: tuple[int, ...] = (),
+        note_status: Callable[[int], None] | None = None,
     ) -> Flow[JSON]:
         """
         Send a request to any endpoint; see ``AstroHook.request``.
 
         :param body: request body; a string is sent unchanged, anything else as JSON
         :param headers: additional request headers
+        :param allowed_statuses: HTTP statuses beside 2xx whose response is a result; by default none
+        :param note_status: called with the HTTP status of a response that is a result
         """
-        call = any_endpoint(method, endpoint, params=params, body=body, headers=headers)
+        call = any_endpoint(
+            method,
+            endpoint,
+            params=params,
+            body=body,
+            headers=headers,
+            allowed_statuses=allowed_statuses,
+            note_status=note_status,
+        )
 
         def make_call(_: RestApi) -> Call[JSON]:
             return call
@@ -79,7 +91,12 @@ class Client(Exchange):
         return self.call(make_call)
 
     def all_pages(
-        self, endpoint: str, *, params: Mapping[str, JSONInput] | None = None, headers: Mapping[str, str] | None = None
+        self,
+        endpoint: str,
+        *,
+        params: Mapping[str, JSONInput] | None = None,
+        headers: Mapping[str, str] | None = None,
+        note_status: Callable[[int], None] | None = None,
     ) -> Flow[dict[str, JSON]]:
         """
         Get all pages of a collection.
@@ -87,6 +104,7 @@ class Client(Exchange):
         :param endpoint: path relative to ``/api/vN/``, e.g. ``"assets"``
         :param params: query parameters of every page
         :param headers: additional request headers
+        :param note_status: called with the HTTP status of each page
         :return: a dict like that of one page, with the rows of all pages
         :raise UnexpectedAnswerError: the response is not a collection
         """
@@ -97,7 +115,9 @@ class Client(Exchange):
             return collection_reader(collection_key(raw), unchanged)(raw)
 
         def make_call(_: RestApi, page: Page) -> Call[tuple[list[JSON], int]]:
-            call = any_endpoint("GET", endpoint, params={**(params or {}), **page}, headers=headers)
+            call = any_endpoint(
+                "GET", endpoint, params={**(params or {}), **page}, headers=headers, note_status=note_status
+            )
             return Call(
                 method=call.method,
                 path=call.path,
@@ -105,6 +125,7 @@ class Client(Exchange):
                 about=call.about,
                 params=call.params,
                 headers=call.headers,
+                note_status=call.note_status,
             )
 
         rows = yield from read_list(self.pages(make_call))

@@ -23,7 +23,7 @@ from astro_provider.api.errors import (
     TargetUnavailableError,
     UnexpectedAnswerError,
 )
-from astro_provider.api.responses import UNAVAILABLE_STATUSES, is_html, is_json_object
+from astro_provider.api.responses import UNAVAILABLE_STATUSES, is_html, is_json_object, is_missing_endpoint
 from astro_provider.api.sanitize import plain
 from astro_provider.api.urls import without_query
 
@@ -67,6 +67,8 @@ def status_error(reply: Reply, about: str, now: float) -> AstroError:
     kind, text = _ERRORS.get(status, (TargetError, f"answered {where} with {status}."))
     if status in UNAVAILABLE_STATUSES or status >= 500:
         kind, text = TargetUnavailableError, f"cannot answer now: {where} got {status}."
+    if status == 404 and is_missing_endpoint(reply.response):
+        text = f"has no such endpoint: {where}."
     text = f"{deployment} {text.replace('{about}', about)}"
     error = kind(f"{text} {detail}" if kind is InvalidRequestError else text + reason, status=status, detail=detail)
     if isinstance(error, ConflictError):
@@ -82,7 +84,7 @@ def not_airflow(reply: Reply) -> NotAirflowError:
         f"{without_query(reply.request.url)} is no Airflow REST API: it answered {reply.status} with {page}"
         f"{f' titled {title!r}' if title else ''}. Check Host of connection {reply.deployment.conn_id!r} "
         "(the Deployment URL, without anything behind it), and that the token is of this Deployment: "
-        "a login page or a proxy answers like this."
+        "a login page or a proxy answers like this, and Airflow's UI where an endpoint does not exist."
     )
 
 

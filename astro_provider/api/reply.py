@@ -9,7 +9,7 @@ from astro_provider.api.error_body import page_title, reasons
 from astro_provider.api.error_messages import not_airflow, status_error, unexpected
 from astro_provider.api.flow import MAX_RESPONSE_BYTES
 from astro_provider.api.parsing import Unexpected, parse_json
-from astro_provider.api.responses import is_html
+from astro_provider.api.responses import is_html, is_missing_endpoint
 from astro_provider.api.sanitize import hide_secrets, might_contain, plain, secrets_in_data, without_secrets
 
 if TYPE_CHECKING:
@@ -56,19 +56,24 @@ class Reply:
         response = self.response
         if len(response.body) > MAX_RESPONSE_BYTES:
             raise unexpected(self, f"at most {MAX_RESPONSE_BYTES // 1024**2} MiB of JSON")
-        if not 200 <= response.status < 300:
+        # A path that does not exist is a mistake even if the user expects that the resource does not exist.
+        is_allowed = response.status in call.allowed_statuses and not is_missing_endpoint(response)
+        if not (is_allowed or 200 <= response.status < 300):
             raise status_error(self, call.about, now)
-        empty = response.status == 204 or (not response.body and self.request.method == "DELETE")
+        empty = response.status == 204 or (not response.body and (is_allowed or self.request.method == "DELETE"))
         try:
             if response.cut and call.read_end is not None:
                 return call.read_end(self.body_without_secrets().decode())
-            return call.read(None if empty else self._parsed(call))
+            result = call.read(None if empty else self._parsed(call))
         except Unexpected as error:
             raise unexpected(self, str(error)) from None
         except (ValueError, RecursionError):
             if is_html(response):
                 raise not_airflow(self) from None
             raise unexpected(self, "JSON") from None
+        if call.note_status is not None:
+            call.note_status(response.status)
+        return result
 
     def _parsed(self, call: Call[T]) -> JSON:
         """Parse the body, and replace credentials in it, because a result can become an XCom."""

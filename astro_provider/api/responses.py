@@ -57,6 +57,19 @@ def is_unknown_route(response: Response) -> bool:
     return json_of(response) in (_NO_ROUTE, _NO_METHOD)
 
 
+def is_missing_endpoint(response: Response) -> bool:
+    """
+    Whether Airflow itself responds that a path, or its method, does not exist, and not that a resource does not.
+
+    Measured: 2.11.2, whose responses about resources have another ``type``, and 3.3.2, which responds so to other
+    methods than GET.
+    """
+    raw = json_of(response)
+    if isinstance(raw, dict) and raw.get("type") == "about:blank":
+        return raw.get("title") in ("Not Found", "Method Not Allowed")
+    return raw == _NO_METHOD
+
+
 def is_removed_api(response: Response) -> bool:
     """Whether a response is that of Airflow 3 to a GET request for a path of v1."""
     raw = json_of(response)

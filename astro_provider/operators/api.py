@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from astro_provider.airflow_versions import BaseOperator
-from astro_provider.api.errors import InvalidParameterError
+from astro_provider.api.endpoint_request import EndpointRequest, check_request_options
 from astro_provider.task_errors import final_errors, parameter_errors
 from astro_provider.tasks.rendered import rendered_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from astro_provider.airflow_versions import Context
     from astro_provider.api.types import JSON
-
-_METHODS = ("GET", "DELETE", "PATCH", "POST", "PUT")
-_METHODS_WITHOUT_BODY = ("GET", "DELETE")
 
 
 class AstroApiOperator(BaseOperator):
@@ -26,7 +22,8 @@ class AstroApiOperator(BaseOperator):
     Calls any endpoint of the target's REST API, as ``HttpOperator`` would, and returns the parsed response.
 
     The operator adds the API version (``/api/v1`` or ``/api/v2``) and the credentials, and handles errors. The names of
-    endpoints and parameters are those of the target's API version. This task fails while the pool is full, and returns
+    endpoints and parameters are those of the target's API version. ``response_check`` and ``response_filter`` get the
+    parsed JSON, where those of ``HttpOperator`` get a ``Response``. This task fails while the pool is full, and returns
     the day and the number of free slots otherwise::
 
         AstroApiOperator(
@@ -36,17 +33,25 @@ class AstroApiOperator(BaseOperator):
             response_filter=lambda pool, ds: {"day": ds, "slots": pool["open_slots"]},
         )
 
+    This one deletes a variable, and succeeds if there is none::
+
+        AstroApiOperator(
+            task_id="delete_variable", endpoint="variables/last_visitor", method="DELETE", allowed_statuses=(404,)
+        )
+
     :param endpoint: path relative to ``/api/vN/``, such as ``"dags"`` or ``"pools"`` (templated)
     :param method: HTTP method: ``"GET"`` (the default), ``"DELETE"``, ``"PATCH"``, ``"POST"`` or ``"PUT"``
     :param data: a dict is the query string with GET and DELETE, and the JSON body with other methods; a text is sent as
         it is; by default nothing (templated)
     :param headers: further request headers, by default none (templated)
-    :param response_check: called with the parsed response and with the context variables that it has parameters for;
-        the task fails, and can be retried, if it returns a false value
+    :param response_check: called with the parsed JSON of the response (``None`` if it is empty) and with the context
+        variables that it has parameters for; the task fails, and can be retried, if it returns a false value
     :param response_filter: called in the same way; the operator returns its result
     :param log_response: whether to log the response, by default ``False``
     :param all_pages: whether to read all pages of a collection, by default ``False``. The result has the form of one
         page, with the items of all pages. Needs the method ``"GET"``
+    :param allowed_statuses: HTTP statuses beside 2xx whose response is returned, checked and filtered like that of a
+        success, such as ``(404,)``; by default none. An endpoint that does not exist still fails the task
     :param http_conn_id: id of an Airflow connection of type ``astro`` or ``http``, by default ``"http_conn"``
         (templated)
     """
@@ -66,6 +71,7 @@ class AstroApiOperator(BaseOperator):
         response_filter: Callable[..., Any] | None = None,
         log_response: bool = False,
         all_pages: bool = False,
+        allowed_statuses: Collection[int] = (),
         http_conn_id: str = "http_conn",
         **kwargs: Any,
     ) -> None:
@@ -78,12 +84,10 @@ class AstroApiOperator(BaseOperator):
         self.response_filter = response_filter
         self.log_response = log_response
         self.all_pages = all_pages
+        self.allowed_statuses = allowed_statuses
         self.http_conn_id = http_conn_id
         with parameter_errors():
-            if method.upper() not in _METHODS:
-                raise InvalidParameterError(f"method must be one of {', '.join(_METHODS)}, not {method!r}")
-            if all_pages and method.upper() != "GET":
-                raise InvalidParameterError(f"all_pages goes with method 'GET', not {method!r}")
+            check_request_options(method, all_pages=all_pages, allowed_statuses=allowed_statuses)
 
     def execute(self, context: Context) -> Any:
         """
@@ -112,14 +116,16 @@ class AstroApiOperator(BaseOperator):
     def _request(self) -> JSON:
         from astro_provider.hooks.astro import AstroHook
 
-        method, endpoint = self.method.upper(), rendered_id("endpoint", self.endpoint)
+        request = EndpointRequest(
+            endpoint=rendered_id("endpoint", self.endpoint),
+            method=self.method,
+            data=self.data,
+            headers=self.headers,
+            all_pages=self.all_pages,
+            allowed_statuses=tuple(self.allowed_statuses),
+        )
+        statuses: list[int] = []
         with AstroHook(rendered_id("http_conn_id", self.http_conn_id)) as hook:
-            if method not in _METHODS_WITHOUT_BODY:
-                body = dict(self.data) if isinstance(self.data, Mapping) else self.data
-                return hook.run(hook.client.request(method, endpoint, body=body, headers=self.headers))
-            params = self.data if isinstance(self.data, Mapping) else None
-            if isinstance(self.data, str) and self.data:
-                endpoint += f"{'&' if '?' in endpoint else '?'}{self.data}"
-            if self.all_pages:
-                return hook.run(hook.client.all_pages(endpoint, params=params, headers=self.headers))
-            return hook.run(hook.client.request(method, endpoint, params=params, headers=self.headers))
+            response = hook.run(request.send(hook.client, statuses.append))
+            self.log.info("%s: %s from %s", request, statuses[-1], hook.deployment)
+        return response

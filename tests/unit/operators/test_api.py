@@ -194,3 +194,28 @@ def test_id_that_renders_to_nothing_fails_for_good(
     with pytest.raises(AirflowFailException, match=f"{parameter} was rendered to {nothing!r}: it names nothing"):
         operator.execute(context())
     assert fake_airflow.received == []
+
+
+def test_allowed_status_is_returned_checked_and_filtered(any_airflow: FakeAirflowServer) -> None:
+    any_airflow.on("DELETE", "variables/x", json_response(any_airflow.payloads.error(404, "was not found"), 404))
+    options = {"endpoint": "variables/x", "method": "DELETE", "allowed_statuses": (404,)}
+    assert api_operator(**options).execute(context())["detail"] == "was not found"
+    checked = api_operator(**options, response_check=lambda response: response is None)
+    with pytest.raises(AirflowException, match="response_check rejected"):
+        checked.execute(context())
+    assert api_operator(**options, response_filter=lambda body: body["detail"]).execute(context()) == "was not found"
+    with pytest.raises(NotFoundError, match=r"has no variable 'x'\. It says: was not found"):
+        api_operator("variables/x", method="DELETE").execute(context())
+
+
+def test_invalid_allowed_status_is_refused_at_parse_time() -> None:
+    with pytest.raises(ValueError, match="allowed_statuses must be HTTP statuses"):
+        api_operator(allowed_statuses=("404",))
+
+
+def test_success_is_one_log_line(any_airflow: FakeAirflowServer, log_lines: list[str]) -> None:
+    api_operator("pools").execute(context())
+    assert log_lines[-1] == f"GET pools: 200 from Deployment {any_airflow.url} (connection 'http_conn')"
+    any_airflow.on("DELETE", "variables/x", json_response(any_airflow.payloads.error(404, "was not found"), 404))
+    api_operator("variables/x", method="delete", allowed_statuses=(404,)).execute(context())
+    assert log_lines[-1].startswith("DELETE variables/x: 404 from Deployment ")
