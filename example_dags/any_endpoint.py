@@ -6,7 +6,10 @@ Needs the connection `http_conn` to the other Deployment.
 
 from datetime import datetime, timezone
 
-from airflow.sdk import dag
+try:
+    from airflow.sdk import dag
+except ImportError:  # Airflow 2
+    from airflow.decorators import dag
 
 from astro_provider.operators.api import AstroApiOperator
 

@@ -2,15 +2,28 @@
 Trigger a DAG in another Deployment as the Astro documentation shows it, and with this package.
 
 The task `before` does not wait for the remote run, and does not notice when it fails. It cannot be retried, because the
-target responds to a second request for the same logical date with 409, and its path needs one version of the API. The
-task `after` has none of these limits. Both need the connection `http_conn` to the other Deployment.
+target responds to a second request for the same logical date with 409, its path needs one version of the API, and it
+fails in a run of this DAG without a logical date, such as one that an asset triggers.
+
+The task `same_date` is its true equal, without these limits. The dates of the remote run are those of this run, so `{{
+ds }}` in the remote DAG is the same as here. The target has one run for each logical date, so `on_existing_run` says
+what to do with the run that `before` has created. In a run without a logical date, `dag_run.logical_date` is None, and
+the remote run has none either.
+
+The task `now` leaves the date out: the logical date of the remote run is the current time, as after a click on Play.
+
+All need the connection `http_conn` to the other Deployment.
 """
 
 import json
 from datetime import datetime, timezone
 
 from airflow.providers.http.operators.http import HttpOperator
-from airflow.sdk import dag
+
+try:
+    from airflow.sdk import dag
+except ImportError:  # Airflow 2
+    from airflow.decorators import dag
 
 from astro_provider.operators.dag_run import AstroTriggerDagRunOperator
 
@@ -26,14 +39,23 @@ def before_and_after():
         log_response=True,
     )
 
-    after = AstroTriggerDagRunOperator(
-        task_id="after",
+    same_date = AstroTriggerDagRunOperator(
+        task_id="same_date",
+        http_conn_id="http_conn",
+        trigger_dag_id="remote_report",
+        logical_date="{{ dag_run.logical_date }}",
+        on_existing_run="attach",
+        wait_for_completion=True,
+    )
+
+    now = AstroTriggerDagRunOperator(
+        task_id="now",
         http_conn_id="http_conn",
         trigger_dag_id="remote_report",
         wait_for_completion=True,
     )
 
-    before >> after
+    before >> same_date >> now
 
 
 before_and_after()

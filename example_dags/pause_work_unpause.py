@@ -6,7 +6,10 @@ Needs the connection `http_conn` to the Deployment that has the DAG `remote_repo
 
 from datetime import datetime, timezone
 
-from airflow.sdk import dag, task
+try:
+    from airflow.sdk import dag, task
+except ImportError:  # Airflow 2
+    from airflow.decorators import dag, task
 
 from astro_provider.operators.dag import AstroPauseDagOperator, AstroUnpauseDagOperator
 

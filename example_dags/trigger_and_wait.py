@@ -9,7 +9,10 @@ failed there.
 
 from datetime import datetime, timedelta, timezone
 
-from airflow.sdk import dag, task
+try:
+    from airflow.sdk import dag, task
+except ImportError:  # Airflow 2
+    from airflow.decorators import dag, task
 
 from astro_provider.operators.dag_run import AstroTriggerDagRunOperator
 

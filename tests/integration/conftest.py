@@ -62,7 +62,7 @@ def deployments() -> Iterator[Deployments]:
     deployments = (
         replace(TRIGGERING, dags=[EXAMPLES, HERE / "dags" / "triggering"], env=TRIGGERING_SETTINGS),
         replace(TARGET, dags=TARGET_DAGS, env=RESTRICTED_USER_SETTINGS),
-        replace(TARGET_V1, dags=TARGET_DAGS),
+        replace(TARGET_V1, dags=[*TARGET_DAGS, EXAMPLES]),  # which the tests of the examples use as a triggering one
     )
     with running(*deployments) as (triggering, target, target_v1):
         target.wait_for_dags("remote_report", "quick", "daily")

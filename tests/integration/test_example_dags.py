@@ -1,63 +1,130 @@
-"""Every example DAG succeeds, unchanged, on real deployments."""
+"""Every example DAG succeeds, unchanged, on real deployments of Airflow 3 and Airflow 2."""
 
 from __future__ import annotations
 
+import ast
+
 import pytest
 
-from tests.integration.conftest import EXAMPLES, CaseRuns
+from tests.integration.conftest import EXAMPLES, Deployments
 from tests.integration.runs import Run, runs_of, trigger_run
 
 DAG_IDS = sorted(file.stem for file in EXAMPLES.glob("*.py"))
+HOMES = ("triggering", "target_v1")  # the deployments that run the examples, both against the Airflow 3 target
+
+# These change a dag or a variable of the target, so each runs only once at the same time.
+FIRST, SECOND = "pause_work_unpause", "any_endpoint"
+
+LOGICAL_DATES = {
+    # Follows the Astro documentation, and needs a logical date. The target has one run for each date.
+    ("triggering", "before_and_after"): "2026-06-01T00:00:00Z",
+    ("target_v1", "before_and_after"): "2026-06-02T00:00:00Z",
+    # An hour after the run of nightly_load.
+    ("triggering", "same_night"): "2026-06-02T03:00:00Z",
+    ("target_v1", "same_night"): "2026-06-02T03:00:00Z",
+}
 
 
 @pytest.fixture(scope="module")
-def batch(start_case, deployments):
-    trigger_run(deployments.target, "remote_report").wait()  # wait_for_upstream waits for this run
-    start_case("pause_work_unpause").wait()  # before the others, which trigger the dag that it pauses
-    # before_and_after follows the Astro documentation and needs a logical date.
-    dates = {"before_and_after": {"logical_date": "2026-06-01T00:00:00Z"}}
-    return CaseRuns(
-        start_case, {dag_id: (dag_id, {"conn": "http_conn", **dates.get(dag_id, {})}) for dag_id in DAG_IDS}
-    )
+def examples(deployments: Deployments) -> dict[tuple[str, str], Run]:
+    """One run of each example in each of the two deployments."""
+    runs: dict[tuple[str, str], Run] = {}
+
+    def start(home: str, dag_id: str) -> None:
+        dates = {"logical_date": date} if (date := LOGICAL_DATES.get((home, dag_id))) else {}
+        runs[home, dag_id] = trigger_run(getattr(deployments, home), dag_id, **dates)
+
+    def finish(*started: tuple[str, str]) -> None:
+        for key in started:
+            runs[key].wait(timeout=240)
+
+    deployments.target_v1.add_connection("http_conn", deployments.target.connection("http"))
+    deployments.target_v1.wait_for_dags(*DAG_IDS)
+    deployments.triggering.wait_for_dags(*DAG_IDS)
+    upstream = [
+        trigger_run(deployments.target, "remote_report"),  # wait_for_upstream waits for this run
+        trigger_run(deployments.target, "nightly_load", logical_date="2026-06-02T02:00:00Z"),
+    ]
+    for run in upstream:
+        run.wait()
+    for in_triggering, in_target_v1 in (FIRST, SECOND), (SECOND, FIRST):
+        start("triggering", in_triggering)
+        start("target_v1", in_target_v1)
+        finish(("triggering", in_triggering), ("target_v1", in_target_v1))
+    for dag_id in DAG_IDS:
+        for home in HOMES:
+            if (home, dag_id) not in runs:
+                start(home, dag_id)
+    finish(*runs)
+    return runs
 
 
+in_both = pytest.mark.parametrize("home", HOMES)
+
+
+@in_both
 @pytest.mark.parametrize("dag_id", DAG_IDS)
-def test_example_succeeds(batch, dag_id):
-    run = batch.finished(dag_id, "http_conn")
+def test_example_succeeds(examples, home, dag_id):
+    run = examples[home, dag_id]
 
     assert run.state == "success", run.states()
 
 
-def test_trigger_and_wait_returns_the_remote_result(batch, deployments):
-    run = batch.finished("trigger_and_wait", "http_conn")
+@in_both
+def test_trigger_and_wait_returns_the_remote_result(examples, deployments, home):
+    run = examples[home, "trigger_and_wait"]
 
     remote = Run(deployments.target, "remote_report", run.xcom("trigger", "trigger_run_id"))
     assert remote.get()["conf"] == {"rows": 12, "triggered_by": run.run_id}
-    assert run.xcom("show_result") == remote.xcom("report") == {"rows": 12, "status": "ready"}
+    assert result(run, "show_result") == remote.xcom("report") == {"rows": 12, "status": "ready"}
 
 
-def test_before_and_after_triggers_with_both_operators(batch, deployments):
-    run = batch.finished("before_and_after", "http_conn")
+@in_both
+def test_before_and_after_triggers_runs_of_the_same_date_and_of_now(examples, deployments, home):
+    run = examples[home, "before_and_after"]
 
-    assert run.xcom("after", "trigger_run_id") in runs_of(deployments.target, "remote_report")
+    runs = runs_of(deployments.target, "remote_report")
+    same_date, now = (runs[run.xcom(task_id, "trigger_run_id")].get() for task_id in ("same_date", "now"))
+    assert same_date["logical_date"] == LOGICAL_DATES[home, "before_and_after"]
+    assert f'"{same_date["dag_run_id"]}"' in str(run.xcom("before"))
+    assert now["dag_run_id"] != same_date["dag_run_id"]
 
 
-def test_pause_work_unpause_leaves_the_dag_unpaused(batch, deployments):
-    assert batch.finished("pause_work_unpause", "http_conn").xcom("pause")["is_paused"] is True
+@in_both
+def test_pause_work_unpause_leaves_the_dag_unpaused(examples, deployments, home):
+    assert result(examples[home, "pause_work_unpause"], "pause")["is_paused"] is True
     assert deployments.target.request("GET", "dags/remote_report")["is_paused"] is False
 
 
-def test_any_endpoint_lists_and_deletes(batch, deployments):
-    run = batch.finished("any_endpoint", "http_conn")
+@in_both
+def test_any_endpoint_lists_and_deletes(examples, deployments, home):
+    run = examples[home, "any_endpoint"]
 
-    assert "remote_report" in run.xcom("list_dags")
-    assert run.xcom("list_pools")["default_pool"] == 128
+    assert "remote_report" in result(run, "list_dags")
+    assert result(run, "list_pools")["default_pool"] == 128
     variables = deployments.target.request("GET", "variables")["variables"]
     assert "last_visitor" not in [variable["key"] for variable in variables]
 
 
+@in_both
 @pytest.mark.parametrize("task_id", ["finished", "extracted"])
-def test_wait_for_upstream_finds_the_run(batch, task_id):
-    run = batch.finished("wait_for_upstream", "http_conn")
+def test_wait_for_upstream_finds_the_run(examples, home, task_id):
+    assert "success" in examples[home, "wait_for_upstream"].log(task_id)
 
-    assert "success" in run.log(task_id)
+
+@in_both
+def test_same_night_waits_for_the_run_an_hour_before(examples, home):
+    assert examples[home, "same_night"].log_contains("loaded", "2026-06-02T02:00:00")
+
+
+@in_both
+def test_map_and_collect_collects_the_results_in_order(examples, home):
+    results = result(examples[home, "map_and_collect"], "collect")
+
+    assert [result["rows"] for result in results] == [1, 2, 3]
+
+
+def result(run: Run, task_id: str):
+    """Return what a task returned; the REST API of Airflow 2 returns it as the text of a Python value."""
+    value = run.xcom(task_id)
+    return ast.literal_eval(value) if isinstance(value, str) else value
