@@ -91,15 +91,15 @@ def set_paused(api: RestApi, dag_id: str, *, paused: bool) -> Call[Dag]:
 
 
 def trigger_dag_run(
-    api: RestApi, dag_id: str, fields: Mapping[str, JSONInput], *, idempotent: bool = False
+    api: RestApi, dag_id: str, fields: Mapping[str, JSONInput], *, now: str | None = None, idempotent: bool = False
 ) -> Call[DagRun]:
     """
     Create a dag run (``POST dags/{dag_id}/dagRuns``).
 
-    :param fields: request body with the names of API v2, e.g. ``dag_run_id`` and ``logical_date``; ``None`` means that
-        a field is not set
+    :param fields: request body with the names of API v2; ``None`` means that a field is not set
+    :param now: the current time of the target, if it is the logical date. API v1 takes the current time by itself
     :param idempotent: whether nothing else uses the ``dag_run_id`` of ``fields``. The request can then be sent again
-        after a lost response, because a 409 can only mean that the first request has created the run
+        after a lost response: if the first request has created the run, the second one gets a 409
     :raise RequestNotPossible: a field that this API version does not have
     """
     return Call(
@@ -107,7 +107,7 @@ def trigger_dag_run(
         path=f"{dag_path(dag_id)}/dagRuns",
         read=api.dag_run,
         about=f"a run of dag {dag_id!r}",
-        body=api.trigger_body(fields),
+        body=api.trigger_body(fields, now=now),
         dag_id=dag_id,
         idempotent=idempotent,
     )

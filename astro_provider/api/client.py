@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 from astro_provider.api import calls
 from astro_provider.api.any_endpoint import any_endpoint, unchanged
 from astro_provider.api.call import Call
-from astro_provider.api.dates import iso
+from astro_provider.api.dates import NOW, iso, iso_or_now
 from astro_provider.api.errors import (
     InvalidParameterError,
     TargetError,
@@ -19,6 +19,7 @@ from astro_provider.api.exchange import Exchange
 from astro_provider.api.memory import memory_of
 from astro_provider.api.paging import DAG_KEYS, POOL_KEYS, RUN_KEYS, TASK_INSTANCE_KEYS, read_list
 from astro_provider.api.parsing import collection_key, collection_reader, mapping
+from astro_provider.api.trigger_now import trigger_now
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -153,7 +154,7 @@ class Client(Exchange):
         dag_id: str,
         *,
         run_id: str | None = None,
-        logical_date: datetime | str | None = None,
+        logical_date: datetime | str | None = NOW,
         data_interval_start: datetime | str | None = None,
         data_interval_end: datetime | str | None = None,
         run_after: datetime | str | None = None,
@@ -173,9 +174,10 @@ class Client(Exchange):
             plain_conf = None if conf is None else json.loads(json.dumps(conf, allow_nan=False))
         except (TypeError, ValueError) as error:
             raise InvalidParameterError(f"conf must be JSON: {error}") from None
+        date = iso_or_now("logical_date", logical_date)
         fields: dict[str, JSONInput] = {
             "dag_run_id": run_id,
-            "logical_date": iso("logical_date", logical_date),
+            "logical_date": None if date == NOW else date,
             "data_interval_start": iso("data_interval_start", data_interval_start),
             "data_interval_end": iso("data_interval_end", data_interval_end),
             "run_after": iso("run_after", run_after),
@@ -183,6 +185,8 @@ class Client(Exchange):
             "note": note,
             "partition_key": partition_key,
         }
+        if date == NOW and fields["run_after"] is None:
+            return trigger_now(self, dag_id, fields, idempotent=idempotent)
         return self.call(calls.trigger_dag_run, dag_id, fields, idempotent=idempotent)
 
     def get_dag_run(self, dag_id: str, run_id: str) -> Flow[DagRun]:

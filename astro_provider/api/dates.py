@@ -7,6 +7,9 @@ from datetime import datetime, timezone
 from astro_provider.api.errors import InvalidParameterError, UnexpectedAnswerError
 from astro_provider.api.template_values import is_empty
 
+NOW = "now"
+"""The logical date of a run that is to have the current time: a text, so that it can be stored and be a template."""
+
 
 def iso(parameter: str, value: datetime | str | None) -> str | None:
     """
@@ -24,6 +27,17 @@ def iso(parameter: str, value: datetime | str | None) -> str | None:
     if not isinstance(date, datetime):
         raise InvalidParameterError(f"{parameter}: expected a datetime or ISO 8601 text, got {type(date).__name__}")
     return (date if date.tzinfo else date.replace(tzinfo=timezone.utc)).isoformat()
+
+
+def iso_or_now(parameter: str, value: datetime | str | None) -> str | None:
+    """
+    Convert a date like :func:`iso`, but leave ``NOW`` as it is.
+
+    :param parameter: name of the parameter, for the error
+    :param value: the date, or ``NOW``
+    :raise InvalidParameterError: the value is neither
+    """
+    return NOW if isinstance(value, str) and value.strip() == NOW else iso(parameter, value)
 
 
 def _parse(parameter: str, text: str) -> datetime:

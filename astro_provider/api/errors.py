@@ -34,6 +34,8 @@ from typing import TYPE_CHECKING, ClassVar
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from astro_provider.api.types import DagRun
+
 
 class AstroError(Exception):
     """Base class of all errors about a target Deployment."""
@@ -182,6 +184,9 @@ class ConflictError(TargetError):
 
     resent = False
     """Whether the request was sent more than once, so that the run might have been created by this request."""
+
+    existing: DagRun | None = None
+    """The run with the same run id, if it is known."""
 
 
 class InvalidRequestError(TargetError):

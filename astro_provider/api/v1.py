@@ -37,13 +37,14 @@ _ESCAPED_CHARACTERS = {"n": "\n", "r": "\r", "t": "\t"}
 _V2_ONLY = ("run_after", "partition_key")
 
 
-def trigger_body(fields: Mapping[str, JSONInput]) -> dict[str, JSONInput]:
+def trigger_body(fields: Mapping[str, JSONInput], *, now: str | None = None) -> dict[str, JSONInput]:
     """
     Make the body of a request that triggers a dag run.
 
     Fields that are ``None`` are left out, because v1 refuses null.
 
     :param fields: the fields with their names in API v2
+    :param now: the current time, if it is the logical date. It is left out, because v1 takes its own current time
     :raise RequestNotPossible: a field that only API v2 has
     """
     given: dict[str, JSONInput] = {key: value for key, value in fields.items() if value is not None}

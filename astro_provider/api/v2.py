@@ -33,16 +33,17 @@ _BETWEEN_ENTRIES = re.compile(r"\}\s*,\s*(?=\{)")
 _DECODER = json.JSONDecoder()
 
 
-def trigger_body(fields: Mapping[str, JSONInput]) -> dict[str, JSONInput]:
+def trigger_body(fields: Mapping[str, JSONInput], *, now: str | None = None) -> dict[str, JSONInput]:
     """
     Make the body of a request that triggers a dag run.
 
     Fields that are ``None`` are left out, except ``logical_date``: the key is required, and null means none.
 
     :param fields: the fields
+    :param now: the current time, if it is the logical date
     """
     given = {key: value for key, value in fields.items() if value is not None}
-    return {"logical_date": None, **given}
+    return {"logical_date": now, **given}
 
 
 def run_filters(filters: Mapping[str, JSONInput]) -> dict[str, JSONInput]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from astro_provider import CONNECTION_FORM
+from astro_provider.api.dates import NOW
 from astro_provider.api.durations import DEFAULT_POKE_INTERVAL_SECONDS
 from astro_provider.api.errors import AstroError
 from astro_provider.hooks.base import DeploymentHook
@@ -142,7 +143,7 @@ class AstroHook(DeploymentHook):
         dag_id: str,
         *,
         run_id: str | None = None,
-        logical_date: datetime | str | None = None,
+        logical_date: datetime | str | None = NOW,
         data_interval_start: datetime | str | None = None,
         data_interval_end: datetime | str | None = None,
         run_after: datetime | str | None = None,
@@ -158,7 +159,9 @@ class AstroHook(DeploymentHook):
 
         :param dag_id: the dag
         :param run_id: id of the new run; by default, the target generates one
-        :param logical_date: logical date; by default none (API v2) or the current time (API v1)
+        :param logical_date: logical date; by default ``"now"``, the current time, unless ``run_after`` is given. If
+            another run has this logical date by chance, the request is sent again with a later time. ``None`` is for a
+            run without one (API v2); an Airflow 2 target takes the current time
         :param data_interval_start: start of the data interval; to be given together with its end
         :param data_interval_end: end of the data interval
         :param run_after: earliest time at which the run can start (targets with Airflow 3.0 or later); by default now

@@ -45,6 +45,11 @@ def test_trigger_sends_the_fields_that_are_set(api_version: Any) -> None:
     assert (call.method, call.body) == ("POST", {"dag_run_id": "r", "conf": {"a": 1}, **none})
 
 
+def test_current_time_is_sent_only_to_api_v2() -> None:
+    assert calls.trigger_dag_run(v2, "d", {"note": "n"}, now="2026").body == {"logical_date": "2026", "note": "n"}
+    assert calls.trigger_dag_run(v1, "d", {"note": "n"}, now="2026").body == {"note": "n"}
+
+
 def test_clear_request_for_failed_tasks_names_the_run() -> None:
     assert calls.clear_dag_run(v1, "d", "r", only_failed=True).body == {
         "dry_run": False,

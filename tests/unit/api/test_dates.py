@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from astro_provider.api.dates import iso, parse_date
+from astro_provider.api.dates import NOW, iso, iso_or_now, parse_date
 from astro_provider.api.errors import UnexpectedAnswerError
 
 WARSAW_IN_WINTER = timezone(timedelta(hours=1))
@@ -36,7 +36,15 @@ def test_date_is_accepted_in_every_form_that_templates_render(
     assert iso("logical_date", value) == written
 
 
-@pytest.mark.parametrize("text", ["tomorrow", "2026-13-01", "{{ logical_date }}", "none", "31.01.2026", "Z"])
+@pytest.mark.parametrize(
+    ("value", "read"),
+    [("now", NOW), (" now ", NOW), (None, None), ("None", None), ("2026-01-31", "2026-01-31T00:00:00+00:00")],
+)
+def test_now_stays_as_it_is(value: str | None, read: str | None) -> None:
+    assert iso_or_now("logical_date", value) == read
+
+
+@pytest.mark.parametrize("text", ["now", "tomorrow", "2026-13-01", "{{ logical_date }}", "none", "31.01.2026", "Z"])
 def test_invalid_date_is_refused_with_the_name_of_its_parameter(text: str) -> None:
     with pytest.raises(ValueError, match=r"^run_after: .* is no ISO 8601 date, such as 2026-01-31T06:00:00Z$"):
         iso("run_after", text)

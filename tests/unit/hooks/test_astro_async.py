@@ -150,6 +150,7 @@ async def test_one_hook_runs_many_flows_concurrently(server: ScriptedServer) -> 
         ("request", ("GET", "dags"), lambda client: client.request("GET", "dags")),
     ],
 )
+@pytest.mark.usefixtures("clock")
 async def test_both_hooks_send_the_same_requests(
     server: ScriptedServer, method: str, arguments: tuple[str, ...], flow: Callable[[Client], Flow[Any]]
 ) -> None:
