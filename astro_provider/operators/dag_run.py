@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from astro_provider.airflow_versions import conf as airflow_conf
+from astro_provider.api.dates import NOW
 from astro_provider.api.durations import DEFAULT_POKE_INTERVAL_SECONDS
 from astro_provider.operators.waiting import RunWaitingOperator
 from astro_provider.task_errors import final_errors, parameter_errors
@@ -35,27 +36,28 @@ class AstroTriggerDagRunOperator(StartFromTriggerMixin, RunWaitingOperator):
       first try since the task was last cleared.
     * If that run has failed, and this task waits for it, the retry clears its failed tasks, and those that were skipped
       because the run was cancelled or timed out.
-    * A task that was cleared creates a new run. With a ``logical_date``, it resets its earlier run instead, because a
-      dag can have only one run per logical date. With ``trigger_run_id``, ``on_existing_run`` decides about the earlier
-      run.
+    * A task that was cleared creates a new run. With a given ``logical_date``, it resets its earlier run instead,
+      because a dag can have only one run per logical date. With ``trigger_run_id``, ``on_existing_run`` decides about
+      the earlier run.
     * If the task is cleared while it runs on a worker, Airflow retries it: the retry continues with the earlier run.
 
-    Before Airflow 3.3 in this Deployment, a try cannot store for later tries what it did, with three effects:
+    Before Airflow 3.3 in this Deployment, a try cannot store for later tries what it did, with four effects:
 
     * If ``retries`` is changed between two tries, the next try can derive another run id. It then creates a second run,
       or continues with a run from before the task was cleared.
     * With ``trigger_run_id``, a retry after a clear handles a finished run as ``on_existing_run`` says, even if an
       earlier try after the clear created or reset the run.
     * With ``trigger_run_id`` and ``on_existing_run="attach"``, a retry neither clears tasks of the run nor cancels it,
-      even if an earlier try created the run.
+      even if an earlier try created the run. With ``"resume"``, it does not cancel the run.
+    * With ``on_active_run="attach"``, a retry that finds the run that it attached to finished creates a new run.
 
     :param trigger_dag_id: id of the dag in the target (templated)
     :param http_conn_id: id of an Airflow connection of type ``astro`` or ``http``, by default ``"http_conn"``
         (templated)
     :param trigger_run_id: run id of the new run, by default derived, with at most 200 characters (templated)
-    :param logical_date: logical date of the new run (templated). This and the other dates are a datetime or ISO 8601
-        text, UTC without an offset. ``None`` (the default), ``""`` and ``"None"`` mean no logical date; an Airflow 2
-        target uses the current time then
+    :param logical_date: logical date of the new run (templated), by default ``"now"``: the current time, unless
+        ``run_after`` is given. This and the other dates are a datetime or ISO 8601 text, UTC without an offset.
+        ``None``, ``""`` and ``"None"`` mean no logical date; an Airflow 2 target uses the current time then
     :param data_interval_start: start of the data interval, given together with its end (templated)
     :param data_interval_end: end of the data interval (templated)
     :param run_after: earliest time at which the run can start (templated; needs Airflow 3 in the target)
@@ -73,8 +75,14 @@ class AstroTriggerDagRunOperator(StartFromTriggerMixin, RunWaitingOperator):
     :param on_existing_run: what to do if a run with the same run id or logical date exists, unless a try of this task
         created that run after the task was last cleared, or the task resets it (see above). Templated: ``"fail"`` (the
         default: this task fails and is not retried),
-        ``"attach"`` (continue with that run), ``"reset"`` (clear the run, so that it runs again) or ``"skip"`` (skip
-        this task). The run keeps its conf, note and dates
+        ``"attach"`` (continue with that run), ``"reset"`` (clear the run, so that it runs again), ``"resume"`` (if the
+        run has failed, clear its failed tasks as a retry does, else attach to it) or ``"skip"`` (skip this task). The
+        run keeps its conf, note and dates
+    :param on_active_run: what to do if the dag has a queued or running run, unless it is the run of an earlier try or
+        one that ``on_existing_run`` is about. Templated: ``"trigger"`` (the default: another run), ``"attach"``
+        (continue with the newest such run; so does a retry, even if the run has finished by then), ``"skip"`` (skip
+        this task) or ``"fail"`` (this task fails and is not retried). The last three take one more request, and two
+        tasks that trigger the dag at the same time might both create a run
     :param if_paused: what to do if the dag is paused in the target (templated): ``"trigger"`` (the default; the run
         stays queued), ``"unpause"`` (unpause the dag, then trigger) or ``"fail"``. The last two take one more request
     :param cancel_on_kill: whether to cancel the remote run if a user marks, clears or kills this task while it waits,
@@ -82,7 +90,8 @@ class AstroTriggerDagRunOperator(StartFromTriggerMixin, RunWaitingOperator):
         never cancelled, and a worker or triggerer that restarts cancels nothing. (On Airflow 3, if a worker freezes on
         the last try until its heartbeat times out, the run is cancelled, too: this looks as if a user had marked the
         task.)
-    :param deferrable: whether to wait in the triggerer, by default ``[operators] default_deferrable``
+    :param deferrable: whether to wait in the triggerer, by default ``[operators] default_deferrable``. Without
+        ``wait_for_completion``, it has an effect only with ``start_from_trigger``
     :param openlineage_inject_parent_info: whether to add the parent run of OpenLineage to the conf if the OpenLineage
         provider is installed and active, by default ``True``
     :param start_from_trigger: with ``deferrable``, whether the first try starts and ends in the triggerer if nothing in
@@ -100,7 +109,7 @@ class AstroTriggerDagRunOperator(StartFromTriggerMixin, RunWaitingOperator):
         trigger_dag_id: str,
         http_conn_id: str = "http_conn",
         trigger_run_id: str | None = None,
-        logical_date: datetime | str | None = None,
+        logical_date: datetime | str | None = NOW,
         data_interval_start: datetime | str | None = None,
         data_interval_end: datetime | str | None = None,
         run_after: datetime | str | None = None,
@@ -112,6 +121,7 @@ class AstroTriggerDagRunOperator(StartFromTriggerMixin, RunWaitingOperator):
         allowed_states: Sequence[str] | None = None,
         failed_states: Sequence[str] | None = None,
         on_existing_run: str = "fail",
+        on_active_run: str = "trigger",
         if_paused: str = "trigger",
         cancel_on_kill: bool = True,
         deferrable: bool = airflow_conf.getboolean("operators", "default_deferrable", fallback=False),
@@ -139,6 +149,7 @@ class AstroTriggerDagRunOperator(StartFromTriggerMixin, RunWaitingOperator):
         self.note = note
         self.partition_key = partition_key
         self.on_existing_run = on_existing_run
+        self.on_active_run = on_active_run
         self.if_paused = if_paused
         self.openlineage_inject_parent_info = openlineage_inject_parent_info
         with parameter_errors():
@@ -151,8 +162,9 @@ class AstroTriggerDagRunOperator(StartFromTriggerMixin, RunWaitingOperator):
 
         :return: the remote dag run as it was last seen
         :raise AirflowFailException: an error that a retry cannot help: a request that the target refuses, an invalid
-            parameter, an existing run with ``on_existing_run="fail"``, a paused dag with ``if_paused="fail"``
-        :raise AirflowSkipException: an existing run with ``on_existing_run="skip"``
+            parameter, an existing or active run or a paused dag that the task is to fail for
+        :raise AirflowSkipException: an existing run with ``on_existing_run="skip"``, or an active one with
+            ``on_active_run="skip"``
         :raise DagRunFailedError: the run ended in one of ``failed_states``
         :raise AirflowTaskTimeout: the run did not end within ``execution_timeout``
         :raise AstroError: another error of the target
@@ -169,7 +181,7 @@ class AstroTriggerDagRunOperator(StartFromTriggerMixin, RunWaitingOperator):
         with final_errors(), AstroHook(request.http_conn_id) as hook:
             repairs = "failed" in self.failed_states
             triggered = hook.run(trigger_run(hook.client, request, planned, repairs=repairs, log=self.log.info))
-            store_attached(context, triggered.attached)
+            store_attached(context, triggered.run["dag_run_id"], attached=triggered.attached)
             return self._finish(
                 hook,
                 triggered.run,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from astro_provider.airflow_versions import BaseOperator
+from astro_provider.airflow_versions import CAN_START_FROM_TRIGGER, BaseOperator
 from astro_provider.api.durations import poke_interval_seconds
 from astro_provider.api.errors import DagRunFailedError, InvalidParameterError, UnexpectedEventError
 from astro_provider.api.states import DAG_RUN_STATES, checked_states
@@ -94,6 +94,8 @@ class RunWaitingOperator(BaseOperator):
         context["ti"].xcom_push(key=XCOM_RUN_ID, value=run["dag_run_id"])
         context["ti"].xcom_push(key=XCOM_URL, value=url)
         if not waits:
+            if self.deferrable and not CAN_START_FROM_TRIGGER:
+                self.log.info("deferrable has no effect without wait_for_completion before Airflow 3.3")
             return run
         if self.deferrable and run["state"] not in self._end_states:
             self._defer(run, context)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+from astro_provider.api.dates import NOW, parse_date
 from astro_provider.api.errors import (
     AstroError,
     ConflictError,
@@ -26,6 +28,10 @@ if TYPE_CHECKING:
     from astro_provider.api.types import DagRun
     from astro_provider.tasks.planned_run import PlannedRun
     from astro_provider.tasks.run_request import RunRequest
+
+
+MAX_UNREPORTED_DELAY_SECONDS = 3.0
+"""A shorter delay of a run is not logged: the target reports its time in whole seconds, and needs time to respond."""
 
 
 @dataclass(frozen=True)
@@ -62,9 +68,11 @@ def create_run(
         run = yield from client.trigger_dag_run(
             request.dag_id, run_id=planned.run_id, idempotent=planned.derived, **request.arguments
         )
+        if request.arguments["logical_date"] == NOW:
+            _report_delay(client, run, log)
         return CreatedRun(run, attached=False)
     except ConflictError as conflict:
-        if (found := (yield from find(resent=conflict.resent))) is None:
+        if (found := (yield from find(resent=conflict.resent, existing=conflict.existing))) is None:
             raise
     except (TransportError, TargetUnavailableError, UnexpectedAnswerError) as error:
         # The request might have created the run in spite of the error. With a run id that the user chose, the run could
@@ -76,6 +84,22 @@ def create_run(
         if found is None or found.origin is Origin.OTHER:
             raise error
     return (yield from _use_existing(client, found, request, planned, repair_failed=repair_failed, log=log))
+
+
+def _report_delay(client: Client, run: DagRun, log: Callable[[str], None]) -> None:
+    """
+    Log if the current time, which is the logical date of a new run, is in the future for the target.
+
+    Its response has just told the time. Measured: 3.3.2 starts such a run at once, and its tasks at the logical date.
+    """
+    if run["logical_date"] is None:
+        return
+    delay = (parse_date(run["logical_date"]) - parse_date(client.at_target(time.time()))).total_seconds()
+    if delay > MAX_UNREPORTED_DELAY_SECONDS:
+        log(
+            f"The tasks of the new run of dag {run['dag_id']!r} start in {delay:.0f} s: the clock of "
+            f"{client.deployment} is behind the one here, and has not yet reached the logical date"
+        )
 
 
 @dataclass(frozen=True)
@@ -109,10 +133,10 @@ def find_existing_run(client: Client, request: RunRequest, planned: PlannedRun) 
 
 
 def _find_with_origin(
-    client: Client, request: RunRequest, planned: PlannedRun, *, resent: bool
+    client: Client, request: RunRequest, planned: PlannedRun, *, resent: bool, existing: DagRun | None = None
 ) -> Flow[ExistingRun | None]:
-    """Find the run that prevents a task from creating its own, and determine what created it."""
-    run = yield from find_existing_run(client, request, planned)
+    """Find the run that prevents a task from creating its own, unless it is known, and determine what created it."""
+    run = existing or (yield from find_existing_run(client, request, planned))
     if run is None:
         return None
     same_run_id = run["dag_run_id"] == planned.run_id
@@ -149,18 +173,19 @@ def _use_existing(
     same = "run id" if found.same_run_id else "logical date"
     url = client.run_url(run["dag_id"], run["dag_run_id"])
     which = f"Dag run {run['dag_run_id']!r} is {run['state']} in {client.deployment}. See {url}"
-    # With a given run id, an earlier try might have attached to the run instead of creating it. If no try has stored
-    # which of the two it did (None), the run is treated like one that the task attached to: it is neither repaired nor
-    # cancelled.
-    might_be_attached = request.on_existing_run == "attach" and not planned.derived and planned.attached in (True, None)
-    needs_repair = repair_failed and run["state"] == "failed" and not might_be_attached
-    decided = decision(found.origin, request.on_existing_run, needs_repair=needs_repair)
+    might_be_attached = _might_be_attached(found, request, planned)
+    decided = decision(
+        found.origin,
+        request.on_existing_run,
+        has_failed=run["state"] == "failed",
+        may_repair=repair_failed and not (might_be_attached and request.on_existing_run == "attach"),
+    )
     if decided is Decision.FAIL:
         raise NotTriggeredError(
             f"Not triggered: {dag} already has a run with the same {same}, and it was not created by a try of this "
             f"task since it was last cleared{_deleted_run_hint(found, planned)}. Choose what to do with "
-            "on_existing_run: 'fail' (as now), 'attach' to it, 'reset' it (clear it and let it run again), or 'skip' "
-            f"this task. {which}"
+            "on_existing_run: 'fail' (as now), 'attach' to it, 'reset' it (clear it and let it run again), 'resume' it "
+            f"(the same with its failed tasks only), or 'skip' this task. {which}"
         )
     if decided is Decision.SKIP:
         from astro_provider.airflow_versions import AirflowSkipException
@@ -181,12 +206,30 @@ def _use_existing(
             log(f"Resetting the run of {dag} with the same {same}, which keeps its conf, note and dates. {which}")
         reset = yield from client.clear_dag_run(run["dag_id"], run["dag_run_id"], only_failed=False)
         return CreatedRun(reset, attached=False)
+    if decided is Decision.RESUME:
+        log(
+            f"Resuming the failed run of {dag} with the same {same}: clearing the tasks that failed or were cut off "
+            f"when the run ended. The run keeps its conf, note and dates. {which}"
+        )
+        return CreatedRun((yield from repair_dag_run(client, run)), attached=False)
     did = "created or attached to" if might_be_attached else "created or reset"
     log(f"Continuing with the run of {dag} that {found.origin.value} {did}. {which}")
     if decided is Decision.REPAIR:
         log(f"Repairing the run of {dag}: clearing the tasks that failed or were cut off when the run ended")
-        run = yield from repair_dag_run(client, run)
+        return CreatedRun((yield from repair_dag_run(client, run)), attached=False)
     return CreatedRun(run, might_be_attached)
+
+
+def _might_be_attached(found: ExistingRun, request: RunRequest, planned: PlannedRun) -> bool:
+    """
+    Decide whether an earlier try might have attached to a run instead of creating, resetting or resuming it.
+
+    If no try has stored what it did (``None``), the run is treated like one that the task attached to: it is not
+    cancelled and, unless it is to be resumed, not repaired.
+    """
+    run_id = found.run["dag_run_id"]
+    is_own = run_id in planned.run_ids_before_clear or (planned.derived and found.same_run_id)
+    return request.on_existing_run in ("attach", "resume") and not is_own and planned.attached in (True, None)
 
 
 def _deleted_run_hint(found: ExistingRun, planned: PlannedRun) -> str:

@@ -12,10 +12,15 @@ from astro_provider.api.states import FINISHED_DAG_RUN_STATES
 if TYPE_CHECKING:
     from astro_provider.api.types import DagRun
 
-OnExistingRun: TypeAlias = Literal["fail", "attach", "reset", "skip"]
+OnExistingRun: TypeAlias = Literal["fail", "attach", "reset", "resume", "skip"]
 """The user's choice for a run that the task did not create."""
 
 ON_EXISTING_RUN: tuple[OnExistingRun, ...] = get_args(OnExistingRun)
+
+OnActiveRun: TypeAlias = Literal["trigger", "attach", "skip", "fail"]
+"""The user's choice for a dag that has a queued or running run."""
+
+ON_ACTIVE_RUN: tuple[OnActiveRun, ...] = get_args(OnActiveRun)
 
 Created: TypeAlias = Literal["since", "before", "unknown"]
 """
@@ -39,6 +44,7 @@ class Decision(Enum):
     USE = "continue with the run"
     REPAIR = "clear the tasks that failed or were cut off when the run ended, and continue with the run"
     ATTACH = "continue with the run, although this task did not create it"
+    RESUME = "clear the same tasks of a run that this task did not create, and continue with the run"
     RESET = "clear the whole run, so that it runs again"
     SKIP = "skip the task"
     FAIL = "fail the task for good"
@@ -93,7 +99,7 @@ def origin(facts: RunFacts, on_existing_run: OnExistingRun) -> Origin:
     before the clear retry   otherwise                           BEFORE_CLEAR
     another          first   since, and ``reset`` is chosen      THIS_TRY
     another          first   otherwise                           OTHER
-    another          retry   since, and ``reset`` is chosen      EARLIER_TRY
+    another          retry   since, and ``reset`` or ``resume``  EARLIER_TRY
     another          retry   otherwise                           OTHER
     ================ ======= =================================== ============
 
@@ -106,7 +112,8 @@ def origin(facts: RunFacts, on_existing_run: OnExistingRun) -> Origin:
     again: two triggerers can run the same try for a while.
 
     :param facts: the facts about the run
-    :param on_existing_run: the user's choice. Without ``"reset"``, earlier tries have not reset the run of another task
+    :param on_existing_run: the user's choice. Only with ``"reset"`` or ``"resume"`` can an earlier try have cleared the
+        run of another task
     """
     is_repeated = facts.retry or facts.restarted
     ours = Origin.EARLIER_TRY if facts.retry else Origin.THIS_TRY
@@ -116,7 +123,9 @@ def origin(facts: RunFacts, on_existing_run: OnExistingRun) -> Origin:
             return Origin.OTHER if facts.created == "before" else ours
         is_new = facts.created == "since" or (facts.created == "unknown" and facts.resent)
         return Origin.THIS_TRY if is_new else Origin.OTHER
-    was_reset = facts.created == "since" and on_existing_run == "reset"
+    was_reset = facts.created == "since" and (
+        on_existing_run == "reset" or (on_existing_run == "resume" and is_repeated)
+    )
     if facts.same_run_id:
         return ours if (is_repeated and is_recent) or was_reset else Origin.OTHER
     if facts.from_before_clear:
@@ -124,38 +133,88 @@ def origin(facts: RunFacts, on_existing_run: OnExistingRun) -> Origin:
     return ours if was_reset else Origin.OTHER
 
 
-def decision(origin: Origin, on_existing_run: OnExistingRun, *, needs_repair: bool) -> Decision:
+def decision(origin: Origin, on_existing_run: OnExistingRun, *, has_failed: bool, may_repair: bool) -> Decision:
     """
     Decide what to do about a run.
 
-    ============ =============== ==========================
+    ============ =============== =====================================================
     origin       on_existing_run decision
-    ============ =============== ==========================
+    ============ =============== =====================================================
     THIS_TRY     any             USE
-    EARLIER_TRY  any             REPAIR if needed, else USE
+    EARLIER_TRY  any             REPAIR if it has failed and may be repaired, else USE
     BEFORE_CLEAR any             RESET
     OTHER        fail            FAIL
     OTHER        attach          ATTACH
     OTHER        reset           RESET
+    OTHER        resume          RESUME if it has failed, else ATTACH
     OTHER        skip            SKIP
-    ============ =============== ==========================
+    ============ =============== =====================================================
 
     :param origin: what created, or last reset, the run
     :param on_existing_run: the user's choice for a run that the task did not create
-    :param needs_repair: whether the run has failed, and the task, which waits for it to succeed, may clear its tasks
+    :param has_failed: whether the run has failed
+    :param may_repair: whether the task may clear tasks of the run of an earlier try, because it waits for the run to
+        succeed
     """
     if origin is Origin.THIS_TRY:
         return Decision.USE
     if origin is Origin.EARLIER_TRY:
-        return Decision.REPAIR if needs_repair else Decision.USE
+        return Decision.REPAIR if has_failed and may_repair else Decision.USE
     if origin is Origin.BEFORE_CLEAR:
         return Decision.RESET
     return {
         "fail": Decision.FAIL,
         "attach": Decision.ATTACH,
         "reset": Decision.RESET,
+        "resume": Decision.RESUME if has_failed else Decision.ATTACH,
         "skip": Decision.SKIP,
     }[on_existing_run]
+
+
+class ActiveDecision(Enum):
+    """What to do before a run is created."""
+
+    CREATE = "create the run or, if it exists already, do what is decided about it"
+    ATTACH = "continue with the active run, although this task did not create it"
+    SKIP = "skip the task"
+    FAIL = "fail the task for good"
+
+
+def active_decision(
+    on_active_run: OnActiveRun, *, has_other: bool, has_own: bool, attached_before: bool
+) -> ActiveDecision:
+    """
+    Decide what to do about a dag that may have queued or running runs, before a run is created.
+
+    ============= =============== ============= =============== ========
+    on_active_run attached before own run       other run       decision
+    ============= =============== ============= =============== ========
+    trigger       any             any           any             CREATE
+    attach        yes             any           any             ATTACH
+    any           no              exists        any             CREATE
+    any           no              none          none is active  CREATE
+    attach        no              none          active          ATTACH
+    skip          any             none          active          SKIP
+    fail          any             none          active          FAIL
+    ============= =============== ============= =============== ========
+
+    :param on_active_run: the user's choice
+    :param has_other: whether a run is queued or running that is not the task's own
+    :param has_own: whether the planned run exists: an active one, or on a retry also one that has finished. It is the
+        run of an earlier try, or ``on_existing_run`` decides about it
+    :param attached_before: whether an earlier try attached to a run that still exists, in any state
+    """
+    if on_active_run == "trigger":
+        return ActiveDecision.CREATE
+    if on_active_run == "attach" and attached_before:
+        return ActiveDecision.ATTACH
+    if has_own or not has_other:
+        return ActiveDecision.CREATE
+    return {
+        "attach": ActiveDecision.ATTACH,
+        "skip": ActiveDecision.SKIP,
+        "fail": ActiveDecision.FAIL,
+    }[on_active_run]
 
 
 def when_created(

@@ -40,6 +40,7 @@ class PlannedRun:
         run that was created after ``started_at`` might be from before the clear
     :param run_ids_before_clear: the run ids that were derived from this task before it was last cleared
     :param attached: whether an earlier try attached to the run instead of creating it; ``None`` if no try stored this
+    :param attached_to: the id of the run that an earlier try attached to, if a try stored it
     :param restarted: whether this try has started before, in a triggerer that was stopped or has lost its triggers
     """
 
@@ -50,6 +51,7 @@ class PlannedRun:
     started_at_is_after_clear: bool
     run_ids_before_clear: frozenset[str]
     attached: bool | None = None
+    attached_to: str | None = None
     restarted: bool = False
 
 
@@ -85,6 +87,7 @@ def plan_run(context: Context, *, given_run_id: str | None, retries: int, warn: 
         # above 1), a remote run that was created since then can therefore be one from before the clear.
         started_at, is_after_clear = _seconds(dag_run.start_date), first_try == 1
     attached = stored.get("attached") if is_stored else None
+    attached_to = stored.get("attached_to") if is_stored else None
     _store(
         context,
         {
@@ -94,6 +97,7 @@ def plan_run(context: Context, *, given_run_id: str | None, retries: int, warn: 
             "clear_number": clear_number,
             "began": started_at if is_after_clear else None,
             "attached": attached,
+            "attached_to": attached_to,
         },
     )
     task = _run_id_parts(ti, warn)
@@ -105,6 +109,7 @@ def plan_run(context: Context, *, given_run_id: str | None, retries: int, warn: 
         started_at_is_after_clear=is_after_clear,
         run_ids_before_clear=frozenset(remote_run_id(**task, first_try=number) for number in range(1, first_try)),
         attached=attached,
+        attached_to=attached_to,
     )
 
 
@@ -134,17 +139,21 @@ def plan_first_try(
         started_at_is_after_clear=True,
         run_ids_before_clear=frozenset(),
         attached=stored["attached"] if stored else None,
+        attached_to=stored.get("attached_to") if stored else None,
         restarted=restarted,
     )
 
 
-def fields_of_first_try(*, retries: int, began: float, attached: bool | None) -> dict[str, Any]:
+def fields_of_first_try(
+    *, retries: int, began: float, attached: bool | None, attached_to: str | None
+) -> dict[str, Any]:
     """
     Make the fields that a first try in the triggerer stores, for a later start of the same try and for later tries.
 
     :param retries: the number of retries of the task
     :param began: when the try started, in seconds since the epoch
     :param attached: whether the try attached to a run that it did not create; ``None`` if this is not known yet
+    :param attached_to: the id of that run
     """
     return {
         "first_try": 1,
@@ -153,18 +162,20 @@ def fields_of_first_try(*, retries: int, began: float, attached: bool | None) ->
         "clear_number": None,  # not known in the triggerer
         "began": began,
         "attached": attached,
+        "attached_to": attached_to,
     }
 
 
-def store_attached(context: Context, attached: bool) -> None:
+def store_attached(context: Context, run_id: str, *, attached: bool) -> None:
     """
     Store for later tries whether this try attached to a run that it did not create (Airflow 3.3 and later).
 
     :param context: the task's context
+    :param run_id: the run
     :param attached: whether it attached to the run; otherwise, it created or reset the run
     """
     if stored := _stored(context):
-        _store(context, {**stored, "attached": attached})
+        _store(context, {**stored, "attached": attached, "attached_to": run_id if attached else None})
 
 
 def _first_try(stored: dict[str, Any], ti: Any, retries: int, clear_number: int | None) -> tuple[int, bool]:

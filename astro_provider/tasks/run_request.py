@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
-from astro_provider.api.dates import iso
+from astro_provider.api.dates import NOW, iso, iso_or_now
 from astro_provider.api.template_values import is_empty
-from astro_provider.tasks.existing_run import ON_EXISTING_RUN
+from astro_provider.tasks.existing_run import ON_ACTIVE_RUN, ON_EXISTING_RUN
 from astro_provider.tasks.rendered import as_bool, as_choice, as_text, is_template, rendered_id
 from astro_provider.tasks.run_conf import check_conf, run_conf
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime
 
-    from astro_provider.tasks.existing_run import OnExistingRun
+    from astro_provider.tasks.existing_run import OnActiveRun, OnExistingRun
 
 IfPaused: TypeAlias = Literal["trigger", "unpause", "fail"]
 """The user's choice for a dag that is paused in the target."""
@@ -27,7 +27,8 @@ DATE_FIELDS = ("logical_date", "data_interval_start", "data_interval_end", "run_
 REQUEST_FIELDS = (
     *("trigger_dag_id", "http_conn_id", "trigger_run_id"),
     *DATE_FIELDS,
-    *("conf", "note", "partition_key", "wait_for_completion", "on_existing_run", "if_paused"),
+    *("conf", "note", "partition_key", "wait_for_completion"),
+    *("on_existing_run", "on_active_run", "if_paused"),
 )
 """The fields of the operator from which the request is read, all of them templates."""
 
@@ -43,6 +44,7 @@ class RunRequest:
     :param arguments: the other arguments of ``AstroHook.trigger_dag_run``
     :param waits: whether the task waits for the run
     :param on_existing_run: the user's choice for a run that the task did not create
+    :param on_active_run: the user's choice for a dag that has a queued or running run
     :param if_paused: the user's choice for a dag that is paused
     """
 
@@ -52,13 +54,23 @@ class RunRequest:
     arguments: Mapping[str, Any]
     waits: bool
     on_existing_run: OnExistingRun
+    on_active_run: OnActiveRun
     if_paused: IfPaused
 
     @property
     def logical_date(self) -> str | None:
-        """The logical date of the run (ISO 8601); ``None`` for a run without one."""
+        """
+        The logical date that the user gave (ISO 8601), by which an existing run is found.
+
+        ``None`` for a run without one, and for one whose logical date is the current time.
+        """
         date: str | None = self.arguments["logical_date"]
-        return date
+        return None if date == NOW else date
+
+    @property
+    def is_unique(self) -> bool:
+        """Whether no other task triggers the same run, as its run id is derived and it has no given logical date."""
+        return self.run_id is None and self.logical_date is None
 
 
 def check_request(operator: object) -> None:
@@ -103,19 +115,25 @@ def read_request(rendered: object, *, lineage_parent: Any = None) -> RunRequest:
         dag_id=rendered_id("trigger_dag_id", fields["trigger_dag_id"]),
         run_id=None if is_empty(given_run_id) else given_run_id,
         arguments={
-            **{name: iso(name, fields[name]) for name in DATE_FIELDS},
+            **{name: iso(name, fields[name]) for name in DATE_FIELDS if name != "logical_date"},
+            "logical_date": iso_or_now("logical_date", fields["logical_date"]),
             "conf": run_conf(fields["conf"], lineage_parent),
             "note": as_text(fields["note"]),
             "partition_key": as_text(fields["partition_key"]) or None,
         },
         waits=as_bool("wait_for_completion", fields["wait_for_completion"]),
         on_existing_run=_on_existing_run("on_existing_run", fields["on_existing_run"]),
+        on_active_run=_on_active_run("on_active_run", fields["on_active_run"]),
         if_paused=_if_paused("if_paused", fields["if_paused"]),
     )
 
 
 def _on_existing_run(name: str, value: object) -> OnExistingRun:
     return as_choice(name, value, ON_EXISTING_RUN)
+
+
+def _on_active_run(name: str, value: object) -> OnActiveRun:
+    return as_choice(name, value, ON_ACTIVE_RUN)
 
 
 def _if_paused(name: str, value: object) -> IfPaused:
@@ -125,5 +143,6 @@ def _if_paused(name: str, value: object) -> IfPaused:
 _READERS: dict[str, Callable[[str, object], object]] = {
     "wait_for_completion": as_bool,
     "on_existing_run": _on_existing_run,
+    "on_active_run": _on_active_run,
     "if_paused": _if_paused,
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from astro_provider.tasks.active_run import find_active_run
 from astro_provider.tasks.create_run import create_run
 from astro_provider.tasks.paused import check_pause
 
@@ -45,15 +46,19 @@ def trigger_run(
     :param repairs: whether a task that waits clears the failed tasks of an earlier try's run
     :param log: called with what was done
     :return: the run
-    :raise NotTriggeredError: ``on_existing_run`` or ``if_paused`` forbids it
-    :raise AirflowSkipException: the run exists, and ``on_existing_run`` is ``"skip"``
+    :raise NotTriggeredError: ``on_existing_run``, ``on_active_run`` or ``if_paused`` forbids it
+    :raise AirflowSkipException: a run exists or is active, and ``on_existing_run`` or ``on_active_run`` is ``"skip"``
     :raise AstroError: another error of the target
     """
-    yield from check_pause(client, request, planned)
-    created = yield from create_run(client, request, planned, repair_failed=request.waits and repairs, log=log)
-    run = created.run
+    run = yield from find_active_run(client, request, planned, log=log)
+    attached = run is not None
+    if run is None or run["dag_run_id"] != planned.attached_to:
+        yield from check_pause(client, request, planned)
+    if run is None:
+        created = yield from create_run(client, request, planned, repair_failed=request.waits and repairs, log=log)
+        run, attached = created.run, created.attached
     url = client.run_url(run["dag_id"], run["dag_run_id"])
     log(f"Dag run {run['dag_run_id']} of dag {run['dag_id']} is {run['state']}: {url}")
     if not request.waits and run["state"] == "queued":
         log("Not waiting for the run. If the dag is paused there, the run starts when unpaused.")
-    return TriggeredRun(run, url, created.attached)
+    return TriggeredRun(run, url, attached)

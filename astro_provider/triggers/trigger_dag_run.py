@@ -86,6 +86,7 @@ class AstroTriggerDagRunTrigger(TaskTrigger):
     partition_key: str | None = None
     wait_for_completion: bool | str
     on_existing_run: str
+    on_active_run: str = "trigger"
     if_paused: str
     allowed_states: Sequence[str]
     failed_states: Sequence[str]
@@ -121,7 +122,7 @@ class AstroTriggerDagRunTrigger(TaskTrigger):
     async def _trigger(self, request: RunRequest) -> RemoteRun:
         """Trigger the run, unless this try has done so before the triggerer was restarted."""
         # A task that does not wait saves the read: after a restart, its request is refused, because the run exists.
-        reads = request.waits or _is_ambiguous(request)
+        reads = request.waits or _needs_record(request)
         if reads and (run_id := await self._read_xcom(XCOM_RUN_ID)) is not None:
             record = await self._read_xcom(STORE_KEY)
             return RemoteRun(run_id, attached=bool(record and record["attached"] is not False))
@@ -136,25 +137,31 @@ class AstroTriggerDagRunTrigger(TaskTrigger):
         async with shared_watcher(request.http_conn_id) as watcher:
             triggered = await watcher.run(flow)
         if not self._was_killed:  # the XComs might be those of the next try already
-            if _is_ambiguous(request) or triggered.attached:
-                await self._store_first_try(planned.started_at or time.time(), attached=triggered.attached)
+            if _needs_record(request) or triggered.attached:
+                began = planned.started_at or time.time()
+                run_id = triggered.run["dag_run_id"]
+                await self._store_first_try(began, triggered.attached, run_id if triggered.attached else None)
             await self._try_push_xcom(XCOM_RUN_ID, triggered.run["dag_run_id"])
             await self._try_push_xcom(XCOM_URL, triggered.url)
         return RemoteRun(triggered.run["dag_run_id"], triggered.attached, triggered.run)
 
     async def _plan(self, request: RunRequest) -> PlannedRun:
         stored, restarted = None, False
-        if _is_ambiguous(request):
+        if _needs_record(request):
             stored = await self._read_xcom(STORE_KEY)
             restarted = stored is not None
-            stored = stored or await self._store_first_try(time.time(), attached=None)
+            stored = stored or await self._store_first_try(time.time())
         assert self.context is not None, "the fields are rendered"
         return plan_first_try(
             self.context, given_run_id=request.run_id, stored=stored, restarted=restarted, warn=self.log.warning
         )
 
-    async def _store_first_try(self, began: float, *, attached: bool | None) -> dict[str, Any]:
-        stored = fields_of_first_try(retries=self._ti.task.retries or 0, began=began, attached=attached)
+    async def _store_first_try(
+        self, began: float, attached: bool | None = None, attached_to: str | None = None
+    ) -> dict[str, Any]:
+        stored = fields_of_first_try(
+            retries=self._ti.task.retries or 0, began=began, attached=attached, attached_to=attached_to
+        )
         await self._try_push_xcom(STORE_KEY, stored)
         return stored
 
@@ -267,6 +274,6 @@ class AstroTriggerDagRunTrigger(TaskTrigger):
         return timeout_message(self._request.dag_id, limit, payload["message"], payload["url"])
 
 
-def _is_ambiguous(request: RunRequest) -> bool:
-    """Decide whether a run that exists might be that of another task, because its id or logical date is not unique."""
-    return request.run_id is not None or request.logical_date is not None
+def _needs_record(request: RunRequest) -> bool:
+    """Decide whether a run that exists might be that of another task, so that what this task has done is recorded."""
+    return not request.is_unique or request.on_active_run != "trigger"

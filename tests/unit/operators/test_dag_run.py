@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from astro_provider.api.errors import (
     TargetUnavailableError,
     TransportError,
 )
+from tests.airflow_names import TaskDeferred
 from tests.unit.operators.trigger_operators import CREATED_BEFORE, RUN_ID, RUN_PATH, trigger_operator
 from tests.unit.scripted_server import HANGUP
 from tests.unit.scripted_target import TOKEN, html_response, json_response
@@ -28,8 +30,46 @@ if TYPE_CHECKING:
 def test_one_request_creates_a_run_on_v2(fake_airflow: FakeAirflowServer) -> None:
     run = trigger_operator().execute(context())
     assert fake_airflow.calls_received == ["POST /api/v2/dags/d/dagRuns"]
-    assert fake_airflow.trigger_bodies() == [{"logical_date": None, "dag_run_id": RUN_ID}]
+    assert fake_airflow.trigger_bodies() == [{"logical_date": "2026-02-01T12:00:00+00:00", "dag_run_id": RUN_ID}]
     assert (run["dag_id"], run["dag_run_id"], run["state"]) == ("d", RUN_ID, "queued")
+
+
+@pytest.mark.parametrize("none", [{"logical_date": None}, {"logical_date": ""}, {"run_after": "2026-03-01"}], ids=str)
+def test_run_without_a_logical_date_is_created_on_v2(fake_airflow: FakeAirflowServer, none: dict[str, Any]) -> None:
+    assert trigger_operator(**none).execute(context())["logical_date"] is None
+    assert fake_airflow.trigger_bodies()[0]["logical_date"] is None
+
+
+def test_run_of_another_creator_with_the_current_time_is_no_existing_run(fake_airflow: FakeAirflowServer) -> None:
+    fake_airflow.has_run("theirs", "running", logical_date="2026-02-01T12:00:00+00:00")
+    assert trigger_operator(on_existing_run="fail").execute(context())["dag_run_id"] == RUN_ID
+    assert list(fake_airflow.runs) == ["theirs", RUN_ID]
+
+
+@pytest.mark.parametrize(
+    ("options", "can_start_in_triggerer", "logs"),
+    [
+        ({"deferrable": True}, False, True),
+        ({"deferrable": True, "wait_for_completion": "{{ 'false' }}"}, False, True),
+        ({"deferrable": True}, True, False),
+        ({"deferrable": False}, False, False),
+        ({"deferrable": True, "wait_for_completion": "{{ 'true' }}"}, False, False),
+    ],
+)
+def test_deferrable_without_an_effect_is_logged(
+    any_airflow: FakeAirflowServer,
+    monkeypatch: pytest.MonkeyPatch,
+    log_lines: list[str],
+    options: dict[str, Any],
+    can_start_in_triggerer: bool,
+    logs: bool,
+) -> None:
+    monkeypatch.setattr("astro_provider.operators.waiting.CAN_START_FROM_TRIGGER", can_start_in_triggerer)
+    operator = trigger_operator(**options)
+    operator.render_template_fields(context())  # type: ignore[arg-type]
+    with suppress(TaskDeferred):  # if it waits
+        operator.execute(context())
+    assert any(line.startswith("deferrable has no effect without wait_for_completion") for line in log_lines) is logs
 
 
 def test_a_run_is_created_on_v1(fake_airflow_v1: FakeAirflowServer) -> None:
@@ -326,9 +366,8 @@ def test_openlineage_adds_the_parent_run_to_conf(
         pytest.skip("this standard provider lacks the function")
     monkeypatch.setattr(openlineage, name, inject)
     for option in (True, False):
-        trigger_operator(conf={"a": 1}, openlineage_inject_parent_info=option, trigger_run_id=str(option)).execute(
-            context()
-        )
+        options = {"openlineage_inject_parent_info": option, "trigger_run_id": str(option), "logical_date": None}
+        trigger_operator(conf={"a": 1}, **options).execute(context())
     parent = {"openlineage": {"parentRunId": TaskInstance().run_id}}
     assert [sent["conf"] for sent in fake_airflow.trigger_bodies()] == [{"a": 1, **parent}, {"a": 1}]
 

@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from tests.unit.scripted_target import ReceivedRequest, ScriptedResponse
     from tests.unit.task_runner import FakeClock
 
-CHOICES = "'fail' .as now., 'attach' to it, 'reset' it .*, or 'skip' this task"
+CHOICES = "'fail' .as now., 'attach' to it, 'reset' it .*, 'resume' it .*, or 'skip' this task"
 
 
 # A retry continues with the run of an earlier try, with any on_existing_run.
 
-any_choice = pytest.mark.parametrize("choice", ["fail", "attach", "reset", "skip"])
+any_choice = pytest.mark.parametrize("choice", ON_EXISTING_RUN)
 
 
 @any_choice
@@ -56,7 +56,10 @@ def test_retry_returns_its_run_that_has_succeeded(any_airflow: FakeAirflowServer
 
 @pytest.mark.parametrize(
     ("choice", "given_run_id"),
-    [*((choice, None) for choice in ON_EXISTING_RUN), ("fail", "mine"), ("reset", "mine"), ("skip", "mine")],
+    [
+        *((choice, None) for choice in ON_EXISTING_RUN),
+        *((choice, "mine") for choice in ON_EXISTING_RUN if choice != "attach"),
+    ],
 )
 def test_retry_clears_the_failed_tasks_of_its_run(
     any_airflow: FakeAirflowServer, choice: str, given_run_id: str | None
@@ -234,6 +237,62 @@ def test_existing_run_is_cleared_with_reset(any_airflow: FakeAirflowServer, by: 
     run = trigger_operator(on_existing_run="reset", wait_for_completion=True, **same).execute(context())
     assert (run["dag_run_id"], run["state"]) == ("theirs", "success")
     assert any_airflow.cleared == [("theirs", False)]
+
+
+@any_clash
+def test_failed_existing_run_runs_its_failed_tasks_again_with_resume(any_airflow: FakeAirflowServer, by: str) -> None:
+    same = add_clashing_run(any_airflow, by, "failed")
+    any_airflow.has_task("load", "failed", run_id="theirs")
+    operator = trigger_operator(on_existing_run="resume", wait_for_completion=True, **same)
+    run = operator.execute(context())
+    assert (run["dag_run_id"], run["state"]) == ("theirs", "success")
+    assert any_airflow.cleared == [("theirs", True)]
+    assert operator._cancels is True
+
+
+@any_clash
+@pytest.mark.parametrize("state", ["queued", "running", "success"])
+def test_other_existing_run_is_attached_to_with_resume(any_airflow: FakeAirflowServer, by: str, state: str) -> None:
+    same = add_clashing_run(any_airflow, by, state, "success")
+    operator = trigger_operator(on_existing_run="resume", wait_for_completion=True, **same)
+    assert operator.execute(context())["state"] == "success"
+    assert any_airflow.cleared == []
+    assert operator._cancels is False
+
+
+@any_clash
+@pytest.mark.parametrize("has_store", [True, False])
+@pytest.mark.parametrize("ends_in", ["running", "success", "failed"])
+def test_retry_does_not_resume_the_run_again(
+    any_airflow: FakeAirflowServer, by: str, has_store: bool, ends_in: str
+) -> None:
+    """The first try might have ended before Airflow stored its success."""
+    store = Store() if has_store else None
+    same = add_clashing_run(any_airflow, by, "failed")
+    any_airflow.has_task("load", "failed", run_id="theirs")
+    any_airflow.new_run_states = ["running", ends_in]
+    operator = trigger_operator(retries=2, on_existing_run="resume", **same)
+    for number in (1, 2, 3):
+        assert operator.execute(retry_context(number, store=store))["dag_run_id"] == "theirs"
+    assert any_airflow.cleared == [("theirs", True)]
+    assert operator._cancels is has_store, "without the store, the run might be one that the task attached to"
+
+
+@any_clash
+@pytest.mark.parametrize("has_store", [True, False])
+def test_retry_resumes_a_run_that_failed_after_the_task_attached_to_it(
+    any_airflow: FakeAirflowServer, by: str, has_store: bool
+) -> None:
+    store = Store() if has_store else None
+    same = add_clashing_run(any_airflow, by, "running", "failed")
+    any_airflow.has_task("load", "failed", run_id="theirs")
+    operator = trigger_operator(retries=2, on_existing_run="resume", wait_for_completion=True, **same)
+    with pytest.raises(DagRunFailedError):
+        operator.execute(retry_context(1, store=store))
+    assert operator._cancels is False
+    assert operator.execute(retry_context(2, store=store))["state"] == "success"
+    assert any_airflow.cleared == [("theirs", True)]
+    assert operator._cancels is True
 
 
 def test_retry_does_not_reset_the_run_again(any_airflow: FakeAirflowServer) -> None:

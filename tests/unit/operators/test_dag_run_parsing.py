@@ -44,7 +44,10 @@ def dag() -> DAG:
             )
             for wrong in (-1, "5", True, float("nan"), float("inf"))
         ),
-        ({"on_existing_run": "ignore"}, "on_existing_run must be one of fail, attach, reset, skip, not 'ignore'"),
+        (
+            {"on_existing_run": "ignore"},
+            "on_existing_run must be one of fail, attach, reset, resume, skip, not 'ignore'",
+        ),
         ({"if_paused": "resume"}, "if_paused must be one of trigger, unpause, fail, not 'resume'"),
         ({"wait_for_completion": "maybe"}, "wait_for_completion must be true or false, not 'maybe'"),
         ({"wait_for_completion": None}, "wait_for_completion must be true or false, not None"),
@@ -77,6 +80,7 @@ TEMPLATED = {
     "partition_key": "{{ ds }}",
     "wait_for_completion": "{{ ds }}",
     "on_existing_run": "{{ ds }}",
+    "on_active_run": "{{ ds }}",
     "if_paused": "{{ ds }}",
 }
 
@@ -120,7 +124,7 @@ def render(operator: AstroTriggerDagRunOperator) -> None:
     ("parameter", "message"),
     [
         ("wait_for_completion", "wait_for_completion must be true or false, not '2026-02-01'"),
-        ("on_existing_run", "on_existing_run must be one of fail, attach, reset, skip, not '2026-02-01'"),
+        ("on_existing_run", "on_existing_run must be one of fail, attach, reset, resume, skip, not '2026-02-01'"),
         ("if_paused", "if_paused must be one of trigger, unpause, fail, not '2026-02-01'"),
         ("conf", "conf must be a dict that JSON can hold, or JSON text: .* in 2026-02-01"),
     ],
@@ -157,6 +161,7 @@ def test_rendered_numbers_are_read_as_text(fake_airflow: FakeAirflowServer, conn
         trigger_run_id="{{ 42 }}",
         note="{{ 1.5 }}",
         partition_key="{{ 2026 }}",
+        logical_date="{{ none }}",
     )
     render(operator)
     run = operator.execute(context())

@@ -15,6 +15,7 @@ _DEFAULTS = {
     "http_conn_id": "http_conn",
     "wait_for_completion": False,
     "on_existing_run": "fail",
+    "on_active_run": "trigger",
     "if_paused": "trigger",
 }
 

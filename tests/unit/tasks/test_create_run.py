@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -56,8 +57,42 @@ def test_existing_run_is_handled_as_the_user_chose(any_airflow: FakeAirflowServe
         create("skip")
     run, attached = create("attach")
     assert (run["dag_run_id"], attached, any_airflow.cleared) == (run_id, True, [])
+    run, attached = create("resume")
+    assert (run["dag_run_id"], attached, any_airflow.cleared) == (run_id, True, [])
     run, attached = create("reset")
     assert (run["dag_run_id"], attached, any_airflow.cleared) == (run_id, False, [(run_id, False)])
+
+
+@pytest.mark.parametrize("run_id", ["mine", "theirs"])
+@pytest.mark.parametrize("state", ["queued", "running"])
+def test_unfinished_run_is_not_resumed(any_airflow: FakeAirflowServer, run_id: str, state: str) -> None:
+    any_airflow.has_run(run_id, state, logical_date=DATE)
+    run, attached = create("resume")
+    assert (run["dag_run_id"], run["state"], attached, any_airflow.cleared) == (run_id, state, True, [])
+
+
+@pytest.mark.parametrize("run_id", ["mine", "theirs"])
+def test_failed_run_is_resumed_with_its_failed_tasks(any_airflow: FakeAirflowServer, run_id: str) -> None:
+    any_airflow.has_run(run_id, "failed", logical_date=DATE)
+    any_airflow.has_task("load", "failed", run_id=run_id)
+    any_airflow.has_task("report", "skipped", run_id=run_id, try_number=0)
+    run, attached = create("resume")
+    assert (run["dag_run_id"], attached) == (run_id, False)
+    assert (any_airflow.cleared_tasks, any_airflow.cleared) == ([(run_id, ["report"], False)], [(run_id, True)])
+
+
+@pytest.mark.parametrize("lead", [-30.0, -2.0, 30.0])
+def test_delay_by_the_clock_of_the_target_is_logged(fake_airflow: FakeAirflowServer, lead: float) -> None:
+    """The first response tells the time there, when the current time here was already sent as the logical date."""
+    fake_airflow.clock_lead = lead
+    log: list[str] = []
+    for _ in range(2):
+        with AstroHook("http_conn") as hook:
+            request = run_request(logical_date="now")
+            planned = replace(PLANNED, run_id=f"mine{len(fake_airflow.runs)}")
+            hook.run(create_run(hook.client, request, planned, repair_failed=True, log=log.append))
+    assert len(log) == (1 if lead == -30 else 0), "the second run has the time of the target"
+    assert not log or log[0].startswith("The tasks of the new run of dag 'd' start in ")
 
 
 def test_run_with_the_same_run_id_is_found_before_one_with_the_same_logical_date(

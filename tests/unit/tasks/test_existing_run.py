@@ -9,10 +9,13 @@ from typing import Any
 import pytest
 
 from astro_provider.tasks.existing_run import (
+    ON_ACTIVE_RUN,
     ON_EXISTING_RUN,
+    ActiveDecision,
     Decision,
     Origin,
     RunFacts,
+    active_decision,
     decision,
     origin,
     when_created,
@@ -27,7 +30,6 @@ ANOTHER = {"same_run_id": False, "derived": True}
 UNFINISHED, FINISHED = ("queued", "running"), ("success", "failed")
 ANY_STATE = (*UNFINISHED, *FINISHED)
 ANY_DATE = ("since", "before", "unknown")
-NOT_RESET = tuple(choice for choice in ON_EXISTING_RUN if choice != "reset")
 
 FIRST, RETRY = False, True
 ORIGINS: list[tuple[dict[str, bool], bool, tuple[str, ...], tuple[str, ...], tuple[bool, ...], Origin]] = [
@@ -86,43 +88,75 @@ def test_recent_run_was_reset_by_this_task_only_with_reset(run_id: dict[str, boo
 
 
 @pytest.mark.parametrize("choice", ON_EXISTING_RUN)
-def test_another_run_is_from_an_earlier_try_only_with_reset(choice: str) -> None:
+def test_another_run_is_from_an_earlier_try_only_with_reset_or_resume(choice: str) -> None:
     facts = run_facts(**ANOTHER, retry=True, created="since")
-    assert origin(facts, choice) is (EARLIER_TRY if choice == "reset" else OTHER)
+    clears = choice in ("reset", "resume")
+    assert origin(facts, choice) is (EARLIER_TRY if clears else OTHER)
     restarted = replace(facts, retry=False, restarted=True)
-    assert origin(restarted, choice) is (THIS_TRY if choice == "reset" else OTHER)
+    assert origin(restarted, choice) is (THIS_TRY if clears else OTHER)
 
 
 @pytest.mark.parametrize("choice", ON_EXISTING_RUN)
 @pytest.mark.parametrize(
-    ("origin", "needs_repair", "expected"),
+    ("origin", "has_failed", "may_repair", "expected"),
     [
-        (THIS_TRY, False, Decision.USE),
-        (THIS_TRY, True, Decision.USE),
-        (EARLIER_TRY, False, Decision.USE),
-        (EARLIER_TRY, True, Decision.REPAIR),
-        (BEFORE_CLEAR, False, Decision.RESET),
-        (BEFORE_CLEAR, True, Decision.RESET),
+        *((THIS_TRY, has_failed, may_repair, Decision.USE) for has_failed in (0, 1) for may_repair in (0, 1)),
+        (EARLIER_TRY, False, False, Decision.USE),
+        (EARLIER_TRY, False, True, Decision.USE),
+        (EARLIER_TRY, True, False, Decision.USE),
+        (EARLIER_TRY, True, True, Decision.REPAIR),
+        *((BEFORE_CLEAR, has_failed, may_repair, Decision.RESET) for has_failed in (0, 1) for may_repair in (0, 1)),
     ],
 )
 def test_decision_about_a_run_of_this_task_ignores_on_existing_run(
-    origin: Origin, needs_repair: bool, expected: Decision, choice: str
+    origin: Origin, has_failed: bool, may_repair: bool, expected: Decision, choice: str
 ) -> None:
-    assert decision(origin, choice, needs_repair=needs_repair) is expected
+    assert decision(origin, choice, has_failed=has_failed, may_repair=may_repair) is expected
 
 
-@pytest.mark.parametrize("needs_repair", [True, False])
+@pytest.mark.parametrize("may_repair", [True, False])
+@pytest.mark.parametrize("has_failed", [True, False])
 @pytest.mark.parametrize(
-    ("choice", "expected"),
+    ("choice", "of_failed", "of_others"),
     [
-        ("fail", Decision.FAIL),
-        ("attach", Decision.ATTACH),
-        ("reset", Decision.RESET),
-        ("skip", Decision.SKIP),
+        ("fail", Decision.FAIL, Decision.FAIL),
+        ("attach", Decision.ATTACH, Decision.ATTACH),
+        ("reset", Decision.RESET, Decision.RESET),
+        ("resume", Decision.RESUME, Decision.ATTACH),
+        ("skip", Decision.SKIP, Decision.SKIP),
     ],
 )
-def test_on_existing_run_decides_about_another_run(choice: str, expected: Decision, needs_repair: bool) -> None:
-    assert decision(OTHER, choice, needs_repair=needs_repair) is expected
+def test_on_existing_run_decides_about_another_run(
+    choice: str, of_failed: Decision, of_others: Decision, has_failed: bool, may_repair: bool
+) -> None:
+    expected = of_failed if has_failed else of_others
+    assert decision(OTHER, choice, has_failed=has_failed, may_repair=may_repair) is expected
+
+
+NO, YES, ANY = (False,), (True,), (False, True)
+
+
+@pytest.mark.parametrize(
+    ("choices", "attached_before", "has_own", "has_other", "expected"),
+    [
+        (("trigger",), ANY, ANY, ANY, ActiveDecision.CREATE),
+        (("attach",), YES, ANY, ANY, ActiveDecision.ATTACH),
+        (ON_ACTIVE_RUN, NO, YES, ANY, ActiveDecision.CREATE),
+        (ON_ACTIVE_RUN, NO, NO, NO, ActiveDecision.CREATE),
+        (("attach",), NO, NO, YES, ActiveDecision.ATTACH),
+        (("skip",), ANY, NO, YES, ActiveDecision.SKIP),
+        (("fail",), ANY, NO, YES, ActiveDecision.FAIL),
+    ],
+)
+def test_active_decision_follows_the_table(
+    choices: tuple[str, ...],
+    attached_before: tuple[bool, ...],
+    has_own: tuple[bool, ...],
+    has_other: tuple[bool, ...],
+    expected: ActiveDecision,
+) -> None:
+    for choice, before, own, other in product(choices, attached_before, has_own, has_other):
+        assert active_decision(choice, has_other=other, has_own=own, attached_before=before) is expected
 
 
 STARTED_AT = 1_769_839_200.0  # 2026-01-31T06:00:00Z

@@ -28,10 +28,11 @@ def test_fields_are_read() -> None:
         partition_key="p",
         wait_for_completion="True",
         on_existing_run="attach",
+        on_active_run="skip",
         if_paused="unpause",
     )
     assert (request.http_conn_id, request.dag_id, request.run_id, request.waits) == ("http_conn", "7", "8", True)
-    assert (request.on_existing_run, request.if_paused) == ("attach", "unpause")
+    assert (request.on_existing_run, request.on_active_run, request.if_paused) == ("attach", "skip", "unpause")
     assert request.logical_date == "2026-01-31T06:00:00+00:00"
     assert request.arguments == {
         "logical_date": "2026-01-31T06:00:00+00:00",
@@ -51,6 +52,24 @@ def test_optional_field_that_is_rendered_to_nothing_counts_as_not_given(nothing:
 
 
 @pytest.mark.parametrize(
+    ("fields", "date", "is_unique"),
+    [
+        ({"logical_date": "now"}, None, True),
+        ({"logical_date": " now "}, None, True),
+        ({"logical_date": "None"}, None, True),
+        ({"logical_date": "2026-01-31T06:00:00Z"}, "2026-01-31T06:00:00+00:00", False),
+        ({"trigger_run_id": "mine"}, None, False),
+    ],
+)
+def test_run_with_the_current_time_is_not_found_by_its_logical_date(
+    fields: dict[str, Any], date: str | None, is_unique: bool
+) -> None:
+    request = run_request(**fields)
+    assert (request.logical_date, request.is_unique) == (date, is_unique)
+    assert (request.arguments["logical_date"] == "now") is ("now" in fields.get("logical_date", ""))
+
+
+@pytest.mark.parametrize(
     ("fields", "message"),
     [
         ({"trigger_dag_id": ""}, "trigger_dag_id was rendered to ''"),
@@ -58,7 +77,8 @@ def test_optional_field_that_is_rendered_to_nothing_counts_as_not_given(nothing:
         ({"run_after": "tomorrow"}, "run_after: 'tomorrow' is no ISO 8601 date"),
         ({"conf": [1]}, "conf must be a dict"),
         ({"wait_for_completion": "maybe"}, "wait_for_completion must be true or false"),
-        ({"on_existing_run": "stop"}, "on_existing_run must be one of fail, attach, reset, skip, not 'stop'"),
+        ({"on_existing_run": "stop"}, "on_existing_run must be one of fail, attach, reset, resume, skip, not 'stop'"),
+        ({"on_active_run": "wait"}, "on_active_run must be one of trigger, attach, skip, fail, not 'wait'"),
         ({"if_paused": "wait"}, "if_paused must be one of trigger, unpause, fail, not 'wait'"),
     ],
 )

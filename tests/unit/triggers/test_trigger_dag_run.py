@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from astro_provider.airflow_versions import AIRFLOW_VERSION
+from astro_provider.tasks.existing_run import ON_EXISTING_RUN
 from tests.unit.operators.trigger_operators import CREATED_BEFORE, DATE, RUN_ID, RUN_PATH, add_clashing_run, any_clash
 from tests.unit.operators.trigger_operators import deferrable_operator as operator
 from tests.unit.scripted_server import HANGUP
@@ -56,13 +57,13 @@ async def test_same_requests_and_xcoms_as_on_a_worker(
     on_worker.deferrable = False
     on_worker.render_template_fields(context(ti))  # type: ignore[arg-type]
     result = on_worker.execute(context(ti))  # type: ignore[arg-type]
-    sent = {each.method for each in any_airflow.received}, any_airflow.trigger_bodies()[-1]
+    sent = {each.method for each in any_airflow.received}, _with_now(any_airflow.trigger_bodies()[-1])
     for run_id in list(any_airflow.runs):
         any_airflow.delete_run(run_id)
     any_airflow.received.clear()
 
     assert await run_trigger(started_trigger(**options)) == ("success", None)
-    assert any_airflow.trigger_bodies() == [sent[1]]
+    assert [_with_now(body) for body in any_airflow.trigger_bodies()] == [sent[1]]
     assert ("PATCH" in {each.method for each in any_airflow.received}) is ("PATCH" in sent[0])
     xcoms.pop(RECORD, None)
     dates = ("queued_at", "start_date", "end_date", "run_after", "logical_date")
@@ -70,6 +71,12 @@ async def test_same_requests_and_xcoms_as_on_a_worker(
         None if options.get("do_xcom_push") is False else _without(result, *dates)
     )
     assert xcoms == ti.xcoms
+
+
+def _with_now(body: dict[str, Any]) -> dict[str, Any]:
+    """Replace the current time, which is later after the wait on the worker."""
+    is_now = str(body.get("logical_date")).startswith(NOW.isoformat()[:13])
+    return {**body, "logical_date": "now"} if is_now else body
 
 
 def _without(run: Any, *fields: str) -> Any:
@@ -153,9 +160,10 @@ async def test_openlineage_adds_the_parent_run_to_conf(
         return {**dr_conf, "openlineage": {"parentRunId": ti.run_id}}
 
     monkeypatch.setattr(openlineage, "safe_inject_openlineage_properties_into_dagrun_conf", inject)
-    await run_trigger(started_trigger(conf={"a": 1}))
+    options = {"conf": {"a": 1}, "logical_date": None}
+    await run_trigger(started_trigger(**options))
     xcoms.clear()
-    await run_trigger(started_trigger(conf={"a": 1}, openlineage_inject_parent_info=False, **GIVEN))
+    await run_trigger(started_trigger(**options, openlineage_inject_parent_info=False, **GIVEN))
     parent = {"openlineage": {"parentRunId": TaskInstance().run_id}}
     assert [body["conf"] for body in fake_airflow.trigger_bodies()] == [{"a": 1, **parent}, {"a": 1}]
 
@@ -217,6 +225,7 @@ async def test_lost_response_does_not_create_a_second_run(
         ("skip", "skipped", "Skipped: dag 'd' already has a run with the same"),
         ("attach", "success", "Attached to a run of dag 'd' with the same"),
         ("reset", "success", "Resetting the run of dag 'd' with the same"),
+        ("resume", "success", "Attached to a run of dag 'd' with the same"),
     ],
 )
 async def test_existing_run_is_handled_as_the_user_chose(
@@ -227,6 +236,72 @@ async def test_existing_run_is_handled_as_the_user_chose(
     assert any(line.startswith(logged) for line in log_lines)
     assert any_airflow.cleared == ([("theirs", False)] if choice == "reset" else [])
     assert list(any_airflow.runs) == ["theirs"]
+
+
+@any_clash
+async def test_failed_run_is_resumed(any_airflow: FakeAirflowServer, xcoms: dict[str, Any], by: str) -> None:
+    clash = add_clashing_run(any_airflow, by, "failed")
+    any_airflow.has_task("load", "failed", run_id="theirs")
+    assert await run_trigger(started_trigger(**clash, **WAIT, on_existing_run="resume")) == ("success", None)
+    assert any_airflow.cleared == [("theirs", True)]
+    assert (xcoms[RECORD]["attached"], xcoms[RECORD]["attached_to"]) == (False, None)
+
+
+@pytest.mark.parametrize(
+    ("choice", "ended_in", "runs", "logged"),
+    [
+        ("trigger", "success", ["theirs", RUN_ID], "Dag run here.example.com"),
+        ("attach", "success", ["theirs"], "Attached to a running run of dag 'd'"),
+        ("skip", "skipped", ["theirs"], "Skipped: dag 'd' already has a running run"),
+        ("fail", "failed", ["theirs"], "Not triggered: dag 'd' already has a running run"),
+    ],
+)
+@pytest.mark.parametrize("options", [{}, WAIT], ids=str)
+async def test_active_run_is_handled_as_the_user_chose(
+    any_airflow: FakeAirflowServer,
+    xcoms: dict[str, Any],
+    log_lines: list[str],
+    options: dict[str, Any],
+    choice: str,
+    ended_in: str,
+    runs: list[str],
+    logged: str,
+) -> None:
+    any_airflow.has_run("theirs", "running", "running", "success")
+    assert await run_trigger(started_trigger(**options, on_active_run=f"{{{{ '{choice}' }}}}")) == (ended_in, None)
+    assert list(any_airflow.runs) == runs
+    assert any(line.startswith(logged) for line in log_lines)
+    if choice == "attach":
+        assert xcoms["trigger_run_id"] == "theirs"
+        assert (xcoms[RECORD]["attached"], xcoms[RECORD]["attached_to"]) == (True, "theirs")
+
+
+@pytest.mark.parametrize("options", [{}, WAIT], ids=str)
+async def test_restarted_triggerer_continues_with_the_run_that_it_attached_to(
+    any_airflow: FakeAirflowServer, clock: FakeClock, xcoms: dict[str, Any], options: dict[str, Any]
+) -> None:
+    any_airflow.has_run("theirs", "running")
+    await run_trigger(started_trigger(on_active_run="attach"))
+    del xcoms["trigger_run_id"], xcoms["return_value"]
+    clock.shift(10)
+    any_airflow.end_run("theirs")
+    assert await run_trigger(started_trigger(**options, on_active_run="attach")) == ("success", None)
+    assert (list(any_airflow.runs), xcoms["trigger_run_id"]) == (["theirs"], "theirs")
+
+
+@pytest.mark.parametrize("choice", ["attach", "skip", "fail"])
+async def test_restarted_triggerer_continues_with_its_run_although_another_is_active(
+    any_airflow: FakeAirflowServer, clock: FakeClock, xcoms: dict[str, Any], choice: str
+) -> None:
+    """The triggerer was stopped after it had created the run, and before it stored the run id."""
+    await run_trigger(started_trigger(on_active_run=choice))
+    del xcoms["trigger_run_id"], xcoms["return_value"]
+    xcoms[RECORD]["attached"] = None
+    clock.shift(10)
+    any_airflow.end_run(RUN_ID)
+    any_airflow.has_run("theirs", "running")
+    assert await run_trigger(started_trigger(**WAIT, on_active_run=choice)) == ("success", None)
+    assert xcoms["trigger_run_id"] == RUN_ID
 
 
 async def test_skip_with_a_callback_skips_on_a_worker(fake_airflow: FakeAirflowServer, xcoms: Any) -> None:
@@ -308,7 +383,7 @@ async def test_wait_of_a_restarted_triggerer_is_not_checked_like_a_new_one(
     assert sum(clock.sleeps) == 5
 
 
-@pytest.mark.parametrize("choice", ["fail", "skip", "attach", "reset"])
+@pytest.mark.parametrize("choice", ON_EXISTING_RUN)
 @pytest.mark.parametrize("options", [{}, GIVEN, {"logical_date": DATE}], ids=["derived", "given", "logical date"])
 async def test_triggerer_that_was_killed_before_it_stored_the_run_id_finds_its_run(
     any_airflow: FakeAirflowServer, clock: FakeClock, xcoms: dict[str, Any], options: dict[str, Any], choice: str
