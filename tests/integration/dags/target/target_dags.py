@@ -36,6 +36,28 @@ def sleeping():
     wake()
 
 
+@dag(**{**COMMON, "is_paused_upon_creation": True})
+def busy():
+    """A paused dag, whose runs stay queued until a test ends them."""
+
+    @task
+    def work():
+        return "worked"
+
+    work()
+
+
+@dag(**COMMON)
+def dated():
+    """Its task cannot be rendered in a run without a logical date."""
+
+    @task(retries=0)
+    def use(day):
+        return day
+
+    use("{{ ds }}")
+
+
 @dag(**COMMON)
 def slow():
     """Runs one task for the number of seconds in the conf."""
@@ -183,6 +205,8 @@ def odd():
 
 quick()
 sleeping()
+busy()
+dated()
 slow()
 broken()
 fails_once()

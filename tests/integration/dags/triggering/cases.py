@@ -58,6 +58,24 @@ for mode, options in MODES.items():
     with DAG(f"trigger_sleeping_{mode}", **COMMON):
         trigger("sleeping", **wait)
 
+    with DAG(f"trigger_dated_{mode}", **COMMON):
+        trigger("dated", **wait)
+
+    with DAG(f"trigger_undated_{mode}", **COMMON):
+        trigger("quick", logical_date=None, **wait)
+
+    with DAG(f"resume_{mode}", **COMMON):
+        trigger(
+            "fails_once",
+            trigger_run_id="{{ dag_run.conf.get('run_id', '') }}",
+            logical_date="{{ dag_run.conf.get('date', 'now') }}",
+            on_existing_run="resume",
+            **wait,
+        )
+
+    with DAG(f"trigger_busy_{mode}", **COMMON):
+        trigger("busy", on_active_run="{{ dag_run.conf['choice'] }}", retries=1, **wait)
+
 
 for mode, wait in MODES.items():
     with DAG(f"wait_for_run_{mode}", **COMMON):
