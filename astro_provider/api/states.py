@@ -35,6 +35,20 @@ TASK_STATES = (
 
 FINISHED_TASK_STATES = ("success", "failed", "skipped", "upstream_failed", "removed")
 
+ACTIVE_TASK_STATES = ("queued", "running", "restarting", "deferred")
+"""
+The states of task instances that go on by themselves in a paused dag, until they have ended or wait for the scheduler.
+
+* ``queued``: the executor has the task, and starts it.
+* ``running``, and ``restarting``, in which a task that was cleared while it ran is still being stopped.
+* ``deferred``: a trigger runs, and often work in another system that the trigger waits for. When the trigger has ended,
+  the task is ``scheduled``.
+
+In every other state, ``none``, ``scheduled``, ``up_for_retry``, ``up_for_reschedule`` and ``awaiting_input`` included,
+a task instance runs only after the scheduler has queued it, and the scheduler does so in a running run of a dag that is
+not paused. Measured: 2.11.2 and 3.3.2. Check: pause dags whose tasks are in these states, and list them a minute later.
+"""
+
 
 def checked_states(
     parameter: str, states: Iterable[str] | None, choices: tuple[str, ...], default: tuple[str, ...]

@@ -12,6 +12,7 @@ from astro_provider.api.failed_run import describe_failure
 from astro_provider.api.states import FINISHED_DAG_RUN_STATES
 from astro_provider.api.task_groups import members
 from astro_provider.waits.hints import Hints, airflow_version
+from astro_provider.waits.idle import check_idle
 from astro_provider.waits.wait import Verdict, first_dates, format_task_states
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ class Check:
         client, wait = self._client, self._wait
         if wait.check_existence and first:
             yield from self._check_existence()
+        if wait.idle:
+            return (yield from check_idle(client, wait.dag_id, hints))
         runs = yield from self._find_runs()
         if not runs and wait.must_exist:
             raise (yield from self._deleted_error())

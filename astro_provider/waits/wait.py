@@ -118,6 +118,7 @@ class RunWait:
     :param latest: wait for the newest run at each check, instead of ``run_id``
     :param task_ids: ids of tasks of the runs
     :param group_id: id of a task group of the runs, instead of ``task_ids``
+    :param idle: wait until nothing of the dag runs, instead of ``run_id``
     :param check_existence: whether the wait ends with an error if the dag, a task or the group does not exist
     :param must_exist: whether the run is known to exist. Its absence then ends the wait, and so does a run that
         finishes in a state that is none of ``end_states``. Refusals are tolerated for longer, because the target has
@@ -129,6 +130,7 @@ class RunWait:
     run_id: str | None = None
     logical_dates: Sequence[str] = ()
     latest: bool = False
+    idle: bool = False
     task_ids: Sequence[str] = ()
     group_id: str | None = None
     check_existence: bool = False
@@ -161,6 +163,8 @@ class RunWait:
         return bool(self.task_ids or self.group_id)
 
     def __str__(self) -> str:
+        if self.idle:
+            return f"idle dag {self.dag_id!r}"
         if self.run_id:
             run = f"run {self.run_id!r}"
         elif self.latest:

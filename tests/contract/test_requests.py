@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from astro_provider.api import calls, poll_lists
+from astro_provider.api import calls, idle_lists, poll_lists
 from astro_provider.api.api_versions import API_VERSIONS
 from astro_provider.api.client import Client
 from astro_provider.api.credentials import Login
@@ -161,6 +161,11 @@ FLOWS: dict[str, Callable[[Client, str], Flow[Any]]] = {
     "unfinished runs": lambda client, run: poll_lists.unfinished_runs(client, [DAG, "paused"], DATE, DATE),
     "oldest unfinished runs": lambda client, run: poll_lists.oldest_unfinished_runs(client, [DAG, "paused"], 150),
     "unfinished runs of a dag": lambda client, run: poll_lists.unfinished_runs_of_dag(client, DAG, DATE, DATE),
+    "active tasks": lambda client, run: idle_lists.active_tasks(client, [DAG, "paused", "none"]),
+    "active tasks of a dag": lambda client, run: idle_lists.active_tasks_of_dag(client, DAG, 3),
+    "first unfinished runs": lambda client, run: idle_lists.unfinished_runs(client, [DAG, "paused", "none"]),
+    "first unfinished runs of a dag": lambda client, run: idle_lists.unfinished_runs_of_dag(client, DAG, 3),
+    "paused dags": lambda client, run: idle_lists.paused_dags(client, 100),
     "tasks of runs": lambda client, run: poll_lists.instances_of_tasks(client, [DAG], [run], ["extract", "none"]),
     "instances of tasks": lambda client, run: client.list_instances_of_tasks(DAG, run, ["extract", "load.ż"]),
     "the target's clock": _finished_since_target_time,
@@ -311,7 +316,7 @@ def test_token_request_is_described() -> None:
     assert target.requests[1].headers["Authorization"] == "Bearer token-of-a-login"
 
 
-@pytest.mark.parametrize("module", [calls, poll_lists])
+@pytest.mark.parametrize("module", [calls, idle_lists, poll_lists])
 def test_every_call_is_tested(module: types.ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     """The assertion names each call that no flow above makes."""
     called: set[str] = set()

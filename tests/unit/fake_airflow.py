@@ -149,9 +149,9 @@ class FakeAirflow(ScriptedTarget):
 
     def _list_dags(self, received: ReceivedRequest) -> ScriptedResponse:
         part = received.query.get("dag_id_pattern", [""])[0]
-        return self._page(
-            received, "dags", [self.payloads.dag(d, is_paused=p) for d, p in sorted(self.dags.items()) if part in d]
-        )
+        states = {each.lower() == "true" for each in received.query.get("paused", ["true", "false"])}
+        dags = [(d, p) for d, p in sorted(self.dags.items()) if part in d and p in states]
+        return self._page(received, "dags", [self.payloads.dag(d, is_paused=p) for d, p in dags])
 
     def _list_pools(self, received: ReceivedRequest) -> ScriptedResponse:
         return self._page(received, "pools", [self.payloads.pool(name) for name in ("default_pool", "narrow")])
@@ -334,9 +334,8 @@ class FakeAirflow(ScriptedTarget):
             run["queued_at"] = self.now()
 
     def _list_tasks(self, received: ReceivedRequest, dag_id: str, run_id: str) -> ScriptedResponse:
-        if (
-            run_id != "~" and (dag_id, run_id) not in self._runs and self.api_version == "v2"
-        ):  # Airflow 2 returns an empty list
+        is_there = dag_id in self.dags if run_id == "~" else (dag_id, run_id) in self._runs
+        if not is_there and self.api_version == "v2":  # Airflow 2 returns an empty list
             return self._missing(f"Dag run {run_id!r}")
         of_all_runs = [task for (dag, _), tasks in self._tasks.items() for task in tasks if dag == dag_id]
         tasks = of_all_runs if run_id == "~" else self._tasks[dag_id, run_id]

@@ -45,6 +45,12 @@ of them within ten minutes. While neither lists nor checks succeed, the target g
 there are both waits for runs and waits for tasks. If the token is not allowed to list across dags, each poll lists up
 to ten dags, one request each.
 
+Waits for idle dags have polls of their own, because nothing that has finished shows that nothing else runs. Each poll
+takes at most 3 requests, however many waits and dags there are: lists of active task instances, of unfinished runs, and
+of paused dags. One request per poll is enough while all active tasks of these dags fit on a page. If they do not, a
+round over all dags continues at the next poll: 1,000 dags whose tasks run take four polls. A wait whose dag might be
+idle is checked individually, with 3 requests at most, and so are the other waits for this dag once it has ended.
+
 Waits for something else than runs and tasks, such as the response of any endpoint, call ``shared_checks.check_until``.
 They are not polled: each different request is sent once per interval, for all waits that need its response, with at
 most five requests under way at the same time.
@@ -60,6 +66,8 @@ The modules, from the outside in:
 * ``poller``           runs the polls and the checks of batches
 * ``feed``             decides what a poll lists, and finds the waits for its rows; ``finished`` has one feed for dag
   runs and one for task instances, ``listing`` the request and the result of a list, ``index`` finds the waits for a row
+* ``polled_waits``     the waits that the same polls answer, the base of ``feed`` and ``idle_dags``
+* ``idle_dags``        the waits for idle dags; ``idle_round`` finds dags that might be idle, ``idle_poller`` polls
 * ``periodic_checks``  decides which waits are checked next; ``periodic_check_rate`` limits how many, ``batches`` groups
   them (both pure)
 * ``shared_checks``    sends the requests of waits for something else than runs and tasks

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
     from astro_provider.api.client import Client
     from astro_provider.api.types import DagRun
-    from astro_provider.triggers.watcher.finished import AnyFeed
     from astro_provider.triggers.watcher.paused_dags import PausedDags
     from astro_provider.triggers.watcher.poll_loop import PollLoop
+    from astro_provider.triggers.watcher.polled_waits import PolledWaits
     from astro_provider.triggers.watcher.subscription import Subscription
     from astro_provider.triggers.watcher.target import Target
     from astro_provider.waits.wait import Verdict
@@ -57,7 +57,7 @@ class Checker:
         self._sleep = sleep
         self._slots = asyncio.Semaphore(MAX_CHECKS_AT_ONCE)
 
-    async def check(self, feed: AnyFeed, subscription: Subscription) -> Verdict | None:
+    async def check(self, feed: PolledWaits, subscription: Subscription) -> Verdict | None:
         """
         Check a wait once.
 
@@ -86,7 +86,7 @@ class Checker:
             subscription.is_warned_of_outage = False
         return verdict
 
-    def note_run(self, feed: AnyFeed, subscription: Subscription, client: Client, run: DagRun) -> bool:
+    def note_run(self, feed: PolledWaits, subscription: Subscription, client: Client, run: DagRun) -> bool:
         """
         Use the state of a run in place of a check, if it shows that the wait goes on.
 
@@ -104,7 +104,7 @@ class Checker:
         return True
 
     async def note_runs(
-        self, feed: AnyFeed, check_counts: Mapping[Subscription, int], rows: Iterable[DagRun]
+        self, feed: PolledWaits, check_counts: Mapping[Subscription, int], rows: Iterable[DagRun]
     ) -> set[Subscription]:
         """
         Use the rows of a list in place of checks, where they show that a wait goes on.
@@ -129,7 +129,7 @@ class Checker:
                 await asyncio.sleep(0)  # lets the event loop run other triggers
         return going_on
 
-    async def _check_in_time(self, feed: AnyFeed, subscription: Subscription) -> Verdict | None:
+    async def _check_in_time(self, feed: PolledWaits, subscription: Subscription) -> Verdict | None:
         """Check, including the time in the queue, until ``MAX_SECONDS_PAST_DEADLINE`` at the latest."""
         check = self._check_when_free(feed, subscription)
         if subscription.deadline is None:
@@ -144,7 +144,7 @@ class Checker:
             sleeping.cancel()
             await asyncio.gather(checking, sleeping, return_exceptions=True)
 
-    async def _check_when_free(self, feed: AnyFeed, subscription: Subscription) -> Verdict | None:
+    async def _check_when_free(self, feed: PolledWaits, subscription: Subscription) -> Verdict | None:
         was_queued = self._slots.locked()
         async with self._slots:
             if was_queued and subscription.has_answered and feed.availability.is_down:

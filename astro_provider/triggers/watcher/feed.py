@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import heapq
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections import Counter
-from typing import TYPE_CHECKING, ClassVar, Generic
+from typing import TYPE_CHECKING, Generic
 
 from astro_provider.api.errors import AccessDeniedError, InvalidRequestError, NotFoundError
-from astro_provider.triggers.watcher.availability import Availability
 from astro_provider.triggers.watcher.batches import waits_to_check
 from astro_provider.triggers.watcher.index import SubscriptionIndex
 from astro_provider.triggers.watcher.listing import ListRequest, ListResult, Row
-from astro_provider.triggers.watcher.periodic_checks import PeriodicChecks
+from astro_provider.triggers.watcher.polled_waits import (
+    MAX_DAGS_LISTED_PER_POLL,
+    RETRY_LIST_SECONDS,
+    PolledWaits,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Hashable, Sequence
+    from collections.abc import Callable, Hashable, Sequence
 
     from astro_provider.api.client import Client
     from astro_provider.api.flow import Flow
@@ -26,51 +29,24 @@ if TYPE_CHECKING:
 OVERLAP_SECONDS = 30.0
 """Seconds by which a list overlaps the one before, because Airflow sets an end date before it commits the row."""
 
-MAX_DAGS_LISTED_PER_POLL = 10
-"""Maximum number of list requests per poll (not counting further pages) if the token is not allowed to list across
-dags. Each poll lists the dags that have not been listed for the longest time."""
 
-RETRY_LIST_SECONDS = 300.0
-"""Seconds before a list that was refused is tried again. For lists across dags, the time doubles with each refusal."""
-
-MAX_RETRY_LIST_SECONDS = 3600.0
-"""Maximum number of seconds before a list across dags is tried again."""
-
-
-class Feed(ABC, Generic[Row]):
+class Feed(PolledWaits, Generic[Row]):
     """
     Lists the dag runs or the task instances that have finished, and finds the waits that might be over.
 
     The poller calls ``prepare_list`` and ``list_finished`` at each poll, then ``note_list``, which returns the waits to
-    wake. The checker calls ``note_check`` after each successful check.
+    wake.
 
     :param clock: returns the time in seconds since the epoch
     """
 
-    rows_name: ClassVar[str]
-    """The name of the rows in messages."""
-
     def __init__(self, clock: Callable[[], float]) -> None:
-        self.availability = Availability(clock)
-        self.checks = PeriodicChecks(self.availability)
-        self._clock = clock
+        super().__init__(clock)
         self._index = SubscriptionIndex()
         self._waits_per_dag: Counter[str] = Counter()
         self._listed_until: dict[str, float] = {}  # by dag: when its last successful list was requested
         self._seen_rows: dict[Hashable, tuple[str | None, float]] = {}  # by row: its end date, and when it was listed
-        self._by_dag_until: float | None = None  # when to retry lists across dags; None if they are allowed
-        self._by_dag_seconds = RETRY_LIST_SECONDS
         self._no_batches_until = float("-inf")
-
-    @property
-    def subscriptions(self) -> Collection[Subscription]:
-        """All waits of this feed, beginning with the one that has not been checked for the longest time."""
-        return self.checks.subscriptions
-
-    @property
-    def lists_by_dag(self) -> bool:
-        """Whether the token is not allowed to list across dags, as far as is known."""
-        return self._by_dag_until is not None
 
     def join(self, subscription: Subscription) -> None:
         """
@@ -78,12 +54,10 @@ class Feed(ABC, Generic[Row]):
 
         :param subscription: the wait
         """
+        super().join(subscription)
         dag_id = subscription.wait.dag_id
-        self.checks.join(subscription)
         self._waits_per_dag[dag_id] += 1
         self._listed_until.setdefault(dag_id, self._clock())  # its own first check covers what ended before
-        if subscription.has_answered:
-            self.availability.note_earlier_answer()
         self._index.add(subscription)
 
     def leave(self, subscription: Subscription) -> None:
@@ -92,8 +66,8 @@ class Feed(ABC, Generic[Row]):
 
         :param subscription: the wait
         """
+        super().leave(subscription)
         dag_id = subscription.wait.dag_id
-        self.checks.leave(subscription)
         self._index.discard(subscription)
         self._waits_per_dag[dag_id] -= 1
         if not self._waits_per_dag[dag_id]:
@@ -105,19 +79,9 @@ class Feed(ABC, Generic[Row]):
 
         :param seconds: by how many seconds
         """
+        super().move_back(seconds)
         self._listed_until = {dag_id: at - seconds for dag_id, at in self._listed_until.items()}
         self._no_batches_until -= seconds
-        if self._by_dag_until is not None:
-            self._by_dag_until -= seconds
-
-    def note_check(self, subscription: Subscription) -> None:
-        """
-        Note that the check of a wait has succeeded.
-
-        :param subscription: the wait
-        """
-        self.availability.note_check()
-        self.note_state(subscription)
 
     def note_state(self, subscription: Subscription) -> None:
         """
@@ -193,7 +157,7 @@ class Feed(ABC, Generic[Row]):
         """
         return ListRequest(
             requested_at=now,
-            by_dag=self._by_dag_until is not None and now < self._by_dag_until,
+            by_dag=self._must_list_by_dag(now),
             dag_ids=sorted(self._listed_until),
             ended_after=min(self._listed_until.values()),
             oldest_dags=heapq.nsmallest(
@@ -269,10 +233,9 @@ class Feed(ABC, Generic[Row]):
             if dag_id in self._listed_until:
                 self._listed_until[dag_id] = request.requested_at
         if not result.by_dag:
-            self._by_dag_until, self._by_dag_seconds = None, RETRY_LIST_SECONDS
+            self._note_list_across_dags()
         elif not request.by_dag:  # a list across dags was tried, and refused
-            self._by_dag_until = request.requested_at + self._by_dag_seconds
-            self._by_dag_seconds = min(2 * self._by_dag_seconds, MAX_RETRY_LIST_SECONDS)
+            self._note_refused_list(request.requested_at)
 
     def _task_filters(self) -> Sequence[TaskFilter]:
         return ()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from astro_provider.api import poll_lists
 from astro_provider.api.errors import InvalidRequestError
 from astro_provider.api.types import DagRun, TaskInstance
-from astro_provider.triggers.watcher.feed import RETRY_LIST_SECONDS, Feed
+from astro_provider.triggers.watcher.feed import Feed
 from astro_provider.triggers.watcher.listing import TaskFilter
+from astro_provider.triggers.watcher.polled_waits import RETRY_LIST_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
 
 MAX_RUNS_IN_FILTER = 1000
 """Maximum number of run ids in the filter of a list of task instances. With more, the list is not filtered by runs."""
-
-AnyFeed: TypeAlias = "FinishedRuns | FinishedTasks"
-"""The feed of a wait: for runs, or for tasks and task groups."""
 
 
 class FinishedRuns(Feed[DagRun]):

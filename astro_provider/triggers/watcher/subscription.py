@@ -103,7 +103,9 @@ class Subscription:
     def can_be_listed(self) -> bool:
         """Whether the row of an unfinished run can replace the first check."""
         wait = self.wait
-        return not (self.waits_for_tasks or wait.latest or wait.check_existence or len(self.logical_dates) > 1)
+        return not (
+            self.waits_for_tasks or wait.idle or wait.latest or wait.check_existence or len(self.logical_dates) > 1
+        )
 
     def current_interval(self, now: float) -> float:
         """

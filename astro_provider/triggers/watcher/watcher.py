@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from astro_provider.triggers.watcher.checker import Checker
 from astro_provider.triggers.watcher.finished import FinishedRuns, FinishedTasks
+from astro_provider.triggers.watcher.idle_dags import IdleDags
+from astro_provider.triggers.watcher.idle_poller import IdlePoller
 from astro_provider.triggers.watcher.joins import Joins
 from astro_provider.triggers.watcher.paused_dags import PausedDags
 from astro_provider.triggers.watcher.poll_loop import PollLoop
@@ -26,8 +28,9 @@ if TYPE_CHECKING:
     from astro_provider.api.flow import Flow
     from astro_provider.api.types import DagRun
     from astro_provider.hooks.astro_async import AsyncAstroHook
-    from astro_provider.triggers.watcher.finished import AnyFeed
     from astro_provider.triggers.watcher.poll_timetable import Due
+    from astro_provider.triggers.watcher.polled_waits import PolledWaits
+    from astro_provider.triggers.watcher.poller import BasePoller
     from astro_provider.waits.wait import RunWait
 
 T = TypeVar("T")
@@ -71,11 +74,16 @@ class Watcher:
         self._paused_dags = PausedDags(self._target, self._runs.availability, clock)
         self._checker = Checker(self._target, self._poll_loop, self._paused_dags, clock, sleep)
         self._tasks = FinishedTasks(clock)
+        self._idle_dags = IdleDags(clock)
         self._joins = Joins(self._runs, self._checker, self._target, sleep)
         note_runs = partial(self._checker.note_runs, self._runs)
         self.shared_checks = SharedChecks(self._target, clock, sleep)
         """Checks the waits that are for neither runs nor tasks."""
-        self._pollers = (Poller(self._runs, self._target, note_runs), Poller(self._tasks, self._target))
+        self._pollers: tuple[BasePoller, ...] = (
+            Poller(self._runs, self._target, note_runs),
+            Poller(self._tasks, self._target),
+            IdlePoller(self._idle_dags, self._target),
+        )
 
     async def watch(
         self,
@@ -159,15 +167,17 @@ class Watcher:
             await poller.close()
         await self._target.close()
 
-    def _feed_for(self, subscription: Subscription) -> AnyFeed:
+    def _feed_for(self, subscription: Subscription) -> PolledWaits:
+        if subscription.wait.idle:
+            return self._idle_dags
         return self._tasks if subscription.waits_for_tasks else self._runs
 
-    async def _note_run(self, feed: AnyFeed, subscription: Subscription, run: DagRun) -> bool:
+    async def _note_run(self, feed: PolledWaits, subscription: Subscription, run: DagRun) -> bool:
         client = await self._target.client()
         # A poll might have listed the run as finished before the wait joined. Then, no poll would wake the wait.
         return not self._runs.has_listed(run) and self._checker.note_run(feed, subscription, client, run)
 
-    async def _check_until_over(self, feed: AnyFeed, subscription: Subscription) -> Verdict:
+    async def _check_until_over(self, feed: PolledWaits, subscription: Subscription) -> Verdict:
         while True:
             subscription.woken.clear()
             verdict = None
@@ -184,7 +194,7 @@ class Watcher:
         """Wake the waits that are due, and begin the polls if these are due. The poll loop calls this."""
         if due.clock_moved_back:
             for poller in self._pollers:
-                poller.feed.move_back(due.clock_moved_back)
+                poller.waits.move_back(due.clock_moved_back)
         wake_all(due.past_deadline)
         for subscription in due.to_check:
             self._begin_scheduled_check(subscription)

@@ -81,6 +81,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "run_id": OPTIONAL_TEXTS,
     "logical_dates": SEQUENCES,
     "latest": st.booleans(),
+    "idle": st.booleans(),
     "task_ids": SEQUENCES,
     "group_id": OPTIONAL_TEXTS,
     "check_existence": st.booleans(),

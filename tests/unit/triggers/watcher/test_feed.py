@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
 
 from astro_provider.api.errors import AccessDeniedError
-from astro_provider.triggers.watcher import feed
+from astro_provider.triggers.watcher import feed, polled_waits
 from astro_provider.triggers.watcher.subscription import Subscription
 from tests.unit.scripted_target import json_response
 from tests.unit.triggers.watcher.watched_airflow import INTERVAL, RUNS
@@ -26,33 +25,14 @@ def test_many_dags_are_listed_a_few_per_poll_if_lists_across_dags_are_refused(ru
         waiting.append(runs.join(dag_id, run_id="theirs"))
     runs.refuses_lists()
     assert runs.poll() == set()
-    assert len(runs.target.received) == 1 + feed.MAX_DAGS_LISTED_PER_POLL
+    assert len(runs.target.received) == 1 + polled_waits.MAX_DAGS_LISTED_PER_POLL
     for dag_id in dag_ids:
         runs.ended("theirs", dag_id)
     found: set[Subscription] = set()
     for _ in range(30):
         found |= runs.poll()
-        assert len(runs.target.received) == feed.MAX_DAGS_LISTED_PER_POLL
+        assert len(runs.target.received) == polled_waits.MAX_DAGS_LISTED_PER_POLL
     assert found == set(waiting)
-
-
-def test_list_across_dags_is_retried_less_and_less_often(runs: PolledFeed) -> None:
-    runs.join(run_id="theirs")
-    runs.refuses_lists()
-    tried_at = []
-    for _ in range(int(4 * 3600 / INTERVAL)):
-        runs.poll()
-        if any(received.method == "POST" for received in runs.target.received):
-            tried_at.append(runs.now)
-    pauses = [later - earlier for earlier, later in pairwise(tried_at)]
-    assert pauses == [300, 600, 1200, 2400, 3600, 3600]
-    # When it is allowed again, it shows what has finished since the last list of each dag.
-    runs.target._scripts.clear()
-    runs.ended("theirs")
-    runs.now += feed.MAX_RETRY_LIST_SECONDS
-    assert len(runs.poll()) == 1
-    assert [received.method for received in runs.target.received] == ["POST"]
-    assert not runs.feed.lists_by_dag
 
 
 def test_refused_token_does_not_cause_lists_by_dag(runs: PolledFeed) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from astro_provider.triggers.watcher import finished
-from astro_provider.triggers.watcher.feed import RETRY_LIST_SECONDS
+from astro_provider.triggers.watcher.polled_waits import RETRY_LIST_SECONDS
 from tests.unit.scripted_target import json_response
 from tests.unit.triggers.watcher.watched_airflow import TASKS
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from astro_provider.triggers.watcher.feed import RETRY_LIST_SECONDS
 from astro_provider.triggers.watcher.periodic_check_rate import ROUND_SECONDS
+from astro_provider.triggers.watcher.polled_waits import RETRY_LIST_SECONDS
 from tests.unit.scripted_target import json_response
 from tests.unit.triggers.watcher.watched_airflow import INTERVAL, RUNS, TASKS, Waits, WatchedAirflow
 
