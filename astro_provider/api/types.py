@@ -77,6 +77,13 @@ class Dag(TypedDict):
     is_paused: bool | None
 
 
+class ChangedDag(Dag):
+    """A dag that was paused or unpaused."""
+
+    was_paused: bool
+    """Whether it was paused before."""
+
+
 class Pool(TypedDict):
     """A pool."""
 

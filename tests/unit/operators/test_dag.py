@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from astro_provider.airflow_versions import AirflowFailException
-from astro_provider.api.errors import NotFoundError
+from astro_provider.api.errors import NotFoundError, TargetUnavailableError
 from astro_provider.operators.dag import AstroPauseDagOperator, AstroUnpauseDagOperator
 from tests.airflow_names import DAG
 from tests.unit.scripted_target import TOKEN, json_response
-from tests.unit.task_runner import context, round_trip
+from tests.unit.task_runner import Store, TaskInstance, context, round_trip
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.unit.fake_airflow import FakeAirflowServer
+    from tests.unit.scripted_target import ReceivedRequest, ScriptedResponse
 
 both_operators = pytest.mark.parametrize(
     ("operator_class", "paused"), [(AstroPauseDagOperator, True), (AstroUnpauseDagOperator, False)]
@@ -35,13 +36,77 @@ def test_dag_is_paused_or_unpaused(
     assert (dag["dag_id"], dag["is_paused"]) == ("ż.~d", paused)
     assert any_airflow.dags == {"ż.~d": paused, "other": before}
     assert json.dumps(dag)
-    assert f"Dag ż.~d is {'paused' if paused else 'not paused'} in Deployment {any_airflow.url}" in "\n".join(log_lines)
+    assert dag["was_paused"] is before
+    was = f"(connection 'http_conn'); before, it was {'paused' if before else 'not paused'}"
+    state = f"Dag ż.~d is {'paused' if paused else 'not paused'} in Deployment {any_airflow.url} {was}"
+    assert state in "\n".join(log_lines)
 
 
 @both_operators
-def test_pause_or_unpause_is_one_request(fake_airflow: FakeAirflowServer, operator_class: type, paused: bool) -> None:
+def test_dag_is_requested_once_before_the_change(
+    fake_airflow: FakeAirflowServer, operator_class: type, paused: bool
+) -> None:
     operator_class(task_id="t", external_dag_id="d").execute(context())
-    assert fake_airflow.calls_received == ["PATCH /api/v2/dags/d"]
+    assert fake_airflow.calls_received == ["GET /api/v2/dags/d", "PATCH /api/v2/dags/d"]
+
+
+def tries(airflow: FakeAirflowServer, operator: Any, store: Store | None, *, max_tries: int) -> Callable[[int], Any]:
+    """Return a function that runs a try of the operator, by its number."""
+    more = {} if store is None else {"task_state_store": store}
+
+    def run(number: int) -> Any:
+        return operator.execute(context(TaskInstance(try_number=number, max_tries=max_tries), **more))
+
+    return run
+
+
+@both_operators
+def test_retry_after_a_lost_response_returns_what_the_first_try_found(
+    fake_airflow: FakeAirflowServer, log_lines: list[str], pauses: list[float], operator_class: type, paused: bool
+) -> None:
+    fake_airflow.dags = {"d": not paused}
+    operator = operator_class(task_id="t", external_dag_id="d", retries=2)
+    run = tries(fake_airflow, operator, Store(), max_tries=2)
+
+    def lose_response(received: ReceivedRequest) -> ScriptedResponse:
+        fake_airflow.stored_response(received)
+        return json_response({}, 502)
+
+    fake_airflow.on("PATCH", "dags/d", lose_response)
+    with pytest.raises(TargetUnavailableError):
+        run(1)
+    fake_airflow._scripts.clear()
+    assert fake_airflow.dags == {"d": paused}
+    assert (run(2)["was_paused"], run(3)["was_paused"]) == (not paused, not paused)
+    assert "earlier try" not in "\n".join(log_lines)
+
+
+@both_operators
+def test_task_that_was_cleared_returns_what_it_finds(
+    fake_airflow: FakeAirflowServer, log_lines: list[str], operator_class: type, paused: bool
+) -> None:
+    fake_airflow.dags = {"d": not paused}
+    operator, store = operator_class(task_id="t", external_dag_id="d", retries=1), Store()
+    assert tries(fake_airflow, operator, store, max_tries=1)(1)["was_paused"] is not paused
+    after_clear = tries(fake_airflow, operator, store, max_tries=2)
+    assert after_clear(2)["was_paused"] is paused
+    assert "earlier try" not in "\n".join(log_lines)
+    fake_airflow.dags = {"d": not paused}
+    assert after_clear(3)["was_paused"] is paused
+
+
+@both_operators
+@pytest.mark.parametrize("store", [None, object()], ids=["no store", "store that fails"])
+def test_retry_without_a_store_warns_that_an_earlier_try_might_have_changed_the_dag(
+    fake_airflow: FakeAirflowServer, log_lines: list[str], operator_class: type, paused: bool, store: Any
+) -> None:
+    fake_airflow.dags = {"d": not paused}
+    operator = operator_class(task_id="t", external_dag_id="d", retries=1)
+    run = tries(fake_airflow, operator, store, max_tries=1)
+    assert run(1)["was_paused"] is not paused
+    assert "earlier try" not in "\n".join(log_lines)
+    assert run(2)["was_paused"] is paused
+    assert f"might have {'paused' if paused else 'unpaused'} the dag already" in "\n".join(log_lines)
 
 
 @both_operators
