@@ -51,7 +51,10 @@ def get_provider_info() -> dict[str, object]:
         "sensors": [
             {
                 "integration-name": "Astro",
-                "python-modules": ["astro_provider.sensors.dag_run", "astro_provider.sensors.task"],
+                "python-modules": [
+                    "astro_provider.sensors.dag_run",
+                    "astro_provider.sensors.task",
+                ],
             }
         ],
         "hooks": [{"integration-name": "Astro", "python-modules": ["astro_provider.hooks.astro"]}],
@@ -74,5 +77,6 @@ def get_provider_info() -> dict[str, object]:
                 "ui-field-behaviour": CONNECTION_FORM,
             }
         ],
+        "notifications": ["astro_provider.notifications.dag_run.AstroTriggerDagRunNotifier"],
         "extra-links": ["astro_provider.links.RemoteDagRunLink"],
     }

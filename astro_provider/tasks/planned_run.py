@@ -229,7 +229,7 @@ def _seconds(date: datetime | None) -> float | None:
 def _run_id_parts(ti: Any, warn: Callable[[str], None]) -> dict[str, Any]:
     """Return the arguments of ``remote_run_id`` for a task, without the number of its first try."""
     return {
-        "deployment": _this_deployment(warn),
+        "deployment": this_deployment(warn),
         "dag_id": ti.dag_id,
         "run_id": ti.run_id,
         "task_id": ti.task_id,
@@ -237,7 +237,7 @@ def _run_id_parts(ti: Any, warn: Callable[[str], None]) -> dict[str, Any]:
     }
 
 
-def _this_deployment(warn: Callable[[str], None]) -> str:
+def this_deployment(warn: Callable[[str], None]) -> str:
     """Return the URL of the triggering Deployment's UI, which Astro configures."""
     url: str = conf.get(BASE_URL_SECTION, "base_url", fallback="") or ""
     if url == UNSET_BASE_URL:

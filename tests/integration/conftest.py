@@ -19,6 +19,7 @@ from tests.integration.runs import Run, trigger_run
 
 HERE = Path(__file__).parent
 EXAMPLES = HERE.parents[1] / "example_dags"
+BOTH_DAGS = HERE / "dags" / "both"  # for a triggering deployment of Airflow 3 and of Airflow 2
 TARGET_DAGS = [EXAMPLES / "target", HERE / "dags" / "target"]
 
 # A user that can read dags only by id. In the Airflow 2 target, the tests that need this user create it.
@@ -32,9 +33,13 @@ RESTRICTED_USER_SETTINGS = {
 }
 
 TRIGGERING_SETTINGS = {
+    "PYTHONPATH": str(HERE / "include"),  # modules of the project, which a triggerer can import
     # With many runs at once, the busy scheduler fails tasks that are resumed soon after they were deferred
     # ("finished with state success, but the task instance's state attribute is queued").
     "AIRFLOW__CORE__PARALLELISM": "4",
+    # On a busy machine, callbacks take longer than Airflow's defaults of 20 and 50 seconds.
+    "AIRFLOW__CORE__TASK_SUCCESS_OVERTIME": "200",
+    "AIRFLOW__DAG_PROCESSOR__DAG_FILE_PROCESSOR_TIMEOUT": "200",
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",  # Airflow's default is 300
 }
 
@@ -60,9 +65,11 @@ class Deployments:
 @pytest.fixture(scope="session")
 def deployments() -> Iterator[Deployments]:
     deployments = (
-        replace(TRIGGERING, dags=[EXAMPLES, HERE / "dags" / "triggering"], env=TRIGGERING_SETTINGS),
+        replace(TRIGGERING, dags=[EXAMPLES, HERE / "dags" / "triggering", BOTH_DAGS], env=TRIGGERING_SETTINGS),
         replace(TARGET, dags=TARGET_DAGS, env=RESTRICTED_USER_SETTINGS),
-        replace(TARGET_V1, dags=[*TARGET_DAGS, EXAMPLES]),  # which the tests of the examples use as a triggering one
+        replace(
+            TARGET_V1, dags=[*TARGET_DAGS, EXAMPLES, BOTH_DAGS]
+        ),  # which the tests of the examples use as a triggering one
     )
     with running(*deployments) as (triggering, target, target_v1):
         target.wait_for_dags("remote_report", "quick", "daily")

@@ -70,10 +70,12 @@ def test_every_module_is_listed_and_exists(kind: str) -> None:
         "astro_provider.hooks.http_aiohttp",
         "astro_provider.hooks.astro_async",
         "astro_provider.hooks.lookup",
+        "astro_provider.operators.waiting",
         "astro_provider.sensors.base",
         "astro_provider.sensors.poke_interval",
         "astro_provider.triggers.endings",
         "astro_provider.triggers.events",
+        "astro_provider.triggers.shared_wait",
         "astro_provider.triggers.task_trigger",
     }
     there = {f"astro_provider.{kind}.{path.stem}" for path in folder.glob("*.py") if path.stem != "__init__"}

@@ -1,0 +1,5 @@
+"""A module of the project, which workers and triggerers can import."""
+
+
+def has_value(response):
+    return "value" in response
