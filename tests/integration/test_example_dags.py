@@ -10,6 +10,7 @@ from tests.integration.conftest import EXAMPLES, Deployments
 from tests.integration.runs import Run, runs_of, trigger_run
 
 DAG_IDS = sorted(file.stem for file in EXAMPLES.glob("*.py"))
+FAILS = "notify_on_failure"
 HOMES = ("triggering", "target_v1")  # the deployments that run the examples, both against the Airflow 3 target
 
 # These change a dag or a variable of the target, so each runs only once at the same time.
@@ -31,8 +32,9 @@ def examples(deployments: Deployments) -> dict[tuple[str, str], Run]:
     runs: dict[tuple[str, str], Run] = {}
 
     def start(home: str, dag_id: str) -> None:
-        dates = {"logical_date": date} if (date := LOGICAL_DATES.get((home, dag_id))) else {}
-        runs[home, dag_id] = trigger_run(getattr(deployments, home), dag_id, **dates)
+        body = {"logical_date": date} if (date := LOGICAL_DATES.get((home, dag_id))) else {}
+        body["conf"] = {"fail": True} if dag_id == FAILS else {}
+        runs[home, dag_id] = trigger_run(getattr(deployments, home), dag_id, **body)
 
     def finish(*started: tuple[str, str]) -> None:
         for key in started:
@@ -63,7 +65,7 @@ in_both = pytest.mark.parametrize("home", HOMES)
 
 
 @in_both
-@pytest.mark.parametrize("dag_id", DAG_IDS)
+@pytest.mark.parametrize("dag_id", [dag_id for dag_id in DAG_IDS if dag_id != FAILS])
 def test_example_succeeds(examples, home, dag_id):
     run = examples[home, dag_id]
 
@@ -122,6 +124,18 @@ def test_map_and_collect_collects_the_results_in_order(examples, home):
     results = result(examples[home, "map_and_collect"], "collect")
 
     assert [result["rows"] for result in results] == [1, 2, 3]
+
+
+@in_both
+def test_notify_on_failure_triggers_a_run_with_the_facts_of_the_failed_task(examples, deployments, home):
+    run = examples[home, FAILS]
+    assert run.states() == {"load": "failed"}
+    confs = [remote.get()["conf"] for remote in runs_of(deployments.target, "remote_report").values()]
+    facts_of = {facts["run_id"]: facts for conf in confs if isinstance(facts := conf.get("triggered_by"), dict)}
+    facts = facts_of[run.run_id]
+    assert facts["task_id"] == "load"
+    assert facts["deployment"] in getattr(deployments, home).url
+    assert "the file has no rows" in facts["exception"]
 
 
 def result(run: Run, task_id: str):
