@@ -43,6 +43,7 @@ def get_provider_info() -> dict[str, object]:
                 "integration-name": "Astro",
                 "python-modules": [
                     "astro_provider.operators.api",
+                    "astro_provider.operators.clear",
                     "astro_provider.operators.dag",
                     "astro_provider.operators.dag_run",
                 ],

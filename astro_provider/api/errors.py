@@ -18,6 +18,7 @@ The errors that this package raises.
     - InvalidRequestError      400, 422
     - TargetUnavailableError   408, 421, 425, 429, 5xx
   + NotTriggeredError          no run was created, because a parameter of the task forbids it in this situation
+  + NotClearedError            no run was cleared, because the run or a task of it does not exist
   + UnexpectedEventError       a task was resumed with an event that is not of its trigger
   + DagRunFailedError          a dag run or task instance that a task waits for ended in a failed state
   + WaitTimeoutError           a wait took longer than its timeout
@@ -201,6 +202,10 @@ class TargetUnavailableError(TargetError):
 
 class NotTriggeredError(AstroError):
     """No run was created: one exists (``on_existing_run="fail"``), or the dag is paused (``if_paused="fail"``)."""
+
+
+class NotClearedError(AstroError):
+    """No run was cleared: the run, or one of the tasks to clear, does not exist."""
 
 
 class UnexpectedEventError(AstroError):

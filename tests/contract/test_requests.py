@@ -22,10 +22,12 @@ from astro_provider.api.flow import Request
 from astro_provider.api.memory import Memory
 from astro_provider.api.repair import repair_dag_run
 from astro_provider.api.sender import Sender
+from astro_provider.tasks.clear_run import clear_run
 from astro_provider.waits.loop import wait_for_dag_run, watch
 from astro_provider.waits.wait import EndStates, RunWait
 from tests.contract.openapi import OpenApiDescription, UndescribedError, description
 from tests.unit.fake_airflow import FakeAirflow
+from tests.unit.tasks.clear_requests import FIRST_TRY, clear_request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -173,6 +175,10 @@ FLOWS: dict[str, Callable[[Client, str], Flow[Any]]] = {
     "clear": lambda client, run: client.clear_dag_run(DAG, run, only_failed=False),
     "clear failed tasks": lambda client, run: client.clear_dag_run(DAG, run, only_failed=True),
     "repair": lambda client, run: repair_dag_run(client, _ended(run)),
+    "clear a run once": lambda client, run: _clear(client, run),
+    "clear tasks once": lambda client, run: _clear(
+        client, run, task_ids=["extract", "load.ż"], include_downstream=True, only_failed=True
+    ),
     "list tasks": lambda client, run: client.list_task_instances(DAG, run),
     "list tasks of a group": lambda client, run: client.list_task_instances(
         DAG, run, group_id="group", state=["success"]
@@ -225,6 +231,11 @@ FAILING_FLOWS: dict[str, tuple[type[AstroError], Callable[[Client, str], Flow[An
 
 def _ended(run_id: str) -> Any:
     return {"dag_id": DAG, "dag_run_id": run_id, "end_date": None}
+
+
+def _clear(client: Client, run_id: str, **fields: Any) -> Flow[Any]:
+    request = clear_request(external_dag_id=DAG, external_run_id=run_id, **fields)
+    return clear_run(client, request, FIRST_TRY, repairs=True, store=lambda *_: None, log=print)
 
 
 def _wait(client: Client, dag_id: str = DAG, **what: Any) -> Flow[Any]:
