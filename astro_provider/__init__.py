@@ -43,6 +43,7 @@ def get_provider_info() -> dict[str, object]:
                 "integration-name": "Astro",
                 "python-modules": [
                     "astro_provider.operators.api",
+                    "astro_provider.operators.backfill",
                     "astro_provider.operators.clear",
                     "astro_provider.operators.dag",
                     "astro_provider.operators.dag_run",
@@ -63,6 +64,7 @@ def get_provider_info() -> dict[str, object]:
             {
                 "integration-name": "Astro",
                 "python-modules": [
+                    "astro_provider.triggers.backfill",
                     "astro_provider.triggers.dag_run",
                     "astro_provider.triggers.sensor",
                     "astro_provider.triggers.trigger_dag_run",
@@ -79,5 +81,5 @@ def get_provider_info() -> dict[str, object]:
             }
         ],
         "notifications": ["astro_provider.notifications.dag_run.AstroTriggerDagRunNotifier"],
-        "extra-links": ["astro_provider.links.RemoteDagRunLink"],
+        "extra-links": ["astro_provider.links.RemoteDagRunLink", "astro_provider.links.RemoteBackfillLink"],
     }

@@ -103,3 +103,31 @@ class LogEntry(TypedDict):
     """``info``, ``error`` and so on; null for a line of text."""
     error: str | None
     """Class and message of the exception that the entry carries, if it carries one."""
+
+
+class Backfill(TypedDict):
+    """A backfill (Airflow 3.0 and later)."""
+
+    id: int
+    dag_id: str
+    from_date: str
+    to_date: str
+    dag_run_conf: dict[str, JSON] | None
+    is_paused: bool
+    """Whether it was paused or cancelled."""
+    reprocess_behavior: str
+    """``none``, ``failed`` or ``completed``."""
+    max_active_runs: int
+    created_at: str
+    completed_at: str | None
+    """When Airflow found that all its runs had finished, or when it was cancelled; null until then."""
+
+
+class BackfillResult(Backfill):
+    """A backfill that is over, with the numbers of its runs."""
+
+    total_runs: int
+    """The runs that the backfill created or cleared, without dates that it left as they are."""
+    succeeded_runs: int
+    failed_runs: list[str]
+    """The run ids of the runs that failed."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from astro_provider.api.errors import AstroError
 from astro_provider.api.states import FINISHED_DAG_RUN_STATES
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Sequence
+    from collections.abc import Callable, Coroutine, Sequence
 
     from astro_provider.api.client import Client
     from astro_provider.api.flow import Flow
@@ -52,40 +53,64 @@ def cancel_on_worker(http_conn_id: str, dag_id: str, run_id: str, log: Any, *, e
     :param end_states: see :func:`cancel_run`
     :return: what was done, as a sentence
     """
-    from astro_provider.hooks.astro import AstroHook
-
-    try:
-        with AstroHook(http_conn_id) as hook:
-            done = hook.run(cancel_run(hook.client, dag_id, run_id, end_states=end_states))
-    except AstroError as error:
-        return _log_failure(log, dag_id, run_id, error)
-    log.info("%s", done)
-    return done
+    flow = partial(cancel_run, dag_id=dag_id, run_id=run_id, end_states=end_states)
+    return run_on_worker(http_conn_id, flow, f"The run of dag {dag_id!r}", log, end=f" (run {run_id})")
 
 
 async def cancel_in_triggerer(
     http_conn_id: str, dag_id: str, run_id: str, log: Any, *, end_states: Sequence[str] = ()
 ) -> str:
     """Do the same as :func:`cancel_on_worker` on an event loop, within ``MAX_CANCEL_SECONDS``."""
-    from astro_provider.hooks.astro_async import AsyncAstroHook
+    flow = partial(cancel_run, dag_id=dag_id, run_id=run_id, end_states=end_states)
+    return await run_in_triggerer(http_conn_id, flow, f"The run of dag {dag_id!r}", log, end=f" (run {run_id})")
 
-    async def cancel() -> str:
-        async with AsyncAstroHook(http_conn_id) as hook:
-            client = await hook.client()
-            return await hook.run(cancel_run(client, dag_id, run_id, end_states=end_states))
+
+def run_on_worker(
+    http_conn_id: str, make_flow: Callable[[Client], Flow[str]], name: str, log: Any, *, end: str = ""
+) -> str:
+    """
+    Run a flow that cancels something, and log the result. Errors of the target are logged, not raised.
+
+    :param http_conn_id: id of the Airflow connection to the target
+    :param make_flow: makes the flow, which returns what was done, as a sentence
+    :param name: what is cancelled, for the message if it could not be cancelled
+    :param log: the logger of the task
+    :param end: the end of that message
+    :return: what was done, as a sentence
+    """
+    from astro_provider.hooks.astro import AstroHook
 
     try:
-        done = await asyncio.wait_for(cancel(), MAX_CANCEL_SECONDS)
+        with AstroHook(http_conn_id) as hook:
+            done = hook.run(make_flow(hook.client))
     except AstroError as error:
-        return _log_failure(log, dag_id, run_id, error)
-    except asyncio.TimeoutError:
-        return _log_failure(log, dag_id, run_id, f"it took longer than {MAX_CANCEL_SECONDS:g} s.")
+        return _log_failure(log, name, error, end)
     log.info("%s", done)
     return done
 
 
-def _log_failure(log: Any, dag_id: str, run_id: str, error: AstroError | str) -> str:
-    message = f"The run of dag {dag_id!r} could not be cancelled: {error} (run {run_id})"
+async def run_in_triggerer(
+    http_conn_id: str, make_flow: Callable[[Client], Flow[str]], name: str, log: Any, *, end: str = ""
+) -> str:
+    """Do the same as :func:`run_on_worker` on an event loop, within ``MAX_CANCEL_SECONDS``."""
+    from astro_provider.hooks.astro_async import AsyncAstroHook
+
+    async def cancel() -> str:
+        async with AsyncAstroHook(http_conn_id) as hook:
+            return await hook.run(make_flow(await hook.client()))
+
+    try:
+        done = await asyncio.wait_for(cancel(), MAX_CANCEL_SECONDS)
+    except AstroError as error:
+        return _log_failure(log, name, error, end)
+    except asyncio.TimeoutError:
+        return _log_failure(log, name, f"it took longer than {MAX_CANCEL_SECONDS:g} s.", end)
+    log.info("%s", done)
+    return done
+
+
+def _log_failure(log: Any, name: str, error: AstroError | str, end: str) -> str:
+    message = f"{name} could not be cancelled: {error}{end}"
     log.warning("%s", message)
     return message
 

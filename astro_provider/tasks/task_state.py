@@ -62,9 +62,9 @@ def ended_by_user(task_instance: Any) -> bool:
         return False
 
 
-async def deferral_ended(task_instance: Any, remote_run_id: str) -> bool:
+async def deferral_ended(task_instance: Any, remote_id: str | int, *, xcom_key: str = XCOM_RUN_ID) -> bool:
     """
-    Check on the triggerer's event loop whether a task no longer waits for a remote run.
+    Check on the triggerer's event loop whether a task no longer waits for a remote run, or for what has another id.
 
     Airflow cancels a trigger for one of three reasons: a user marked or cleared the task; Airflow ended the deferral
     after its timeout; or the triggerer stops, or hands its triggers over to another triggerer. Only in the last case
@@ -73,8 +73,9 @@ async def deferral_ended(task_instance: Any, remote_run_id: str) -> bool:
     Airflow 3.3 and later, soon leaves the state "deferred" (``CLEARED_TASK_CHECKS``).
 
     :param task_instance: the task instance of the trigger
-    :param remote_run_id: the run that the trigger waits for
-    :return: whether the task no longer waits for that run; ``False`` if this cannot be read within
+    :param remote_id: id of the run, or of what the trigger waits for
+    :param xcom_key: key of the XCom in which the task stores what it waits for
+    :return: whether the task no longer waits for that; ``False`` if this cannot be read within
         ``MAX_STATE_SECONDS``
     """
     # Before Airflow 3.3, a triggerer that stops calls this, too, and must not be delayed.
@@ -83,7 +84,7 @@ async def deferral_ended(task_instance: Any, remote_run_id: str) -> bool:
         if number:
             await asyncio.sleep(CHECK_PAUSE_SECONDS)
         try:
-            waits = call_supervisor(_waits_for, task_instance, remote_run_id)
+            waits = call_supervisor(_waits_for, task_instance, remote_id, xcom_key)
             if not await asyncio.wait_for(waits, MAX_STATE_SECONDS):
                 return True
         except Exception:
@@ -91,10 +92,10 @@ async def deferral_ended(task_instance: Any, remote_run_id: str) -> bool:
     return False
 
 
-def _waits_for(task_instance: Any, remote_run_id: str) -> bool:
+def _waits_for(task_instance: Any, remote_id: str | int, xcom_key: str) -> bool:
     if task_state(task_instance) != "deferred":
         return False
     from astro_provider.airflow_versions import XCom
 
-    run_id = XCom.get_one(**task_instance_key(task_instance), key=XCOM_RUN_ID)
-    return run_id is None or run_id == remote_run_id
+    stored = XCom.get_one(**task_instance_key(task_instance), key=xcom_key)
+    return stored is None or stored == remote_id

@@ -31,6 +31,7 @@ import time_machine
 
 from astro_provider.api import memory
 from tests.unit.fake_airflow import FakeAirflowServer
+from tests.unit.fake_backfills import FakeBackfillServer
 from tests.unit.scripted_server import ScriptedServer
 from tests.unit.scripted_target import TOKEN, ScriptedTarget
 from tests.unit.task_runner import NOW, FakeClock
@@ -130,6 +131,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeClock]:
     from astro_provider.airflow_versions import BaseSensorOperator
     from astro_provider.hooks import astro_async, base
     from astro_provider.sensors import base as sensor_base
+    from astro_provider.triggers import backfill as backfill_trigger
     from astro_provider.triggers import dag_run as dag_run_trigger
     from astro_provider.triggers import shared_wait
     from astro_provider.triggers.watcher import registry
@@ -147,6 +149,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeClock]:
         monkeypatch.setattr(sys.modules[BaseSensorOperator.__module__], "time", sensor_time)
         monkeypatch.setattr(sensor_base, "time", SimpleNamespace(sleep=clock.sleep, time=time.time))
         trigger_asyncio = SimpleNamespace(**{**vars(asyncio), "sleep": clock.sleep_async})
+        monkeypatch.setattr(backfill_trigger, "asyncio", trigger_asyncio)
         monkeypatch.setattr(dag_run_trigger, "asyncio", trigger_asyncio)
         monkeypatch.setattr(shared_wait, "asyncio", trigger_asyncio)
         yield clock
@@ -162,6 +165,14 @@ def _remote(api_version: str, connect: Callable[..., None]) -> Iterator[FakeAirf
 def fake_airflow(clock: FakeClock, connect: Callable[..., None]) -> Iterator[FakeAirflowServer]:
     """The target of the connection: a fake Airflow 3."""
     yield from _remote("v2", connect)
+
+
+@pytest.fixture
+def fake_backfills(clock: FakeClock, connect: Callable[..., None]) -> Iterator[FakeBackfillServer]:
+    """The target of the connection: a fake Airflow 3 with backfills."""
+    with FakeBackfillServer("v2") as running:
+        connect(running.url, password=TOKEN)
+        yield running
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from astro_provider.airflow_versions import AIRFLOW_VERSION
 
 CLASSES = """
 from astro_provider.operators.api import AstroApiOperator
+from astro_provider.operators.backfill import AstroBackfillOperator
 from astro_provider.operators.clear import AstroClearDagRunOperator
 from astro_provider.operators.dag import AstroPauseDagOperator, AstroUnpauseDagOperator
 from astro_provider.operators.dag_run import AstroTriggerDagRunOperator
