@@ -130,7 +130,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeClock]:
     """A clock that only sleeps of hooks, sensors and triggers advance; they take no time."""
     from astro_provider.airflow_versions import BaseSensorOperator
     from astro_provider.hooks import astro_async, base
-    from astro_provider.sensors import base as sensor_base
+    from astro_provider.sensors import waiting
     from astro_provider.triggers import backfill as backfill_trigger
     from astro_provider.triggers import dag_run as dag_run_trigger
     from astro_provider.triggers import shared_wait
@@ -147,7 +147,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeClock]:
             monkeypatch.setattr(astro_async.AsyncAstroHook, method, held)
         sensor_time = SimpleNamespace(sleep=clock.sleep, monotonic=lambda: datetime.now().timestamp())
         monkeypatch.setattr(sys.modules[BaseSensorOperator.__module__], "time", sensor_time)
-        monkeypatch.setattr(sensor_base, "time", SimpleNamespace(sleep=clock.sleep, time=time.time))
+        monkeypatch.setattr(waiting, "time", SimpleNamespace(sleep=clock.sleep, time=time.time))
         trigger_asyncio = SimpleNamespace(**{**vars(asyncio), "sleep": clock.sleep_async})
         monkeypatch.setattr(backfill_trigger, "asyncio", trigger_asyncio)
         monkeypatch.setattr(dag_run_trigger, "asyncio", trigger_asyncio)

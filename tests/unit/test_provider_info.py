@@ -73,6 +73,7 @@ def test_every_module_is_listed_and_exists(kind: str) -> None:
         "astro_provider.operators.waiting",
         "astro_provider.sensors.base",
         "astro_provider.sensors.poke_interval",
+        "astro_provider.sensors.waiting",
         "astro_provider.triggers.endings",
         "astro_provider.triggers.events",
         "astro_provider.triggers.shared_wait",
@@ -85,7 +86,9 @@ def test_every_module_is_listed_and_exists(kind: str) -> None:
 
 
 def test_classes_in_the_metadata_exist() -> None:
-    named = [entry["hook-class-name"] for entry in INFO["connection-types"]] + INFO["extra-links"]
+    named = (
+        [entry["hook-class-name"] for entry in INFO["connection-types"]] + INFO["extra-links"] + INFO["notifications"]
+    )
     for name in named:
         module, _, attribute = name.rpartition(".")
         assert isinstance(getattr(importlib.import_module(module), attribute), type)
