@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tests.benchmarks import imports, latency, parsing, results, slots, trigger_and_wait, triggering, waits
+from tests.benchmarks import idle_waits, imports, latency, parsing, results, slots, trigger_and_wait, triggering, waits
 from tests.benchmarks.sizes import Sizes
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 # first of these starts the scheduler of the target, which would start the runs that the others leave queued.
 MEASUREMENTS: dict[str, ModuleType] = {
     "waits": waits,
+    "idle_waits": idle_waits,
     "imports": imports,
     "parsing": parsing,
     "trigger_and_wait": trigger_and_wait,
@@ -29,6 +30,7 @@ MEASUREMENTS: dict[str, ModuleType] = {
 }
 ROW_CLASSES: dict[str, type[Any]] = {
     "waits": waits.WaitCosts,
+    "idle_waits": idle_waits.IdleWaitCosts,
     "imports": imports.ImportTimes,
     "parsing": parsing.ParseTimes,
     "trigger_and_wait": trigger_and_wait.TriggeredRuns,

@@ -1,5 +1,5 @@
 """
-A target that counts requests and responds as API v2 does, with runs that all stay running.
+A target that counts requests and responds as API v2 does, with runs and tasks that all stay running.
 
     python -m tests.benchmarks.clients.stub RUNS
 
@@ -39,6 +39,16 @@ RUN: dict[str, object] = {
     "partition_date": None,
 }
 
+TASK: dict[str, object] = {
+    "task_id": "work",
+    "dag_run_id": "run",
+    "map_index": -1,
+    "state": "running",
+    "try_number": 1,
+    "start_date": "2026-01-01T00:00:00Z",
+    "end_date": None,
+}
+
 RUNS = int(sys.argv[1])
 FIRST_DUE = datetime(2026, 1, 1, tzinfo=timezone.utc)
 
@@ -60,6 +70,18 @@ async def list_runs(request: web.Request) -> web.Response:
     offset, limit = body["page_offset"], body["page_limit"]
     runs = [_run(*each) for each in listed[offset : offset + limit]]
     return _counted({"dag_runs": runs, "total_entries": len(listed)})
+
+
+async def list_tasks(request: web.Request) -> web.Response:
+    body = await request.json()
+    offset, limit = body["page_offset"], body["page_limit"]
+    tasks = [{**TASK, "dag_id": dag_id} for dag_id in body["dag_ids"][offset : offset + limit]]
+    return _counted({"task_instances": tasks, "total_entries": len(body["dag_ids"])})
+
+
+async def list_tasks_of_dag(request: web.Request) -> web.Response:
+    task = {**TASK, "dag_id": request.match_info["dag_id"]}
+    return _counted({"task_instances": [task], "total_entries": 1})
 
 
 async def get_run(request: web.Request) -> web.Response:
@@ -91,6 +113,8 @@ async def main() -> None:
     app = web.Application()
     app.router.add_get("/api/v2/version", version)
     app.router.add_post("/api/v2/dags/~/dagRuns/list", list_runs)
+    app.router.add_post("/api/v2/dags/~/dagRuns/~/taskInstances/list", list_tasks)
+    app.router.add_get("/api/v2/dags/{dag_id}/dagRuns/~/taskInstances", list_tasks_of_dag)
     app.router.add_get("/api/v2/dags/{dag_id}/dagRuns/{run_id}", get_run)
     app.router.add_get("/counted", get_count)
     runner = web.AppRunner(app, access_log=None)

@@ -57,6 +57,29 @@ async def this_package(dag_id: str, run_id: str) -> None:
     raise RuntimeError(f"The wait has ended: {event}")
 
 
+async def until_dags_are_idle(_: str, run_id: str) -> None:
+    """Wait until a dag is idle, each wait for another dag."""
+    await _until_idle(f"busy_{run_id.rpartition('_')[2]}", run_id)
+
+
+async def until_one_dag_is_idle(_: str, run_id: str) -> None:
+    """Wait until a dag is idle, all waits for the same dag."""
+    await _until_idle("busy_1", run_id)
+
+
+async def _until_idle(dag_id: str, name: str) -> None:
+    event = await wait_for_event(
+        RunWait(dag_id, EndStates(["success"]), idle=True),
+        HTTP_CONN,
+        poke_interval=POKE_INTERVAL_SECONDS,
+        deadline=time.time() + WEEK_SECONDS,
+        started_at=time.time() - AGE_SECONDS,
+        on_change=lambda _: answered.add((dag_id, name)),
+        warn=logging.warning,
+    )
+    raise RuntimeError(f"The wait has ended: {event}")
+
+
 async def http_async_hook(dag_id: str, run_id: str) -> None:
     """Wait as a self-written trigger does: with its own hook, and a new session for each check, as in `HttpTrigger`."""
     hook = HttpAsyncHook(method="GET", http_conn_id=HTTP_CONN)
@@ -107,7 +130,8 @@ async def _poll(run: tuple[str, str], state: Callable[[], Awaitable[str]]) -> No
         await asyncio.sleep(POKE_INTERVAL_SECONDS)
 
 
-WAYS = {each.__name__: each for each in (this_package, http_async_hook, external_deployment_sensor)}
+OURS = (this_package, until_dags_are_idle, until_one_dag_is_idle)
+WAYS = {each.__name__: each for each in (*OURS, http_async_hook, external_deployment_sensor)}
 
 
 def report() -> dict[str, float]:
@@ -147,7 +171,9 @@ async def _start_wait(way: Callable[[str, str], Awaitable[None]], number: int, c
     The waits of this package join together, as in a triggerer that starts. Those of the peers start evenly over one
     interval, because each of them repeats its checks at the times that follow from its start.
     """
-    await asyncio.sleep(0 if way is this_package else POKE_INTERVAL_SECONDS * number / count)
+    await asyncio.sleep(
+        0 if way not in (http_async_hook, external_deployment_sensor) else POKE_INTERVAL_SECONDS * number / count
+    )
     await way(*unfinished_run(number))
 
 
