@@ -130,7 +130,7 @@ def test_map_and_collect_collects_the_results_in_order(examples, home):
 def test_notify_on_failure_triggers_a_run_with_the_facts_of_the_failed_task(examples, deployments, home):
     run = examples[home, FAILS]
     assert run.states() == {"load": "failed"}
-    confs = [remote.get()["conf"] for remote in runs_of(deployments.target, "remote_report").values()]
+    confs = [remote.get()["conf"] or {} for remote in runs_of(deployments.target, "remote_report").values()]
     facts_of = {facts["run_id"]: facts for conf in confs if isinstance(facts := conf.get("triggered_by"), dict)}
     facts = facts_of[run.run_id]
     assert facts["task_id"] == "load"
