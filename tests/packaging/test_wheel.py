@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 PUBLIC = {
     "astro_provider.hooks.astro": ["AstroHook"],
+    "astro_provider.notifications.dag_run": ["AstroTriggerDagRunNotifier"],
     "astro_provider.operators.api": ["AstroApiOperator"],
+    "astro_provider.operators.backfill": ["AstroBackfillOperator"],
+    "astro_provider.operators.clear": ["AstroClearDagRunOperator"],
     "astro_provider.operators.dag": ["AstroPauseDagOperator", "AstroUnpauseDagOperator"],
     "astro_provider.operators.dag_run": ["AstroTriggerDagRunOperator"],
     "astro_provider.sensors.dag_run": ["AstroDagRunSensor"],
