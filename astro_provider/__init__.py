@@ -54,6 +54,7 @@ def get_provider_info() -> dict[str, object]:
             {
                 "integration-name": "Astro",
                 "python-modules": [
+                    "astro_provider.sensors.api",
                     "astro_provider.sensors.dag_run",
                     "astro_provider.sensors.task",
                 ],
@@ -64,6 +65,7 @@ def get_provider_info() -> dict[str, object]:
             {
                 "integration-name": "Astro",
                 "python-modules": [
+                    "astro_provider.triggers.api",
                     "astro_provider.triggers.backfill",
                     "astro_provider.triggers.dag_run",
                     "astro_provider.triggers.sensor",

@@ -1,5 +1,5 @@
 """
-Call any endpoint of another Deployment's REST API: list its DAGs and pools, and set and delete a Variable.
+Call any endpoint of another Deployment's REST API: list its DAGs and pools, set and delete a Variable, and wait for it.
 
 Needs the connection `http_conn` to the other Deployment.
 """
@@ -12,6 +12,7 @@ except ImportError:  # Airflow 2
     from airflow.decorators import dag
 
 from astro_provider.operators.api import AstroApiOperator
+from astro_provider.sensors.api import AstroApiSensor
 
 
 @dag(schedule=None, start_date=datetime(2026, 1, 1, tzinfo=timezone.utc), catchup=False, tags=["example"])
@@ -32,19 +33,39 @@ def any_endpoint():
         response_filter=lambda response: {pool["name"]: pool["slots"] for pool in response["pools"]},
     )
 
-    AstroApiOperator(
+    delete_if_there = AstroApiOperator(
+        task_id="delete_variable_if_there",
+        http_conn_id="http_conn",
+        endpoint="variables/last_visitor",
+        method="DELETE",
+        allowed_statuses=(404,),
+    )
+
+    set_variable = AstroApiOperator(
         task_id="set_variable",
         http_conn_id="http_conn",
         endpoint="variables",
         method="POST",
         data={"key": "last_visitor", "value": "{{ run_id }}"},
         log_response=True,
-    ) >> AstroApiOperator(
+    )
+
+    # With deferrable=True, response_check must be a function in a module of the project, such as include/checks.py.
+    wait_for_variable = AstroApiSensor(
+        task_id="wait_for_variable",
+        http_conn_id="http_conn",
+        endpoint="variables/last_visitor",
+        response_check=lambda variable, run_id: variable["value"] == run_id,
+    )
+
+    delete_variable = AstroApiOperator(
         task_id="delete_variable",
         http_conn_id="http_conn",
         endpoint="variables/last_visitor",
         method="DELETE",
     )
+
+    delete_if_there >> set_variable >> wait_for_variable >> delete_variable
 
 
 any_endpoint()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 try:
     from airflow.sdk import DAG, Asset, dag, task, task_group
-    from airflow.sdk.exceptions import TaskDeferred
+    from airflow.sdk.exceptions import AirflowRescheduleException, TaskDeferred
 except ImportError:  # Airflow 2, and for the exception Airflow 3.0 and 3.1
-    from airflow.exceptions import TaskDeferred
+    from airflow.exceptions import AirflowRescheduleException, TaskDeferred
 
     try:
         from airflow.sdk import DAG, Asset, dag, task, task_group
@@ -15,4 +15,4 @@ except ImportError:  # Airflow 2, and for the exception Airflow 3.0 and 3.1
         from airflow.decorators import dag, task, task_group
         from airflow.models.dag import DAG
 
-__all__ = ["DAG", "Asset", "TaskDeferred", "dag", "task", "task_group"]
+__all__ = ["DAG", "AirflowRescheduleException", "Asset", "TaskDeferred", "dag", "task", "task_group"]

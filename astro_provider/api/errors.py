@@ -21,6 +21,7 @@ The errors that this package raises.
   + NotClearedError            no run was cleared, because the run or a task of it does not exist
   + UnexpectedEventError       a task was resumed with an event that is not of its trigger
   + DagRunFailedError          a dag run or task instance that a task waits for ended in a failed state
+  + ResponseCheckError         the function of a user that decides about a response raised an exception
   + WaitTimeoutError           a wait took longer than its timeout
 * InvalidParameterError        a parameter has a value that cannot be used (a ``ValueError``)
 
@@ -214,6 +215,12 @@ class UnexpectedEventError(AstroError):
 
 class DagRunFailedError(AstroError):
     """A dag run or task instance ended in a failed state; the message has the failed tasks and the link."""
+
+    retryable = True
+
+
+class ResponseCheckError(AstroError):
+    """The ``response_check`` of a sensor raised an exception."""
 
     retryable = True
 

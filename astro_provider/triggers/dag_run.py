@@ -12,9 +12,9 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from astro_provider.airflow_versions import triggers_have_on_kill
 from astro_provider.api.durations import DEFAULT_POKE_INTERVAL_SECONDS, poke_interval_seconds
 from astro_provider.tasks.cancel import cancel_in_triggerer, run_to_completion
-from astro_provider.tasks.task_state import MIN_SUSPENSION_SECONDS, deferral_ended
+from astro_provider.tasks.task_state import deferral_ended
 from astro_provider.triggers.events import EventOutcome, verdict_event
-from astro_provider.triggers.shared_wait import event_from_watcher
+from astro_provider.triggers.shared_wait import event_from_watcher, leave_time_for_deferral
 from astro_provider.waits.wait import RunWait
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class AstroDagRunTrigger(BaseTrigger):
         """
         started_at = time.time() if self.started_at is None else self.started_at
         try:
-            await self._leave_time_for_deferral()
+            await leave_time_for_deferral(self.deadline)
             event = await wait_for_event(
                 self.run_wait,
                 self.http_conn_id,
@@ -100,12 +100,6 @@ class AstroDagRunTrigger(BaseTrigger):
             self.log.warning("Timed out: %s", event["message"])
             event["message"] += f". {await run_to_completion(self._cancel(self._run_to_cancel))}"
         yield TriggerEvent(event)
-
-    async def _leave_time_for_deferral(self) -> None:
-        seconds = MIN_SUSPENSION_SECONDS
-        if self.deadline is not None:
-            seconds = min(seconds, max(self.deadline - time.time(), 0))
-        await asyncio.sleep(seconds)
 
     def _log_verdict(self, verdict: Verdict) -> None:
         self.log.info("%s", verdict.explained)

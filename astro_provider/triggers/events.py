@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from astro_provider.api.errors import AstroError, UnexpectedEventError, error_named
 
 if TYPE_CHECKING:
-    from astro_provider.api.types import DagRun
+    from astro_provider.api.types import JSON, DagRun
     from astro_provider.waits.wait import Verdict
 
 
@@ -49,6 +49,16 @@ class EventPayload(TypedDict):
     run: DagRun | None
     url: str | None
     error: str | None
+
+
+class ResponsePayload(EventPayload):
+    """
+    The payload of an event that ends a wait for a response.
+
+    :param response: the parsed response that was accepted; ``None`` if there is none, or if it is empty
+    """
+
+    response: JSON
 
 
 @dataclass(frozen=True)
@@ -97,6 +107,25 @@ def success_event(run: DagRun) -> EventPayload:
     :param run: the run
     """
     return _payload(EventOutcome.SUCCESS, f"Triggered run {run['dag_run_id']!r} of dag {run['dag_id']!r}", run=run)
+
+
+def response_event(message: str, response: JSON) -> ResponsePayload:
+    """
+    Make the payload for a response that was accepted.
+
+    :param message: which response, for people
+    :param response: the parsed response
+    """
+    return ResponsePayload(**_payload(EventOutcome.SUCCESS, message), response=response)
+
+
+def timeout_event(message: str) -> EventPayload:
+    """
+    Make the payload for a wait for something else than runs whose deadline came.
+
+    :param message: what was last seen, for people
+    """
+    return _payload(EventOutcome.TIMEOUT, message)
 
 
 def skip_event(reason: str) -> EventPayload:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING
 
 from astro_provider.api.errors import AstroError, ConnectionUnreadableError
+from astro_provider.tasks.task_state import MIN_SUSPENSION_SECONDS
 from astro_provider.triggers.events import error_event
 from astro_provider.triggers.watcher.registry import shared_watcher
 from astro_provider.waits.loop import still_waiting
@@ -19,6 +21,18 @@ if TYPE_CHECKING:
 
 UNREADABLE_PAUSE_SECONDS = 10.0
 """Seconds before a connection that could not be read is read again, whatever the ``poke_interval`` is."""
+
+
+async def leave_time_for_deferral(deadline: float | None) -> None:
+    """
+    Sleep until Airflow has noticed that the task was deferred; see ``MIN_SUSPENSION_SECONDS``.
+
+    :param deadline: when to wake at the latest, in seconds since the epoch; ``None`` for no limit
+    """
+    seconds = MIN_SUSPENSION_SECONDS
+    if deadline is not None:
+        seconds = min(seconds, max(deadline - time.time(), 0))
+    await asyncio.sleep(seconds)
 
 
 async def event_from_watcher(
