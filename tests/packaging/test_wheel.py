@@ -27,6 +27,7 @@ PUBLIC = {
     "astro_provider.operators.clear": ["AstroClearDagRunOperator"],
     "astro_provider.operators.dag": ["AstroPauseDagOperator", "AstroUnpauseDagOperator"],
     "astro_provider.operators.dag_run": ["AstroTriggerDagRunOperator"],
+    "astro_provider.sensors.api": ["AstroApiSensor"],
     "astro_provider.sensors.dag_run": ["AstroDagRunSensor"],
     "astro_provider.sensors.task": ["AstroTaskSensor"],
 }
