@@ -1,6 +1,6 @@
 """DAGs that wait for the response of any endpoint, and that delete what might not be there."""
 
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 
 from airflow.sdk import DAG
 from response_checks import has_value
@@ -19,7 +19,8 @@ def has_value_here(response):
 
 with DAG("wait_for_variable", **COMMON):
     common = {"http_conn_id": CONN, "endpoint": VARIABLE, "response_check": has_value, "allowed_statuses": (404,)}
-    common |= {"poke_interval": 1, "timeout": 600}
+    # On a busy machine, Airflow fails tasks before they run.
+    common |= {"poke_interval": 1, "timeout": 600, "retries": 2, "retry_delay": timedelta(seconds=1)}
     AstroApiSensor(task_id="sync", **common)
     AstroApiSensor(task_id="reschedule", mode="reschedule", **common)
     for number in range(3):
@@ -27,7 +28,7 @@ with DAG("wait_for_variable", **COMMON):
     AstroApiSensor(
         task_id="in_dag_file", deferrable=True, mode="reschedule", **{**common, "response_check": has_value_here}
     )
-    AstroApiSensor(task_id="missing", deferrable=True, **{**common, "allowed_statuses": ()})
+    AstroApiSensor(task_id="missing", deferrable=True, **{**common, "allowed_statuses": (), "retries": 1})
     never = {**common, "endpoint": "variables/never_there", "timeout": 15}
     AstroApiSensor(task_id="timeout", deferrable=True, **never)
     AstroApiSensor(task_id="soft", deferrable=True, soft_fail=True, **never)
