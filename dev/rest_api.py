@@ -123,7 +123,8 @@ class RestApi(ABC):
         try:
             self.request("GET", f"dags/{dag_id}/details")
         except requests.HTTPError as error:
-            if error.response.status_code != 404:
+            # Airflow 2 responds with 500 as long as only the row of the dag is stored, and not the serialized dag.
+            if error.response.status_code not in (404, 500):
                 raise
             return False
         return True

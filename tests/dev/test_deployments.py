@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
@@ -70,6 +70,22 @@ def test_airflow_version_is_the_pinned_one(deployment: Deployment) -> None:
 
 def test_dags_are_loaded(deployment: Deployment) -> None:
     deployment.wait_for_dags("here")
+
+
+def test_dag_that_airflow_2_has_stored_only_in_part_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    statuses = [404, 500, 200]
+
+    def request(self: Deployment, method: str, path: str) -> Any:
+        if path == "importErrors":
+            return {"import_errors": []}
+        response = requests.Response()
+        response.status_code = statuses.pop(0)
+        response.raise_for_status()
+        return {}
+
+    monkeypatch.setattr(type(TARGET_V1), "request", request)
+    TARGET_V1.wait_for_dags("here")
+    assert statuses == []
 
 
 def test_command_line_has_the_settings_of_the_deployment(deployment: Deployment, tmp_path: Path) -> None:
