@@ -126,8 +126,8 @@ def test_runs_of_earlier_backfills_are_not_counted(airflow: HasBackfills) -> Non
     airflow.states_by_date = FAILING
     watch(airflow, create(airflow))
     airflow.clock_lead, airflow.states_by_date = 60, {}
-    airflow.runs["backfill__2026-01-02T00:00:00+00:00"]["end_date"] = airflow.now()  # updated since, but not queued
     again = create(airflow, "failed")
+    airflow.runs["backfill__2026-01-02T00:00:00+00:00"]["end_date"] = airflow.now()  # updated since, but not queued
     runs = airflow.run(list_own_runs(airflow.client(), again))
     assert [run["dag_run_id"] for run in runs] == [FAILED_RUN]
     verdict = watch(airflow, again)
