@@ -132,6 +132,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeClock]:
     from astro_provider.hooks import astro_async, base
     from astro_provider.sensors import waiting
     from astro_provider.triggers import backfill as backfill_trigger
+    from astro_provider.triggers import api as api_trigger
     from astro_provider.triggers import dag_run as dag_run_trigger
     from astro_provider.triggers import shared_wait
     from astro_provider.triggers.watcher import registry
@@ -152,6 +153,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeClock]:
         monkeypatch.setattr(backfill_trigger, "asyncio", trigger_asyncio)
         monkeypatch.setattr(dag_run_trigger, "asyncio", trigger_asyncio)
         monkeypatch.setattr(shared_wait, "asyncio", trigger_asyncio)
+        monkeypatch.setattr(api_trigger, "call_supervisor", clock.holding(api_trigger.call_supervisor))
         yield clock
 
 

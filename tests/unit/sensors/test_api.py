@@ -139,9 +139,9 @@ def test_reason_for_a_worker_is_logged_once(
 ) -> None:
     fake_airflow.on("GET", "things", *ready(0))
     options = {"deferrable": True, "mode": "reschedule", "response_check": lambda response: False}
-    for called in (context(), rescheduled(NOW)):
+    for make_context in (context, lambda: rescheduled(NOW)):
         with pytest.raises(AirflowRescheduleException):
-            api_sensor(**options).execute(called)
+            api_sensor(**options).execute(make_context())
     assert len([line for line in log_lines if "waits on a worker" in line]) == 1
 
 
