@@ -131,8 +131,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeClock]:
     from astro_provider.airflow_versions import BaseSensorOperator
     from astro_provider.hooks import astro_async, base
     from astro_provider.sensors import waiting
-    from astro_provider.triggers import backfill as backfill_trigger
     from astro_provider.triggers import api as api_trigger
+    from astro_provider.triggers import backfill as backfill_trigger
     from astro_provider.triggers import dag_run as dag_run_trigger
     from astro_provider.triggers import shared_wait
     from astro_provider.triggers.watcher import registry
