@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from astro_provider.api import calls
+from astro_provider.api.errors import UnexpectedAnswerError
 from astro_provider.api.paging import RUN_KEYS, TASK_INSTANCE_KEYS, read_list, read_start
 from astro_provider.api.states import DAG_RUN_STATES, FINISHED_DAG_RUN_STATES, FINISHED_TASK_STATES
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
 MAX_UNFINISHED_ROWS = 3 * calls.PAGE_SIZE
 """Rows of a list of unfinished runs that are read: a dag can have many more of them than there are waits."""
+
+MAX_ROWS_IN_RANGE = 10 * calls.PAGE_SIZE
+"""Rows of a list of the runs in a range of logical dates from which on each wait is checked individually."""
 
 _UNFINISHED = [state for state in DAG_RUN_STATES if state not in FINISHED_DAG_RUN_STATES]
 
@@ -119,6 +123,30 @@ def unfinished_runs_of_dag(client: Client, dag_id: str, due_from: str, due_until
     return client.list_dag_runs(
         dag_id, state=_UNFINISHED, run_after_gte=due_from, run_after_lte=due_until, limit=MAX_UNFINISHED_ROWS
     )
+
+
+def runs_in_range(client: Client, dag_ids: Sequence[str], start: str, end: str, *, by_dag: bool) -> Flow[list[DagRun]]:
+    """
+    List the runs of several dags with logical dates in a range, in any state (``POST dags/~/dagRuns/list``).
+
+    :param client: the target
+    :param dag_ids: the dags
+    :param start: the earliest logical date (ISO 8601)
+    :param end: the latest logical date (ISO 8601)
+    :param by_dag: whether the token is only allowed to list the runs of one dag at a time. ``dag_ids`` is then one dag
+    :return: all of these runs
+    :raise UnexpectedAnswerError: there are ``MAX_ROWS_IN_RANGE`` or more
+    :raise AstroError: the list failed
+    """
+    filters: dict[str, JSONInput] = {"logical_date_gte": start, "logical_date_lte": end}
+    if by_dag:
+        rows = yield from client.list_dag_runs(dag_ids[0], **filters, limit=MAX_ROWS_IN_RANGE)
+    else:
+        filters = {"dag_ids": dag_ids, **filters, "order_by": "id"}
+        rows = yield from read_list(client.pages(calls.search_dag_runs, filters), RUN_KEYS, MAX_ROWS_IN_RANGE)
+    if len(rows) >= MAX_ROWS_IN_RANGE:
+        raise UnexpectedAnswerError(f"There are {len(rows)} or more runs with logical dates from {start} to {end}.")
+    return rows
 
 
 def instances_of_tasks(

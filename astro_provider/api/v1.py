@@ -50,17 +50,27 @@ def trigger_body(fields: Mapping[str, JSONInput], *, now: str | None = None) -> 
     given: dict[str, JSONInput] = {key: value for key, value in fields.items() if value is not None}
     for name in _V2_ONLY:
         if name in given:
-            raise RequestNotPossible(f"{name} needs Airflow 3 in the target; this one runs Airflow 2 (REST API v1)")
+            raise _needs_v2(name)
     return given
 
 
 def run_filters(filters: Mapping[str, JSONInput]) -> dict[str, JSONInput]:
-    """Rename the filters of a list of runs: v1 has ``execution_date`` for ``logical_date`` and ``run_after``."""
+    """
+    Rename the filters of a list of runs: v1 has ``execution_date`` for ``logical_date`` and ``run_after``.
+
+    :raise RequestNotPossible: a filter by partition, which only Airflow 3.2 and later have
+    """
+    if "partition_key_pattern" in filters:
+        raise _needs_v2("partition_key")
     renamed = {_v1_name(key): value for key, value in filters.items()}
     order = renamed.get("order_by")
     if isinstance(order, str):
         renamed["order_by"] = order[: -len(order.lstrip("-"))] + _v1_name(order.lstrip("-"))
     return renamed
+
+
+def _needs_v2(name: str) -> RequestNotPossible:
+    return RequestNotPossible(f"{name} needs Airflow 3 in the target; this one runs Airflow 2 (REST API v1)")
 
 
 def _v1_name(name: str) -> str:

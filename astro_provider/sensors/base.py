@@ -14,13 +14,8 @@ from astro_provider.api.states import checked_states
 from astro_provider.links import RemoteDagRunLink
 from astro_provider.sensors.waiting import BACKSTOP, DEFAULT_TIMEOUT_SECONDS, WaitingSensor
 from astro_provider.tasks.rendered import rendered_id
-from astro_provider.tasks.rendered_wait import (
-    RUN_FIELDS,
-    dates_from_function,
-    own_run_date,
-    rendered_wait,
-    stored_value,
-)
+from astro_provider.tasks.rendered_wait import dates_from_function, own_run_date, rendered_wait, stored_value
+from astro_provider.tasks.run_selection import OPTIONS_OF_WAYS, RUN_FIELDS, WAYS, check_selection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -39,7 +34,7 @@ class AstroBaseSensor(WaitingSensor):
     A subclass sets the states that exist, the default of ``failed_states``, and its template fields.
     """
 
-    trigger_fields: Sequence[str] = ("external_dag_id", "http_conn_id", "external_run_id", "logical_date")
+    trigger_fields: Sequence[str] = ("external_dag_id", "http_conn_id", *RUN_FIELDS)
     template_fields: Sequence[str] = trigger_fields
     worker_options: Sequence[str] = ("execution_date_fn",)
     operator_extra_links = (RemoteDagRunLink(),)
@@ -47,6 +42,11 @@ class AstroBaseSensor(WaitingSensor):
     valid_states: ClassVar[tuple[str, ...]]
     """The states that ``allowed_states``, ``failed_states`` and ``skipped_states`` can name."""
     default_failed_states: ClassVar[tuple[str, ...]]
+    logical_date_range: Sequence[datetime | str] | str | None = None
+    expected_runs: int | str | None = None
+    since: datetime | str | None = None
+    partition_key: str | None = None
+    idle: bool = False
 
     def __init__(
         self,
@@ -58,6 +58,11 @@ class AstroBaseSensor(WaitingSensor):
         execution_delta: timedelta | None = None,
         execution_date_fn: Callable[..., Any] | None = None,
         latest: bool = False,
+        since: datetime | str | None = None,
+        logical_date_range: Sequence[datetime | str] | str | None = None,
+        expected_runs: int | str | None = None,
+        partition_key: str | None = None,
+        idle: bool = False,
         allowed_states: Sequence[str] | None = None,
         failed_states: Sequence[str] | None = None,
         skipped_states: Sequence[str] | None = None,
@@ -76,6 +81,13 @@ class AstroBaseSensor(WaitingSensor):
         self.execution_delta = execution_delta
         self.execution_date_fn = execution_date_fn
         self.latest = latest
+        self._set_if_given(
+            since=since,
+            logical_date_range=logical_date_range,
+            expected_runs=expected_runs,
+            partition_key=partition_key,
+            idle=idle or None,
+        )
         self.allowed_states = checked_states("allowed_states", allowed_states, self.valid_states, ("success",))
         self.skipped_states = checked_states("skipped_states", skipped_states, self.valid_states, ())
         other_states = (*self.allowed_states, *self.skipped_states)
@@ -87,14 +99,15 @@ class AstroBaseSensor(WaitingSensor):
         self._check_parameters()
         self.allows_start_from_trigger = start_from_trigger
 
+    def _set_if_given(self, **values: object) -> None:
+        """Set the attributes that are not ``None``; the class has the defaults. Airflow makes setting one expensive."""
+        for name, value in values.items():
+            if value is not None:
+                setattr(self, name, value)
+
     def _check_parameters(self) -> None:
         """Refuse parameters that are invalid whatever the templates are rendered to."""
-        ways = ("external_run_id", "logical_date", "execution_delta", "execution_date_fn", "latest")
-        chosen = [way for way in ways if getattr(self, way) not in (None, False)]
-        if len(chosen) > 1:
-            raise InvalidParameterError(
-                f"{chosen[0]} and {chosen[1]} exclude each other: choose one way to name the run"
-            )
+        check_selection({name: getattr(self, name) for name in (*WAYS, *OPTIONS_OF_WAYS)})
         named = [*self.allowed_states, *self.failed_states, *self.skipped_states]
         if twice := sorted({state for state in named if named.count(state) > 1}):
             raise InvalidParameterError(
@@ -109,6 +122,7 @@ class AstroBaseSensor(WaitingSensor):
             dag_id=self.external_dag_id,
             end_states=EndStates(self.allowed_states, self.failed_states, self.skipped_states),
             latest=self.latest,
+            idle=self.idle,
             check_existence=self.check_existence,
         )
 

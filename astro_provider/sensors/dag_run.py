@@ -10,10 +10,11 @@ class AstroDagRunSensor(AstroBaseSensor):
     """
     Waits for a dag run in another Deployment.
 
-    One of ``external_run_id``, ``logical_date``, ``execution_delta``, ``execution_date_fn`` and ``latest`` names the
-    run. Without any of them, the sensor waits for the run that has the logical date of its own run (or its
-    ``run_after``, if it has no logical date). If the run does not exist yet, the sensor waits for it, too. A
-    parameter that was given and is rendered to nothing fails the sensor.
+    One of ``external_run_id``, ``logical_date``, ``execution_delta``, ``execution_date_fn``, ``latest``,
+    ``logical_date_range``, ``partition_key`` and ``idle`` says what to wait for. Without any of them, the sensor waits
+    for the run that has the logical date of its own run (or its ``run_after``, if it has no logical date). If the run
+    does not exist yet, the sensor waits for it, too. A parameter that was given and is rendered to nothing fails the
+    sensor.
 
     The URL of the run is pushed as XCom ``remote_dag_run_url``, and the extra link "Remote dag run" leads to it.
 
@@ -50,6 +51,17 @@ class AstroDagRunSensor(AstroBaseSensor):
         logical date) and, by name, with the context variables that it accepts, as in ``ExternalTaskSensor``; returns
         the logical date of the run, or a list of logical dates whose runs are all waited for
     :param latest: whether to wait for the newest run, by its ``run_after``, at each check; by default ``False``
+    :param since: with ``latest``, only runs count that are due at this date or later: a datetime or ISO 8601 text
+        (templated). The sensor waits until there is one. A run is due at its ``run_after`` or, on Airflow 2, at the end
+        of its data interval, or at its logical date if that is later
+    :param logical_date_range: start and end of the logical dates of the runs, each a datetime or ISO 8601 text; the end
+        is not part of the range (templated). All runs in the range must be in one of ``allowed_states``, and one that
+        is in ``failed_states`` fails the sensor at once
+    :param expected_runs: minimum number of runs in ``logical_date_range``, by default 1 (templated)
+    :param partition_key: wait for the newest run of this partition (templated). The target must have Airflow 3.2 or
+        later, otherwise the sensor fails
+    :param idle: wait until nothing of the dag runs, instead of for a run: no task instance is queued or running, and,
+        unless the dag is paused, no run either; by default ``False``
     :param allowed_states: states that end the wait successfully, by default ``["success"]``
     :param failed_states: states that fail the sensor at once, by default ``["failed"]``
     :param skipped_states: states that skip the sensor, by default none

@@ -19,7 +19,8 @@ class AstroTaskSensor(AstroBaseSensor):
     Waits for tasks, or a task group, of a dag run in another Deployment.
 
     All tasks must be in one of ``allowed_states``, and all task instances of a mapped task. The parameters that name
-    the run, and all other parameters, are those of :class:`~astro_provider.sensors.dag_run.AstroDagRunSensor`.
+    the run, and all other parameters, are those of :class:`~astro_provider.sensors.dag_run.AstroDagRunSensor`, without
+    ``idle``. With ``logical_date_range``, the tasks of all runs in it are waited for.
 
     Exactly one of the first three parameters must be given.
 
@@ -57,6 +58,8 @@ class AstroTaskSensor(AstroBaseSensor):
         given = [name for name in TASK_FIELDS if getattr(self, name) is not None]
         if len(given) != 1 or not getattr(self, given[0]):
             raise InvalidParameterError("give one of external_task_id, external_task_ids and external_task_group_id")
+        if self.idle:
+            raise InvalidParameterError("idle is for a dag, not for tasks: use AstroDagRunSensor")
         self._given.add(given[0])
         if isinstance(external_task_ids, str) and not is_template(external_task_ids):
             raise InvalidParameterError(

@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING, Any, cast
 from astro_provider.api.dates import iso
 from astro_provider.api.errors import InvalidParameterError
 from astro_provider.tasks.rendered import rendered_id
+from astro_provider.tasks.run_selection import selected_runs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
     from astro_provider.airflow_versions import Context
     from astro_provider.waits.wait import RunWait
-
-RUN_FIELDS = ("external_run_id", "logical_date")
-"""Sensor fields that name the run. By default, it is the run with the date of the sensor's own run."""
 
 TASK_FIELDS = ("external_task_id", "external_task_ids", "external_task_group_id")
 """Sensor fields that name the tasks. A sensor for dag runs has none of them."""
@@ -46,42 +44,21 @@ def rendered_wait(
     :return: the wait
     :raise InvalidParameterError: the fields name no run or no task
     """
-    run_id = fields.get("external_run_id")
-    if "external_run_id" in given or run_id is not None:
-        run_id = rendered_id("external_run_id", run_id)
-    if logical_dates is None:
-        logical_dates = []
-        if run_id is None and not wait.latest:
-            is_given = "logical_date" in given
-            date = _logical_date(fields.get("logical_date"), is_given, own_date, execution_delta)
-            logical_dates = [date]
+    wait = selected_runs(
+        wait,
+        fields,
+        given=given,
+        own_date=own_date,
+        execution_delta=execution_delta,
+        logical_dates=logical_dates,
+    )
     task_ids, group_id = _tasks(fields, given)
     return replace(
         wait,
         dag_id=rendered_id("external_dag_id", fields["external_dag_id"]),
-        run_id=run_id,
-        logical_dates=logical_dates,
         task_ids=task_ids,
         group_id=group_id,
     )
-
-
-def _logical_date(
-    value: datetime | str | None, is_given: bool, own_date: datetime | None, execution_delta: timedelta
-) -> str:
-    if (date := iso("logical_date", value)) is not None:
-        return date
-    if is_given:
-        raise InvalidParameterError(
-            f"logical_date was rendered to {value!r}, so there is no run to wait for. A run without a logical "
-            "date has none to give to a template: give external_run_id instead, or choose latest=True"
-        )
-    if own_date is None:
-        raise InvalidParameterError(
-            "This task's run has no logical date, so there is none to wait for: "
-            "give external_run_id or logical_date, or choose latest=True"
-        )
-    return (own_date - execution_delta).isoformat()
 
 
 def _tasks(fields: Mapping[str, Any], given: Collection[str]) -> tuple[list[str], str | None]:
@@ -99,15 +76,15 @@ def _tasks(fields: Mapping[str, Any], given: Collection[str]) -> tuple[list[str]
     return [rendered_id(name, each) for each in value], None
 
 
-def stored_value(value: datetime | str | Sequence[str] | None) -> str | list[str] | None:
+def stored_value(value: datetime | str | int | Sequence[Any] | None) -> Any:
     """
     Convert the value of a template field, before it is rendered, so that Airflow can store it in a trigger.
 
     :param value: the value
     """
     if isinstance(value, datetime):
-        return iso("logical_date", value)
-    return value if value is None or isinstance(value, str) else list(value)
+        return iso("date", value)
+    return [stored_value(each) for each in value] if isinstance(value, (list, tuple, set)) else value
 
 
 def own_run_date(context: Context) -> datetime | None:

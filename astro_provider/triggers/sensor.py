@@ -12,7 +12,8 @@ from astro_provider.links import XCOM_URL
 from astro_provider.task_errors import skip_message
 from astro_provider.tasks.execution_timeout import wait_timeout_message
 from astro_provider.tasks.rendered import rendered_id
-from astro_provider.tasks.rendered_wait import RUN_FIELDS, TASK_FIELDS, own_run_date, rendered_wait
+from astro_provider.tasks.rendered_wait import TASK_FIELDS, own_run_date, rendered_wait
+from astro_provider.tasks.run_selection import RUN_FIELDS
 from astro_provider.triggers.dag_run import read_wait, wait_for_event
 from astro_provider.triggers.events import EventOutcome
 from astro_provider.triggers.task_trigger import TaskTrigger
@@ -44,6 +45,10 @@ class AstroSensorTrigger(TaskTrigger):
     :param external_dag_id: the dag in the target (templated)
     :param external_run_id: the run id (templated)
     :param logical_date: logical date of the run in ISO 8601 (templated); by default that of the sensor's own run
+    :param logical_date_range: start and end of the logical dates of the runs, in ISO 8601 (templated)
+    :param expected_runs: minimum number of runs in this range (templated)
+    :param since: when the newest run must be due at the earliest, in ISO 8601 (templated)
+    :param partition_key: the partition of the run (templated)
     :param external_task_id: a task of the run (templated)
     :param external_task_ids: several tasks of the run (templated)
     :param external_task_group_id: a task group of the run (templated)
@@ -57,6 +62,10 @@ class AstroSensorTrigger(TaskTrigger):
     external_dag_id: str
     external_run_id: str | None = None
     logical_date: str | None = None
+    logical_date_range: Sequence[str] | str | None = None
+    expected_runs: int | str | None = None
+    since: str | None = None
+    partition_key: str | None = None
     external_task_id: str | None = None
     external_task_ids: Sequence[str] | None = None
     external_task_group_id: str | None = None

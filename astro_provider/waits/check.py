@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 from astro_provider.api import calls
@@ -11,6 +10,7 @@ from astro_provider.api.errors import NotAirflowError, NotFoundError
 from astro_provider.api.failed_run import describe_failure
 from astro_provider.api.states import FINISHED_DAG_RUN_STATES
 from astro_provider.api.task_groups import members
+from astro_provider.waits.find_runs import check_partitions, find_runs
 from astro_provider.waits.hints import Hints, airflow_version
 from astro_provider.waits.idle import check_idle
 from astro_provider.waits.wait import Verdict, first_dates, format_task_states
@@ -33,7 +33,9 @@ class Check:
     def __init__(self, client: Client, wait: RunWait) -> None:
         self._client = client
         self._wait = wait
-        self._expected_runs = len(wait.logical_dates) or 1
+        self._expected_runs = len(wait.logical_dates) or wait.expected_runs
+        self._is_for_several_runs = self._expected_runs > 1 or bool(wait.logical_date_range)
+        self._run_count = 0
 
     def run(self, *, first: bool = True, hints: Hints | None = None) -> Flow[Verdict]:
         """
@@ -51,12 +53,15 @@ class Check:
             yield from self._check_existence()
         if wait.idle:
             return (yield from check_idle(client, wait.dag_id, hints))
-        runs = yield from self._find_runs()
+        runs = yield from find_runs(client, wait)
+        if first and wait.partition_key is not None and not runs:
+            yield from check_partitions(client)
+        self._run_count = len(runs)
         if not runs and wait.must_exist:
             raise (yield from self._deleted_error())
         if not runs:
-            hint = (yield from hints.give(client, wait.dag_id, wait.logical_dates)) if hints else ""
-            return Verdict("pending", f"{wait} in {client.deployment}: not there yet", hint=hint)
+            dates = wait.logical_dates or wait.logical_date_range[:1]
+            return self._not_there_yet((yield from hints.give(client, wait.dag_id, dates)) if hints else "")
         if wait.waits_for_tasks:
             return (yield from self._judge_tasks(runs))
         return (yield from self._judge_runs(runs))
@@ -70,36 +75,40 @@ class Check:
             wait, or the wait is for several runs, for the newest run or for tasks
         """
         wait = self._wait
-        if wait.waits_for_tasks or wait.latest or self._expected_runs > 1:
+        if wait.waits_for_tasks or not wait.waits_for_one_run:
             return None
         if run["state"] in (*FINISHED_DAG_RUN_STATES, *wait.end_states.all):
             return None
         return self._make_verdict("pending", run, run["state"])
+
+    def judge_listed(self, runs: list[DagRun]) -> Verdict | None:
+        """
+        Make the verdict that a check would make of the runs in a range, without a request, if they show that the wait
+        goes on.
+
+        :param runs: all runs in the range, as the target has just described them
+        :return: the verdict, whose outcome is ``pending``; ``None`` if only a check can decide: the wait might be over,
+            or is not for the runs in a range
+        """
+        wait = self._wait
+        if wait.waits_for_tasks or not wait.logical_date_range:
+            return None
+        if wait.end_states.outcome((run["state"] for run in runs), self._expected_runs) != "pending":
+            return None
+        if not runs:
+            return self._not_there_yet()
+        self._run_count = len(runs)
+        run = self._decisive_run(sorted(runs, key=lambda each: parse_date(each["logical_date"] or "")))
+        return self._make_verdict("pending", run, self._describe_states(runs, run))
+
+    def _not_there_yet(self, hint: str = "") -> Verdict:
+        return Verdict("pending", f"{self._wait} in {self._client.deployment}: not there yet", hint=hint)
 
     def _check_existence(self) -> Flow[None]:
         client, wait = self._client, self._wait
         yield from client.call(calls.get_dag, wait.dag_id)
         for task_id in wait.task_ids:
             yield from client.call(calls.get_task, wait.dag_id, task_id)
-
-    def _find_runs(self) -> Flow[list[DagRun]]:
-        """List the runs that exist; a dag that does not exist has none."""
-        client, wait = self._client, self._wait
-        try:
-            if wait.run_id:
-                run = yield from client.find_dag_run(wait.dag_id, wait.run_id)
-                return [run] if run else []
-            if wait.latest:
-                # A run that is scheduled for the future is not the newest one yet.
-                now = client.at_target(time.time())
-                return (yield from client.list_dag_runs(wait.dag_id, order_by="-run_after", run_after_lte=now, limit=1))
-            runs = []
-            for date in wait.logical_dates:
-                if run := (yield from client.find_by_logical_date(wait.dag_id, date)):
-                    runs.append(run)
-        except NotFoundError:
-            return []
-        return runs
 
     def _deleted_error(self) -> Flow[NotFoundError | NotAirflowError]:
         """Make the error for a run that was deleted, or for a gateway that answers 404 to every request."""
@@ -134,19 +143,22 @@ class Check:
         return failed[0] if failed else (skipped or not_allowed or runs)[-1]
 
     def _describe_states(self, runs: list[DagRun], decisive: DagRun) -> str:
-        if self._expected_runs == 1:
+        if not self._is_for_several_runs:
             return decisive["state"]
         allowed = self._wait.end_states.allowed
         done = sum(run["state"] in allowed for run in runs)
-        state = f"{done} of {self._expected_runs} are {' or '.join(allowed)}{self._describe_missing_runs(runs)}"
+        number = max(self._expected_runs, len(runs))
+        state = f"{done} of {number} are {' or '.join(allowed)}{self._describe_missing_runs(runs)}"
         if decisive["state"] in allowed:
             return state
         return f"run {decisive['dag_run_id']!r} is {decisive['state']}; {state}"
 
     def _describe_missing_runs(self, runs: list[DagRun]) -> str:
         """Describe how many of several runs exist, and which do not; empty for a wait for one run."""
-        if self._expected_runs == 1:
+        if not self._is_for_several_runs:
             return ""
+        if self._wait.logical_date_range:
+            return f" (at least {self._expected_runs} expected, {len(runs)} there)"
         found = {parse_date(run["logical_date"]) for run in runs if run["logical_date"]}
         missing = [date for date in self._wait.logical_dates if parse_date(date) not in found]
         not_there = f"; not there yet: {first_dates(missing)}" if missing else ""
@@ -206,4 +218,5 @@ class Check:
     def _make_verdict(self, outcome: Outcome, run: DagRun, state: str, details: str = "") -> Verdict:
         client = self._client
         message = f"{self._wait} in {client.deployment}: {state}{details}"
-        return Verdict(outcome, message, run, client.run_url(run["dag_id"], run["dag_run_id"]), state=state)
+        url = client.run_url(run["dag_id"], run["dag_run_id"])
+        return Verdict(outcome, message, run, url, state=state, run_count=self._run_count)

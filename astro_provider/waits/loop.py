@@ -68,9 +68,22 @@ class Progress:
         :param run: the run as the target has just described it, which is a run that the wait is for
         :return: the verdict, whose outcome is ``pending``; ``None`` if only a check can decide
         """
+        return self._note(wait, Check(client, wait).judge_unfinished(run))
+
+    def note_listed(self, client: Client, wait: RunWait, runs: list[DagRun]) -> Verdict | None:
+        """
+        Report the states of the runs in a range that are known without a check, if they show that the wait goes on.
+
+        :param client: the target
+        :param wait: the wait
+        :param runs: all runs in the range, as the target has just described them
+        :return: the verdict, whose outcome is ``pending``; ``None`` if only a check can decide
+        """
+        return self._note(wait, Check(client, wait).judge_listed(runs))
+
+    def _note(self, wait: RunWait, verdict: Verdict | None) -> Verdict | None:
         if wait.check_existence and self.last is None:  # only the first check requires what must exist
             return None
-        verdict = Check(client, wait).judge_unfinished(run)
         if verdict is not None:
             self._report(verdict)
         return verdict

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from astro_provider.api.states import FINISHED_TASK_STATES
@@ -14,9 +14,6 @@ if TYPE_CHECKING:
 
 Outcome: TypeAlias = Literal["pending", "success", "failed", "skipped"]
 """Whether a wait is over, and how it ended."""
-
-_NOTHING: tuple[object, ...] = (None, False, (), [])
-"""The values of fields that are not stored, because they are the defaults of these fields."""
 
 MAX_NAMED_DATES = 5
 """How many of several logical dates a message names."""
@@ -78,6 +75,7 @@ class Verdict:
     :param run: the dag run that decided the outcome, or the last one found; ``None`` if there is none
     :param url: URL of that run in the target's UI
     :param hint: explains why there is no run; empty for most checks
+    :param run_count: number of runs that were found
     :param state: the state of the run, or the states of the tasks, as in the message
     """
 
@@ -87,6 +85,7 @@ class Verdict:
     url: str | None = None
     hint: str = ""
     state: str | None = None
+    run_count: int = 0
 
     @classmethod
     def never_answered(cls, wait: RunWait) -> Verdict:
@@ -109,16 +108,22 @@ class RunWait:
     A wait for dag runs, or for tasks of dag runs.
 
     A wait for tasks has ``task_ids`` or ``group_id``; any other wait is for the runs themselves. A trigger stores a
-    wait as one value, see :meth:`serialize`, so that a new field needs no change of the triggers.
+    wait as one value, see :meth:`serialize`, so that a new field needs no change of the triggers. One of ``run_id``,
+    ``logical_dates``, ``latest``, ``logical_date_range``, ``partition_key`` and ``idle`` says which runs it is for.
 
     :param dag_id: the dag in the target
     :param end_states: the states that end the wait
     :param run_id: the run id to wait for
-    :param logical_dates: the logical dates (ISO 8601) of the runs to wait for, instead of ``run_id``
-    :param latest: wait for the newest run at each check, instead of ``run_id``
+    :param logical_dates: the logical dates (ISO 8601) of the runs to wait for
+    :param latest: wait for the newest run at each check
+    :param since: with ``latest``, only runs that are due at this date (ISO 8601) or later count
+    :param logical_date_range: wait for all runs whose logical date is in this range: its start and its end (ISO 8601),
+        which is not part of it
+    :param expected_runs: minimum number of runs in ``logical_date_range``
+    :param partition_key: wait for the newest run of this partition
+    :param idle: wait until nothing of the dag runs, instead of for runs
     :param task_ids: ids of tasks of the runs
     :param group_id: id of a task group of the runs, instead of ``task_ids``
-    :param idle: wait until nothing of the dag runs, instead of ``run_id``
     :param check_existence: whether the wait ends with an error if the dag, a task or the group does not exist
     :param must_exist: whether the run is known to exist. Its absence then ends the wait, and so does a run that
         finishes in a state that is none of ``end_states``. Refusals are tolerated for longer, because the target has
@@ -130,6 +135,10 @@ class RunWait:
     run_id: str | None = None
     logical_dates: Sequence[str] = ()
     latest: bool = False
+    since: str | None = None
+    logical_date_range: Sequence[str] = ()
+    expected_runs: int = 1
+    partition_key: str | None = None
     idle: bool = False
     task_ids: Sequence[str] = ()
     group_id: str | None = None
@@ -143,9 +152,13 @@ class RunWait:
         :return: what :meth:`deserialize` reads: field names and JSON values, without fields that have no value
         """
         states = {name: list(each) for name, each in vars(self.end_states).items()}
-        fields = {name: value for name, value in vars(self).items() if value not in _NOTHING}
-        lists = {name: list(value) for name, value in fields.items() if isinstance(value, tuple)}
-        return {**fields, **lists, "end_states": states}
+        values = {field.name: (getattr(self, field.name), field.default) for field in fields(self)}
+        given = {
+            name: list(value) if isinstance(value, (list, tuple)) else value
+            for name, (value, default) in values.items()
+            if value not in (default, [])
+        }
+        return {**given, "end_states": states}
 
     @classmethod
     def deserialize(cls, data: Mapping[str, Any]) -> RunWait:
@@ -162,20 +175,33 @@ class RunWait:
         """Whether the wait is for tasks rather than for the runs themselves."""
         return bool(self.task_ids or self.group_id)
 
+    @property
+    def waits_for_one_run(self) -> bool:
+        """Whether the wait is for a single run that stays the same once it exists."""
+        return bool(self.run_id) or len(self.logical_dates) == 1
+
+    @property
+    def _runs(self) -> str:
+        dag = f"dag {self.dag_id!r}"
+        if self.run_id:
+            return f"run {self.run_id!r} of {dag}"
+        if self.latest:
+            return f"the newest run of {dag}" + (f" since {self.since}" if self.since else "")
+        if self.partition_key is not None:
+            return f"the run of {dag} for partition {self.partition_key!r}"
+        if self.logical_date_range:
+            start, end = self.logical_date_range
+            return f"the runs of {dag} with logical dates from {start} until before {end}"
+        return f"the run with logical date {first_dates(self.logical_dates)} of {dag}"
+
     def __str__(self) -> str:
         if self.idle:
             return f"idle dag {self.dag_id!r}"
-        if self.run_id:
-            run = f"run {self.run_id!r}"
-        elif self.latest:
-            run = "the newest run"
-        else:
-            run = f"the run with logical date {first_dates(self.logical_dates)}"
         if self.group_id:
-            return f"task group {self.group_id!r} in {run} of dag {self.dag_id!r}"
+            return f"task group {self.group_id!r} in {self._runs}"
         if self.task_ids:
-            return f"task {', '.join(map(repr, self.task_ids))} in {run} of dag {self.dag_id!r}"
-        return f"{run} of dag {self.dag_id!r}"
+            return f"task {', '.join(map(repr, self.task_ids))} in {self._runs}"
+        return self._runs
 
 
 def first_dates(dates: Sequence[str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import types
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ from astro_provider.api.memory import Memory
 from astro_provider.api.repair import repair_dag_run
 from astro_provider.api.sender import Sender
 from astro_provider.tasks.clear_run import clear_run
+from astro_provider.waits.find_runs import find_runs
 from astro_provider.waits.loop import wait_for_dag_run, watch
 from astro_provider.waits.wait import EndStates, RunWait
 from tests.contract.openapi import OpenApiDescription, UndescribedError, description
@@ -163,6 +165,11 @@ FLOWS: dict[str, Callable[[Client, str], Flow[Any]]] = {
     "unfinished runs": lambda client, run: poll_lists.unfinished_runs(client, [DAG, "paused"], DATE, DATE),
     "oldest unfinished runs": lambda client, run: poll_lists.oldest_unfinished_runs(client, [DAG, "paused"], 150),
     "unfinished runs of a dag": lambda client, run: poll_lists.unfinished_runs_of_dag(client, DAG, DATE, DATE),
+    "runs in a range": lambda client, run: poll_lists.runs_in_range(client, [DAG, "none"], DATE, DATE, by_dag=False),
+    "runs of a dag in a range": lambda client, run: poll_lists.runs_in_range(client, [DAG], DATE, DATE, by_dag=True),
+    "runs that a wait finds in a range": lambda client, run: find_runs(
+        client, RunWait(DAG, EndStates(["success"]), logical_date_range=(DATE, "2027-01-01T00:00:00Z"))
+    ),
     "active tasks": lambda client, run: idle_lists.active_tasks(client, [DAG, "paused", "none"]),
     "active tasks of a dag": lambda client, run: idle_lists.active_tasks_of_dag(client, DAG, 3),
     "first unfinished runs": lambda client, run: idle_lists.unfinished_runs(client, [DAG, "paused", "none"]),
@@ -309,6 +316,15 @@ def test_list_across_dags_returns_the_same_as_one_list_per_dag(target: Described
     assert {request.method for request in target.requests} == {"POST"}
     by_dag = [row for dag_id in ("paused", DAG) for row in target.run(of_dag(client, dag_id))]
     assert sorted(by_dag, key=str) == sorted(at_once, key=str)
+
+
+def test_filter_by_partition_is_described_in_v2_and_not_sent_to_v1() -> None:
+    for api_version, error in (("v2", None), ("v1", RequestNotPossible)):
+        target = DescribedAirflow(api_version)
+        client = target.client(memory=Memory(API_VERSIONS[api_version]))
+        with pytest.raises(error) if error else nullcontext():
+            target.run(find_runs(client, RunWait(DAG, EndStates(["success"]), partition_key="eu|\\x")))
+        assert bool(target.requests) == (error is None)
 
 
 @pytest.mark.parametrize("field", ["run_after", "partition_key"])

@@ -229,6 +229,8 @@ class FakeAirflow(ScriptedTarget):
                 runs = [run for run in runs if _within(run["run_after"], bound, limit[0])]
         if states := received.query.get("state"):
             runs = [run for run in runs if run["state"] in states]
+        if pattern := received.query.get("partition_key_pattern"):
+            runs = [run for run in runs if pattern[0].lower() in (run["partition_key"] or "").lower()]
         if limit := received.query.get("end_date_gte"):
             runs = [run for run in runs if run["end_date"] and _within(run["end_date"], "gte", limit[0])]
             return self._page(received, "dag_runs", runs)
@@ -241,9 +243,10 @@ class FakeAirflow(ScriptedTarget):
     def _list_finished_runs(self, received: ReceivedRequest) -> ScriptedResponse:
         due = "execution_date" if self.api_version == "v1" else "run_after"
         runs = self._finished(received.json, received.json.get("states"), self._runs.values())
-        for bound in ("gte", "lte"):
-            if limit := received.json.get(f"{due}_{bound}"):
-                runs = [run for run in runs if _within(run[due], bound, limit)]
+        for name in {due, "execution_date" if self.api_version == "v1" else "logical_date"}:
+            for bound in ("gte", "lte"):
+                if limit := received.json.get(f"{name}_{bound}"):
+                    runs = [run for run in runs if run[name] and _within(run[name], bound, limit)]
         return self._page_of_body(received, "dag_runs", runs)
 
     def _list_finished_tasks(self, received: ReceivedRequest) -> ScriptedResponse:

@@ -24,6 +24,9 @@ What this costs the target, in requests per interval, with the default interval 
 * up to 3 waits for runs: 1.5 requests, which are the poll, and a check of one wait at every other poll;
 * 4 to about 3,000 waits: 1.25 requests, which are the poll, and a check of a batch at every fourth poll;
 * 10,000 waits: 1.83 requests, which are the poll, and 0.83 checks of batches;
+* waits for the runs in a range of logical dates: the same, with a batch for each hundred runs, in whatever state. Waits
+  for the same range of the same dag share its rows. Ranges that together have a thousand runs or more are checked
+  individually. A run that finishes makes every wait whose range has it check once;
 * waits that no list can check: in addition, 0.5 requests for up to 60 such waits, and 83 requests for 10,000;
 * waits that an unfinished state ends, such as ``allowed_states=["running"]``: one check of each wait per interval;
 * waits for tasks: as many polls as for runs. A batch has fewer waits if they are for different tasks, and the check of

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, TypeAlias
 
 from astro_provider.api.calls import PAGE_SIZE
@@ -12,7 +13,8 @@ from astro_provider.triggers.watcher.periodic_check_rate import PeriodicCheckRat
 from astro_provider.waits.wait import format_task_states
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
+    from datetime import datetime
 
     from astro_provider.api.types import DagRun, TaskInstance
     from astro_provider.triggers.watcher.subscription import Subscription
@@ -28,7 +30,7 @@ class Batch:
     """
     Waits that one list checks.
 
-    :param subscriptions: the waits, each for a single run that a check has found
+    :param subscriptions: the waits, each for a single run that a check has found; or all for ranges of logical dates
     :param by_dag: whether all waits are for the same dag, because the token is not allowed to list across dags
     """
 
@@ -49,6 +51,15 @@ class Batch:
     def task_ids(self) -> list[str]:
         """The ids of the tasks; empty for waits for runs."""
         return sorted({task_id for each in self.subscriptions for task_id in each.wait.task_ids})
+
+    @property
+    def logical_date_range(self) -> tuple[str, str] | None:
+        """The first and the last logical date (ISO 8601) of waits for ranges; ``None`` for other waits."""
+        ranges = [each.logical_date_range for each in self.subscriptions if each.logical_date_range]
+        if not ranges:
+            return None
+        last = max(end for _, end in ranges) - timedelta.resolution  # the end is not part of a range
+        return min(start for start, _ in ranges).isoformat(), last.isoformat()
 
     @property
     def due_range(self) -> tuple[str, str]:
@@ -128,13 +139,35 @@ class Batches:
 
 def divide(subscriptions: Iterable[Subscription], *, by_dag: bool) -> list[Batch]:
     """
-    Divide waits into batches whose rows fit on one page.
+    Divide waits into batches whose rows fit on one page. Waits for ranges of logical dates have batches of their own.
 
     Mapped tasks, and other unfinished runs of the same dags, add rows, so that a list might take more pages.
 
     :param subscriptions: the waits
     :param by_dag: whether all waits of a batch must be for the same dag
     """
+    all_waits = list(subscriptions)
+    for_ranges = [each for each in all_waits if each.logical_date_range]
+    others = [each for each in all_waits if not each.logical_date_range]
+    batches = [*_divide_ranges(for_ranges, by_dag=by_dag), *_divide_others(others, by_dag=by_dag)]
+    return [Batch(batch, by_dag) for batch in batches]
+
+
+def _divide_ranges(subscriptions: Iterable[Subscription], *, by_dag: bool) -> list[list[Subscription]]:
+    batches: list[list[Subscription]] = []
+    row_counts: dict[tuple[str, Sequence[datetime]], int] = {}  # waits for the same range share their rows
+    for each in sorted(subscriptions, key=lambda each: _range_sort_key(each, by_dag=by_dag)):
+        dag_id = each.wait.dag_id
+        last = batches[-1] if batches else []
+        row_counts[dag_id, each.logical_date_range] = max(each.run_count, 1)
+        if not last or sum(row_counts.values()) > PAGE_SIZE or (by_dag and dag_id != last[0].wait.dag_id):
+            batches.append([])
+            row_counts = {(dag_id, each.logical_date_range): max(each.run_count, 1)}
+        batches[-1].append(each)
+    return batches
+
+
+def _divide_others(subscriptions: Iterable[Subscription], *, by_dag: bool) -> list[list[Subscription]]:
     batches: list[list[Subscription]] = []
     runs: set[str | None] = set()
     tasks: set[str] = set()
@@ -148,10 +181,12 @@ def divide(subscriptions: Iterable[Subscription], *, by_dag: bool) -> list[Batch
             batches.append([])
             runs, tasks = {each.run_id}, set(each.wait.task_ids)
         batches[-1].append(each)
-    return [Batch(batch, by_dag) for batch in batches]
+    return batches
 
 
-def waits_to_check(batch: Batch, rows: Iterable[DagRun | TaskInstance]) -> list[Subscription]:
+def waits_to_check(
+    batch: Batch, rows: Iterable[DagRun | TaskInstance], going_on: Collection[Subscription] = ()
+) -> list[Subscription]:
     """
     Return the waits of a batch that need an individual check.
 
@@ -160,7 +195,10 @@ def waits_to_check(batch: Batch, rows: Iterable[DagRun | TaskInstance]) -> list[
 
     :param batch: the batch
     :param rows: the runs that have not finished, or the instances of the tasks of the batch
+    :param going_on: the waits for ranges that go on
     """
+    if batch.logical_date_range is not None:
+        return [each for each in batch.subscriptions if each not in going_on]
     states: dict[tuple[str, str | None, object], list[str | None]] = defaultdict(list)
     for row in rows:
         states[row["dag_id"], row["dag_run_id"], row.get("task_id")].append(row["state"])
@@ -182,6 +220,13 @@ def _needs_check(subscription: Subscription, states: Sequence[str | None]) -> bo
     finished = [state for state in states if state in FINISHED_TASK_STATES]
     is_pending = len(finished) < len(states) and set(finished) <= set(subscription.wait.end_states.allowed)
     return not is_pending or format_task_states(states) != subscription.state
+
+
+def _range_sort_key(subscription: Subscription, *, by_dag: bool) -> SortKey:
+    """Sort waits for ranges so that those for the same time, and then those of the same dag, are together."""
+    start, end = subscription.logical_date_range
+    dag_id = subscription.wait.dag_id
+    return dag_id if by_dag else "", start.timestamp(), end.isoformat(), dag_id, id(subscription)
 
 
 def _sort_key(subscription: Subscription, *, by_dag: bool) -> SortKey:

@@ -96,7 +96,9 @@ class Checker:
         :param run: the run as the target has just described it, which is a run that the wait is for
         :return: whether it does; if not, only a check can decide
         """
-        verdict = subscription.note_run(client, run)
+        return self._note_listed(feed, subscription, subscription.note_run(client, run))
+
+    def _note_listed(self, feed: PolledWaits, subscription: Subscription, verdict: Verdict | None) -> bool:
         if verdict is None:
             return False
         self._note_verdict(subscription, verdict)
@@ -112,7 +114,7 @@ class Checker:
         :param feed: the feed of the waits
         :param check_counts: the waits, each with its number of checks before the list was requested. A wait that was
             checked since then is not changed
-        :param rows: unfinished runs
+        :param rows: unfinished runs; for waits for ranges, all runs in them
         :return: the waits that go on
         """
         client = await self._target.client()
@@ -120,13 +122,25 @@ class Checker:
         for subscription in check_counts:
             index.add(subscription)
         going_on: set[Subscription] = set()
+        in_ranges: dict[Subscription, list[DagRun]] = {each: [] for each in check_counts if each.logical_date_range}
+
+        def can_note(subscription: Subscription) -> bool:
+            is_current = subscription.check_count == check_counts[subscription]
+            return is_current and subscription in feed.subscriptions
+
         for number, row in enumerate(rows, start=1):
             for subscription in index.find(row):
-                is_current = subscription.check_count == check_counts[subscription]
-                if is_current and subscription in feed.subscriptions and self.note_run(feed, subscription, client, row):
+                if subscription in in_ranges:
+                    in_ranges[subscription].append(row)
+                elif can_note(subscription) and self.note_run(feed, subscription, client, row):
                     going_on.add(subscription)
             if number % ROWS_PER_STEP == 0:
                 await asyncio.sleep(0)  # lets the event loop run other triggers
+        for number, (subscription, runs) in enumerate(in_ranges.items(), start=1):
+            if can_note(subscription) and self._note_listed(feed, subscription, subscription.note_listed(client, runs)):
+                going_on.add(subscription)
+            if number % ROWS_PER_STEP == 0:
+                await asyncio.sleep(0)
         return going_on
 
     async def _check_in_time(self, feed: PolledWaits, subscription: Subscription) -> Verdict | None:

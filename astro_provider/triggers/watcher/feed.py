@@ -18,7 +18,7 @@ from astro_provider.triggers.watcher.polled_waits import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Sequence
+    from collections.abc import Callable, Collection, Hashable, Sequence
 
     from astro_provider.api.client import Client
     from astro_provider.api.flow import Flow
@@ -113,7 +113,7 @@ class Feed(PolledWaits, Generic[Row]):
         :raise AstroError: the list failed
         """
 
-    def note_batch(self, batch: Batch, rows: list[Row]) -> None:
+    def note_batch(self, batch: Batch, rows: list[Row], going_on: Collection[Subscription]) -> None:
         """
         Note the list of a batch.
 
@@ -122,8 +122,9 @@ class Feed(PolledWaits, Generic[Row]):
 
         :param batch: the batch
         :param rows: the rows of the list
+        :param going_on: the waits that go on according to these rows, as far as ``Checker.note_runs`` has found out
         """
-        self.checks.batches.discard(*waits_to_check(batch, rows))
+        self.checks.batches.discard(*waits_to_check(batch, rows, going_on))
 
     def note_failed_batch(self, batch: Batch, error: Exception) -> None:
         """

@@ -38,10 +38,14 @@ class FinishedRuns(Feed[DagRun]):
         """
         List the queued and running runs of the dags of a batch that are due between its first and its last run.
 
+        For waits for ranges, all runs of these dags in the ranges are listed.
+
         :param client: the target
         :param batch: the batch
         :raise AstroError: the list failed
         """
+        if (date_range := batch.logical_date_range) is not None:
+            return poll_lists.runs_in_range(client, batch.dag_ids, *date_range, by_dag=batch.by_dag)
         if batch.by_dag:
             return poll_lists.unfinished_runs_of_dag(client, batch.dag_ids[0], *batch.due_range)
         return poll_lists.unfinished_runs(client, batch.dag_ids, *batch.due_range)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from astro_provider.api import poll_lists
 from astro_provider.api.calls import PAGE_SIZE
 from astro_provider.api.errors import AstroError, InvalidRequestError
+from astro_provider.triggers.watcher.batches import divide
 from astro_provider.triggers.watcher.subscription import wake_all
 
 if TYPE_CHECKING:
@@ -117,7 +118,15 @@ class Joins:
         """List the unfinished runs, and return the waits that are answered; none if the list fails."""
         check_counts = {each: each.check_count for each in group}
         try:
-            return await self._checker.note_runs(self._feed, check_counts, await self._list(group))
+            answered: set[Subscription] = set()
+            for_ranges = [each for each in group if each.logical_date_range]
+            for batch in divide(for_ranges, by_dag=False):
+                rows = await self._target.run(partial(self._feed.list_batch, batch=batch))
+                counts = {each: check_counts[each] for each in batch.subscriptions}
+                answered |= await self._checker.note_runs(self._feed, counts, rows)
+            if others := {each: count for each, count in check_counts.items() if not each.logical_date_range}:
+                answered |= await self._checker.note_runs(self._feed, others, await self._list(others))
+            return answered
         except InvalidRequestError:
             self._feed.note_invalid_list()
         except AstroError:

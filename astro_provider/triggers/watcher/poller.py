@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from astro_provider.triggers.watcher.subscription import Subscription
     from astro_provider.triggers.watcher.target import Target
 
-    NoteRows: TypeAlias = Callable[[Mapping[Subscription, int], Iterable[Row]], Awaitable[object]]
+    NoteRows: TypeAlias = Callable[[Mapping[Subscription, int], Iterable[Row]], Awaitable[set[Subscription]]]
 
 log = logging.getLogger(__name__)
 
@@ -164,15 +164,14 @@ class Poller(BasePoller, Generic[Row]):
         check_counts = {each: each.check_count for each in batch.subscriptions}
         try:
             rows = await self._target.run(partial(self.feed.list_batch, batch=batch))
-            if self._note_rows:
-                await self._note_rows(check_counts, rows)
+            going_on = await self._note_rows(check_counts, rows) if self._note_rows else set()
         except AstroError as error:
             self.feed.note_failed_batch(batch, error)
         except Exception as error:  # only a bug of this package; the waits are checked individually
             log.exception("A list for a batch of %s failed", self.feed.rows_name)
             self.feed.note_failed_batch(batch, error)
         else:
-            self.feed.note_batch(batch, rows)
+            self.feed.note_batch(batch, rows, going_on)
 
 
 async def _cancel(task: asyncio.Task[None] | None) -> None:

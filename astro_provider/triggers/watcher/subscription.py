@@ -77,18 +77,21 @@ class Subscription:
         """When the wait is checked even if nothing wakes it before, in seconds since the epoch; ``None`` for never."""
         self.waits_for_tasks = wait.waits_for_tasks
         self.logical_dates = {parse_date(date) for date in wait.logical_dates}
+        self.logical_date_range = tuple(parse_date(date) for date in wait.logical_date_range)
         oldest = datetime.fromtimestamp(clock(), timezone.utc) - MAX_UNSEEN_RUN_AGE
-        self.due_after = min([*self.logical_dates, oldest])
+        self.due_after = min([*self.logical_dates, *self.logical_date_range, oldest])
         """Lower bound of the dates (``run_after``; logical date in Airflow 2) of the runs that polls list for the wait.
         Once a check has found the run of a wait for a single run, it is the date at which this run is due."""
         self.run_id = wait.run_id
         """The run id, if the wait is for a single run and its id is known."""
         self.state: str | None = None
         """The state of the run, or the states of the tasks, at the last check; ``None`` before the first one."""
+        self.run_count = 0
+        """Number of runs in the range of the wait at the last check."""
         self.can_be_batched = False
         """Whether the wait can be checked in a batch: it is for a single run or for tasks of a single run, the last
         check has found this run, and only finished states end the wait. A wait for a task group, or for a run that has
-        finished, cannot."""
+        finished, cannot. A wait for the runs in a range can, whether they exist or not."""
         self.is_warned_of_outage = False
         """Whether ``warn_of_outage`` has warned since the target last answered."""
         self.is_warned_of_lists = False
@@ -101,11 +104,10 @@ class Subscription:
 
     @property
     def can_be_listed(self) -> bool:
-        """Whether the row of an unfinished run can replace the first check."""
+        """Whether the row of an unfinished run, or the rows of a range, can replace the first check."""
         wait = self.wait
-        return not (
-            self.waits_for_tasks or wait.idle or wait.latest or wait.check_existence or len(self.logical_dates) > 1
-        )
+        is_for_listed_runs = wait.waits_for_one_run or bool(wait.logical_date_range)
+        return is_for_listed_runs and not (self.waits_for_tasks or wait.check_existence)
 
     def current_interval(self, now: float) -> float:
         """
@@ -159,7 +161,19 @@ class Subscription:
         :param run: the run as the target has just described it, which is a run that the wait is for
         :return: the verdict; ``None`` if only a check can decide
         """
-        verdict = self._context.copy().run(self.progress.note_run, client, self.wait, run)
+        return self._noted(self._context.copy().run(self.progress.note_run, client, self.wait, run))
+
+    def note_listed(self, client: Client, runs: list[DagRun]) -> Verdict | None:
+        """
+        Report the states of the runs in the range in the log of the waiting task, if they show that the wait goes on.
+
+        :param client: the target
+        :param runs: all runs in the range, as the target has just described them
+        :return: the verdict; ``None`` if only a check can decide
+        """
+        return self._noted(self._context.copy().run(self.progress.note_listed, client, self.wait, runs))
+
+    def _noted(self, verdict: Verdict | None) -> Verdict | None:
         if verdict is not None:
             self.note_answer()
         return verdict
@@ -176,8 +190,11 @@ class Subscription:
         self.state = verdict.state
         self.can_be_batched = False
         run = verdict.run
-        if not self.wait.latest and len(self.logical_dates) < 2:
+        if self.wait.waits_for_one_run:
             self._note_run(run)
+        elif self.wait.logical_date_range:
+            self.run_count = verdict.run_count
+            self.can_be_batched = not (self.waits_for_tasks or self._has_unfinished_end_state)
         return self.current_interval(self._clock()) if self._has_unfinished_end_state else None
 
     def _note_run(self, run: DagRun | None) -> None:

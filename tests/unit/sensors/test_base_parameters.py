@@ -21,6 +21,9 @@ WAYS_TO_NAME_A_RUN: dict[str, Any] = {
     "execution_delta": timedelta(hours=1),
     "execution_date_fn": lambda date: date,
     "latest": True,
+    "logical_date_range": ("2026-01-31", "2026-02-01"),
+    "partition_key": "p",
+    "idle": True,
 }
 
 
@@ -45,6 +48,24 @@ def test_two_ways_to_name_the_run_exclude_each_other(one: str, other: str) -> No
     ],
 )
 def test_invalid_states_are_refused_at_parse_time(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        dag_run_sensor(**options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"since": "2026-01-31"}, "since needs latest"),
+        ({"expected_runs": 2, "latest": True}, "expected_runs needs logical_date_range"),
+        (
+            {"logical_date_range": ("2026-01-31", "2026-02-01"), "expected_runs": 0},
+            "a whole number of 1 or more, not 0",
+        ),
+        ({"logical_date_range": ("2026-01-31", "2026-01-31")}, "must start before it ends"),
+        ({"logical_date_range": ["2026-01-31"]}, "must be a start and an end"),
+    ],
+)
+def test_runs_that_cannot_be_waited_for_are_refused_at_parse_time(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         dag_run_sensor(**options)
 

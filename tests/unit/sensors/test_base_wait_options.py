@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from astro_provider.sensors.base import AstroBaseSensor
     from tests.unit.fake_airflow import FakeAirflowServer
 
-DATE = "2026-02-01T05:00:00+00:00"
+DATE, LATER = "2026-02-01T05:00:00+00:00", "2026-02-02T05:00:00+00:00"
+DATES = [datetime.fromisoformat(DATE), datetime.fromisoformat(LATER)]
 
 FIELDS: list[tuple[str, Any, type[AstroBaseSensor], dict[str, Any]]] = [
     ("dag_id", "other", AstroDagRunSensor, {"external_dag_id": "other"}),
@@ -31,6 +32,14 @@ FIELDS: list[tuple[str, Any, type[AstroBaseSensor], dict[str, Any]]] = [
     ("logical_dates", [DATE], AstroDagRunSensor, {"execution_delta": timedelta(hours=1)}),
     ("logical_dates", [LOGICAL_DATE.isoformat()], AstroDagRunSensor, {}),
     ("latest", True, AstroDagRunSensor, {"latest": True}),
+    ("since", DATE, AstroDagRunSensor, {"latest": True, "since": DATE}),
+    ("since", DATE, AstroTaskSensor, {"latest": True, "since": datetime.fromisoformat(DATE), "external_task_id": "t"}),
+    ("logical_date_range", [DATE, LATER], AstroDagRunSensor, {"logical_date_range": (DATE, LATER)}),
+    ("logical_date_range", [DATE, LATER], AstroTaskSensor, {"logical_date_range": DATES, "external_task_id": "t"}),
+    ("expected_runs", 24, AstroDagRunSensor, {"logical_date_range": DATES, "expected_runs": 24}),
+    ("expected_runs", 24, AstroDagRunSensor, {"logical_date_range": DATES, "expected_runs": "24"}),
+    ("partition_key", "p", AstroDagRunSensor, {"partition_key": "p"}),
+    ("idle", True, AstroDagRunSensor, {"idle": True}),
     ("task_ids", ["t"], AstroTaskSensor, {"external_task_id": "t"}),
     ("task_ids", ["t", "u"], AstroTaskSensor, {"external_task_ids": ["t", "u"]}),
     ("group_id", "g", AstroTaskSensor, {"external_task_group_id": "g"}),

@@ -51,7 +51,7 @@ def test_options_that_are_not_rendered_are_kept() -> None:
 
 def test_run_id_needs_no_logical_date() -> None:
     wait = wait_for(external_run_id="r", given=("external_run_id",), own_date=None)
-    assert (wait.run_id, wait.logical_dates) == ("r", [])
+    assert (wait.run_id, wait.logical_dates) == ("r", ())
 
 
 def test_number_is_read_as_an_id() -> None:
@@ -102,7 +102,7 @@ def test_wait_without_any_date_is_refused() -> None:
 def test_latest_needs_no_logical_date() -> None:
     latest = RunWait("d", EndStates(["success"]), latest=True)
     wait = wait_for(wait=latest, own_date=None)
-    assert (wait.latest, wait.run_id, wait.logical_dates) == (True, None, [])
+    assert (wait.latest, wait.run_id, wait.logical_dates) == (True, None, ())
 
 
 def test_dates_of_a_function_replace_the_own_date() -> None:

@@ -214,7 +214,7 @@ async def test_logical_date_names_the_run(fake_airflow: FakeAirflowServer, optio
 async def test_latest_names_the_newest_run(fake_airflow: FakeAirflowServer) -> None:
     fake_airflow.has_run("theirs", "success")
     trigger = sensor_trigger(latest=True)
-    assert trigger.task_wait.logical_dates == []
+    assert not trigger.task_wait.logical_dates
     assert await run_trigger(trigger) == ("success", None)
 
 

@@ -81,6 +81,10 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "run_id": OPTIONAL_TEXTS,
     "logical_dates": SEQUENCES,
     "latest": st.booleans(),
+    "since": OPTIONAL_TEXTS,
+    "logical_date_range": SEQUENCES,
+    "expected_runs": st.integers(min_value=1),
+    "partition_key": OPTIONAL_TEXTS,
     "idle": st.booleans(),
     "task_ids": SEQUENCES,
     "group_id": OPTIONAL_TEXTS,
@@ -98,9 +102,12 @@ def test_every_field_has_a_strategy() -> None:
 def test_stored_wait_can_be_deserialized(wait: RunWait) -> None:
     restored = RunWait.deserialize(json.loads(json.dumps(wait.serialize())))
     assert restored.serialize() == wait.serialize()
-    for name in ("dag_id", "run_id", "latest", "group_id", "check_existence", "must_exist"):
+    for name in (
+        *("dag_id", "run_id", "latest", "since", "expected_runs", "partition_key", "idle"),
+        *("group_id", "check_existence", "must_exist"),
+    ):
         assert getattr(restored, name) == getattr(wait, name)
-    for name in ("logical_dates", "task_ids"):
+    for name in ("logical_dates", "logical_date_range", "task_ids"):
         assert list(getattr(restored, name)) == list(getattr(wait, name))
     assert restored.end_states.all == wait.end_states.all
 
