@@ -96,6 +96,8 @@ class AstroBaseSensor(WaitingSensor):
         self.check_existence = check_existence
         self.deferrable = deferrable
         self._given = {name for name in RUN_FIELDS if getattr(self, name) is not None}
+        if idle and any(states is not None for states in (allowed_states, failed_states, skipped_states)):
+            raise InvalidParameterError("idle excludes allowed_states, failed_states and skipped_states")
         self._check_parameters()
         self.allows_start_from_trigger = start_from_trigger
 

@@ -21,6 +21,7 @@ def test_operators_pause_and_unpause_a_dag(start_case, conn, target):
     run.wait()
 
     assert (run.xcom("pause")["is_paused"], run.xcom("unpause")["is_paused"]) == (True, False)
+    assert (run.xcom("pause")["was_paused"], run.xcom("unpause")["was_paused"]) == (False, True)
     assert target.request("GET", "dags/quick")["is_paused"] is False
 
 
