@@ -23,6 +23,9 @@ LOGICAL_DATES = {
     # An hour after the run of nightly_load.
     ("triggering", "same_night"): "2026-06-02T03:00:00Z",
     ("target_v1", "same_night"): "2026-06-02T03:00:00Z",
+    # The day after the runs of six_hourly_load.
+    ("triggering", "day_of_runs"): "2026-06-03T00:30:00Z",
+    ("target_v1", "day_of_runs"): "2026-06-03T00:30:00Z",
 }
 
 
@@ -46,6 +49,10 @@ def examples(deployments: Deployments) -> dict[tuple[str, str], Run]:
     upstream = [
         trigger_run(deployments.target, "remote_report"),  # wait_for_upstream waits for this run
         trigger_run(deployments.target, "nightly_load", logical_date="2026-06-02T02:00:00Z"),
+        *(
+            trigger_run(deployments.target, "six_hourly_load", logical_date=f"2026-06-02T{hour:02}:00:00Z")
+            for hour in (0, 6, 12, 18)
+        ),
     ]
     for run in upstream:
         run.wait()
@@ -117,6 +124,11 @@ def test_wait_for_upstream_finds_the_run(examples, home, task_id):
 @in_both
 def test_same_night_waits_for_the_run_an_hour_before(examples, home):
     assert examples[home, "same_night"].log_contains("loaded", "2026-06-02T02:00:00")
+
+
+@in_both
+def test_day_of_runs_waits_for_all_runs_of_the_day(examples, home):
+    assert examples[home, "day_of_runs"].log_contains("loaded", "4 of 4 are success")
 
 
 @in_both
