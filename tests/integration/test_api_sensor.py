@@ -22,6 +22,7 @@ WAITING = {
 @pytest.fixture(scope="module")
 def runs(start_case, deployments):
     """A run for each target, whose sensors wait before the variable is there, and a run that deletes a variable."""
+    deployments.triggering.wait_for_dags("wait_for_variable", "delete_variable_twice")
     keys = {conn: f"answer-{uuid4().hex[:8]}" for conn in ("v2_conn", "v1_conn")}
     waiting = {conn: start_case("wait_for_variable", conn=conn, key=key) for conn, key in keys.items()}
     deleting = {conn: start_case("delete_variable_twice", conn=conn, key=f"gone-{key}") for conn, key in keys.items()}
