@@ -6,7 +6,18 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tests.benchmarks import idle_waits, imports, latency, parsing, results, slots, trigger_and_wait, triggering, waits
+from tests.benchmarks import (
+    idle_waits,
+    imports,
+    latency,
+    parsing,
+    range_waits,
+    results,
+    slots,
+    trigger_and_wait,
+    triggering,
+    waits,
+)
 from tests.benchmarks.sizes import Sizes
 
 if TYPE_CHECKING:
@@ -21,6 +32,7 @@ if TYPE_CHECKING:
 MEASUREMENTS: dict[str, ModuleType] = {
     "waits": waits,
     "idle_waits": idle_waits,
+    "range_waits": range_waits,
     "imports": imports,
     "parsing": parsing,
     "trigger_and_wait": trigger_and_wait,
@@ -31,6 +43,7 @@ MEASUREMENTS: dict[str, ModuleType] = {
 ROW_CLASSES: dict[str, type[Any]] = {
     "waits": waits.WaitCosts,
     "idle_waits": idle_waits.IdleWaitCosts,
+    "range_waits": range_waits.RangeWaitCosts,
     "imports": imports.ImportTimes,
     "parsing": parsing.ParseTimes,
     "trigger_and_wait": trigger_and_wait.TriggeredRuns,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from sqlalchemy import create_engine, text
@@ -28,6 +29,14 @@ FINISHED = INSERT.format(
     end_date="at + interval '1 minute'", state="CASE WHEN number % 20 = 0 THEN 'failed' ELSE 'success' END"
 )
 UNFINISHED = INSERT.format(end_date="NULL", state="'running'")
+FIRST_DUE = datetime(2026, 1, 1, tzinfo=timezone.utc)
+"""The logical date that the unfinished runs of the stub, and of a target with logical dates, are counted from."""
+
+DATE_UNFINISHED = """
+UPDATE dag_run SET logical_date = CAST(:first AS timestamptz)
+    + CAST(substring(run_id FROM '[0-9]+$') AS int) * interval '1 second'
+WHERE state = 'running'
+"""
 QUEUE_AGAIN = "UPDATE dag_run SET state = 'queued', start_date = NULL WHERE state = 'running'"
 
 
@@ -46,6 +55,15 @@ def queue_unfinished_runs(target: Deployment) -> None:
     engine = create_engine(target.database_address)
     with engine.begin() as connection:
         connection.execute(text(QUEUE_AGAIN))
+    engine.dispose()
+    _vacuum(target)
+
+
+def date_unfinished_runs(target: Deployment) -> None:
+    """Give each unfinished run a logical date of its own: its number in seconds after `FIRST_DUE`."""
+    engine = create_engine(target.database_address)
+    with engine.begin() as connection:
+        connection.execute(text(DATE_UNFINISHED), {"first": FIRST_DUE.isoformat()})
     engine.dispose()
     _vacuum(target)
 

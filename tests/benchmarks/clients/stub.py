@@ -12,11 +12,11 @@ import asyncio
 import json
 import resource
 import sys
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 
 from aiohttp import web
 
-from tests.benchmarks.seeding import unfinished_run
+from tests.benchmarks.seeding import FIRST_DUE, unfinished_run
 
 RUN: dict[str, object] = {
     "logical_date": None,
@@ -50,7 +50,6 @@ TASK: dict[str, object] = {
 }
 
 RUNS = int(sys.argv[1])
-FIRST_DUE = datetime(2026, 1, 1, tzinfo=timezone.utc)
 
 counted = 0
 
@@ -65,6 +64,8 @@ async def list_runs(request: web.Request) -> web.Response:
         return _counted({"dag_runs": [], "total_entries": 0})
     first = _number_due(body["run_after_gte"]) if "run_after_gte" in body else 1
     last = _number_due(body["run_after_lte"]) if "run_after_lte" in body else RUNS
+    if "logical_date_gte" in body:
+        first, last = _number_due(body["logical_date_gte"]), _number_due(body["logical_date_lte"])
     names = [unfinished_run(number) for number in range(max(first, 1), min(last, RUNS) + 1)]
     listed = [(dag_id, run_id) for dag_id, run_id in names if dag_id in body["dag_ids"]]
     offset, limit = body["page_offset"], body["page_limit"]
@@ -84,13 +85,21 @@ async def list_tasks_of_dag(request: web.Request) -> web.Response:
     return _counted({"task_instances": [task], "total_entries": 1})
 
 
+async def list_runs_of_dag(request: web.Request) -> web.Response:
+    first, last = (_number_due(request.query[f"logical_date_{bound}"]) for bound in ("gte", "lte"))
+    names = [unfinished_run(number) for number in range(max(first, 1), min(last, RUNS) + 1)]
+    runs = [_run(*each) for each in names if each[0] == request.match_info["dag_id"]]
+    return _counted({"dag_runs": runs, "total_entries": len(runs)})
+
+
 async def get_run(request: web.Request) -> web.Response:
     return _counted(_run(request.match_info["dag_id"], request.match_info["run_id"]))
 
 
 def _run(dag_id: str, run_id: str) -> dict[str, object]:
     due = FIRST_DUE + timedelta(seconds=int(run_id.rpartition("_")[2]))  # each run has another run_after
-    return {**RUN, "dag_id": dag_id, "dag_display_name": dag_id, "dag_run_id": run_id, "run_after": due.isoformat()}
+    dates = {"logical_date": due.isoformat(), "run_after": due.isoformat()}
+    return {**RUN, "dag_id": dag_id, "dag_display_name": dag_id, "dag_run_id": run_id, **dates}
 
 
 def _number_due(at: str) -> int:
@@ -115,6 +124,7 @@ async def main() -> None:
     app.router.add_post("/api/v2/dags/~/dagRuns/list", list_runs)
     app.router.add_post("/api/v2/dags/~/dagRuns/~/taskInstances/list", list_tasks)
     app.router.add_get("/api/v2/dags/{dag_id}/dagRuns/~/taskInstances", list_tasks_of_dag)
+    app.router.add_get("/api/v2/dags/{dag_id}/dagRuns", list_runs_of_dag)
     app.router.add_get("/api/v2/dags/{dag_id}/dagRuns/{run_id}", get_run)
     app.router.add_get("/counted", get_count)
     runner = web.AppRunner(app, access_log=None)

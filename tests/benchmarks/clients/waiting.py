@@ -17,6 +17,7 @@ import resource
 import sys
 import time
 from contextlib import suppress
+from datetime import timedelta
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -27,7 +28,7 @@ from airflow.sdk.exceptions import AirflowException
 
 from astro_provider.triggers.dag_run import wait_for_event
 from astro_provider.waits.wait import EndStates, RunWait
-from tests.benchmarks.seeding import unfinished_run
+from tests.benchmarks.seeding import FIRST_DUE, unfinished_run
 from tests.benchmarks.sizes import POKE_INTERVAL_SECONDS
 
 if TYPE_CHECKING:
@@ -75,6 +76,22 @@ async def _until_idle(dag_id: str, name: str) -> None:
         deadline=time.time() + WEEK_SECONDS,
         started_at=time.time() - AGE_SECONDS,
         on_change=lambda _: answered.add((dag_id, name)),
+        warn=logging.warning,
+    )
+    raise RuntimeError(f"The wait has ended: {event}")
+
+
+async def until_range_has_succeeded(dag_id: str, run_id: str) -> None:
+    """Wait for all runs in a range of logical dates, each wait for another range with one run that stays running."""
+    start = FIRST_DUE + timedelta(seconds=int(run_id.rpartition("_")[2]))
+    dates = [start.isoformat(), (start + timedelta(seconds=1)).isoformat()]
+    event = await wait_for_event(
+        RunWait(dag_id, EndStates(["success"], ["failed"]), logical_date_range=dates, expected_runs=2),
+        HTTP_CONN,
+        poke_interval=POKE_INTERVAL_SECONDS,
+        deadline=time.time() + WEEK_SECONDS,
+        started_at=time.time() - AGE_SECONDS,
+        on_change=lambda _: answered.add((dag_id, run_id)),
         warn=logging.warning,
     )
     raise RuntimeError(f"The wait has ended: {event}")
@@ -130,7 +147,7 @@ async def _poll(run: tuple[str, str], state: Callable[[], Awaitable[str]]) -> No
         await asyncio.sleep(POKE_INTERVAL_SECONDS)
 
 
-OURS = (this_package, until_dags_are_idle, until_one_dag_is_idle)
+OURS = (this_package, until_dags_are_idle, until_one_dag_is_idle, until_range_has_succeeded)
 WAYS = {each.__name__: each for each in (*OURS, http_async_hook, external_deployment_sensor)}
 
 
