@@ -138,6 +138,10 @@ class CaseRuns:
             for conn in [conf["conn"]] if "conn" in conf else ["v2_conn", "v1_conn"]:
                 self._runs[name, conn] = start_case(dag_id, **{**conf, "conn": conn})
 
+    def started(self, name: str, conn: str) -> Run:
+        """Return the run of a case, whether it has finished or not."""
+        return self._runs[name, conn]
+
     def finished(self, name: str, conn: str) -> Run:
         """Wait until the run of a case has finished, and return it."""
         return self._runs[name, conn].wait(timeout=240)
