@@ -13,8 +13,8 @@ DAG_IDS = sorted(file.stem for file in EXAMPLES.glob("*.py"))
 FAILS = "notify_on_failure"
 HOMES = ("triggering", "target_v1")  # the deployments that run the examples, both against the Airflow 3 target
 
-# These change a dag or a variable of the target, so each runs only once at the same time.
-FIRST, SECOND = "pause_work_unpause", "any_endpoint"
+# These change a dag or a variable of the target, or need its only backfill, so each runs only once at the same time.
+FIRST, SECOND = ("pause_work_unpause", "backfill"), ("any_endpoint",)
 
 LOGICAL_DATES = {
     # Follows the Astro documentation, and needs a logical date. The target has one run for each date.
@@ -57,9 +57,13 @@ def examples(deployments: Deployments) -> dict[tuple[str, str], Run]:
     for run in upstream:
         run.wait()
     for in_triggering, in_target_v1 in (FIRST, SECOND), (SECOND, FIRST):
-        start("triggering", in_triggering)
-        start("target_v1", in_target_v1)
-        finish(("triggering", in_triggering), ("target_v1", in_target_v1))
+        each_once = [
+            *(("triggering", dag_id) for dag_id in in_triggering),
+            *(("target_v1", dag_id) for dag_id in in_target_v1),
+        ]
+        for home, dag_id in each_once:
+            start(home, dag_id)
+        finish(*each_once)
     for dag_id in DAG_IDS:
         for home in HOMES:
             if (home, dag_id) not in runs:
@@ -154,3 +158,9 @@ def result(run: Run, task_id: str):
     """Return what a task returned; the REST API of Airflow 2 returns it as the text of a Python value."""
     value = run.xcom(task_id)
     return ast.literal_eval(value) if isinstance(value, str) else value
+
+
+@in_both
+def test_backfill_runs_each_night_of_the_range(examples, home):
+    """Both homes create the same backfill, of which the second one runs the runs of the first again."""
+    assert result(examples[home, "backfill"], "summarise") == "3 of 3 days have run again"
