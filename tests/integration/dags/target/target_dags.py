@@ -62,7 +62,8 @@ def dated():
 def slow():
     """Runs one task for the number of seconds in the conf."""
 
-    @task(retries=0)
+    # A task that is cleared while it runs starts again on Airflow 2 after its retry delay, by default 5 minutes.
+    @task(retries=0, retry_delay=timedelta(seconds=1))
     def wait(dag_run=None):
         for _ in range(int((dag_run.conf or {}).get("seconds", 20)) * 2):
             time.sleep(0.5)
