@@ -78,7 +78,7 @@ class Run:
     def log_contains(self, task_id: str, text: str, try_number: int | None = None) -> bool:
         """Wait until the log of a task contains this text. A triggerer writes its log after it has ended the task."""
         self.wait_until(
-            lambda: text in self.log(task_id, try_number), f"log of {task_id} contains {text!r}", timeout=20
+            lambda: text in self.log(task_id, try_number), f"log of {task_id} contains {text!r}", timeout=60
         )
         return True
 
