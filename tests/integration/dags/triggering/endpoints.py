@@ -22,12 +22,12 @@ with DAG("wait_for_variable", **COMMON):
     # On a busy machine, Airflow fails tasks before they run.
     common |= {"poke_interval": 1, "timeout": 600, "retries": 2, "retry_delay": timedelta(seconds=1)}
     AstroApiSensor(task_id="sync", **common)
-    AstroApiSensor(task_id="reschedule", mode="reschedule", **common)
+    # Few processes, because the busy scheduler fails tasks that are resumed soon after they were rescheduled.
+    rescheduled = {**common, "mode": "reschedule", "poke_interval": 10}
+    AstroApiSensor(task_id="reschedule", **rescheduled)
     for number in range(3):
         AstroApiSensor(task_id=f"deferred_{number}", deferrable=True, **common)
-    AstroApiSensor(
-        task_id="in_dag_file", deferrable=True, mode="reschedule", **{**common, "response_check": has_value_here}
-    )
+    AstroApiSensor(task_id="in_dag_file", deferrable=True, **{**rescheduled, "response_check": has_value_here})
     AstroApiSensor(task_id="missing", deferrable=True, **{**common, "allowed_statuses": (), "retries": 1})
     never = {**common, "endpoint": "variables/never_there", "timeout": 15}
     AstroApiSensor(task_id="timeout", deferrable=True, **never)
