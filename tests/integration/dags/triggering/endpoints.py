@@ -28,8 +28,8 @@ with DAG("wait_for_variable", **COMMON):
     for number in range(3):
         AstroApiSensor(task_id=f"deferred_{number}", deferrable=True, **common)
     AstroApiSensor(task_id="in_dag_file", deferrable=True, **{**rescheduled, "response_check": has_value_here})
-    AstroApiSensor(task_id="missing", deferrable=True, **{**common, "allowed_statuses": (), "retries": 1})
     never = {**common, "endpoint": "variables/never_there", "timeout": 15}
+    AstroApiSensor(task_id="missing", deferrable=True, **{**never, "allowed_statuses": (), "retries": 1})
     AstroApiSensor(task_id="timeout", deferrable=True, **never)
     AstroApiSensor(task_id="soft", deferrable=True, soft_fail=True, **never)
 
