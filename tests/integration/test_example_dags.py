@@ -163,4 +163,4 @@ def result(run: Run, task_id: str):
 @in_both
 def test_backfill_runs_each_night_of_the_range(examples, home):
     """Both homes create the same backfill, of which the second one runs the runs of the first again."""
-    assert result(examples[home, "backfill"], "summarise") == "3 of 3 days have run again"
+    assert "3 of 3 days have run again" in examples[home, "backfill"].xcom("summarise")
