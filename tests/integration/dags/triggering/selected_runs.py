@@ -9,13 +9,14 @@ from astro_provider.sensors.dag_run import AstroDagRunSensor
 COMMON = {"schedule": None, "start_date": datetime(2000, 1, 1, tzinfo=timezone.utc), "catchup": False}
 MODES = {
     # Not "poke": sensors that wait together for long would occupy all slots of the triggering deployment.
-    "sync": {"deferrable": False, "mode": "reschedule"},
+    # Airflow fails tasks that are rescheduled sooner than it has heard of the end of their process.
+    "sync": {"deferrable": False, "mode": "reschedule", "poke_interval": 10},
     "deferred": {"deferrable": True},
     "worker": {"deferrable": True, "start_from_trigger": False},
 }
 
 for mode, options in MODES.items():
-    common = {"http_conn_id": "{{ dag_run.conf['conn'] }}", "poke_interval": 1, "timeout": 150, **options}
+    common = {"http_conn_id": "{{ dag_run.conf['conn'] }}", "poke_interval": 1, "timeout": 180, **options}
     # A busy machine can fail a task while it starts. The sensor that fails on purpose has no retries.
     retried = {**common, "retries": 2, "retry_delay": timedelta(seconds=1)}
     dates = ("{{ dag_run.conf['start'] }}", "{{ dag_run.conf['end'] }}")
