@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +12,9 @@ from astro_provider.airflow_versions import triggers_have_on_kill
 from astro_provider.links import XCOM_BACKFILL_ID
 from astro_provider.tasks.cancel import run_to_completion
 from astro_provider.tasks.cancel_backfill import cancel_backfill_in_triggerer
-from astro_provider.tasks.task_state import MIN_SUSPENSION_SECONDS, deferral_ended
+from astro_provider.tasks.task_state import deferral_ended
 from astro_provider.triggers.events import EventOutcome, EventPayload
-from astro_provider.triggers.shared_wait import event_from_watcher
+from astro_provider.triggers.shared_wait import event_from_watcher, leave_time_for_deferral
 from astro_provider.waits.backfill import BackfillWait, check_backfill
 
 if TYPE_CHECKING:
@@ -84,7 +83,7 @@ class AstroBackfillTrigger(BaseTrigger):
         An error of the target is an event, too, because a trigger that raises an exception gives its task no message.
         """
         try:
-            await self._leave_time_for_deferral()
+            await leave_time_for_deferral(self.deadline)
             event = await event_from_watcher(
                 self.http_conn_id,
                 self._wait,
@@ -100,12 +99,6 @@ class AstroBackfillTrigger(BaseTrigger):
             self.log.warning("Timed out: %s", event["message"])
             event["message"] += f". {await run_to_completion(self._cancel())}"
         yield TriggerEvent(event)
-
-    async def _leave_time_for_deferral(self) -> None:
-        seconds = MIN_SUSPENSION_SECONDS
-        if self.deadline is not None:
-            seconds = min(seconds, max(self.deadline - time.time(), 0))
-        await asyncio.sleep(seconds)
 
     async def _wait(self, watcher: Watcher) -> EventPayload:
         verdict = await watcher.shared_checks.check_until(
