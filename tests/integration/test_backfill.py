@@ -81,6 +81,8 @@ def test_user_who_ends_the_task_cancels_the_backfill(batch, start_case, deployme
     run = start_case(f"backfill_slow_{mode}", conn="v2_conn")
     run.wait_until(lambda: "running" in states_by_date(deployments.target, dag_id).values(), "a run is running", 120)
     run.wait_until(run.task_is("backfill", "running" if mode == "sync" else "deferred"), "the task waits")
+    # Airflow tells nobody of a task that is ended before a triggerer has started its trigger.
+    assert run.log_contains("backfill", "of 3 runs are over")
     path = f"{run.path}/taskInstances/backfill"
     deployments.triggering.request("PATCH", path, json={"new_state": "failed"})
 
