@@ -226,10 +226,10 @@ def test_connection_closed_without_a_response_is_a_transport_error(
 def test_target_that_never_responds_exceeds_the_timeout(
     run_flow: RunFlow[Any], server: ScriptedServer, connect: Callable[..., None]
 ) -> None:
-    connect(server.url, password=TOKEN, extra={"timeout": [5, 0.05]})
+    connect(server.url, password=TOKEN, extra={"timeout": [5, 0.5]})
     server.on("POST", "dags/d/dagRuns", SILENCE)
     error = transport_error_of(run_flow, trigger, sent=True)
-    assert str(error) == f"{server.host} did not answer POST within 0.05 seconds."
+    assert str(error) == f"{server.host} did not answer POST within 0.5 seconds."
     assert len(server.received) == 1
 
 
@@ -237,7 +237,7 @@ def test_target_that_never_responds_exceeds_the_timeout(
 def test_response_that_stops_in_the_middle_exceeds_the_timeout(
     run_flow: RunFlow[Any], server: ScriptedServer, connect: Callable[..., None]
 ) -> None:
-    connect(server.url, password=TOKEN, extra={"timeout": [5, 0.05]})
+    connect(server.url, password=TOKEN, extra={"timeout": [5, 0.5]})
 
     def body() -> Iterator[bytes]:
         yield b'{"dag_id": '
@@ -245,7 +245,7 @@ def test_response_that_stops_in_the_middle_exceeds_the_timeout(
 
     server.on("POST", "dags/d/dagRuns", lambda received: ScriptedResponse(200, chunks=body(), content_length=1000))
     error = transport_error_of(run_flow, trigger, sent=True)
-    assert str(error) == f"{server.host} did not answer POST within 0.05 seconds."
+    assert str(error) == f"{server.host} did not answer POST within 0.5 seconds."
 
 
 @BOTH_HOOKS
