@@ -37,9 +37,9 @@ class AstroClearDagRunOperator(RunWaitingOperator):
     * The task starts on a worker. With ``deferrable``, it waits in the triggerer.
 
     Airflow 3.3 and later store for later tries what a try did. Before Airflow 3.3 in this Deployment, a retry finds the
-    newest run anew with ``latest``, and a retry of a task that was cleared can clear a finished run once more. In each
-    version, a retry can clear a run of an Airflow 2 target once more if that run was running and the response to the
-    first request was lost.
+    newest run anew with ``latest``, takes a run that was queued since the first try for one that an earlier try has
+    cleared, and, if the task was cleared, can clear a finished run once more. In each version, a retry can clear a run
+    of an Airflow 2 target once more if that run was running and the response to the first request was lost.
 
     :param external_dag_id: id of the dag in the target (templated)
     :param http_conn_id: id of an Airflow connection of type ``astro`` or ``http``, by default ``"http_conn"``

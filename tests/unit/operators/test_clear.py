@@ -14,7 +14,8 @@ from astro_provider.operators.clear import AstroClearDagRunOperator
 from astro_provider.tasks import task_state
 from tests.airflow_names import DAG, TaskDeferred
 from tests.unit.operators.trigger_operators import CREATED_BEFORE, retry_context
-from tests.unit.task_runner import Store, TaskInstance, context, round_trip
+from tests.unit.scripted_target import json_response
+from tests.unit.task_runner import NOW, Store, TaskInstance, context, round_trip
 
 if TYPE_CHECKING:
     from tests.unit.fake_airflow import FakeAirflowServer
@@ -114,6 +115,20 @@ def test_retry_uses_the_newest_run_of_the_first_try(airflow: FakeAirflowServer) 
     airflow.has_run("newer", "success")
     assert clear_operator(retries=2, latest=True).execute(retry_context(2, store))["dag_run_id"] == "r"
     assert airflow.cleared == [("r", False)]
+
+
+def test_run_that_starts_while_the_first_try_fails_is_not_taken_for_a_cleared_one(airflow: FakeAirflowServer) -> None:
+    store = Store()
+    operator = clear_operator(retries=2, latest=True)
+    refusal = json_response(airflow.payloads.error(403, "not yours"), 403)
+    airflow.on("GET", "dags/d/dagRuns", refusal, airflow.stored_response)
+    with pytest.raises(AirflowFailException):
+        operator.execute(retry_context(1, store))
+    now = NOW.isoformat()
+    dates = {} if airflow.api_version == "v1" else {"run_after": now, "queued_at": now}
+    airflow.has_run("newer", "success", start_date=now, logical_date=now, **dates)
+    assert operator.execute(retry_context(2, store))["dag_run_id"] == "newer"
+    assert airflow.cleared == [("newer", False)]
 
 
 def test_task_that_was_cleared_clears_the_run_again(airflow: FakeAirflowServer) -> None:

@@ -34,6 +34,22 @@ def test_first_try_after_a_clear_uses_nothing_from_before() -> None:
     assert (again.retry, again.run_id, again.cleared) == (False, None, False)
 
 
+def test_retry_after_a_clear_uses_nothing_from_before_the_clear() -> None:
+    store = Store()
+    first = try_context(1, store)
+    earlier_tries(first, retries=2)
+    store_cleared_run(first, "r", cleared=True)
+    earlier_tries(try_context(2, store, max_tries=3), retries=2)  # fails before it stores what it clears
+    again = earlier_tries(try_context(3, store, max_tries=3), retries=2)
+    assert (again.retry, again.run_id, again.cleared) == (False, None, False)
+
+
+def test_retry_knows_that_a_try_that_stored_nothing_has_cleared_nothing() -> None:
+    store = Store()
+    earlier_tries(try_context(1, store), retries=2)
+    assert earlier_tries(try_context(2, store), retries=2).retry is False
+
+
 def test_retry_without_a_store_knows_the_start_of_the_dag_run() -> None:
     assert earlier_tries(try_context(2), retries=2) == EarlierTries(True, RUN_STARTED.timestamp(), True)
 
