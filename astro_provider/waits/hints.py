@@ -47,12 +47,17 @@ class Hints:
         :param logical_dates: the logical dates of the runs that the wait is for, if any
         :return: the explanation; empty, without a request, if the last one is less than an hour old
         """
-        now = self._clock()
-        if self._given_at is not None and 0 <= now - self._given_at < HINT_INTERVAL_SECONDS:
+        if not self.is_due:
             return ""
+        now = self._clock()
         hint = yield from explain_absence(client, dag_id, logical_dates)
         self._given_at = now  # not if it raises, because the next check has to raise again
         return hint
+
+    @property
+    def is_due(self) -> bool:
+        """Whether there was no explanation in the last hour."""
+        return self._given_at is None or not 0 <= self._clock() - self._given_at < HINT_INTERVAL_SECONDS
 
 
 def explain_absence(client: Client, dag_id: str, logical_dates: Sequence[str]) -> Flow[str]:

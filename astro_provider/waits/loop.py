@@ -77,8 +77,11 @@ class Progress:
         :param client: the target
         :param wait: the wait
         :param runs: all runs in the range, as the target has just described them
-        :return: the verdict, whose outcome is ``pending``; ``None`` if only a check can decide
+        :return: the verdict, whose outcome is ``pending``; ``None`` if only a check can decide, also if there are no
+            runs, and a check would explain why: a list does not show whether the dag exists, or may be read
         """
+        if not runs and self._hints is not None and self._hints.is_due:
+            return None
         return self._note(wait, Check(client, wait).judge_listed(runs))
 
     def _note(self, wait: RunWait, verdict: Verdict | None) -> Verdict | None:

@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from astro_provider.api.errors import AccessDeniedError
 from astro_provider.triggers.watcher.periodic_check_rate import ROUND_SECONDS
+from astro_provider.waits.hints import HINT_INTERVAL_SECONDS
+from astro_provider.waits.transient import MAX_REFUSED_AT_FIRST_SECONDS
+from tests.unit.scripted_target import json_response
 from tests.unit.task_runner import NOW
 from tests.unit.triggers.watcher.watched_airflow import INTERVAL, RUNS
 
@@ -64,6 +68,30 @@ async def test_waits_for_ranges_that_join_together_are_answered_by_lists(
     await clock.sleep_async(3)
     assert all(each.changes for each in waiting)
     assert len(any_airflow.received) < 12
+
+
+async def test_each_wait_for_a_range_without_runs_is_told_why_once_an_hour(
+    any_airflow: WatchedAirflow, clock: FakeClock, waits: Waits
+) -> None:
+    any_airflow.has_run("of-another-dag", "running")
+    waiting = [waits(None, dag_id="missing", logical_date_range=day(each)) for each in range(8)]
+    await clock.sleep_async(ROUND_SECONDS)
+    assert [sum("has no dag 'missing'" in hint for hint in each.hints) for each in waiting] == [1] * 8
+    any_airflow.reset_counts()
+    await clock.sleep_async(HINT_INTERVAL_SECONDS - 2 * ROUND_SECONDS)
+    assert {received.method for received in any_airflow.received} == {"POST"}  # lists
+    await clock.sleep_async(2 * ROUND_SECONDS)
+    assert [sum("has no dag 'missing'" in hint for hint in each.hints) for each in waiting] == [2] * 8
+
+
+async def test_range_of_a_dag_that_may_not_be_read_fails_its_wait(
+    any_airflow: WatchedAirflow, clock: FakeClock, waits: Waits
+) -> None:
+    refusal = json_response(any_airflow.payloads.error(403, "Forbidden"), 403)
+    any_airflow.on("GET", "dags/secret/dagRuns", refusal)
+    waiting = [waits(None, dag_id="secret", logical_date_range=day(each)) for each in range(8)]
+    await clock.sleep_async(MAX_REFUSED_AT_FIRST_SECONDS + 4 * INTERVAL)
+    assert all(isinstance(each.task.exception(), AccessDeniedError) for each in waiting)
 
 
 @pytest.mark.parametrize("number", [1, 50])

@@ -148,6 +148,8 @@ class Waiting:
     """Messages of the verdicts that were reported."""
     warnings: list[str]
     """Messages that were logged as warnings."""
+    hints: list[str]
+    """Hints of the verdicts that were reported."""
 
     @property
     def outcome(self) -> str | None:
@@ -176,6 +178,11 @@ class Waits:
     ) -> Waiting:
         changes: list[str] = []
         warnings: list[str] = []
+        hints: list[str] = []
+
+        def on_change(verdict: Verdict) -> None:
+            changes.append(verdict.message)
+            hints.append(verdict.hint)
 
         async def wait() -> Verdict:
             async with shared_watcher(conn_id) as watcher:
@@ -183,13 +190,13 @@ class Waits:
                     RunWait(dag_id, end_states, run_id=run_id, **fields),
                     poke_interval=poke_interval,
                     deadline=deadline,
-                    on_change=lambda verdict: changes.append(verdict.message),
+                    on_change=on_change,
                     warn=warnings.append,
                     started_at=started_at,
                     run=run,
                 )
 
-        self.started.append(Waiting(asyncio.create_task(wait()), changes, warnings))
+        self.started.append(Waiting(asyncio.create_task(wait()), changes, warnings, hints))
         return self.started[-1]
 
     async def cancel(self) -> None:
