@@ -12,7 +12,7 @@ to find out whether they are still needed ("Check"). To support another version 
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from airflow import __version__ as _airflow_version
 from packaging.version import Version
@@ -92,6 +92,9 @@ Airflow 3 counts anew when a deferred task resumes. Measured: 2.11.2, 3.3.2. Che
 ``airflow.sdk.execution_time.task_runner`` that executes a task ignores the start of the try.
 """
 
+OWN_API_VERSION: Literal["v1", "v2"] = "v2" if AIRFLOW_VERSION >= (3, 0) else "v1"
+"""The version of the REST API of this Deployment, which says what the URLs of its UI look like."""
+
 BASE_URL_SECTION = "api" if AIRFLOW_VERSION >= (3, 0) else "webserver"
 """The section of Airflow's configuration that has ``base_url``."""
 
@@ -101,12 +104,8 @@ UNSET_BASE_URL = "" if AIRFLOW_VERSION >= (3, 0) else "http://localhost:8080"
 _EXCEPTIONS = ("airflow.sdk.exceptions", "airflow.exceptions")
 
 _MODULES = {
-    "AirflowException": _EXCEPTIONS,
-    "AirflowFailException": _EXCEPTIONS,
-    "AirflowNotFoundException": _EXCEPTIONS,
-    "AirflowSensorTimeout": _EXCEPTIONS,
-    "AirflowSkipException": _EXCEPTIONS,
-    "AirflowTaskTimeout": _EXCEPTIONS,
+    **{f"Airflow{name}Exception": _EXCEPTIONS for name in ("", "Fail", "NotFound", "Skip")},
+    **{f"Airflow{name}Timeout": _EXCEPTIONS for name in ("Sensor", "Task")},
     "BaseHook": ("airflow.sdk", "airflow.hooks.base"),
     "BaseNotifier": ("airflow.sdk.bases.notifier", "airflow.notifications.basenotifier"),
     "BaseOperator": ("airflow.sdk", "airflow.models.baseoperator"),

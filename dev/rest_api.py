@@ -104,7 +104,7 @@ class RestApi(ABC):
             self.request("DELETE", f"connections/{conn_id}")
         self.request("POST", "connections", json=body)
 
-    def wait_for_dags(self, *dag_ids: str, timeout: float = 60) -> None:
+    def wait_for_dags(self, *dag_ids: str, timeout: float = 180) -> None:
         """
         Wait until all these dags can be triggered.
 

@@ -47,7 +47,8 @@ class AstroTriggerDagRunNotifier(BaseNotifier):
         (templated)
     :param conf: the conf of the run: a dict, or the JSON text of one; by default only ``triggered_by`` (templated)
     :param trigger_run_id: run id of the run; by default derived (templated)
-    :param note: note of the run; by default one that names the task and links to its log; ``""`` for none (templated)
+    :param note: note of the run; by default one that names the task (or the dag run) and links to it; ``""`` for none
+        (templated)
     """
 
     template_fields: Sequence[str] = ("trigger_dag_id", "http_conn_id", "conf", "trigger_run_id", "note")

@@ -63,7 +63,8 @@ class AstroTriggerDagRunOperator(StartFromTriggerMixin, RunWaitingOperator):
     :param run_after: earliest time at which the run can start (templated; needs Airflow 3 in the target)
     :param conf: conf of the run: a dict, or the JSON text of one (templated). Other sequences in it, such as the
         results of a mapped task, become lists
-    :param note: note of the run (templated)
+    :param note: note of a new run; by default one that names the task, dag and run of this Deployment, with a link to
+        the task. ``""`` and a template that is rendered to ``""`` or ``"None"`` mean no note (templated)
     :param partition_key: partition key of the run (templated; needs Airflow 3.2 in the target)
     :param wait_for_completion: whether to wait until the run is in one of ``allowed_states`` or ``failed_states``, by
         default ``False`` (templated, with values such as ``true``, ``false``, ``1`` and ``0``)

@@ -9,12 +9,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from astro_provider.airflow_versions import OWN_API_VERSION
 from astro_provider.api import calls
+from astro_provider.api.api_versions import API_VERSIONS
 from astro_provider.api.errors import ConflictError
 from astro_provider.api.template_values import is_empty
 from astro_provider.run_id import remote_run_id
+from astro_provider.tasks.caller_note import caller_note, trigger_with_note, ui_url
 from astro_provider.tasks.planned_run import this_deployment
-from astro_provider.tasks.rendered import rendered_id
+from astro_provider.tasks.rendered import as_text, rendered_id
 from astro_provider.tasks.run_conf import parsed_conf
 
 if TYPE_CHECKING:
@@ -40,13 +43,15 @@ class CallbackRun:
     :param dag_id: the dag in the target
     :param run_id: its run id, which is the same if the callback runs again
     :param conf: its conf
-    :param note: its note; ``None`` for none
+    :param note: the note of the user; ``None`` for the default note, ``""`` for none
+    :param default_note: names what the callback is for
     """
 
     dag_id: str
     run_id: str
     conf: dict[str, Any]
     note: str | None
+    default_note: str
 
     def trigger(self, client: Client) -> Flow[str]:
         """
@@ -58,8 +63,14 @@ class CallbackRun:
         """
         url = client.run_url(self.dag_id, self.run_id)
         try:
-            yield from client.trigger_dag_run(
-                self.dag_id, run_id=self.run_id, conf=self.conf, note=self.note, idempotent=True
+            yield from trigger_with_note(
+                client,
+                self.dag_id,
+                note=self.note,
+                default=self.default_note,
+                run_id=self.run_id,
+                conf=self.conf,
+                idempotent=True,
             )
         except ConflictError:
             if (yield from client.find(calls.get_dag_run, self.dag_id, self.run_id)) is None:
@@ -95,7 +106,8 @@ def callback_run(
         dag_id=rendered_id("trigger_dag_id", dag_id),
         run_id=_run_id(facts, context, identity) if is_empty(run_id) else str(run_id),
         conf={FACTS_KEY: facts, **(parsed_conf(conf) or {})},
-        note=_note(facts) if note is None else str(note) or None,
+        note=None if note is None else as_text(note) or "",
+        default_note=_note(facts),
     )
 
 
@@ -155,10 +167,22 @@ def _run_id(facts: Mapping[str, Any], context: Mapping[str, Any], identity: str)
 
 
 def _note(facts: Mapping[str, Any]) -> str:
-    task = f"task {facts['task_id']} of " if facts["task_id"] else ""
-    what = facts["state"] or facts["reason"] or "called back"
-    where = facts["log_url"] or facts["deployment"]
-    return f"Triggered by a callback: {task}dag {facts['dag_id']}, run {facts['run_id']}: {what}. See {where}"
+    mapped = "" if facts["map_index"] is None else f" (map index {facts['map_index']})"
+    ids = {
+        "task": facts["task_id"],
+        "dag": facts["dag_id"],
+        "run": facts["run_id"],
+        "what": facts["state"] or facts["reason"] or "called back",
+    }
+    deployment = facts["deployment"]
+    run_url = API_VERSIONS[OWN_API_VERSION].run_url(deployment.rstrip("/"), str(ids["dag"]), str(ids["run"]))
+    return caller_note(
+        "Triggered by a callback: ",
+        f"task {{task}}{mapped} of dag {{dag}}" if facts["task_id"] else "dag {dag}",
+        ", run {run}: {what}.",
+        ids={name: str(value) for name, value in ids.items()},
+        url=ui_url(facts["log_url"] or run_url, deployment),
+    )
 
 
 def _exception(error: object) -> str | None:

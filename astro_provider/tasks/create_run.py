@@ -18,6 +18,7 @@ from astro_provider.api.errors import (
     UnexpectedAnswerError,
 )
 from astro_provider.api.repair import repair_dag_run
+from astro_provider.tasks.caller_note import trigger_with_note
 from astro_provider.tasks.existing_run import Decision, Origin, RunFacts, decision, origin, when_created
 
 if TYPE_CHECKING:
@@ -65,8 +66,13 @@ def create_run(
     """
     find = partial(_find_with_origin, client, request, planned)
     try:
-        run = yield from client.trigger_dag_run(
-            request.dag_id, run_id=planned.run_id, idempotent=planned.derived, **request.arguments
+        run = yield from trigger_with_note(
+            client,
+            request.dag_id,
+            default=planned.note,
+            run_id=planned.run_id,
+            idempotent=planned.derived,
+            **request.arguments,
         )
         if request.arguments["logical_date"] == NOW:
             _report_delay(client, run, log)

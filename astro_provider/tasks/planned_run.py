@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from astro_provider.airflow_versions import BASE_URL_SECTION, UNSET_BASE_URL, conf, task_state_store
 from astro_provider.run_id import first_try_number, remote_run_id
+from astro_provider.tasks.caller_note import task_note
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -33,6 +34,7 @@ class PlannedRun:
 
     :param run_id: its run id
     :param derived: whether the run id is derived from the task, so that no other task uses it
+    :param note: its note, unless the user gives one
     :param retry: whether this try is not the first one since the task was last cleared
     :param started_at: start of the first try since the last clear or, if that is not stored, start of the triggering
         dag run; in seconds since the epoch, ``None`` if unknown
@@ -46,6 +48,7 @@ class PlannedRun:
 
     run_id: str
     derived: bool
+    note: str
     retry: bool
     started_at: float | None
     started_at_is_after_clear: bool
@@ -104,6 +107,7 @@ def plan_run(context: Context, *, given_run_id: str | None, retries: int, warn: 
     return PlannedRun(
         run_id=given_run_id or remote_run_id(**task, first_try=first_try),
         derived=not given_run_id,
+        note=task_note(ti, task["deployment"]),
         retry=retry,
         started_at=started_at,
         started_at_is_after_clear=is_after_clear,
@@ -130,9 +134,11 @@ def plan_first_try(
     :param restarted: whether that was an earlier start of this try
     :param warn: called with a message for the user
     """
+    task = _run_id_parts(context["ti"], warn)
     return PlannedRun(
-        run_id=given_run_id or remote_run_id(**_run_id_parts(context["ti"], warn), first_try=1),
+        run_id=given_run_id or remote_run_id(**task, first_try=1),
         derived=not given_run_id,
+        note=task_note(context["ti"], task["deployment"]),
         retry=False,
         # Before the first try, the task was not cleared, so that a run of the start of the dag run or later is new.
         started_at=stored["began"] if stored else _seconds(context["dag_run"].start_date),

@@ -41,7 +41,8 @@ class RunRequest:
     :param http_conn_id: id of the Airflow connection to the target
     :param dag_id: the dag in the target
     :param run_id: the run id that the user chose; ``None`` to derive it
-    :param arguments: the other arguments of ``AstroHook.trigger_dag_run``
+    :param arguments: the other arguments of ``AstroHook.trigger_dag_run``; a ``note`` that is ``None`` stands for the
+        default note, and ``""`` for none
     :param waits: whether the task waits for the run
     :param on_existing_run: the user's choice for a run that the task did not create
     :param on_active_run: the user's choice for a dag that has a queued or running run
@@ -118,7 +119,7 @@ def read_request(rendered: object, *, lineage_parent: Any = None) -> RunRequest:
             **{name: iso(name, fields[name]) for name in DATE_FIELDS if name != "logical_date"},
             "logical_date": iso_or_now("logical_date", fields["logical_date"]),
             "conf": run_conf(fields["conf"], lineage_parent),
-            "note": as_text(fields["note"]),
+            "note": _note(fields["note"]),
             "partition_key": as_text(fields["partition_key"]) or None,
         },
         waits=as_bool("wait_for_completion", fields["wait_for_completion"]),
@@ -126,6 +127,11 @@ def read_request(rendered: object, *, lineage_parent: Any = None) -> RunRequest:
         on_active_run=_on_active_run("on_active_run", fields["on_active_run"]),
         if_paused=_if_paused("if_paused", fields["if_paused"]),
     )
+
+
+def _note(value: object) -> str | None:
+    """Read the note: a template that is rendered to nothing means none, unless native rendering makes it ``None``."""
+    return None if value is None else as_text(value) or ""
 
 
 def _on_existing_run(name: str, value: object) -> OnExistingRun:

@@ -23,6 +23,7 @@ from astro_provider.api.flow import Request
 from astro_provider.api.memory import Memory
 from astro_provider.api.repair import repair_dag_run
 from astro_provider.api.sender import Sender
+from astro_provider.tasks.caller_note import MAX_NOTE_CHARACTERS, caller_note, trigger_with_note
 from astro_provider.tasks.clear_run import clear_run
 from astro_provider.waits.find_runs import find_runs
 from astro_provider.waits.loop import wait_for_dag_run, watch
@@ -137,6 +138,9 @@ FLOWS: dict[str, Callable[[Client, str], Flow[Any]]] = {
         conf={"rows": (1, 2), "ż": None},
         note="a\nnote",
     ),
+    "trigger with the longest default note": lambda client, run: trigger_with_note(
+        client, DAG, note=None, default=_long_note(), run_id="noted", logical_date="2026-02-02T00:00:00Z"
+    ),
     "get run": lambda client, run: client.get_dag_run(DAG, run),
     "find run": lambda client, run: client.find_dag_run(DAG, "no-such-run"),
     "find by logical date": lambda client, run: client.find_by_logical_date(DAG, DATE),
@@ -234,6 +238,12 @@ FAILING_FLOWS: dict[str, tuple[type[AstroError], Callable[[Client, str], Flow[An
         lambda client, run: client.trigger_dag_run(DAG, logical_date=DATE),
     ),
 }
+
+
+def _long_note() -> str:
+    note = caller_note("{t} ", "{d}", " {r}", ids={name: name * 500 for name in "tdr"}, url="https://" + "x" * 300)
+    assert len(note) > MAX_NOTE_CHARACTERS - 10
+    return note
 
 
 def _ended(run_id: str) -> Any:

@@ -36,6 +36,7 @@ class TaskInstance:
     xcoms: dict[str, Any] = field(default_factory=dict)
     first_reschedule_date: datetime | None = None
     start_date: datetime | None = NOW
+    log_url: str | None = "https://here.example.com/dags/local/tasks/trigger"
 
     def xcom_push(self, key: str, value: Any) -> None:
         self.xcoms[key] = value

@@ -16,7 +16,7 @@ from astro_provider.api.errors import (
     TransportError,
 )
 from tests.airflow_names import TaskDeferred
-from tests.unit.operators.trigger_operators import CREATED_BEFORE, RUN_ID, RUN_PATH, trigger_operator
+from tests.unit.operators.trigger_operators import CREATED_BEFORE, NOTE, RUN_ID, RUN_PATH, trigger_operator
 from tests.unit.scripted_server import HANGUP
 from tests.unit.scripted_target import TOKEN, html_response, json_response
 from tests.unit.task_runner import TaskInstance, context
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 def test_one_request_creates_a_run_on_v2(fake_airflow: FakeAirflowServer) -> None:
     run = trigger_operator().execute(context())
     assert fake_airflow.calls_received == ["POST /api/v2/dags/d/dagRuns"]
-    assert fake_airflow.trigger_bodies() == [{"logical_date": "2026-02-01T12:00:00+00:00", "dag_run_id": RUN_ID}]
+    date = "2026-02-01T12:00:00+00:00"
+    assert fake_airflow.trigger_bodies() == [{"logical_date": date, "dag_run_id": RUN_ID, "note": NOTE}]
     assert (run["dag_id"], run["dag_run_id"], run["state"]) == ("d", RUN_ID, "queued")
 
 
@@ -74,7 +75,7 @@ def test_deferrable_without_an_effect_is_logged(
 
 def test_a_run_is_created_on_v1(fake_airflow_v1: FakeAirflowServer) -> None:
     run = trigger_operator().execute(context())
-    assert fake_airflow_v1.trigger_bodies()[-1] == {"dag_run_id": RUN_ID}
+    assert fake_airflow_v1.trigger_bodies()[-1] == {"dag_run_id": RUN_ID, "note": NOTE}
     assert (run["dag_run_id"], run["logical_date"]) == (RUN_ID, "2026-02-01T12:00:00+00:00")
 
 
@@ -117,7 +118,7 @@ def test_missing_logical_date_is_null_on_v2_and_left_out_on_v1(
 ) -> None:
     trigger_operator(logical_date=date).execute(context())
     expected = {"logical_date": None} if any_airflow.api_version == "v2" else {}
-    assert any_airflow.trigger_bodies()[-1] == {"dag_run_id": RUN_ID, **expected}
+    assert any_airflow.trigger_bodies()[-1] == {"dag_run_id": RUN_ID, "note": NOTE, **expected}
 
 
 @pytest.mark.parametrize(

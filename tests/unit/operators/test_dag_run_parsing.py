@@ -175,7 +175,7 @@ def test_rendered_numbers_are_read_as_text(fake_airflow: FakeAirflowServer, conn
 def test_partition_key_and_note_that_render_to_nothing_are_left_out(
     fake_airflow: FakeAirflowServer, nothing: str
 ) -> None:
-    trigger_operator(partition_key=nothing, note="None").execute(context())
+    trigger_operator(partition_key=nothing, note=nothing).execute(context())
     assert "partition_key" not in fake_airflow.trigger_bodies()[0]
     assert "note" not in fake_airflow.trigger_bodies()[0]
 

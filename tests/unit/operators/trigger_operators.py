@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 RUN_ID = "here.example.com~local~manual__2026-02-01T06:00:00+00:00~trigger~1"
 """The run id that a first try derives, see ``tests.unit.task_runner.TaskInstance``."""
 
+NOTE = (
+    "Triggered by [task `trigger` of dag `local`](https://here.example.com/dags/local/tasks/trigger), "
+    "run `manual__2026-02-01T06:00:00+00:00`."
+)
+"""The default note of that run."""
+
 RUN_PATH = f"dags/d/dagRuns/{RUN_ID.replace(':', '%3A').replace('+', '%2B')}"
 """The endpoint of that run."""
 

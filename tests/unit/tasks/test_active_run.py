@@ -23,6 +23,7 @@ DATE = "2026-01-31T06:00:00+00:00"
 FIRST = PlannedRun(
     "mine",
     derived=True,
+    note="Triggered by a test",
     retry=False,
     started_at=None,
     started_at_is_after_clear=False,

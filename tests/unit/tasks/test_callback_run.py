@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from astro_provider.airflow_versions import AIRFLOW_VERSION
 from astro_provider.api.errors import InvalidParameterError, InvalidRequestError
 from astro_provider.run_id import MAX_RUN_ID_CHARACTERS
 from astro_provider.tasks.callback_run import (
@@ -119,11 +120,21 @@ def test_run_id_is_the_same_only_for_the_same_callback_of_the_same_try() -> None
 
 
 def test_note_names_what_the_callback_is_for() -> None:
-    note = run_for(task_context()).note
-    assert note == f"Triggered by a callback: task load of dag etl, run r1: failed. See {HERE}/log"
-    assert run_for(dag_context()).note == f"Triggered by a callback: dag etl, run r1: failed. See {HERE}"
-    assert run_for(task_context(), note="mine").note == "mine"
-    assert run_for(task_context(), note="").note is None
+    run = run_for(task_context())
+    expected = f"Triggered by a callback: [task `load` of dag `etl`]({HERE}/log), run `r1`: `failed`."
+    assert (run.note, run.default_note) == (None, expected)
+    assert "task `load` (map index 3) of" in run_for(task_context(map_index=3)).default_note
+    of_dag = run_for(dag_context()).default_note
+    path = "dags/etl/runs/r1" if AIRFLOW_VERSION >= (3, 0) else "dags/etl/grid?dag_run_id=r1"
+    assert of_dag == f"Triggered by a callback: [dag `etl`]({HERE}/{path}), run `r1`: `failed`."
+
+
+@pytest.mark.parametrize(("note", "sent"), [("mine", "mine"), ("", None), ("None", None)])
+def test_note_of_the_user_replaces_the_default_note(note: str, sent: str | None) -> None:
+    target = FakeAirflow("v2")
+    target.dags = {"page": False}
+    target.run(run_for(task_context(), note=note).trigger(target.client()))
+    assert target.trigger_bodies()[0].get("note") == sent
 
 
 def test_identity_is_that_of_the_fields_and_not_of_the_process() -> None:

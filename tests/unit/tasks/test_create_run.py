@@ -23,6 +23,7 @@ DATE = "2026-01-31T06:00:00+00:00"
 PLANNED = PlannedRun(
     "mine",
     derived=False,
+    note="Triggered by a test",
     retry=False,
     started_at=None,
     started_at_is_after_clear=False,

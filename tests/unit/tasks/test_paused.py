@@ -23,6 +23,7 @@ def planned_run(*, retry: bool) -> PlannedRun:
     return PlannedRun(
         "mine",
         derived=True,
+        note="Triggered by a test",
         retry=retry,
         started_at=None,
         started_at_is_after_clear=False,

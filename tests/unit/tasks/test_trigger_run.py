@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 RETRY = PlannedRun(
     "mine",
     derived=True,
+    note="Triggered by a test",
     retry=True,
     started_at=None,
     started_at_is_after_clear=False,
