@@ -33,7 +33,7 @@ def check_request_options(method: str, *, all_pages: bool, allowed_statuses: Col
         raise InvalidParameterError(f"method must be one of {', '.join(_METHODS)}, not {method!r}")
     if all_pages and method.upper() != "GET":
         raise InvalidParameterError(f"all_pages goes with method 'GET', not {method!r}")
-    if not all(
+    if isinstance(allowed_statuses, int) or not all(
         isinstance(status, int) and not isinstance(status, bool) and 100 <= status <= 599 for status in allowed_statuses
     ):
         raise InvalidParameterError(

@@ -9,6 +9,7 @@ from astro_provider.airflow_versions import BaseOperator
 from astro_provider.api.endpoint_request import EndpointRequest, check_request_options
 from astro_provider.task_errors import final_errors, parameter_errors
 from astro_provider.tasks.rendered import rendered_id
+from astro_provider.tasks.response_check import check_function
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -88,6 +89,8 @@ class AstroApiOperator(BaseOperator):
         self.http_conn_id = http_conn_id
         with parameter_errors():
             check_request_options(method, all_pages=all_pages, allowed_statuses=allowed_statuses)
+            if response_check is not None:
+                check_function("response_check", response_check)
 
     def execute(self, context: Context) -> Any:
         """

@@ -9,10 +9,10 @@ from astro_provider.airflow_versions import conf as airflow_conf
 from astro_provider.airflow_versions import was_rescheduled
 from astro_provider.api.durations import DEFAULT_POKE_INTERVAL_SECONDS, poke_interval_seconds, timeout_seconds
 from astro_provider.api.endpoint_request import EndpointRequest, check_request_options
-from astro_provider.api.errors import InvalidParameterError
 from astro_provider.sensors.waiting import DEFAULT_TIMEOUT_SECONDS, WaitingSensor
 from astro_provider.task_errors import parameter_errors
 from astro_provider.tasks.rendered import rendered_id
+from astro_provider.tasks.response_check import check_function
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -107,8 +107,7 @@ class AstroApiSensor(WaitingSensor):
         self.deferrable = deferrable
         with parameter_errors():
             check_request_options(method, all_pages=all_pages, allowed_statuses=allowed_statuses)
-            if not callable(response_check):
-                raise InvalidParameterError(f"response_check must be a function, not {response_check!r}")
+            check_function("response_check", response_check)
 
     def execute(self, context: Context) -> Any:
         """

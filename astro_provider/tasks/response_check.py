@@ -8,7 +8,7 @@ from importlib import import_module
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
-from astro_provider.api.errors import ResponseCheckError
+from astro_provider.api.errors import InvalidParameterError, ResponseCheckError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -19,6 +19,20 @@ _DAG_FILE_PREFIX = "unusual_prefix_"
 """How the name begins under which Airflow imports a DAG file. Measured: 2.11.2, 3.3.2."""
 
 ADVICE = "Put it into a module of the project, such as include/checks.py, and import it in the DAG file"
+
+
+def check_function(parameter: str, function: object) -> None:
+    """
+    Check a function of a user when the DAG is parsed.
+
+    :param parameter: name of the parameter, for the error
+    :param function: the value of the parameter
+    :raise InvalidParameterError: it cannot be called, or returns a coroutine or generator, which always counts as true
+    """
+    if not callable(function):
+        raise InvalidParameterError(f"{parameter} must be a function, not {function!r}")
+    if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
+        raise InvalidParameterError(f"{parameter} must be an ordinary function: without async, await and yield")
 
 
 def accepts(function: Callable[..., Any], response: JSON, context: Mapping[str, Any], about: object) -> bool:
@@ -94,8 +108,10 @@ def load_function(path: str) -> Callable[..., Any]:
 
 
 def shortened(response: JSON) -> str:
-    """Return the beginning of a response, for a message."""
-    text = repr(response)
+    """Return the beginning of a response, for a message, without the values that Airflow hides in logs."""
+    from astro_provider.airflow_versions import redact
+
+    text = repr(redact(response))
     return text if len(text) <= _MAX_SHOWN_CHARACTERS else f"{text[:_MAX_SHOWN_CHARACTERS]}…"
 
 

@@ -24,6 +24,10 @@ def has_default(response: Any, least: int = 1) -> bool:
     return bool(response["ready"]) and least == 1
 
 
+async def is_ready_later(response: Any) -> bool:
+    return bool(response["ready"])
+
+
 def needs_day(response: Any, ds: str) -> bool:
     return response["ready"] == ds
 

@@ -35,6 +35,7 @@ def delete_variable(target: ScriptedTarget, answer: ScriptedResponse, *allowed: 
         ({"method": "HEAD"}, "method must be one of GET, .*, not 'HEAD'"),
         ({"method": "PUT", "all_pages": True}, "all_pages goes with method 'GET', not 'PUT'"),
         ({"allowed_statuses": (404, "409")}, r"allowed_statuses must be HTTP statuses .*'409'"),
+        ({"allowed_statuses": 404}, "allowed_statuses must be HTTP statuses"),
         ({"allowed_statuses": "404"}, "allowed_statuses must be HTTP statuses"),
         ({"allowed_statuses": (99,)}, "allowed_statuses must be HTTP statuses"),
         ({"allowed_statuses": (600,)}, "allowed_statuses must be HTTP statuses"),

@@ -11,6 +11,7 @@ from astro_provider.airflow_versions import AirflowException, AirflowFailExcepti
 from astro_provider.api.errors import NotFoundError, TargetUnavailableError
 from astro_provider.operators.api import AstroApiOperator
 from tests.airflow_names import DAG
+from tests.unit import checks
 from tests.unit.scripted_target import TOKEN, ScriptedResponse, json_response
 from tests.unit.task_runner import context, round_trip
 
@@ -206,6 +207,11 @@ def test_allowed_status_is_returned_checked_and_filtered(any_airflow: FakeAirflo
     assert api_operator(**options, response_filter=lambda body: body["detail"]).execute(context()) == "was not found"
     with pytest.raises(NotFoundError, match=r"has no variable 'x'\. It says: was not found"):
         api_operator("variables/x", method="DELETE").execute(context())
+
+
+def test_response_check_that_is_always_true_is_refused_at_parse_time() -> None:
+    with pytest.raises(ValueError, match="response_check must be an ordinary function"):
+        api_operator("pools", response_check=checks.is_ready_later)
 
 
 def test_invalid_allowed_status_is_refused_at_parse_time() -> None:

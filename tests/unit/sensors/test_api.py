@@ -206,6 +206,7 @@ async def test_lasting_refusal_fails_the_task_for_good(fake_airflow: FakeAirflow
         ({"method": "FETCH"}, "method must be one of"),
         ({"allowed_statuses": ("404",)}, "allowed_statuses must be"),
         ({"response_check": "is_ready"}, "response_check must be a function, not 'is_ready'"),
+        ({"response_check": checks.is_ready_later}, "response_check must be an ordinary function"),
     ],
 )
 def test_invalid_parameter_is_refused_at_parse_time(options: dict[str, Any], message: str) -> None:

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from astro_provider.airflow_versions import AirflowSkipException
-from astro_provider.api.errors import ResponseCheckError
+from astro_provider.api.errors import InvalidParameterError, ResponseCheckError
 from astro_provider.tasks.response_check import (
     accepts,
     accepts_copy,
+    check_function,
     function_path,
     load_function,
     shortened,
@@ -109,3 +110,18 @@ def test_function_in_a_triggerer_cannot_change_the_response_of_other_waits() -> 
 def test_long_response_is_shortened() -> None:
     assert shortened({"a": 1}) == "{'a': 1}"
     assert len(shortened(["x"] * 1000)) == 201
+
+
+def test_what_airflow_hides_in_logs_is_not_shown() -> None:
+    assert (
+        shortened({"pools": [{"password": "s3cr3t-value", "slots": 1}]})
+        == "{'pools': [{'password': '***', 'slots': 1}]}"
+    )
+
+
+@pytest.mark.parametrize("function", [checks.is_ready_later, lambda response: (yield response), None, "is_ready"])
+def test_function_whose_result_is_always_true_is_refused(function: Any) -> None:
+    with pytest.raises(InvalidParameterError, match="response_check must be"):
+        check_function("response_check", function)
+    check_function("response_check", checks.is_ready)
+    check_function("response_check", functools.partial(checks.is_ready))
