@@ -327,22 +327,3 @@ def has_pre_execute(operator: BaseOperator) -> bool:
 def has_post_execute(operator: BaseOperator) -> bool:
     """Check whether the user gave the operator a function ``post_execute``; see :func:`has_pre_execute`."""
     return operator._post_execute_hook is not None
-
-
-def with_openlineage_parent(conf: dict[str, Any] | None, task_instance: Any) -> dict[str, Any] | None:
-    """
-    Add the parent run of OpenLineage to the conf of a dag run, if the OpenLineage provider is installed and active.
-
-    Measured: the standard providers 1.2.0 and 1.6.0, in the constraints of Airflow 2.11.0 and 3.0.6, lack the function.
-    Check: remove the fallback when the constraints of the oldest supported Airflow have it.
-
-    :param conf: the conf
-    :param task_instance: the task instance that is the parent
-    :return: the conf with OpenLineage's properties, or the same conf
-    """
-    try:
-        from airflow.providers.standard.utils.openlineage import safe_inject_openlineage_properties_into_dagrun_conf
-    except ImportError:
-        return conf
-    injected: dict[str, Any] | None = safe_inject_openlineage_properties_into_dagrun_conf(conf, task_instance)
-    return injected

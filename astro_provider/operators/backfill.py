@@ -12,6 +12,7 @@ from astro_provider.api.errors import DagRunFailedError, UnexpectedEventError
 from astro_provider.links import XCOM_BACKFILL_ID, XCOM_BACKFILL_URL, RemoteBackfillLink
 from astro_provider.task_errors import final_errors, parameter_errors
 from astro_provider.tasks.backfill_request import BACKFILL_FIELDS, check_backfill_fields, read_backfill_request
+from astro_provider.tasks.lineage import BackfillLineageMixin
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,7 +28,7 @@ DEFAULT_POKE_INTERVAL_SECONDS = 30.0
 """A check takes a request for each hundred runs, and Airflow completes a backfill only every 30 seconds."""
 
 
-class AstroBackfillOperator(BaseOperator):
+class AstroBackfillOperator(BackfillLineageMixin, BaseOperator):
     """
     Creates a backfill in another Deployment (``POST backfills``, Airflow 3.0 and later) and, on request, waits for it.
 
@@ -137,8 +138,10 @@ class AstroBackfillOperator(BaseOperator):
             flow = ensure_backfill(hook.client, request, earlier, log=self.log.info, warn=self.log.warning)
             backfill = hook.run(flow)
             wait = BackfillWait.of(backfill)
+            url = backfills_url(hook.client, wait.dag_id)
+            self._remember_backfill(wait.backfill_id, url)
             context["ti"].xcom_push(key=XCOM_BACKFILL_ID, value=wait.backfill_id)
-            context["ti"].xcom_push(key=XCOM_BACKFILL_URL, value=backfills_url(hook.client, wait.dag_id))
+            context["ti"].xcom_push(key=XCOM_BACKFILL_URL, value=url)
             if not request.waits:
                 return backfill
             if self.deferrable and backfill["completed_at"] is None:
@@ -183,6 +186,8 @@ class AstroBackfillOperator(BaseOperator):
         with final_errors():
             ended = read_event(event)
             result: BackfillResult | None = event.get("backfill")
+            if result is not None:
+                self._remember_backfill(result["id"], ended.url)
             if ended.error:
                 raise ended.error
             if ended.outcome is EventOutcome.FAILED:

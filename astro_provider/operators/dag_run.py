@@ -94,9 +94,9 @@ class AstroTriggerDagRunOperator(StartFromTriggerMixin, RunWaitingOperator):
     :param deferrable: whether to wait in the triggerer, by default ``[operators] default_deferrable``. Without
         ``wait_for_completion``, it has an effect only with ``start_from_trigger``
     :param openlineage_inject_parent_info: whether to add the parent run of OpenLineage to the conf if the OpenLineage
-        provider is installed and active, by default ``True``
+        provider is installed and active, by default ``True``. See ``docs/lineage.md``
     :param start_from_trigger: with ``deferrable``, whether the first try starts and ends in the triggerer if nothing in
-        it needs a worker (Airflow 3.3 and later), by default ``True``
+        it needs a worker (Airflow 3.3 and later), by default ``True``. Such a task sends no events to OpenLineage
     """
 
     template_fields: Sequence[str] = REQUEST_FIELDS

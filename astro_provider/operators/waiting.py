@@ -11,6 +11,7 @@ from astro_provider.api.errors import DagRunFailedError, InvalidParameterError, 
 from astro_provider.api.states import DAG_RUN_STATES, checked_states
 from astro_provider.links import XCOM_RUN_ID, XCOM_URL, RemoteDagRunLink
 from astro_provider.task_errors import final_errors, parameter_errors
+from astro_provider.tasks.lineage import RunLineageMixin
 from astro_provider.tasks.rendered import rendered_id
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from astro_provider.waits.wait import RunWait, Verdict
 
 
-class RunWaitingOperator(BaseOperator):
+class RunWaitingOperator(RunLineageMixin, BaseOperator):
     """
     Base of the operators that end with the outcome of a dag run in another Deployment.
 
@@ -71,11 +72,6 @@ class RunWaitingOperator(BaseOperator):
             if both := set(self.allowed_states) & set(self.failed_states):
                 raise InvalidParameterError(f"allowed_states and failed_states both have {', '.join(sorted(both))}")
 
-    @property
-    def _remote_dag_id(self) -> object:
-        """Id of the dag in the target, as it was rendered."""
-        raise NotImplementedError
-
     def _finish(
         self, hook: AstroHook, run: DagRun, context: Context, *, url: str, waits: bool, attached: bool = False
     ) -> DagRun:
@@ -91,6 +87,7 @@ class RunWaitingOperator(BaseOperator):
         :return: the run as it was last seen
         """
         self._context, self._attached = context, attached
+        self._remember_run(run, url)
         context["ti"].xcom_push(key=XCOM_RUN_ID, value=run["dag_run_id"])
         context["ti"].xcom_push(key=XCOM_URL, value=url)
         if not waits:
@@ -143,6 +140,7 @@ class RunWaitingOperator(BaseOperator):
 
         with final_errors():
             ended = read_event(event)
+            self._remember_run(ended.run, ended.url)
             if ended.outcome is EventOutcome.RESTART:
                 self.log.info("%s", ended.message)
                 self._context = context
@@ -180,6 +178,7 @@ class RunWaitingOperator(BaseOperator):
         def on_change(verdict: Verdict) -> None:
             nonlocal last
             last = verdict.explained
+            self._remember_run(verdict.run)
             self.log.info("%s", last)
 
         self._waiting_for = run
@@ -202,6 +201,7 @@ class RunWaitingOperator(BaseOperator):
             url = hook.client.run_url(run["dag_id"], run["dag_run_id"])
             raise AirflowTaskTimeout(timeout_message(run["dag_id"], self.execution_timeout, last_seen, url)) from None
         self._waiting_for = None
+        self._remember_run(verdict.run)
         if verdict.outcome != "success" or verdict.run is None:
             raise DagRunFailedError(verdict.message)
         return verdict.run

@@ -75,7 +75,8 @@ class AstroDagRunSensor(AstroBaseSensor):
     :param soft_fail: whether the sensor skips instead of failing if the wait fails, times out or ends with an error
         that a retry cannot resolve; by default ``False``
     :param mode: ``poke`` or ``reschedule``, if the sensor is not deferrable; by default ``poke``
-    :param start_from_trigger: whether a deferrable sensor can start in the triggerer; by default ``True``
+    :param start_from_trigger: whether a deferrable sensor can start in the triggerer; by default ``True``. A sensor
+        that ends there sends no events to OpenLineage, see ``docs/lineage.md``
     """
 
     valid_states = DAG_RUN_STATES

@@ -6,9 +6,9 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from astro_provider.airflow_versions import with_openlineage_parent
 from astro_provider.api.errors import InvalidParameterError
 from astro_provider.api.template_values import is_empty
+from astro_provider.tasks.lineage import with_openlineage_parent
 from astro_provider.tasks.rendered import is_template
 
 if TYPE_CHECKING:

@@ -192,6 +192,13 @@ def any_airflow(
 
 
 @pytest.fixture
+def active_openlineage(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The OpenLineage provider with a transport. In tests, that provider does not cache its settings."""
+    pytest.importorskip("airflow.providers.openlineage")
+    monkeypatch.setenv("AIRFLOW__OPENLINEAGE__TRANSPORT", '{"type": "console"}')
+
+
+@pytest.fixture
 def log_lines() -> Iterator[list[str]]:
     """The messages that tasks, hooks and triggers log, with logging or structlog."""
     logged: list[str] = []

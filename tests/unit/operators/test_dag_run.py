@@ -349,31 +349,3 @@ def test_run_with_a_given_run_id_is_not_used_when_the_response_is_lost(fake_airf
     fake_airflow.on("POST", "dags/d/dagRuns", create_but_respond_with(fake_airflow, HANGUP))
     with pytest.raises(TransportError):
         trigger_operator(trigger_run_id="nightly").execute(context())
-
-
-# OpenLineage.
-
-
-def test_openlineage_adds_the_parent_run_to_conf(
-    fake_airflow: FakeAirflowServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    openlineage = pytest.importorskip("airflow.providers.standard.utils.openlineage")
-
-    def inject(dr_conf: dict[str, Any] | None, ti: Any) -> dict[str, Any]:
-        return {**(dr_conf or {}), "openlineage": {"parentRunId": ti.run_id}}
-
-    name = "safe_inject_openlineage_properties_into_dagrun_conf"
-    if not hasattr(openlineage, name):
-        pytest.skip("this standard provider lacks the function")
-    monkeypatch.setattr(openlineage, name, inject)
-    for option in (True, False):
-        options = {"openlineage_inject_parent_info": option, "trigger_run_id": str(option), "logical_date": None}
-        trigger_operator(conf={"a": 1}, **options).execute(context())
-    parent = {"openlineage": {"parentRunId": TaskInstance().run_id}}
-    assert [sent["conf"] for sent in fake_airflow.trigger_bodies()] == [{"a": 1, **parent}, {"a": 1}]
-
-
-def test_openlineage_is_optional(fake_airflow: FakeAirflowServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "airflow.providers.standard.utils.openlineage", None)
-    trigger_operator(conf={"a": 1}).execute(context())
-    assert fake_airflow.trigger_bodies()[-1]["conf"] == {"a": 1}

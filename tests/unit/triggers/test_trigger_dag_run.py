@@ -152,7 +152,7 @@ async def test_success_that_needs_a_worker_ends_there(
 
 
 async def test_openlineage_adds_the_parent_run_to_conf(
-    fake_airflow: FakeAirflowServer, xcoms: Any, monkeypatch: pytest.MonkeyPatch
+    active_openlineage: None, fake_airflow: FakeAirflowServer, xcoms: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from airflow.providers.standard.utils import openlineage
 
