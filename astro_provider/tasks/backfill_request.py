@@ -95,6 +95,9 @@ def check_backfill_fields(operator: object) -> None:
         value = getattr(operator, name)
         if not is_template(value):
             read(name, value)
+    dates: tuple[Any, Any] = operator.from_date, operator.to_date  # type: ignore[attr-defined]
+    if not any(map(is_template, dates)):
+        _date_range(*dates)
     check_conf(operator.dag_run_conf)  # type: ignore[attr-defined]
 
 
@@ -106,11 +109,12 @@ def read_backfill_request(rendered: object) -> BackfillRequest:
     :raise InvalidParameterError: a field has a value that cannot be used
     """
     fields = {name: getattr(rendered, name) for name in BACKFILL_FIELDS}
+    from_date, to_date = _date_range(fields["from_date"], fields["to_date"])
     return BackfillRequest(
         http_conn_id=rendered_id("http_conn_id", fields["http_conn_id"]),
         dag_id=rendered_id("external_dag_id", fields["external_dag_id"]),
-        from_date=_date("from_date", fields["from_date"]),
-        to_date=_date("to_date", fields["to_date"]),
+        from_date=from_date,
+        to_date=to_date,
         reprocess_behavior=_reprocess_behavior("reprocess_behavior", fields["reprocess_behavior"]),
         max_active_runs=_positive("max_active_runs", fields["max_active_runs"]),
         run_backwards=as_bool("run_backwards", fields["run_backwards"]),
@@ -123,6 +127,13 @@ def _date(name: str, value: Any) -> str:
     if (date := iso(name, value)) is None:
         raise InvalidParameterError(f"{name} was rendered to {value!r}: a backfill needs a first and a last date")
     return date
+
+
+def _date_range(first: Any, last: Any) -> tuple[str, str]:
+    from_date, to_date = _date("from_date", first), _date("to_date", last)
+    if parse_date(from_date) > parse_date(to_date):
+        raise InvalidParameterError(f"from_date must not be later than to_date, but is {from_date}, not {to_date}")
+    return from_date, to_date
 
 
 def _reprocess_behavior(name: str, value: object) -> ReprocessBehavior:

@@ -62,6 +62,8 @@ def check_clear_request(operator: Any) -> None:
     if len(given) != 1:
         which = f"not {' and '.join(given)}" if given else "none of them was given"
         raise InvalidParameterError(f"Name the run with one of external_run_id, logical_date and latest=True: {which}")
+    if not is_template(operator.logical_date):
+        iso("logical_date", operator.logical_date)
     for name in _FLAGS:
         if not is_template(getattr(operator, name)):
             as_bool(name, getattr(operator, name))

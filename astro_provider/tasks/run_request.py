@@ -146,7 +146,9 @@ def _if_paused(name: str, value: object) -> IfPaused:
     return as_choice(name, value, IF_PAUSED)
 
 
-_READERS: dict[str, Callable[[str, object], object]] = {
+_READERS: dict[str, Callable[[str, Any], object]] = {
+    **dict.fromkeys(DATE_FIELDS, iso),
+    "logical_date": iso_or_now,
     "wait_for_completion": as_bool,
     "on_existing_run": _on_existing_run,
     "on_active_run": _on_active_run,

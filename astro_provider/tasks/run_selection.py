@@ -44,6 +44,9 @@ def check_selection(parameters: Mapping[str, object]) -> None:
             raise InvalidParameterError(f"{option} needs {way}")
     if (expected := parameters["expected_runs"]) is not None and not is_template(expected):
         _expected_runs(expected)
+    for name in ("logical_date", "since"):
+        if not is_template(parameters[name]):
+            iso(name, parameters[name])  # type: ignore[arg-type]  # it checks the type
     date_range = parameters["logical_date_range"]
     if date_range is not None and not is_template(date_range):
         start, end = _pair(date_range)

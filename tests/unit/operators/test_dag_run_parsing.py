@@ -33,6 +33,8 @@ def dag() -> DAG:
         ({"conf": 5}, "conf must be a dict or the JSON text of one, not of a int"),
         ({"conf": {"when": datetime(2026, 1, 1)}}, "conf must be .*datetime is not JSON"),
         ({"conf": {"share": float("nan")}}, "conf must be"),
+        ({"logical_date": "yesterday"}, "logical_date: 'yesterday' is no ISO 8601 date"),
+        ({"run_after": "yesterday"}, "run_after: 'yesterday' is no ISO 8601 date"),
         ({"allowed_states": ["sucess"]}, "allowed_states has unknown state 'sucess'; choices: queued, running, succ"),
         ({"failed_states": ["upstream_failed"]}, "failed_states has unknown state 'upstream_failed'; choices: queued"),
         ({"allowed_states": "success"}, "allowed_states must be a list of states, not the text 'success'"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -59,6 +60,16 @@ def test_wrong_value_is_an_error(options: dict[str, Any]) -> None:
     setattr(operator, name, options[name])
     with pytest.raises(InvalidParameterError):
         read_backfill_request(operator)
+
+
+def test_first_date_after_the_last_one_is_an_error() -> None:
+    with pytest.raises(ParameterError, match="from_date must not be later than to_date, but is 2026-01-04"):
+        backfill_operator(from_date="2026-01-04", to_date="2026-01-03")
+    operator = backfill_operator(from_date="2026-01-04", to_date="{{ ds }}")
+    operator.to_date = "2026-01-03"
+    with pytest.raises(InvalidParameterError, match="from_date must not be later than to_date"):
+        read_backfill_request(operator)
+    backfill_operator(from_date="2026-01-03", to_date=datetime(2026, 1, 3))
 
 
 def test_backfill_with_the_same_parameters_matches() -> None:

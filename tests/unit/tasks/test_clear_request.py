@@ -34,6 +34,7 @@ def test_run_is_named_in_one_of_three_ways(fields: dict[str, Any], run_id: str |
         ({}, "external_run_id, logical_date and latest=True: none of them was given"),
         ({"external_run_id": "r", "latest": True}, "not external_run_id and latest"),
         ({"external_run_id": "{{ a }}", "logical_date": "{{ b }}"}, "not external_run_id and logical_date"),
+        ({"logical_date": "yesterday"}, "logical_date: 'yesterday' is no ISO 8601 date"),
         ({"latest": True, "include_downstream": True}, "include_downstream needs task_ids"),
         ({"latest": True, "task_ids": []}, "task_ids must be a list of task ids"),
         ({"latest": True, "task_ids": "extract"}, "task_ids must be a list of task ids, not 'extract'"),

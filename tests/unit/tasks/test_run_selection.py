@@ -80,6 +80,8 @@ def test_own_date_is_the_default() -> None:
         ({"logical_date_range": (START, END), "since": START}, "since needs latest"),
         ({"partition_key": "p", "expected_runs": 2}, "expected_runs needs logical_date_range"),
         ({"logical_date_range": (END, START)}, "must start before it ends"),
+        ({"logical_date": "yesterday"}, "logical_date: 'yesterday' is no ISO 8601 date"),
+        ({"latest": True, "since": "yesterday"}, "since: 'yesterday' is no ISO 8601 date"),
         ({"logical_date_range": (START, END), "expected_runs": 0}, "a whole number of 1 or more"),
     ],
 )
