@@ -150,8 +150,10 @@ def test_conf_that_is_rendered_to_invalid_json_fails_for_good(fake_airflow: Fake
 
 
 def test_invalid_date_fails_for_good(fake_airflow: FakeAirflowServer) -> None:
+    operator = trigger_operator(logical_date="{{ params.day }}")
+    operator.logical_date = "yesterday"  # what the template was rendered to
     with pytest.raises(AirflowFailException, match="logical_date: 'yesterday' is no ISO 8601 date"):
-        trigger_operator(logical_date="yesterday").execute(context())
+        operator.execute(context())
     assert fake_airflow.calls_received == []
 
 

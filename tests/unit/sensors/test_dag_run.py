@@ -121,8 +121,10 @@ def test_sensor_fails_for_good_if_its_own_run_has_no_date(any_airflow: FakeAirfl
 
 
 def test_invalid_logical_date_fails_the_sensor_for_good(fake_airflow: FakeAirflowServer) -> None:
+    sensor = dag_run_sensor(logical_date="{{ params.day }}")
+    sensor.logical_date = "tomorrow"  # what the template was rendered to
     with pytest.raises(AirflowFailException, match="logical_date: 'tomorrow' is no ISO 8601 date"):
-        dag_run_sensor(logical_date="tomorrow").poke(context())
+        sensor.poke(context())
 
 
 @pytest.mark.parametrize("way", [{"external_run_id": "theirs"}, {}, {"latest": True}])
