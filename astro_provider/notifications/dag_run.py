@@ -78,7 +78,10 @@ class AstroTriggerDagRunNotifier(BaseNotifier):
 
         Airflow renders the fields of a notifier in place, so that its next call would get those of this one.
         """
-        BaseNotifier.__call__(copy.copy(self), *args)
+        try:
+            BaseNotifier.__call__(copy.copy(self), *args)
+        except Exception as error:  # a template that cannot be rendered, such as {{ ds }} in a run without a date
+            self._log_failure(error)
 
     def _update_context(self, context: Context) -> Context:
         """Leave the context as it is: with the fields of this notifier, ``conf`` would be another for later ones."""

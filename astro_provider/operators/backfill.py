@@ -55,7 +55,8 @@ class AstroBackfillOperator(BackfillLineageMixin, BaseOperator):
     :param external_dag_id: id of the dag in the target, which must have a schedule (templated)
     :param from_date: the first logical date (templated). This and ``to_date`` are a datetime or ISO 8601 text, UTC
         without an offset
-    :param to_date: the last logical date, inclusive (templated)
+    :param to_date: the last logical date, inclusive (templated). A day without a time means midnight, so that a run
+        later on that day is not part of the backfill
     :param http_conn_id: id of an Airflow connection of type ``astro`` or ``http``, by default ``"http_conn"``
         (templated)
     :param reprocess_behavior: what happens to a date that has a run already (templated): ``"none"`` (the default; the

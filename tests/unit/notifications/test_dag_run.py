@@ -78,6 +78,7 @@ def test_fields_are_rendered(any_airflow: FakeAirflowServer) -> None:
         ({"http_conn_id": "elsewhere"}, "'elsewhere'"),
         ({"conf": "{{ ds }}"}, "conf must be a dict"),
         ({"trigger_dag_id": ""}, "trigger_dag_id was rendered to ''"),
+        ({"conf": {"day": "{{ no_such_variable.day }}"}}, "'no_such_variable' is undefined"),
     ],
 )
 def test_error_is_logged_and_not_raised(
