@@ -43,6 +43,7 @@ contract: triggering target-v1 ## compare requests and responses of the tests wi
 
 integration: triggering target target-v1 ## run the tests on real deployments, two of Airflow 3 and one of Airflow 2
 	MEASURE_DEPLOYMENTS=1 $(measured) tests/integration -m "not faults"
+	$(pytest) tests/lineage
 	$(pytest) tests/dev -m integration
 
 faults: triggering target target-v1 ## trigger runs while processes, requests and targets fail, and check that each task creates one run

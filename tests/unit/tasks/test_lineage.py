@@ -20,7 +20,7 @@ TRANSPORT = ("AIRFLOW__OPENLINEAGE__TRANSPORT", '{"type": "console"}')
 CHECK = """
 import json, sys
 from astro_provider.tasks.lineage import openlineage_is_active, with_openlineage_parent
-conf = with_openlineage_parent({"a": 1}, None)
+conf = with_openlineage_parent({"a": 1}, object())
 print(json.dumps([openlineage_is_active(), conf, "airflow.providers.openlineage.plugins.listener" in sys.modules]))
 """
 
