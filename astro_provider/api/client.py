@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
@@ -12,6 +13,7 @@ from astro_provider.api.call import Call
 from astro_provider.api.dates import NOW, iso, iso_or_now
 from astro_provider.api.errors import (
     InvalidParameterError,
+    NotFoundError,
     TargetError,
     TargetUnavailableError,
 )
@@ -229,24 +231,34 @@ class Client(Exchange):
         pages = self.pages(calls.list_task_instances, dag_id, run_id, filters, group_id=group_id)
         return read_list(pages, TASK_INSTANCE_KEYS)
 
-    def list_instances_of_tasks(self, dag_id: str, run_id: str, task_ids: Sequence[str]) -> Flow[list[TaskInstance]]:
+    def list_instances_of_tasks(
+        self, dag_id: str, run_ids: Sequence[str], task_ids: Sequence[str]
+    ) -> Flow[list[TaskInstance]]:
         """
-        List only the instances of the given tasks of a run (``search_task_instances``).
+        List only the instances of the given tasks of some runs, with one list for each hundred runs.
 
-        If the target refuses this request, because the token cannot list across dags or the target is an early
-        Airflow 2, all task instances of the run are listed, and those of other tasks are left out.
+        The lists are those of ``search_task_instances``. If the target refuses them, because the token cannot list
+        across dags or the target is an early Airflow 2, all task instances of each run are listed, and those of other
+        tasks are left out.
 
         :param dag_id: the dag
-        :param run_id: the run
+        :param run_ids: the runs; one that does not exist has no task instances
         :param task_ids: the tasks
         """
-        filters = {"dag_ids": [dag_id], "dag_run_ids": [run_id], "task_ids": task_ids}
+        instances: list[TaskInstance] = []
         try:
-            return (yield from read_list(self.pages(calls.search_task_instances, filters), TASK_INSTANCE_KEYS))
+            for start in range(0, len(run_ids), calls.PAGE_SIZE):
+                some_ids = run_ids[start : start + calls.PAGE_SIZE]
+                filters = {"dag_ids": [dag_id], "dag_run_ids": some_ids, "task_ids": task_ids}
+                instances += yield from read_list(self.pages(calls.search_task_instances, filters), TASK_INSTANCE_KEYS)
+            return instances
         except TargetError as error:
             if isinstance(error, TargetUnavailableError) or error.status == 401:
                 raise
-        instances = yield from self.list_task_instances(dag_id, run_id)
+        instances = []
+        for run_id in run_ids:
+            with suppress(NotFoundError):
+                instances += yield from self.list_task_instances(dag_id, run_id)
         return [instance for instance in instances if instance["task_id"] in task_ids]
 
     def pages(

@@ -169,8 +169,9 @@ class Check:
         instances: list[TaskInstance] = []
         stuck: list[TaskInstance] = []
         is_incomplete = len(runs) < self._expected_runs
+        instances_by_run = yield from self._list_instances(runs)
         for run in runs:
-            of_run = yield from self._list_instances(run)
+            of_run = instances_by_run[run["dag_run_id"]]
             is_incomplete |= not of_run or not set(wait.task_ids) <= {task["task_id"] for task in of_run}
             instances += of_run
             if run["state"] in FINISHED_DAG_RUN_STATES:
@@ -192,15 +193,20 @@ class Check:
             run = next(run for run in runs if run["dag_run_id"] == run_id)
         return (yield from self._verdict(outcome, run, states + self._describe_missing_runs(runs), failed))
 
-    def _list_instances(self, run: DagRun) -> Flow[list[TaskInstance]]:
+    def _list_instances(self, runs: list[DagRun]) -> Flow[dict[str, list[TaskInstance]]]:
+        """List the instances of the tasks or the group by run id. A run that was deleted meanwhile has none."""
         client, wait = self._client, self._wait
+        found: dict[str, list[TaskInstance]] = {run["dag_run_id"]: [] for run in runs}
         if wait.group_id:
-            return (yield from members(client, run, wait.group_id, must_exist=wait.check_existence))
-        try:
-            listed = yield from client.list_instances_of_tasks(wait.dag_id, run["dag_run_id"], wait.task_ids)
-        except NotFoundError:  # the run was deleted after it was found
-            return []
-        return [task for task in listed if task["task_id"] in wait.task_ids]
+            for run in runs:
+                found[run["dag_run_id"]] = yield from members(
+                    client, run, wait.group_id, must_exist=wait.check_existence
+                )
+            return found
+        for task in (yield from client.list_instances_of_tasks(wait.dag_id, list(found), wait.task_ids)):
+            if task["task_id"] in wait.task_ids and task["dag_run_id"] in found:
+                found[task["dag_run_id"]].append(task)
+        return found
 
     def _verdict(self, outcome: Outcome, run: DagRun, state: str, tasks: list[TaskInstance] | None) -> Flow[Verdict]:
         """

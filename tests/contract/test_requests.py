@@ -180,7 +180,7 @@ FLOWS: dict[str, Callable[[Client, str], Flow[Any]]] = {
     "first unfinished runs of a dag": lambda client, run: idle_lists.unfinished_runs_of_dag(client, DAG, 3),
     "paused dags": lambda client, run: idle_lists.paused_dags(client, 100),
     "tasks of runs": lambda client, run: poll_lists.instances_of_tasks(client, [DAG], [run], ["extract", "none"]),
-    "instances of tasks": lambda client, run: client.list_instances_of_tasks(DAG, run, ["extract", "load.ż"]),
+    "instances of tasks": lambda client, run: client.list_instances_of_tasks(DAG, [run], ["extract", "load.ż"]),
     "the target's clock": _finished_since_target_time,
     "cancel": lambda client, run: client.cancel_dag_run(DAG, run),
     "clear": lambda client, run: client.clear_dag_run(DAG, run, only_failed=False),

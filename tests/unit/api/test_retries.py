@@ -116,7 +116,7 @@ IDEMPOTENT: dict[str, Callable[[Client], Flow[Any]]] = {
     "POST dags/d/dagRuns/r/clear": lambda client: client.clear_dag_run("d", "r", only_failed=False),
     "PATCH dags/d/dagRuns/r": lambda client: client.cancel_dag_run("d", "r"),
     "PATCH dags/d": lambda client: client.set_paused("d", paused=True),
-    "POST dags/~/dagRuns/~/taskInstances/list": lambda client: client.list_instances_of_tasks("d", "r", ["t"]),
+    "POST dags/~/dagRuns/~/taskInstances/list": lambda client: client.list_instances_of_tasks("d", ["r"], ["t"]),
 }
 
 

@@ -228,6 +228,25 @@ def test_all_instances_of_a_mapped_task_must_succeed(any_target: ScriptedTarget)
     assert "  a[1] (try 1): ValueError: no rows" in verdict.message
 
 
+@pytest.mark.parametrize("refused", [False, True])
+def test_tasks_of_many_runs_are_listed_together_if_the_token_allows_it(
+    any_target: ScriptedTarget, refused: bool
+) -> None:
+    """The run ``r2`` was deleted after it was found."""
+    any_target.on("GET", RUNS, runs(any_target, "running", "running", "running"))
+    found = {f"r{i}": [any_target.payloads.task_instance("a", "success", dag_run_id=f"r{i}")] for i in range(2)}
+    answer_searches(any_target, {**found, "r2": []})
+    for run_id, instances in found.items():
+        any_target.on("GET", f"{RUNS}/{run_id}/taskInstances", tasks(any_target, *instances))
+    if refused:
+        any_target.on("POST", SEARCH, json_response(any_target.payloads.error(403, "only its own dags"), 403))
+    wait = replace(TASK, run_id=None, logical_date_range=["2026-01-01", "2027-01-01"])
+    assert check(any_target, wait).outcome == "pending"  # r2 might exist again
+    assert refused or len(any_target.received) == 2
+    any_target.on("GET", RUNS, runs(any_target, "running", "running"))
+    assert check(any_target, wait).outcome == "success"
+
+
 def test_wait_for_a_group_that_the_run_does_not_have_is_pending(target: ScriptedTarget) -> None:
     """Airflow 3.2 and later responds with 404 for a group without tasks."""
     target.on("GET", RUN, json_response(target.payloads.dag_run("r", "running")))
