@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, TypeVar
 from urllib.parse import urlencode
 
-from astro_provider.api.flow import Request
+from astro_provider.api.flow import MAX_RESPONSE_BYTES, Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -34,7 +34,8 @@ class Call(Generic[T_co]):
     :param headers: additional request headers
     :param dag_id: the dag that a 404 might be about, so that the error can name similar dags
     :param read_end: function that makes the result from the last ``MAX_END_BYTES`` of a longer response (text whose
-        beginning is missing). Without it, a response can have up to ``MAX_RESPONSE_BYTES``
+        beginning is missing). Without it, a response can have up to ``max_bytes``
+    :param max_bytes: size of the largest response that is read
     :param idempotent: whether the request can be sent again even if the target has already handled it; always true of
         a GET
     :param returns_credentials: whether the result contains credentials, which are replaced in all other results
@@ -51,6 +52,7 @@ class Call(Generic[T_co]):
     headers: Mapping[str, str] = field(default_factory=dict)
     dag_id: str | None = None
     read_end: Callable[[str], T_co] | None = None
+    max_bytes: int = MAX_RESPONSE_BYTES
     idempotent: bool = False
     returns_credentials: bool = False
     allowed_statuses: tuple[int, ...] = ()
@@ -81,7 +83,15 @@ class Call(Generic[T_co]):
         if authorization is not None:
             headers["Authorization"] = authorization
         idempotent = self.method == "GET" or self.idempotent
-        return Request(self.method, url, headers, body, idempotent=idempotent, only_end=self.read_end is not None)
+        return Request(
+            self.method,
+            url,
+            headers,
+            body,
+            idempotent=idempotent,
+            only_end=self.read_end is not None,
+            max_bytes=self.max_bytes,
+        )
 
 
 def _query_value(value: JSONInput) -> JSONInput:

@@ -52,10 +52,6 @@ def _read_cleared(raw: JSON) -> None:
     mapping(raw, "the cleared run or its task instances")
 
 
-def _read_xcom_value(raw: JSON) -> JSON:
-    return mapping(raw, "an XCom", key=str, value=object)["value"]
-
-
 def version(api: RestApi) -> Call[str]:
     """Get the Airflow version of the target (``GET version``); API v2 needs no credentials for this."""
     return Call(method="GET", path="version", read=_read_version, about="version")
@@ -325,24 +321,6 @@ def get_end_of_task_log(
     """Get the log of one try of a task instance like :func:`get_task_log`, but read only its last part."""
     whole = get_task_log(api, dag_id, run_id, task_id, try_number, map_index)
     return replace(whole, read_end=api.end_of_log)
-
-
-def get_xcom(api: RestApi, dag_id: str, run_id: str, task_id: str, key: str, map_index: int | None) -> Call[JSON]:
-    """
-    Get the value of an XCom.
-
-    The endpoint is ``GET dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/{key}``.
-
-    :param map_index: map index of a mapped task instance; ``None`` for a task that is not mapped
-    """
-    return Call(
-        method="GET",
-        path=f"{task_instance_path(dag_id, run_id, task_id)}/xcomEntries/{segment(key)}",
-        read=_read_xcom_value,
-        about=f"XCom {key!r} of task {task_id!r} of {_run_named(dag_id, run_id)}",
-        params={**api.XCOM_PARAMS, "map_index": map_index},
-        dag_id=dag_id,
-    )
 
 
 def list_pools(api: RestApi, page: Page) -> Call[tuple[list[Pool], int]]:

@@ -22,6 +22,7 @@ from astro_provider.api.memory import memory_of
 from astro_provider.api.paging import DAG_KEYS, POOL_KEYS, RUN_KEYS, TASK_INSTANCE_KEYS, read_list
 from astro_provider.api.parsing import collection_key, collection_reader, mapping
 from astro_provider.api.trigger_now import trigger_now
+from astro_provider.api.xcoms import TaskXComs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -311,8 +312,17 @@ class Client(Exchange):
     def get_xcom(
         self, dag_id: str, run_id: str, task_id: str, *, key: str = "return_value", map_index: int | None = None
     ) -> Flow[JSON]:
-        """Get the value of an XCom."""
-        return self.call(calls.get_xcom, dag_id, run_id, task_id, key, map_index)
+        """Get the value of an XCom; without ``map_index``, the list of values if the task is mapped."""
+        return TaskXComs(self, dag_id, run_id, task_id, key).get(map_index)
+
+    def xcom_as_json(self, value: JSON) -> JSON:
+        """
+        Return the value of an XCom as JSON, for the API version that is known or assumed.
+
+        :param value: the value as the target represents it
+        :raise NotJSONError: the value is, or contains, one that JSON does not have
+        """
+        return self._assumed().xcom_value(value)
 
     def api_has_group_filter(self) -> bool:
         """Whether the target's API version can filter task instances by task group (Airflow 3.1.8 and later do)."""

@@ -88,14 +88,17 @@ def not_airflow(reply: Reply) -> NotAirflowError:
     )
 
 
-def unexpected(reply: Reply, expected: str) -> UnexpectedAnswerError:
+def unexpected(
+    reply: Reply, expected: str, kind: type[UnexpectedAnswerError] = UnexpectedAnswerError
+) -> UnexpectedAnswerError:
     """
     Make the error for a reply of another form than the API describes.
 
     :param reply: the reply
     :param expected: what was expected
+    :param kind: class of the error
     """
-    return UnexpectedAnswerError(
+    return kind(
         f"{reply.deployment} answered {reply.request.method} {without_query(reply.request.url)} with {reply.status}, "
         f"expected {expected}, but got {beginning(reply.body_without_secrets())}"
     )

@@ -10,7 +10,8 @@ The errors that this package raises.
     - HostNotFoundError        the host name cannot be resolved
     - CertificateError         a TLS certificate is not accepted
   + NotAirflowError            a response, but not from an Airflow REST API
-  + UnexpectedAnswerError      a response that the API does not describe: other JSON, empty, truncated or too large
+  + UnexpectedAnswerError      a response that the API does not describe: other JSON, empty or truncated
+    - TooLargeAnswerError      a response that is larger than what is read
   + TargetError                an error response of the target's REST API
     - AccessDeniedError        401, 403
     - NotFoundError            404
@@ -21,6 +22,7 @@ The errors that this package raises.
   + NotClearedError            no run was cleared, because the run or a task of it does not exist
   + UnexpectedEventError       a task was resumed with an event that is not of its trigger
   + DagRunFailedError          a dag run or task instance that a task waits for ended in a failed state
+  + ResultError                the result of a run does not exist, is too large, or cannot be represented as JSON
   + ResponseCheckError         the function of a user that decides about a response raised an exception
   + WaitTimeoutError           a wait took longer than its timeout
 * InvalidParameterError        a parameter has a value that cannot be used (a ``ValueError``)
@@ -148,6 +150,10 @@ class UnexpectedAnswerError(AstroError):
     retryable = True
 
 
+class TooLargeAnswerError(UnexpectedAnswerError):
+    """The response is larger than what is read."""
+
+
 class TargetError(AstroError):
     """
     The target's REST API responded with an error.
@@ -217,6 +223,10 @@ class DagRunFailedError(AstroError):
     """A dag run or task instance ended in a failed state; the message has the failed tasks and the link."""
 
     retryable = True
+
+
+class ResultError(AstroError):
+    """The result of a run (``result_task_id``) does not exist, is too large, or cannot be represented as JSON."""
 
 
 class ResponseCheckError(AstroError):

@@ -34,6 +34,7 @@ class Request:
     :param idempotent: whether the request can be sent again even if the target has already handled it
     :param only_end: whether only the last ``MAX_END_BYTES`` of the response are kept. Each HTTP library sends one such
         request at a time
+    :param max_bytes: size after which the response is not read any further
     """
 
     method: str
@@ -42,6 +43,7 @@ class Request:
     body: bytes | None = field(default=None, repr=False)
     idempotent: bool = False
     only_end: bool = False
+    max_bytes: int = MAX_RESPONSE_BYTES
 
 
 @dataclass(frozen=True)
@@ -51,8 +53,8 @@ class Response:
 
     :param status: HTTP status
     :param headers: headers, their names in lower case
-    :param body: response body. Reading stops after ``MAX_RESPONSE_BYTES``; with ``only_end``, the body is the last
-        ``MAX_END_BYTES``
+    :param body: response body. Reading stops after the request's ``max_bytes``; with ``only_end``, the body is the
+        last ``MAX_END_BYTES``
     :param cut: whether the beginning of the body is missing
     :param resent: whether the request was sent more than once, and the target might have handled it each time
     """

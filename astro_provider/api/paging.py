@@ -25,6 +25,7 @@ MAX_ROWS = 1_000_000
 DAG_KEYS = ("dag_id",)
 POOL_KEYS = ("name",)
 RUN_KEYS = ("dag_id", "dag_run_id")
+XCOM_KEYS = ("task_id", "map_index")
 TASK_INSTANCE_KEYS = ("dag_id", "dag_run_id", "task_id", "map_index")
 """The keys that identify a task instance."""
 

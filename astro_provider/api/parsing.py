@@ -35,6 +35,10 @@ class Unexpected(ValueError):  # noqa: N818  never leaves the api package: Reply
     """A response has another form than expected; the message is the expected form."""
 
 
+class NotJSONError(ValueError):
+    """A target has replaced a value that JSON does not have; the message says what kind of value it was."""
+
+
 def parse_json(body: bytes) -> JSON:
     """
     Parse the body of a response.

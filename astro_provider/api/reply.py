@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from astro_provider.api.error_body import page_title, reasons
 from astro_provider.api.error_messages import not_airflow, status_error, unexpected
-from astro_provider.api.flow import MAX_RESPONSE_BYTES
+from astro_provider.api.errors import TooLargeAnswerError
 from astro_provider.api.parsing import Unexpected, parse_json
 from astro_provider.api.responses import is_html, is_missing_endpoint
 from astro_provider.api.sanitize import hide_secrets, might_contain, plain, secrets_in_data, without_secrets
@@ -54,8 +54,8 @@ class Reply:
         :raise AstroError: the response is an error, or not what the API describes
         """
         response = self.response
-        if len(response.body) > MAX_RESPONSE_BYTES:
-            raise unexpected(self, f"at most {MAX_RESPONSE_BYTES // 1024**2} MiB of JSON")
+        if len(response.body) > call.max_bytes:
+            raise unexpected(self, f"at most {call.max_bytes // 1024**2} MiB of JSON", TooLargeAnswerError)
         # A path that does not exist is a mistake even if the user expects that the resource does not exist.
         is_allowed = response.status in call.allowed_statuses and not is_missing_endpoint(response)
         if not (is_allowed or 200 <= response.status < 300):

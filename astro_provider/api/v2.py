@@ -7,7 +7,7 @@ import re
 from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 
-from astro_provider.api.parsing import mapping, with_valid_fields
+from astro_provider.api.parsing import NotJSONError, mapping, with_valid_fields
 from astro_provider.api.states import FINISHED_DAG_RUN_STATES
 from astro_provider.api.types import DagRun
 from astro_provider.api.urls import encoded, run_path
@@ -82,6 +82,26 @@ def task_instance(raw: JSON) -> TaskInstance:
         mapping(raw, "a task instance", dag_id=str, dag_run_id=str, task_id=str, map_index=int, try_number=int)
     )
     return cast("TaskInstance", {**dict.fromkeys(("state", "start_date", "end_date")), **instance})
+
+
+def xcom_value(value: JSON) -> JSON:
+    """
+    Return the value of an XCom as JSON. A tuple becomes a list.
+
+    Measured: 3.3.2 represents a value that JSON does not have as a dict with ``__classname__`` and ``__data__``.
+
+    :param value: the value as the target represents it
+    :raise NotJSONError: the value is, or contains, one that JSON does not have
+    """
+    if isinstance(value, list):
+        return [xcom_value(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if (name := value.get("__classname__")) is None:
+        return {key: xcom_value(item) for key, item in value.items()}
+    if name == "builtins.tuple":
+        return xcom_value(value.get("__data__"))
+    raise NotJSONError(str(name))
 
 
 def log_entries(raw: JSON) -> list[LogEntry]:

@@ -312,16 +312,20 @@ class AstroHook(DeploymentHook):
         self, dag_id: str, run_id: str, task_id: str, *, key: str = "return_value", map_index: int | None = None
     ) -> JSON:
         """
-        Get the value of an XCom.
+        Get the value of an XCom, or the values of a mapped task.
 
-        The endpoint is ``GET dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/{key}``.
+        The endpoint is ``GET dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/{key}``. A mapped task
+        without ``map_index`` takes at least two requests, and another one for each value.
 
         :param dag_id: the dag
         :param run_id: the run
         :param task_id: the task that pushed the XCom
         :param key: key of the XCom, by default ``return_value``
-        :param map_index: map index of a mapped task instance; by default ``None``, for a task that is not mapped
-        :return: the value; as text on Airflow before 2.10, and on Airflow 2 with ``enable_xcom_pickling``
+        :param map_index: map index of a mapped task instance; by default ``None``: all instances, if the task is mapped
+        :return: the value; as text on Airflow before 2.10, and on Airflow 2 with ``enable_xcom_pickling``. A value that
+            JSON does not have is represented as the target does it: by a dict with ``__classname__`` on Airflow 3, by
+            text on Airflow 2. Of a mapped task without ``map_index``, the list of the values in order of map index,
+            without the instances that have none
         :raise NotFoundError: the XCom does not exist
         """
         return self.run(self.client.get_xcom(dag_id, run_id, task_id, key=key, map_index=map_index))

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from astro_provider import __version__
 from astro_provider.api.errors import CertificateError, ConnectionConfigError, HostNotFoundError, TransportError
-from astro_provider.api.flow import MAX_END_BYTES, MAX_RESPONSE_BYTES
+from astro_provider.api.flow import MAX_END_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,13 +34,14 @@ MAX_LOG_READ_SECONDS = 20.0
 
 class Body:
     """
-    The body of a response while it is received: all of it up to ``MAX_RESPONSE_BYTES``, or its last ``MAX_END_BYTES``.
+    The body of a response while it is received: up to the request's ``max_bytes``, or the last ``MAX_END_BYTES``.
 
     :param request: the request
     """
 
     def __init__(self, request: Request) -> None:
         self._only_end = request.only_end
+        self._max_bytes = request.max_bytes
         self._chunks: deque[bytes] = deque()
         self._size = 0
         self.cut = False
@@ -53,7 +54,7 @@ class Body:
         while self._only_end and self._size - len(self._chunks[0]) >= MAX_END_BYTES:
             self._size -= len(self._chunks.popleft())
             self.cut = True
-        return self._only_end or self._size <= MAX_RESPONSE_BYTES
+        return self._only_end or self._size <= self._max_bytes
 
     def __bytes__(self) -> bytes:
         """Return the bytes that were kept."""

@@ -10,6 +10,8 @@ from astro_provider.api.durations import DEFAULT_POKE_INTERVAL_SECONDS
 from astro_provider.operators.waiting import RunWaitingOperator
 from astro_provider.task_errors import final_errors, parameter_errors
 from astro_provider.tasks.planned_run import plan_run, store_attached
+from astro_provider.tasks.rendered import rendered_id, stored_value
+from astro_provider.tasks.rendered_result import RETURN_VALUE, rendered_result
 from astro_provider.tasks.run_conf import stored_conf
 from astro_provider.tasks.run_request import DATE_FIELDS, REQUEST_FIELDS, check_request, read_request, stored_date
 from astro_provider.tasks.start_from_trigger import StartFromTriggerMixin
@@ -21,15 +23,15 @@ if TYPE_CHECKING:
     from airflow.triggers.base import StartTriggerArgs
 
     from astro_provider.airflow_versions import Context
-    from astro_provider.api.types import DagRun
+    from astro_provider.api.types import JSON, DagRun
 
 
 class AstroTriggerDagRunOperator(StartFromTriggerMixin, RunWaitingOperator):
     """
     Triggers a dag run in another Deployment (``POST dags/{dag_id}/dagRuns``) and, on request, waits for its outcome.
 
-    Returns the remote dag run as it was last seen. Pushes the XComs ``trigger_run_id`` and ``remote_dag_run_url``; the
-    second is the target of the extra link "Remote dag run".
+    Returns the remote dag run as it was last seen, or what a task of it returned (``result_task_id``). Pushes the XComs
+    ``trigger_run_id`` and ``remote_dag_run_url``; the second is the target of the extra link "Remote dag run".
 
     * A retry continues with the run of an earlier try instead of creating a second one. For this, the default run id is
       derived from the URL of this Deployment, the ids of the dag, run and task, the map index, and the number of the
@@ -50,6 +52,20 @@ class AstroTriggerDagRunOperator(StartFromTriggerMixin, RunWaitingOperator):
     * With ``trigger_run_id`` and ``on_existing_run="attach"``, a retry neither clears tasks of the run nor cancels it,
       even if an earlier try created the run. With ``"resume"``, it does not cancel the run.
     * With ``on_active_run="attach"``, a retry that finds the run that it attached to finished creates a new run.
+
+    **Results.** With ``result_task_id``, the result is read when the run has succeeded: by the worker, by the worker
+    that resumes a deferred task, or in the triggerer if the task ends there. If it cannot be read, a retry finds the
+    run and reads it again, without running anything.
+
+    * A mapped task gives a list without the instances that have no XCom, and ``[]`` if it has no instances. It takes
+      one request for each value.
+    * If there is no XCom, the task fails for good and names the tasks that have one. A task that returns ``None``
+      pushes none.
+    * A result of more than 1 MiB as JSON fails the task for good.
+    * A value that the target cannot give as JSON fails the task for good, such as a datetime or a set. Measured: 3.3.2
+      gives a tuple as one, which becomes a list. 2.11.2 gives tuples and sets as text, which is an error if one is the
+      whole value; inside of it, the text remains. Airflow before 2.10, and ``[core] enable_xcom_pickling``, give text.
+    * If the target has an XCom backend, the result is what this backend stores in the database, such as a path.
 
     :param trigger_dag_id: id of the dag in the target (templated)
     :param http_conn_id: id of an Airflow connection of type ``astro`` or ``http``, by default ``"http_conn"``
@@ -95,6 +111,10 @@ class AstroTriggerDagRunOperator(StartFromTriggerMixin, RunWaitingOperator):
         ``wait_for_completion``, it has an effect only with ``start_from_trigger``
     :param openlineage_inject_parent_info: whether to add the parent run of OpenLineage to the conf if the OpenLineage
         provider is installed and active, by default ``True``. See ``docs/lineage.md``
+    :param result_task_id: a task of the remote run whose XCom this task returns instead of the dag run, or a list of
+        tasks (templated); by default none. Needs ``wait_for_completion``. A mapped task gives the list of its values in
+        order of map index, a list of tasks gives a dict by task id. See "Results" above
+    :param result_key: key of that XCom, by default ``"return_value"`` (templated)
     :param start_from_trigger: with ``deferrable``, whether the first try starts and ends in the triggerer if nothing in
         it needs a worker (Airflow 3.3 and later), by default ``True``. Such a task sends no events to OpenLineage
     """
@@ -127,6 +147,8 @@ class AstroTriggerDagRunOperator(StartFromTriggerMixin, RunWaitingOperator):
         cancel_on_kill: bool = True,
         deferrable: bool = airflow_conf.getboolean("operators", "default_deferrable", fallback=False),
         openlineage_inject_parent_info: bool = True,
+        result_task_id: str | Sequence[str] | None = None,
+        result_key: str = RETURN_VALUE,
         start_from_trigger: bool = True,
         **kwargs: Any,
     ) -> None:
@@ -153,15 +175,17 @@ class AstroTriggerDagRunOperator(StartFromTriggerMixin, RunWaitingOperator):
         self.on_active_run = on_active_run
         self.if_paused = if_paused
         self.openlineage_inject_parent_info = openlineage_inject_parent_info
+        self.result_task_id = result_task_id
+        self.result_key = result_key
         with parameter_errors():
             check_request(self)
         self.allows_start_from_trigger = start_from_trigger
 
-    def execute(self, context: Context) -> DagRun:
+    def execute(self, context: Context) -> DagRun | JSON:
         """
         Trigger the run and, if ``wait_for_completion`` is set, wait for it on the worker or in the triggerer.
 
-        :return: the remote dag run as it was last seen
+        :return: the remote dag run as it was last seen; with ``result_task_id``, the value or values of its XComs
         :raise AirflowFailException: an error that a retry cannot help: a request that the target refuses, an invalid
             parameter, an existing or active run or a paused dag that the task is to fail for
         :raise AirflowSkipException: an existing run with ``on_existing_run="skip"``, or an active one with
@@ -170,6 +194,7 @@ class AstroTriggerDagRunOperator(StartFromTriggerMixin, RunWaitingOperator):
         :raise AirflowTaskTimeout: the run did not end within ``execution_timeout``
         :raise AstroError: another error of the target
         """
+        from astro_provider.api.results import read_result
         from astro_provider.hooks.astro import AstroHook
         from astro_provider.tasks.trigger_run import trigger_run
 
@@ -183,7 +208,7 @@ class AstroTriggerDagRunOperator(StartFromTriggerMixin, RunWaitingOperator):
             repairs = "failed" in self.failed_states
             triggered = hook.run(trigger_run(hook.client, request, planned, repairs=repairs, log=self.log.info))
             store_attached(context, triggered.run["dag_run_id"], attached=triggered.attached)
-            return self._finish(
+            run = self._finish(
                 hook,
                 triggered.run,
                 context,
@@ -191,6 +216,19 @@ class AstroTriggerDagRunOperator(StartFromTriggerMixin, RunWaitingOperator):
                 waits=request.waits,
                 attached=triggered.attached,
             )
+            if request.result is None or not self.do_xcom_push:
+                return run
+            return hook.run(read_result(hook.client, run, request.result))
+
+    def _result_of(self, run: DagRun) -> DagRun | JSON:
+        request = rendered_result(self.result_task_id, self.result_key)
+        if request is None or not self.do_xcom_push:
+            return run
+        from astro_provider.api.results import read_result
+        from astro_provider.hooks.astro import AstroHook
+
+        with AstroHook(rendered_id("http_conn_id", self.http_conn_id)) as hook:
+            return hook.run(read_result(hook.client, run, request))
 
     @property
     def _remote_dag_id(self) -> str:
@@ -207,6 +245,7 @@ class AstroTriggerDagRunOperator(StartFromTriggerMixin, RunWaitingOperator):
             **{name: getattr(self, name) for name in self.trigger_fields},
             **{name: stored_date(name, getattr(self, name)) for name in DATE_FIELDS},
             "conf": stored_conf(self.conf),
+            "result_task_id": stored_value(self.result_task_id),
             "poke_interval": self.poke_interval,
             "allowed_states": list(self.allowed_states),
             "failed_states": list(self.failed_states),

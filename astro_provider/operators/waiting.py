@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from astro_provider.airflow_versions import Context
-    from astro_provider.api.types import DagRun
+    from astro_provider.api.types import JSON, DagRun
     from astro_provider.hooks.astro import AstroHook
     from astro_provider.waits.wait import RunWait, Verdict
 
@@ -98,6 +98,14 @@ class RunWaitingOperator(RunLineageMixin, BaseOperator):
             self._defer(run, context)
         return self._wait(hook, run)
 
+    def _result_of(self, run: DagRun) -> DagRun | JSON:
+        """
+        Return the result of a task that was resumed after its run has succeeded: the run, unless a subclass reads one.
+
+        :param run: the run as it was last seen
+        """
+        return run
+
     @property
     def _cancels(self) -> bool:
         """Whether to cancel the run when this task is ended: only a run that the task created or reset."""
@@ -121,13 +129,13 @@ class RunWaitingOperator(RunLineageMixin, BaseOperator):
             timeout=timeout,
         )
 
-    def execute_complete(self, context: Context, event: dict[str, Any]) -> DagRun:
+    def execute_complete(self, context: Context, event: dict[str, Any]) -> DagRun | JSON:
         """
         Finish the task after its trigger has ended, or do all of it if the trigger could not.
 
         :param context: the task's context
         :param event: the payload of the trigger's event, see :func:`astro_provider.triggers.events.read_event`
-        :return: the remote dag run as it was last seen
+        :return: the result of the task, see ``execute``
         :raise AirflowSkipException: an existing run with ``on_existing_run="skip"``
         :raise DagRunFailedError: the run ended in one of ``failed_states``
         :raise AirflowTaskTimeout: the run did not end within ``execution_timeout``
@@ -144,8 +152,8 @@ class RunWaitingOperator(RunLineageMixin, BaseOperator):
             if ended.outcome is EventOutcome.RESTART:
                 self.log.info("%s", ended.message)
                 self._context = context
-                run: DagRun = self.execute(context)
-                return run
+                result: DagRun | JSON = self.execute(context)
+                return result
             if ended.error:
                 raise ended.error
             if ended.outcome is EventOutcome.FAILED:
@@ -158,8 +166,8 @@ class RunWaitingOperator(RunLineageMixin, BaseOperator):
                 )
             if ended.outcome is not EventOutcome.SUCCESS or ended.run is None:
                 raise UnexpectedEventError(f"The task was resumed with an event of another wait: {ended.message}")
-        self.log.info("%s", ended.message)
-        return ended.run
+            self.log.info("%s", ended.message)
+            return self._result_of(ended.run)
 
     def _run_wait(self, run: DagRun) -> RunWait:
         from astro_provider.waits.wait import EndStates, RunWait

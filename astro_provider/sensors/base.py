@@ -13,8 +13,8 @@ from astro_provider.api.errors import InvalidParameterError
 from astro_provider.api.states import checked_states
 from astro_provider.links import RemoteDagRunLink
 from astro_provider.sensors.waiting import BACKSTOP, DEFAULT_TIMEOUT_SECONDS, WaitingSensor
-from astro_provider.tasks.rendered import rendered_id
-from astro_provider.tasks.rendered_wait import dates_from_function, own_run_date, rendered_wait, stored_value
+from astro_provider.tasks.rendered import rendered_id, stored_value
+from astro_provider.tasks.rendered_wait import dates_from_function, own_run_date, rendered_wait
 from astro_provider.tasks.run_selection import OPTIONS_OF_WAYS, RUN_FIELDS, WAYS, check_selection
 
 if TYPE_CHECKING:

@@ -2,8 +2,24 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
+from astro_provider.api.errors import AstroError, InvalidParameterError
 from astro_provider.api.states import DAG_RUN_STATES
 from astro_provider.sensors.base import AstroBaseSensor
+from astro_provider.task_errors import fail_or_skip
+from astro_provider.tasks.rendered_result import RESULT_FIELDS, RETURN_VALUE, check_result, rendered_result
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from airflow.triggers.base import StartTriggerArgs
+
+    from astro_provider.airflow_versions import Context
+    from astro_provider.api.results import ResultRequest
+    from astro_provider.api.types import JSON, DagRun
+    from astro_provider.triggers.events import WaitEvent
+    from astro_provider.waits.wait import RunWait, Verdict
 
 
 class AstroDagRunSensor(AstroBaseSensor):
@@ -77,7 +93,107 @@ class AstroDagRunSensor(AstroBaseSensor):
     :param mode: ``poke`` or ``reschedule``, if the sensor is not deferrable; by default ``poke``
     :param start_from_trigger: whether a deferrable sensor can start in the triggerer; by default ``True``. A sensor
         that ends there sends no events to OpenLineage, see ``docs/lineage.md``
+    :param result_task_id: a task of the run whose XCom this sensor returns, or a list of tasks (templated); by default
+        none. Needs a wait for one run. See :class:`~astro_provider.operators.dag_run.AstroTriggerDagRunOperator`
+    :param result_key: key of that XCom, by default ``"return_value"`` (templated)
     """
 
+    trigger_fields: Sequence[str] = (*AstroBaseSensor.trigger_fields, *RESULT_FIELDS)
+    template_fields: Sequence[str] = trigger_fields
     valid_states = DAG_RUN_STATES
     default_failed_states = ("failed",)
+    result_task_id: str | Sequence[str] | None = None
+    result_key: str = RETURN_VALUE
+    _result: JSON = None
+
+    def __init__(
+        self,
+        *,
+        result_task_id: str | Sequence[str] | None = None,
+        result_key: str = RETURN_VALUE,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if result_task_id is None:
+            return
+        self.result_task_id = result_task_id
+        self.result_key = result_key
+        check_result(result_task_id, result_key)
+        if self.idle or self.logical_date_range is not None:
+            raise InvalidParameterError(
+                f"result_task_id needs a wait for one run: {'idle' if self.idle else 'logical_date_range'} excludes it"
+            )
+
+    def execute(self, context: Context) -> Any:
+        """
+        Wait on the worker, or defer to the triggerer.
+
+        :param context: the context of the task
+        :return: with ``result_task_id``, the value or values of its XComs; otherwise ``None``
+        :raise Exception: see :meth:`~astro_provider.sensors.waiting.WaitingSensor.execute`; also
+            ``AirflowFailException`` if there is no result (with ``soft_fail``, the sensor skips)
+        """
+        super().execute(context)
+        return self._result
+
+    def _wait(self, context: Context) -> RunWait:
+        wait = super()._wait(context)
+        if self._result_request is not None and len(wait.logical_dates) > 1:
+            raise InvalidParameterError(
+                "result_task_id needs a wait for one run, but execution_date_fn returned "
+                f"{len(wait.logical_dates)} logical dates"
+            )
+        return wait
+
+    def _check_once(self, context: Context) -> Verdict:
+        verdict = super()._check_once(context)
+        if verdict.outcome == "success" and verdict.run is not None:
+            self._read_result(verdict.run)
+        return verdict
+
+    def _resume(self, context: Context, ended: WaitEvent) -> None:
+        super()._resume(context, ended)
+        if ended.run is None or self._result_request is None:
+            return
+        from astro_provider.airflow_versions import AirflowFailException
+
+        try:
+            self._read_result(ended.run)
+        except AstroError as error:
+            if error.retryable and not getattr(self, "never_fail", False):
+                raise
+            fail_or_skip(self, AirflowFailException(str(error)))
+        finally:
+            self._open_hook().close()
+
+    def _read_result(self, run: DagRun) -> None:
+        request = self._result_request
+        if request is None or not self.do_xcom_push:
+            return
+        from astro_provider.api.results import read_result
+
+        hook = self._open_hook()
+        self._result = hook.run(read_result(hook.client, run, request))
+
+    @property
+    def _result_request(self) -> ResultRequest | None:
+        return rendered_result(self.result_task_id, self.result_key)
+
+    def build_start_trigger_args(self) -> StartTriggerArgs:
+        """Make the class path and the arguments of the trigger that Airflow starts instead of a worker."""
+        arguments = super().build_start_trigger_args()
+        if not self.do_xcom_push and arguments.trigger_kwargs:
+            arguments.trigger_kwargs.pop("result_task_id", None)
+        return arguments
+
+    def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
+        """
+        Resume on a worker after the wait in the triggerer.
+
+        :param context: the context of the task
+        :param event: see :func:`astro_provider.triggers.events.read_event`; after ``restart`` the sensor waits again
+        :return: see :meth:`execute`
+        :raise Exception: see :meth:`execute`
+        """
+        super().execute_complete(context, event)
+        return self._result

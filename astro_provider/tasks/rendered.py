@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from astro_provider.api.dates import iso
 from astro_provider.api.errors import InvalidParameterError
 from astro_provider.api.template_values import is_empty
 
@@ -19,6 +21,17 @@ Choice = TypeVar("Choice", bound=str)
 def is_template(value: object) -> bool:
     """Check whether Airflow renders a value when the task runs: Jinja text, or the result of another task."""
     return hasattr(value, "iter_references") or (isinstance(value, str) and ("{{" in value or "{%" in value))
+
+
+def stored_value(value: datetime | str | int | Sequence[Any] | None) -> Any:
+    """
+    Convert the value of a template field, before it is rendered, so that Airflow can store it in a trigger.
+
+    :param value: the value
+    """
+    if isinstance(value, datetime):
+        return iso("date", value)
+    return [stored_value(each) for each in value] if isinstance(value, (list, tuple, set)) else value
 
 
 def rendered_id(parameter: str, value: object) -> str:

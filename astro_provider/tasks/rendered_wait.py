@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 from astro_provider.api.dates import iso
@@ -12,7 +12,8 @@ from astro_provider.tasks.rendered import rendered_id
 from astro_provider.tasks.run_selection import selected_runs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping
+    from datetime import datetime
 
     from astro_provider.airflow_versions import Context
     from astro_provider.waits.wait import RunWait
@@ -74,17 +75,6 @@ def _tasks(fields: Mapping[str, Any], given: Collection[str]) -> tuple[list[str]
     if not isinstance(value, (list, tuple, set)) or not value:
         raise InvalidParameterError(f"{name} must be a list of task ids, but was rendered to {value!r}")
     return [rendered_id(name, each) for each in value], None
-
-
-def stored_value(value: datetime | str | int | Sequence[Any] | None) -> Any:
-    """
-    Convert the value of a template field, before it is rendered, so that Airflow can store it in a trigger.
-
-    :param value: the value
-    """
-    if isinstance(value, datetime):
-        return iso("date", value)
-    return [stored_value(each) for each in value] if isinstance(value, (list, tuple, set)) else value
 
 
 def own_run_date(context: Context) -> datetime | None:

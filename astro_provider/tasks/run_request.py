@@ -6,15 +6,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from astro_provider.api.dates import NOW, iso, iso_or_now
+from astro_provider.api.errors import InvalidParameterError
 from astro_provider.api.template_values import is_empty
 from astro_provider.tasks.existing_run import ON_ACTIVE_RUN, ON_EXISTING_RUN
 from astro_provider.tasks.rendered import as_bool, as_choice, as_text, is_template, rendered_id
+from astro_provider.tasks.rendered_result import RESULT_FIELDS, check_result, rendered_result
 from astro_provider.tasks.run_conf import check_conf, run_conf
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime
 
+    from astro_provider.api.results import ResultRequest
     from astro_provider.tasks.existing_run import OnActiveRun, OnExistingRun
 
 IfPaused: TypeAlias = Literal["trigger", "unpause", "fail"]
@@ -29,8 +32,11 @@ REQUEST_FIELDS = (
     *DATE_FIELDS,
     *("conf", "note", "partition_key", "wait_for_completion"),
     *("on_existing_run", "on_active_run", "if_paused"),
+    *RESULT_FIELDS,
 )
 """The fields of the operator from which the request is read, all of them templates."""
+
+_NO_WAIT = "result_task_id needs wait_for_completion=True, because there is no result before the run has finished"
 
 
 @dataclass(frozen=True)
@@ -47,6 +53,7 @@ class RunRequest:
     :param on_existing_run: the user's choice for a run that the task did not create
     :param on_active_run: the user's choice for a dag that has a queued or running run
     :param if_paused: the user's choice for a dag that is paused
+    :param result: the XComs of the run that are the result of the task; ``None`` for the run itself
     """
 
     http_conn_id: str
@@ -57,6 +64,7 @@ class RunRequest:
     on_existing_run: OnExistingRun
     on_active_run: OnActiveRun
     if_paused: IfPaused
+    result: ResultRequest | None = None
 
     @property
     def logical_date(self) -> str | None:
@@ -86,6 +94,10 @@ def check_request(operator: object) -> None:
         if not is_template(fields[name]):
             read(name, fields[name])
     check_conf(fields["conf"])
+    check_result(fields["result_task_id"], fields["result_key"])
+    waits = fields["wait_for_completion"]
+    if fields["result_task_id"] is not None and not (is_template(waits) or as_bool("wait_for_completion", waits)):
+        raise InvalidParameterError(_NO_WAIT)
 
 
 def stored_date(name: str, date: datetime | str | None) -> str | None:
@@ -111,6 +123,10 @@ def read_request(rendered: object, *, lineage_parent: Any = None) -> RunRequest:
     """
     fields = {name: getattr(rendered, name) for name in REQUEST_FIELDS}
     given_run_id = as_text(fields["trigger_run_id"])
+    waits = as_bool("wait_for_completion", fields["wait_for_completion"])
+    result = rendered_result(fields["result_task_id"], fields["result_key"])
+    if result is not None and not waits:
+        raise InvalidParameterError(_NO_WAIT)
     return RunRequest(
         http_conn_id=rendered_id("http_conn_id", fields["http_conn_id"]),
         dag_id=rendered_id("trigger_dag_id", fields["trigger_dag_id"]),
@@ -122,10 +138,11 @@ def read_request(rendered: object, *, lineage_parent: Any = None) -> RunRequest:
             "note": _note(fields["note"]),
             "partition_key": as_text(fields["partition_key"]) or None,
         },
-        waits=as_bool("wait_for_completion", fields["wait_for_completion"]),
+        waits=waits,
         on_existing_run=_on_existing_run("on_existing_run", fields["on_existing_run"]),
         on_active_run=_on_active_run("on_active_run", fields["on_active_run"]),
         if_paused=_if_paused("if_paused", fields["if_paused"]),
+        result=result,
     )
 
 

@@ -6,23 +6,29 @@ import asyncio
 import time
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from astro_provider.api.results import read_result
 from astro_provider.links import XCOM_URL
 from astro_provider.task_errors import skip_message
 from astro_provider.tasks.execution_timeout import wait_timeout_message
 from astro_provider.tasks.rendered import rendered_id
+from astro_provider.tasks.rendered_result import RETURN_VALUE, rendered_result
 from astro_provider.tasks.rendered_wait import TASK_FIELDS, own_run_date, rendered_wait
 from astro_provider.tasks.run_selection import RUN_FIELDS
 from astro_provider.triggers.dag_run import read_wait, wait_for_event
 from astro_provider.triggers.events import EventOutcome
 from astro_provider.triggers.task_trigger import TaskTrigger
+from astro_provider.triggers.watcher.registry import shared_watcher
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from airflow.triggers.base import TriggerEvent
 
+    from astro_provider.api.results import ResultRequest
+    from astro_provider.api.types import JSON, DagRun
     from astro_provider.triggers.events import EventPayload
     from astro_provider.waits.wait import RunWait, Verdict
 
@@ -52,6 +58,8 @@ class AstroSensorTrigger(TaskTrigger):
     :param external_task_id: a task of the run (templated)
     :param external_task_ids: several tasks of the run (templated)
     :param external_task_group_id: a task group of the run (templated)
+    :param result_task_id: a task, or several tasks, whose XCom is the result of the sensor (templated)
+    :param result_key: key of that XCom (templated)
     :param wait: the wait with the options that are not rendered, or what :meth:`RunWait.serialize` returned for it
     :param execution_delta: seconds by which the logical date of the run is earlier than that of the sensor's own run
     :param timeout: seconds after which the sensor times out
@@ -69,6 +77,8 @@ class AstroSensorTrigger(TaskTrigger):
     external_task_id: str | None = None
     external_task_ids: Sequence[str] | None = None
     external_task_group_id: str | None = None
+    result_task_id: str | Sequence[str] | None = None
+    result_key: str = RETURN_VALUE
     wait: RunWait | Mapping[str, Any]
     execution_delta: float = 0
     timeout: float
@@ -81,6 +91,7 @@ class AstroSensorTrigger(TaskTrigger):
         # Before rendering, because a template that is rendered to nothing does not mean the default.
         self._given = [name for name in (*RUN_FIELDS, *TASK_FIELDS) if getattr(self, name) is not None]
         self._link_task: asyncio.Task[None] | None = None
+        self._result_request: ResultRequest | None = None
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """
@@ -107,6 +118,7 @@ class AstroSensorTrigger(TaskTrigger):
         )
 
     async def _work(self) -> EventPayload:
+        self._result_request = rendered_result(self.result_task_id, self.result_key)
         return await wait_for_event(
             self.task_wait,
             rendered_id("http_conn_id", self.http_conn_id),
@@ -135,7 +147,12 @@ class AstroSensorTrigger(TaskTrigger):
             await self._link_task
         if payload["url"]:
             await self._try_push_xcom(XCOM_URL, payload["url"])
-        return event
+        request = self._result_request
+        return event if request is None else await self._with_result(payload, event, partial(self._read, request))
+
+    async def _read(self, request: ResultRequest, run: DagRun) -> JSON:
+        async with shared_watcher(rendered_id("http_conn_id", self.http_conn_id)) as watcher:
+            return await watcher.run(lambda client: read_result(client, run, request))
 
     def _message(self, payload: EventPayload, end: str) -> str:
         message = payload["message"]

@@ -17,13 +17,14 @@ from astro_provider.tasks.triggerer_templates import renderable_context
 from astro_provider.triggers.events import EventOutcome, restart_event
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
     from datetime import datetime
 
     import jinja2
     from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
     from astro_provider.airflow_versions import Context
+    from astro_provider.api.types import DagRun
     from astro_provider.triggers.events import EventPayload
     from astro_provider.waits.wait import Verdict
 
@@ -142,6 +143,26 @@ class TaskTrigger(BaseTrigger):
             return TriggerEvent(payload)
         self.log.log(_LEVELS[end], "%s", self._message(payload, end))
         return _EVENTS[end]()
+
+    async def _with_result(
+        self, payload: EventPayload, event: TriggerEvent, read: Callable[[DagRun], Awaitable[object]]
+    ) -> TriggerEvent:
+        """
+        Push the result of a task that succeeds here; if that fails, let a worker do it.
+
+        :param payload: the payload for the worker
+        :param event: the event that ends the task, or resumes it on a worker
+        :param read: called with the run of the payload; returns the result
+        :return: the event to yield
+        """
+        if not isinstance(event, TaskSuccessEvent) or payload["run"] is None:
+            return event
+        try:
+            await self._push_xcom(XCom.XCOM_RETURN_KEY, await read(payload["run"]))
+        except Exception as error:
+            self.log.warning("The result could not be read or stored: %s. A worker tries it again.", error)
+            return TriggerEvent(payload)
+        return event
 
     @property
     def _ti(self) -> RuntimeTaskInstance:

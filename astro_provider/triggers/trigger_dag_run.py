@@ -10,14 +10,14 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
-
 from astro_provider.airflow_versions import AirflowSkipException, XCom, call_supervisor, task_instance_key
 from astro_provider.api.errors import AstroError, InvalidParameterError
+from astro_provider.api.results import read_result
 from astro_provider.links import XCOM_RUN_ID, XCOM_URL
 from astro_provider.tasks.cancel import cancel_in_triggerer, run_to_completion
 from astro_provider.tasks.execution_timeout import deadline_in_triggerer, timeout_message
 from astro_provider.tasks.planned_run import STORE_KEY, fields_of_first_try, plan_first_try
+from astro_provider.tasks.rendered_result import RETURN_VALUE
 from astro_provider.tasks.run_request import read_request
 from astro_provider.tasks.task_state import deferral_ended
 from astro_provider.tasks.trigger_run import trigger_run
@@ -31,7 +31,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-    from astro_provider.api.types import DagRun
+    from airflow.triggers.base import TriggerEvent
+
+    from astro_provider.api.types import JSON, DagRun
     from astro_provider.tasks.planned_run import PlannedRun
     from astro_provider.tasks.run_request import RunRequest
     from astro_provider.triggers.events import EventPayload
@@ -63,7 +65,7 @@ class AstroTriggerDagRunTrigger(TaskTrigger):
     If the triggerer stops, Airflow starts this trigger again, maybe in another triggerer. It then finds the run that it
     has created in the XCom ``trigger_run_id`` or, if it was stopped before it could store it, in the target.
 
-    The parameters up to ``if_paused`` are those of
+    The parameters up to ``result_key`` are those of
     :class:`~astro_provider.operators.dag_run.AstroTriggerDagRunOperator`, all of them templated.
 
     :param allowed_states: states of the run with which the task succeeds
@@ -72,7 +74,7 @@ class AstroTriggerDagRunTrigger(TaskTrigger):
         ``execution_timeout``
     :param execution_timeout: the limit of the task in seconds; ``None`` for no limit
     :param openlineage_inject_parent_info: whether to add the parent run of OpenLineage to the conf
-    :param push_result: whether the task pushes the remote dag run as its XCom ``return_value``
+    :param push_result: whether the task pushes its result as its XCom ``return_value``
     """
 
     trigger_dag_id: str
@@ -88,6 +90,8 @@ class AstroTriggerDagRunTrigger(TaskTrigger):
     on_existing_run: str
     on_active_run: str = "trigger"
     if_paused: str
+    result_task_id: str | Sequence[str] | None = None
+    result_key: str = RETURN_VALUE
     allowed_states: Sequence[str]
     failed_states: Sequence[str]
     cancel_on_kill: bool
@@ -258,13 +262,16 @@ class AstroTriggerDagRunTrigger(TaskTrigger):
 
     async def _store_xcoms(self, payload: EventPayload, event: TriggerEvent) -> TriggerEvent:
         """Push the result of a task that succeeds here; if that fails, let a worker push it."""
-        if isinstance(event, TaskSuccessEvent) and self.push_result:
-            try:
-                await self._push_xcom(XCom.XCOM_RETURN_KEY, payload["run"])
-            except Exception as error:
-                self.log.warning("The result could not be stored: %s. A worker tries it again.", error)
-                return TriggerEvent(payload)
-        return event
+        if not self.push_result:
+            return event
+        return await self._with_result(payload, event, self._read_result)
+
+    async def _read_result(self, run: DagRun) -> DagRun | JSON:
+        request = self._request
+        if request is None or (result := request.result) is None:
+            return run
+        async with shared_watcher(request.http_conn_id) as watcher:
+            return await watcher.run(lambda client: read_result(client, run, result))
 
     def _message(self, payload: EventPayload, end: str) -> str:
         if payload["outcome"] != EventOutcome.TIMEOUT.value:

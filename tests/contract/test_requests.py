@@ -16,12 +16,20 @@ from astro_provider.api import calls, idle_lists, poll_lists
 from astro_provider.api.api_versions import API_VERSIONS
 from astro_provider.api.client import Client
 from astro_provider.api.credentials import Login
-from astro_provider.api.errors import AstroError, ConflictError, InvalidRequestError, NotFoundError, RequestNotPossible
+from astro_provider.api.errors import (
+    AstroError,
+    ConflictError,
+    InvalidRequestError,
+    NotFoundError,
+    RequestNotPossible,
+    ResultError,
+)
 from astro_provider.api.exchange import Exchange
 from astro_provider.api.failed_run import describe_failure
 from astro_provider.api.flow import Request
 from astro_provider.api.memory import Memory
 from astro_provider.api.repair import repair_dag_run
+from astro_provider.api.results import ResultRequest, read_result
 from astro_provider.api.sender import Sender
 from astro_provider.tasks.caller_note import MAX_NOTE_CHARACTERS, caller_note, trigger_with_note
 from astro_provider.tasks.clear_run import clear_run
@@ -68,7 +76,10 @@ class DescribedAirflow(FakeAirflow):
         self.has_task("group.inside", "success", run_id=self.run_id, dag_id=DAG)
         self.has_task("cut off", "skipped", run_id=self.run_id, dag_id=DAG)
         self.has_task("cut.off", "skipped", run_id=self.run_id, dag_id=DAG, map_index=3)
-        self.has_xcom(KEY, {"rows": [1, None]})
+        self.has_xcom("extract", {"rows": [1, None]}, key=KEY)
+        self.has_xcom("load.ż", None, key=KEY, map_index=3)
+        self.has_xcom("load.ż", [1], key=KEY, map_index=10)
+        self.mapped_tasks = {"no part"}
 
     def client(self, *credentials: Any, **options: Any) -> Client:
         # The authentication in the description of each API version. The login of v2 has its own test.
@@ -199,6 +210,9 @@ FLOWS: dict[str, Callable[[Client, str], Flow[Any]]] = {
     "log of a try": lambda client, run: client.get_task_log(DAG, run, "load.ż", try_number=2, map_index=3),
     "xcom": lambda client, run: client.get_xcom(DAG, run, "extract", key=KEY),
     "xcom of a mapped task": lambda client, run: client.get_xcom(DAG, run, "load.ż", key=KEY, map_index=3),
+    "xcoms of all instances": lambda client, run: client.get_xcom(DAG, run, "load.ż", key=KEY),
+    "xcoms of no instance": lambda client, run: client.get_xcom(DAG, run, "no part", key=KEY),
+    "result": lambda client, run: read_result(client, _ended(run), ResultRequest(["extract", "load.ż"], KEY)),
     "wait": lambda client, run: wait_for_dag_run(
         client, DAG, run, poke_interval=5, timeout=60, on_change=print, on_tolerated_error=print
     ),
@@ -231,6 +245,10 @@ FAILING_FLOWS: dict[str, tuple[type[AstroError], Callable[[Client, str], Flow[An
         lambda client, run: _wait(client, run_id=run, task_ids=["none"], check_existence=True),
     ),
     "no such xcom": (NotFoundError, lambda client, run: client.get_xcom(DAG, run, "extract", key="none")),
+    "no such result": (
+        ResultError,
+        lambda client, run: read_result(client, _ended(run), ResultRequest("none", KEY)),
+    ),
     "no such log": (NotFoundError, lambda client, run: client.get_task_log(DAG, run, "extract", try_number=9)),
     "run exists": (ConflictError, lambda client, run: client.trigger_dag_run(DAG, run_id=run)),
     "logical date exists": (

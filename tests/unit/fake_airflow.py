@@ -34,6 +34,7 @@ class FakeAirflow(ScriptedTarget):
     :ivar new_run_states: the states of a new or cleared run, one for each request; the last one stays
     :ivar page_limit: the greatest number of items on a page
     :ivar groups: the task ids of each task group
+    :ivar mapped_tasks: the tasks that are mapped although they have no task instance with a map index
     :ivar cleared: run id and ``only_failed`` of each cleared run
     :ivar cleared_tasks: run id, tasks and ``reset_dag_runs`` of each request that cleared some tasks
     """
@@ -50,7 +51,8 @@ class FakeAirflow(ScriptedTarget):
         self._next_states: dict[tuple[str, str], list[str]] = {}
         self._tasks: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
         self._logs: dict[tuple[str, int, int], dict[str, Any]] = {}
-        self._xcoms: dict[str, Any] = {}
+        self._xcoms: dict[tuple[str, int, str], Any] = {}
+        self.mapped_tasks: set[str] = set()
 
     # Set up and checked by tests.
 
@@ -77,9 +79,9 @@ class FakeAirflow(ScriptedTarget):
         if log is not None:
             self._logs[task_id, instance["map_index"], instance["try_number"]] = log
 
-    def has_xcom(self, key: str, value: Any) -> None:
-        """Store an XCom, which all tasks share."""
-        self._xcoms[key] = value
+    def has_xcom(self, task_id: str, value: Any, *, key: str = "return_value", map_index: int = -1) -> None:
+        """Store an XCom, which all runs share."""
+        self._xcoms[task_id, map_index, key] = value
 
     def end_run(self, run_id: str, state: str = "success", dag_id: str = "d") -> None:
         """End a run now."""
@@ -369,11 +371,23 @@ class FakeAirflow(ScriptedTarget):
         return json_response(log) if log else self._missing("Task instance")
 
     def _xcom(self, received: ReceivedRequest, dag_id: str, run_id: str, task_id: str, key: str) -> ScriptedResponse:
-        return (
-            json_response(self.payloads.xcom(self._xcoms[key]))
-            if key in self._xcoms
-            else self._missing(f"XCom {key!r}")
-        )
+        map_index = int(received.query.get("map_index", ["-1"])[0])
+        if (task_id, map_index, key) not in self._xcoms:
+            return self._missing(f"XCom {key!r}")
+        value = self._xcoms[task_id, map_index, key]
+        return json_response(self.payloads.xcom(value, task_id=task_id, map_index=map_index, key=key))
+
+    def _list_xcoms(self, received: ReceivedRequest, dag_id: str, run_id: str, task_id: str) -> ScriptedResponse:
+        (key,) = received.query["xcom_key"]
+        found = [(task, index) for task, index, each in sorted(self._xcoms) if each == key and task_id in (task, "~")]
+        entries = [self.payloads.xcom_entry(task_id=task, map_index=index, key=key) for task, index in found]
+        return self._page(received, "xcom_entries", entries)
+
+    def _list_mapped(self, received: ReceivedRequest, dag_id: str, run_id: str, task_id: str) -> ScriptedResponse:
+        mapped = [task for task in self._tasks[dag_id, run_id] if task["task_id"] == task_id and task["map_index"] >= 0]
+        if not mapped and task_id not in self.mapped_tasks:
+            return self._missing(f"Mapped task {task_id!r}")
+        return self._page(received, "task_instances", mapped)
 
     _HANDLERS: dict[str, Callable[..., ScriptedResponse]] = {
         "GET version": _version,
@@ -395,6 +409,8 @@ class FakeAirflow(ScriptedTarget):
         "GET dags/([^/]+)/dagRuns/([^/]+)/taskInstances/([^/]+)/([0-9]+)": _task_instance,
         "GET dags/([^/]+)/dagRuns/([^/]+)/taskInstances/([^/]+)/logs/([0-9]+)": _log,
         "GET dags/([^/]+)/dagRuns/([^/]+)/taskInstances/([^/]+)/xcomEntries/([^/]+)": _xcom,
+        "GET dags/([^/]+)/dagRuns/([^/]+)/taskInstances/([^/]+)/xcomEntries": _list_xcoms,
+        "GET dags/([^/]+)/dagRuns/([^/]+)/taskInstances/([^/]+)/listMapped": _list_mapped,
     }
 
 

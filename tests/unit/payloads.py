@@ -179,7 +179,7 @@ class V2(Payloads):
             "team_name": None,
         }
 
-    def xcom(self, value: JSON) -> dict[str, Any]:
+    def xcom_entry(self, **fields: Any) -> dict[str, Any]:
         return {
             "key": "return_value",
             "timestamp": DATE,
@@ -191,8 +191,11 @@ class V2(Payloads):
             "dag_display_name": "d",
             "task_display_name": "t",
             "run_after": DATE,
-            "value": value,
+            **fields,
         }
+
+    def xcom(self, value: JSON, **fields: Any) -> dict[str, Any]:
+        return {**self.xcom_entry(**fields), "value": value}
 
     def log(self) -> dict[str, Any]:
         """The log of a task that failed."""
@@ -351,7 +354,7 @@ class V1(Payloads):
             "deferred_slots": 0,
         }
 
-    def xcom(self, value: JSON) -> dict[str, Any]:
+    def xcom_entry(self, **fields: Any) -> dict[str, Any]:
         return {
             "key": "return_value",
             "timestamp": DATE,
@@ -359,8 +362,11 @@ class V1(Payloads):
             "map_index": -1,
             "task_id": "t",
             "dag_id": "d",
-            "value": value,
+            **fields,
         }
+
+    def xcom(self, value: JSON, **fields: Any) -> dict[str, Any]:
+        return {**self.xcom_entry(**fields), "value": value}
 
     def log(self) -> dict[str, Any]:
         """The log of a task that failed: the repr of a list of pairs."""

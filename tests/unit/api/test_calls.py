@@ -31,7 +31,6 @@ ENCODED = "%C5%BC%C3%B3%C5%82w%20a%2Fb%3Fc%23d%252F.~%2B%3A"
         (calls.get_task_instance(v2, "d", "r", ODD, -1), f"dags/d/dagRuns/r/taskInstances/{ENCODED}"),
         (calls.get_task_instance(v2, "d", "r", ODD, 0), f"dags/d/dagRuns/r/taskInstances/{ENCODED}/0"),
         (calls.get_task_log(v2, "d", "r", ODD, 3, -1), f"dags/d/dagRuns/r/taskInstances/{ENCODED}/logs/3"),
-        (calls.get_xcom(v2, "d", "r", "t", ODD, None), f"dags/d/dagRuns/r/taskInstances/t/xcomEntries/{ENCODED}"),
     ],
 )
 def test_ids_are_percent_encoded_into_paths(call: calls.Call[Any], path: str) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from astro_provider.api import v1
 from astro_provider.api.errors import RequestNotPossible
-from astro_provider.api.parsing import Unexpected
+from astro_provider.api.parsing import NotJSONError, Unexpected
 from astro_provider.api.types import DagRun
 from tests.unit import payloads
 from tests.unit.scripted_target import ScriptedTarget, json_response
@@ -94,3 +94,17 @@ def test_log_that_looks_like_python_is_text(target_v1: ScriptedTarget, content: 
     target_v1.on("GET", "dags/d/dagRuns/r/taskInstances/t/logs/1", json_response({"content": content}))
     log = target_v1.run(target_v1.client(api_version="v1").get_task_log("d", "r", "t", try_number=1))
     assert [entry["event"] for entry in log] == [content]
+
+
+@pytest.mark.parametrize("value", ["(1,(2,3))", "(1,2)", "{'a': 1}", "[1, 'two']", "{1, 2}"])
+def test_text_of_a_python_value_is_not_json(value: str) -> None:
+    """The first two are a tuple and a set of 2.11.2, the others values with ``enable_xcom_pickling``."""
+    with pytest.raises(NotJSONError):
+        v1.xcom_value(value)
+
+
+@pytest.mark.parametrize(
+    "value", ["", "(", "text (more)", '{"a": 1}', "[1, 2]", "{a}", "{'a'", "[x", "a@version=b(c)", {"note": "(none)"}]
+)
+def test_other_text_is_a_value(value: Any) -> None:
+    assert v1.xcom_value(value) == value

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from astro_provider.api import v2
-from astro_provider.api.parsing import Unexpected
+from astro_provider.api.parsing import NotJSONError, Unexpected
 from astro_provider.api.types import DagRun
 from tests.unit import payloads
 
@@ -67,3 +67,15 @@ def test_json_of_another_form_is_refused(read: Any, raw: Any) -> None:
 
 def test_run_url_is_that_of_the_ui() -> None:
     assert v2.run_url("https://x", "a b", "r/+") == "https://x/dags/a%20b/runs/r%2F%2B"
+
+
+def test_tuple_of_an_xcom_becomes_a_list() -> None:
+    inner = {"__classname__": "builtins.tuple", "__version__": 1, "__data__": [2, {"a": None}]}
+    raw: Any = {"pair": {"__classname__": "builtins.tuple", "__version__": 1, "__data__": [1, inner]}}
+    assert v2.xcom_value(raw) == {"pair": [1, [2, {"a": None}]]}
+
+
+@pytest.mark.parametrize("name", ["builtins.set", "datetime.datetime", "numpy.int64"])
+def test_other_value_that_json_does_not_have_is_an_error(name: str) -> None:
+    with pytest.raises(NotJSONError, match=f"^{name}$"):
+        v2.xcom_value([{"rows": {"__classname__": name, "__version__": 1, "__data__": [1]}}])

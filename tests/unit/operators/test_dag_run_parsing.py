@@ -53,6 +53,10 @@ def dag() -> DAG:
         ({"if_paused": "resume"}, "if_paused must be one of trigger, unpause, fail, not 'resume'"),
         ({"wait_for_completion": "maybe"}, "wait_for_completion must be true or false, not 'maybe'"),
         ({"wait_for_completion": None}, "wait_for_completion must be true or false, not None"),
+        ({"result_task_id": "t"}, "result_task_id needs wait_for_completion=True"),
+        ({"result_task_id": "{{ ds }}"}, "result_task_id needs wait_for_completion=True"),
+        ({"result_task_id": [], "wait_for_completion": True}, "result_task_id has no task id"),
+        ({"result_key": ""}, "result_key was rendered to ''"),
     ],
 )
 def test_invalid_parameter_is_refused_at_parse_time(options: dict[str, Any], message: str) -> None:
@@ -84,6 +88,8 @@ TEMPLATED = {
     "on_existing_run": "{{ ds }}",
     "on_active_run": "{{ ds }}",
     "if_paused": "{{ ds }}",
+    "result_task_id": "task_{{ ds }}",
+    "result_key": "key_{{ ds }}",
 }
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
 from typing import Any
 
 import pytest
 
-from astro_provider.tasks.rendered import as_bool, as_choice, as_text, is_template, rendered_id
+from astro_provider.tasks.rendered import as_bool, as_choice, as_text, is_template, rendered_id, stored_value
 
 
 @pytest.mark.parametrize(("value", "text"), [("d", "d"), (123, "123"), (1.5, "1.5"), (True, "True")])
@@ -51,3 +52,16 @@ def test_value_outside_of_the_choices_is_refused(value: object) -> None:
     assert as_choice("if_paused", "fail", ("fail", "skip")) == "fail"
     with pytest.raises(ValueError, match="if_paused must be one of fail, skip, not"):
         as_choice("if_paused", value, ("fail", "skip"))
+
+
+@pytest.mark.parametrize(
+    ("value", "stored"),
+    [
+        (None, None),
+        ("{{ ds }}", "{{ ds }}"),
+        (datetime(2026, 1, 1, tzinfo=timezone.utc), "2026-01-01T00:00:00+00:00"),
+        (("a", "{{ ds }}"), ["a", "{{ ds }}"]),
+    ],
+)
+def test_fields_are_stored_as_json_values(value: Any, stored: Any) -> None:
+    assert stored_value(value) == stored

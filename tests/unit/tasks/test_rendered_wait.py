@@ -14,7 +14,6 @@ from astro_provider.tasks.rendered_wait import (
     dates_from_function,
     own_run_date,
     rendered_wait,
-    stored_value,
 )
 from astro_provider.waits.wait import EndStates, RunWait
 from tests.unit.task_runner import LOGICAL_DATE, context
@@ -141,19 +140,6 @@ def test_tasks_are_read_from_the_field_that_was_set(field: str, value: Any, expe
 def test_field_that_was_set_and_names_no_task_is_refused(field: str, value: Any) -> None:
     with pytest.raises(InvalidParameterError, match=field):
         wait_for(external_run_id="r", given=(field,), **{field: value})
-
-
-@pytest.mark.parametrize(
-    ("value", "stored"),
-    [
-        (None, None),
-        ("{{ ds }}", "{{ ds }}"),
-        (datetime(2026, 1, 1, tzinfo=timezone.utc), "2026-01-01T00:00:00+00:00"),
-        (("a", "{{ ds }}"), ["a", "{{ ds }}"]),
-    ],
-)
-def test_fields_are_stored_as_json_values(value: Any, stored: Any) -> None:
-    assert stored_value(value) == stored
 
 
 # own_run_date

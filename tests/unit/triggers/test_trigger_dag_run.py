@@ -180,7 +180,7 @@ async def test_result_that_cannot_be_stored_is_stored_by_a_worker(
     ended_in, payload = await run_trigger(started_trigger())
     assert (ended_in, payload and payload["outcome"]) == ("worker", "success")
     assert "The XCom trigger_run_id could not be stored: no database" in log_lines
-    assert "The result could not be stored: no database. A worker tries it again." in log_lines
+    assert "The result could not be read or stored: no database. A worker tries it again." in log_lines
 
 
 # Errors
