@@ -26,7 +26,7 @@ response takes time. A lead that can be zero counts as zero: around midnight, th
 """
 
 MAX_STEP_SECONDS = 0.001
-"""How much earlier another logical date is. Airflow keeps microseconds."""
+"""How much earlier than the last one another logical date is, at most. Airflow keeps microseconds."""
 
 
 def trigger_now(exchange: Exchange, dag_id: str, fields: Mapping[str, JSONInput], *, idempotent: bool) -> Flow[DagRun]:
@@ -43,7 +43,7 @@ def trigger_now(exchange: Exchange, dag_id: str, fields: Mapping[str, JSONInput]
     """
     run_id = fields["dag_run_id"]
     for requests in range(1, MAX_NOW_REQUESTS + 1):
-        now = _now(exchange, exact=requests == 1)
+        now = _now(exchange, step=requests - 1)
         try:
             return (yield from exchange.call(calls.trigger_dag_run, dag_id, fields, now=now, idempotent=idempotent))
         except ConflictError as conflict:
@@ -55,15 +55,16 @@ def trigger_now(exchange: Exchange, dag_id: str, fields: Mapping[str, JSONInput]
     raise AssertionError("the last request returns or raises")
 
 
-def _now(exchange: Exchange, *, exact: bool) -> str:
+def _now(exchange: Exchange, *, step: int) -> str:
     """
     Return the current time by the target's clock.
 
     It is not later than that, as far as the clock is known: the tasks of a run start only at its logical date.
 
-    :param exact: ``False`` for a random time of the last ``MAX_STEP_SECONDS``: all instances of a mapped task can begin
-        at the same time, on machines whose clocks advance in larger steps
+    :param step: 0 for the exact time. Each further step is earlier by a random part of ``MAX_STEP_SECONDS``: all
+        instances of a mapped task can begin at the same time, on machines whose clocks advance in larger steps
     """
     lead = exchange.memory.clock_lead
     now = exchange.clock() + (0.0 if -CLOCK_PRECISION_SECONDS <= lead <= 0 else lead)
-    return datetime.fromtimestamp(now if exact else now - random.uniform(0, MAX_STEP_SECONDS), timezone.utc).isoformat()
+    earlier = step and MAX_STEP_SECONDS * (step - random.uniform(0, 0.99))  # steps stay microseconds apart
+    return datetime.fromtimestamp(now - earlier, timezone.utc).isoformat()
