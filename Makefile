@@ -34,9 +34,10 @@ format: triggering ## fix and format with ruff
 	$(python) -m ruff format
 
 unit: triggering target target-v1 compose lowest ## run the tests that start no Airflow, with Airflow 3, Airflow 2 and the oldest versions of dependencies
-	$(measured) tests/unit tests/dev -m "not integration"
-	.build/env/target-v1/bin/python -m pytest tests/unit
-	.build/env/lowest/bin/python -m pytest tests/unit
+	$(measured) -n auto tests/unit
+	$(measured) tests/dev -m "not integration"
+	.build/env/target-v1/bin/python -m pytest -n auto tests/unit
+	.build/env/lowest/bin/python -m pytest -n auto tests/unit
 
 contract: triggering target-v1 ## compare requests and responses of the tests with Airflow's OpenAPI descriptions
 	$(measured) tests/contract

@@ -62,7 +62,7 @@ def test_templates_are_not_checked_when_the_dag_is_parsed() -> None:
         ('["a"]', ("a",)),
         ([7], ("7",)),
         (None, ()),
-        (iter(["a"]), ("a",)),
+        pytest.param(iter(["a"]), ("a",), id="an iterator"),
     ],
     ids=str,
 )
