@@ -21,6 +21,7 @@ from astro_provider.api.exchange import Exchange
 from astro_provider.api.memory import memory_of
 from astro_provider.api.paging import DAG_KEYS, POOL_KEYS, RUN_KEYS, TASK_INSTANCE_KEYS, read_list
 from astro_provider.api.parsing import collection_key, collection_reader, mapping
+from astro_provider.api.tokens import expires_soon, expiry_date
 from astro_provider.api.trigger_now import trigger_now
 from astro_provider.api.xcoms import TaskXComs
 
@@ -136,13 +137,24 @@ class Client(Exchange):
         return {**last_page, collection_key(last_page): rows, "total_entries": len(rows)}
 
     def test(self) -> Flow[str]:
-        """Get the Airflow version and, to check the credentials, one dag; the result is a sentence for users."""
+        """Get the Airflow version and, to check the credentials, one dag; the result is a text for users."""
         version = yield from self.call(calls.version)
         yield from self.call(calls.list_dags, {"limit": 1}, {})
         return (
             f"Airflow {version} (REST API {self._assumed().NAME}) answers at {self.deployment.url}, "
-            "and accepts the credentials."
+            f"and accepts the credentials.{self._expiry()}"
         )
+
+    def _expiry(self) -> str:
+        """Write when the token expires, as the end of a text; empty if it does not say so."""
+        # Without the id of the connection: Airflow tests a copy of the connection, whose id is random.
+        expires = self.deployment.expires
+        if expires is None:
+            return ""
+        if expires_soon(expires, self.clock()):
+            advice = "Put a new API token of this Deployment into the connection."
+            return f" Warning: the token expires on {expiry_date(expires)}. {advice}"
+        return f" The token expires on {expiry_date(expires)}."
 
     def get_dag(self, dag_id: str) -> Flow[Dag]:
         """Get a dag."""

@@ -16,10 +16,11 @@ from urllib.parse import urlencode, urlsplit
 
 from astro_provider.api.errors import AccessDeniedError, NotAirflowError
 from astro_provider.api.responses import UNAVAILABLE_STATUSES, is_html
-from astro_provider.api.tokens import TokenRequest, expiry
+from astro_provider.api.tokens import TokenRequest, expiry, expiry_date
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from datetime import datetime
 
     from astro_provider.api.credential_fields import CredentialFields
     from astro_provider.api.deployment import ApiVersion, Deployment
@@ -60,6 +61,11 @@ class Credentials(ABC):
         :param api_version: the API version of the request
         :return: the value; ``None`` if a token has to be fetched (see :class:`TokenCredentials`)
         """
+
+    @property
+    def expires(self) -> datetime | None:
+        """When somebody must have replaced these credentials; ``None`` for never, or if they do not say it."""
+        return None
 
     def explain_denial(self, now: float) -> str:
         """
@@ -135,14 +141,18 @@ class AuthorizationHeader(Credentials):
         """Return the value."""
         return self.value
 
+    @property
+    def expires(self) -> datetime | None:
+        """When the token expires, if it is a JSON Web Token that says so."""
+        return expiry(self.value)
+
     def explain_denial(self, now: float) -> str:
         """Say when the token expired, if it is a JSON Web Token that has expired."""
-        expired = expiry(self.value)
+        expired = self.expires
         if expired is None or expired.timestamp() > now:
             return super().explain_denial(now)
         return (
-            f"The token expired on {expired:%Y-%m-%d at %H:%M:%S} UTC: put a new API token of this Deployment into the "
-            "connection."
+            f"The token expired on {expiry_date(expired)}: put a new API token of this Deployment into the connection."
         )
 
 

@@ -9,8 +9,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Literal, TypeAlias
 from urllib.parse import quote_plus, urlsplit
 
+from astro_provider.api.tokens import expires_soon, expiry_date
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
     from astro_provider.api.credentials import Credentials
 
@@ -86,6 +89,26 @@ class Deployment:
         credentials = self.credentials and (type(self.credentials).__name__, *vars(self.credentials).values())
         fields = repr((self.url, self.api_version, sorted(self.headers.items()), credentials, http))
         return hashlib.sha256(fields.encode()).hexdigest()
+
+    @cached_property
+    def expires(self) -> datetime | None:
+        """When the token of the connection expires, if it says so. A token that is fetched is renewed in time."""
+        return None if self.credentials is None else self.credentials.expires
+
+    def expiry_warning(self, now: float) -> str | None:
+        """
+        Warn of a token that expires in less than ``EXPIRY_NOTICE_SECONDS``, or that has expired.
+
+        :param now: the time, in seconds since the epoch
+        :return: the warning; ``None`` if there is nothing to warn of
+        """
+        if self.expires is None or not expires_soon(self.expires, now):
+            return None
+        verb = "expires" if self.expires.timestamp() > now else "expired"
+        return (
+            f"The token of connection {self.conn_id!r} {verb} on {expiry_date(self.expires)}: put a new API token of "
+            f"Deployment {self.url} into the connection."
+        )
 
     def __str__(self) -> str:
         return f"Deployment {self.url} (connection {self.conn_id!r})"

@@ -29,6 +29,9 @@ A token that lives for less than twice this time is replaced after half its life
 MAX_LIFE_SECONDS = 1e9
 """A token with a longer lifetime is used until the target refuses it."""
 
+EXPIRY_NOTICE_SECONDS = 7 * 86_400.0
+"""How long before a token of the connection expires there is a warning."""
+
 MAX_FETCH_SECONDS = 60.0
 """How long a flow waits for the token that another flow fetches before it fetches one itself."""
 
@@ -137,14 +140,36 @@ class Fetches:
 
 def expiry(authorization: str) -> datetime | None:
     """
-    Return when a JSON Web Token expires. Its signature is not checked.
+    Return when a JSON Web Token expires.
+
+    The signature is not checked, so the date is only good for messages.
 
     :param authorization: value of an ``Authorization`` header
     :return: the date, in UTC; ``None`` if the value is not a JSON Web Token, or the token does not expire
     """
-    payload = (authorization.split() or [""])[-1].split(".")[1:2]
-    try:
-        claims = json.loads(base64.urlsafe_b64decode(f"{payload[0]}==")) if payload else None
-        return datetime.fromtimestamp(claims["exp"], timezone.utc) if isinstance(claims, dict) else None
-    except (ValueError, TypeError, KeyError, OverflowError, OSError, RecursionError):
+    parts = (authorization.split() or [""])[-1].split(".")
+    if len(parts) != 3:
         return None
+    try:
+        claims = json.loads(base64.urlsafe_b64decode(f"{parts[1]}=="))
+        at = claims.get("exp") if isinstance(claims, dict) else None
+        if not isinstance(at, (int, float)) or isinstance(at, bool):
+            return None
+        return datetime.fromtimestamp(at, timezone.utc)
+    except (ValueError, OverflowError, OSError, RecursionError):
+        return None
+
+
+def expiry_date(expires: datetime) -> str:
+    """Write the date on which a token expires, for a message."""
+    return f"{expires:%Y-%m-%d at %H:%M:%S} UTC"
+
+
+def expires_soon(expires: datetime, now: float) -> bool:
+    """
+    Check whether a token should be replaced.
+
+    :param expires: when it expires
+    :param now: the time, in seconds since the epoch
+    """
+    return expires.timestamp() - now < EXPIRY_NOTICE_SECONDS

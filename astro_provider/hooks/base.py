@@ -34,6 +34,9 @@ class DeploymentHook(BaseHook):
     :param http_conn_id: id of an Airflow connection of type ``astro`` or ``http``, by default ``http_conn``
     """
 
+    warns_of_expiry = True
+    """Whether the log says that the token of the connection expires soon: not if the log of the task has said it."""
+
     def __init__(self, http_conn_id: str = "http_conn", **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.http_conn_id = http_conn_id
@@ -55,6 +58,8 @@ class DeploymentHook(BaseHook):
             extra = connection.extra_dejson
         deployment = read_connection(cast("AirflowConnection", connection), extra)
         self._lookups.connection_read(deployment)
+        if self.warns_of_expiry:
+            self._lookups.warn_of_expiry(deployment)
         return deployment
 
     def reload_connection(self) -> None:

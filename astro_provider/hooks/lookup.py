@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from astro_provider.api.errors import ConnectionConfigError, ConnectionUnreadabl
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from datetime import datetime
 
     from astro_provider.api.deployment import Deployment
 
@@ -48,6 +50,7 @@ class LookupLog:
         self._warn = warn
         self._problem: str | None = None
         self._assumption: str | None = None
+        self._expires: datetime | None = None
 
     def connection_read(self, deployment: Deployment) -> None:
         """Record that the connection was read, and log its :attr:`Deployment.assumption`."""
@@ -55,6 +58,17 @@ class LookupLog:
         if deployment.assumption not in (None, self._assumption):
             self._assumption = deployment.assumption
             self._info(f"{deployment}: {deployment.assumption}")
+
+    def warn_of_expiry(self, deployment: Deployment) -> None:
+        """
+        Log that the token of the connection expires soon.
+
+        :param deployment: the target, as the connection describes it
+        """
+        warning = deployment.expiry_warning(time.time())
+        if warning is not None and deployment.expires != self._expires:
+            self._expires = deployment.expires
+            self._warn(warning)
 
     @contextmanager
     def keeping_last(self) -> Iterator[None]:

@@ -153,6 +153,7 @@ class WaitingSensor(StartFromTriggerMixin, PokeIntervalMixin):
             from astro_provider.hooks.astro import AstroHook
 
             self._hook = AstroHook(rendered_id("http_conn_id", self.http_conn_id))
+            self._hook.warns_of_expiry = not self._was_rescheduled
         if self._refused:
             self._hook.reload_connection()
         return self._hook

@@ -82,6 +82,7 @@ def run_on_worker(
 
     try:
         with AstroHook(http_conn_id) as hook:
+            hook.warns_of_expiry = False  # the task has used the connection before
             done = hook.run(make_flow(hook.client))
     except AstroError as error:
         return _log_failure(log, name, error, end)

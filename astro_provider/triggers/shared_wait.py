@@ -47,7 +47,8 @@ async def event_from_watcher(
 
     :param http_conn_id: id of an Airflow connection of type ``astro`` or ``http``
     :param wait: waits with the watcher, and returns the payload; called again if the connection could not be read
-    :param warn: called with a message when a connection that cannot be read begins to be tolerated
+    :param warn: called with a message when a connection that cannot be read begins to be tolerated and, unless the
+        target has answered this task before, if the token of the connection expires soon
     :param has_answered: whether the target is known to have answered this task before
     :return: the payload of ``wait``, or that of an error that is not tolerated
     """
@@ -58,7 +59,7 @@ async def event_from_watcher(
 
     while True:
         try:
-            async with shared_watcher(http_conn_id) as watcher:
+            async with shared_watcher(http_conn_id, None if has_answered else warn) as watcher:
                 return await wait(watcher)
         except ConnectionUnreadableError as error:  # from the first read; after that, the watcher keeps its connection
             if not tolerance.tolerates(error, warn_of_error):

@@ -138,7 +138,7 @@ class AstroTriggerDagRunTrigger(TaskTrigger):
             repairs=False,  # a first try has no run of an earlier try
             log=self.log.info,
         )
-        async with shared_watcher(request.http_conn_id) as watcher:
+        async with shared_watcher(request.http_conn_id, self.log.warning) as watcher:
             triggered = await watcher.run(flow)
         if not self._was_killed:  # the XComs might be those of the next try already
             if _needs_record(request) or triggered.attached:

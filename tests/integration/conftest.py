@@ -40,6 +40,7 @@ TRIGGERING_SETTINGS = {
     # On a busy machine, callbacks take longer than Airflow's defaults of 20 and 50 seconds.
     "AIRFLOW__CORE__TASK_SUCCESS_OVERTIME": "200",
     "AIRFLOW__DAG_PROCESSOR__DAG_FILE_PROCESSOR_TIMEOUT": "200",
+    "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",  # Airflow's default is 300
 }
 

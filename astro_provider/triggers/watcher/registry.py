@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -10,13 +11,13 @@ from astro_provider.hooks.astro_async import AsyncAstroHook
 from astro_provider.triggers.watcher.watcher import Watcher
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
 _watchers: dict[tuple[int, str, str], Watcher] = {}
 
 
 @asynccontextmanager
-async def shared_watcher(http_conn_id: str) -> AsyncIterator[Watcher]:
+async def shared_watcher(http_conn_id: str, warn: Callable[[str], None] | None = None) -> AsyncIterator[Watcher]:
     """
     Use the watcher of a connection.
 
@@ -27,11 +28,16 @@ async def shared_watcher(http_conn_id: str) -> AsyncIterator[Watcher]:
     and a watcher reads only its own connection again.
 
     :param http_conn_id: id of an Airflow connection of type ``astro`` or ``http``
+    :param warn: called with a message if the token of the connection expires soon; ``None`` (the default) for a task
+        whose log has this message already
     :raise ConnectionConfigError: a field of the connection is wrong
     :raise ConnectionUnreadableError: the connection does not exist, or cannot be read now
     """
     hook = AsyncAstroHook(http_conn_id)
-    key = (id(asyncio.get_running_loop()), http_conn_id, (await hook.client()).deployment.fingerprint)
+    deployment = (await hook.client()).deployment
+    if warn is not None and (warning := deployment.expiry_warning(time.time())) is not None:
+        warn(warning)
+    key = (id(asyncio.get_running_loop()), http_conn_id, deployment.fingerprint)
     watcher = _watchers.get(key)
     if watcher is None:
         watcher = _watchers[key] = Watcher(hook)

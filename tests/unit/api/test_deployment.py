@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import base64
+from datetime import datetime, timezone
+from typing import Any
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from astro_provider.api.deployment import Deployment
+from tests.unit.api.json_web_token import jwt
 from tests.unit.connections import ASTRO_URL, read
 
 SECRETS = st.text("abcdefghXYZ0123456789-._~+/=", min_size=12, max_size=40)
@@ -55,6 +58,48 @@ def test_short_token_is_not_hidden(token: str, secrets: set[str] | None) -> None
 
 def test_deployment_is_shown_with_url_and_connection() -> None:
     assert str(read()) == f"Deployment {ASTRO_URL} (connection 'http_conn')"
+
+
+EXPIRES = datetime(2026, 12, 1, 12, 30, tzinfo=timezone.utc)
+EXPIRING = {"exp": EXPIRES.timestamp(), "sub": "secret-subject"}
+WEEK = 7 * 86_400
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"extra": {"Authorization": f"Bearer {jwt(EXPIRING)}"}},
+        {"extra": {"authorization": f"bearer {jwt(EXPIRING)}"}},
+        {"password": jwt(EXPIRING)},
+        {"password": f"Bearer {jwt(EXPIRING)}"},
+    ],
+    ids=["Authorization", "authorization", "Password", "Password with Bearer"],
+)
+def test_token_that_expires_within_a_week_is_warned_of(fields: dict[str, Any]) -> None:
+    deployment = read(**fields)
+    assert deployment.expires == EXPIRES
+    assert deployment.expiry_warning(EXPIRES.timestamp() - WEEK) is None
+    for seconds, verb in ((WEEK - 1, "expires"), (1, "expires"), (0, "expired"), (-WEEK, "expired")):
+        assert deployment.expiry_warning(EXPIRES.timestamp() - seconds) == (
+            f"The token of connection 'http_conn' {verb} on 2026-12-01 at 12:30:00 UTC: put a new API token of "
+            f"Deployment {ASTRO_URL} into the connection."
+        )
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"password": "no-web-token"},
+        {"password": jwt({"sub": "me"})},
+        {"login": "admin", "password": jwt(EXPIRING)},
+        {"extra": {"client_id": "i", "client_secret": jwt(EXPIRING)}},
+    ],
+    ids=["nothing", "no web token", "no end", "a login", "fetched tokens"],
+)
+def test_credentials_that_do_not_say_when_they_expire_are_not_warned_of(fields: dict[str, Any]) -> None:
+    deployment = read(**fields)
+    assert (deployment.expires, deployment.expiry_warning(EXPIRES.timestamp())) == (None, None)
 
 
 def test_fingerprint_is_equal_for_equivalent_connections_only() -> None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import base64
 import json
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from astro_provider.api.credentials import DEFAULT_TOKEN_URL, ClientCredentials, Login
 from astro_provider.api.errors import (
@@ -19,7 +22,7 @@ from astro_provider.api.errors import (
 )
 from astro_provider.api.flow import Pause, Response
 from astro_provider.api.memory import Memory
-from astro_provider.api.tokens import FETCH_CHECK_SECONDS, MAX_FETCH_SECONDS, expiry
+from astro_provider.api.tokens import FETCH_CHECK_SECONDS, MAX_FETCH_SECONDS, expires_soon, expiry
 from tests.unit import payloads
 from tests.unit.api.json_web_token import jwt
 from tests.unit.scripted_target import (
@@ -252,6 +255,8 @@ def test_refused_login_names_the_field(target: ScriptedTarget) -> None:
         f"Bearer {jwt({})}",
         f"Bearer {jwt({'exp': 'soon'})}",
         f"Bearer {jwt({'exp': None})}",
+        f"Bearer {jwt({'exp': True})}",
+        f"Bearer {jwt({'exp': [1]})}",
         f"Bearer {jwt({'exp': 1e300})}",
         f"Bearer {jwt({'exp': float('nan')})}",
         "Bearer x." + base64.urlsafe_b64encode(b"[" * 100_000).decode() + ".x",
@@ -259,6 +264,41 @@ def test_refused_login_names_the_field(target: ScriptedTarget) -> None:
 )
 def test_value_without_an_expiry_date_has_no_expiry(value: str) -> None:
     assert expiry(value) is None
+
+
+@given(value=st.text() | st.binary().map(lambda data: f"Bearer x.{base64.urlsafe_b64encode(data).decode()}.x"))
+def test_no_value_makes_the_decoder_fail(value: str) -> None:
+    assert expiry(value) is None or isinstance(expiry(value), datetime)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=5,
+)
+
+
+@given(
+    claims=st.dictionaries(st.text() | st.just("exp"), json_values), prefix=st.sampled_from(["Bearer ", "bearer ", ""])
+)
+def test_any_claims_can_be_read(claims: dict[str, Any], prefix: str) -> None:
+    found = expiry(f"{prefix}{jwt(claims)}")
+    assert found is None or found.timestamp() == pytest.approx(claims["exp"], abs=1e-3)
+
+
+@given(
+    at=st.datetimes(datetime(1970, 1, 2), datetime(9999, 12, 30)),
+    others=st.dictionaries(st.text().filter(lambda name: name != "exp"), json_values),
+)
+def test_date_is_read_whatever_else_the_token_has(at: datetime, others: dict[str, Any]) -> None:
+    expires = at.replace(microsecond=0, tzinfo=timezone.utc)
+    assert expiry(f"Bearer {jwt({**others, 'exp': expires.timestamp()})}") == expires
+
+
+@pytest.mark.parametrize(("days", "soon"), [(8, False), (7, False), (6.9, True), (0, True), (-1, True)])
+def test_token_expires_soon_within_a_week(days: float, soon: bool) -> None:
+    expires = datetime(2026, 12, 1, tzinfo=timezone.utc)
+    assert expires_soon(expires, expires.timestamp() - days * 86_400) is soon
 
 
 DAG = json.dumps(payloads.v2.dag()).encode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,6 +19,7 @@ from astro_provider.api.errors import (
 )
 from astro_provider.hooks.astro import AstroHook
 from tests.unit import payloads
+from tests.unit.api.json_web_token import jwt
 from tests.unit.scripted_server import ScriptedServer
 from tests.unit.scripted_target import TOKEN, html_response, json_response
 
@@ -284,6 +286,27 @@ def test_connection_test_returns_the_airflow_version(any_server: ScriptedServer,
     assert hook.test_connection() == (True, words)
     assert any_server.received[-1].query == {"limit": ["1"]}
     assert any_server.received[-1].headers["authorization"] == f"Bearer {TOKEN}"
+
+
+@pytest.mark.parametrize(
+    ("days", "words"),
+    [
+        (30, "accepts the credentials. The token expires on {date}."),
+        (3, "accepts the credentials. Warning: the token expires on {date}. Put a new API token of this Deployment"),
+    ],
+)
+def test_connection_test_says_when_the_token_expires(
+    server: ScriptedServer, connect: Callable[..., None], days: int, words: str
+) -> None:
+    server.on("GET", "version", json_response(payloads.v2.version()))
+    server.on("GET", "dags", json_response(payloads.v2.collection("dags")))
+    expires = datetime.now(timezone.utc).replace(microsecond=0) + timedelta(days=days)
+    token = jwt({"exp": expires.timestamp()})
+    connect(server.url, password=token)
+    works, message = AstroHook().test_connection()
+    assert works
+    assert words.format(date=f"{expires:%Y-%m-%d at %H:%M:%S} UTC") in message
+    assert not [part for part in token.split(".") if part in message]
 
 
 def test_connection_test_returns_what_is_wrong_with_the_token(server: ScriptedServer, hook: AstroHook) -> None:

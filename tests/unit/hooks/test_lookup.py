@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, ClassVar
 
 import pytest
@@ -19,6 +20,7 @@ from astro_provider.hooks.astro import AstroHook
 from astro_provider.hooks.astro_async import AsyncAstroHook
 from astro_provider.hooks.lookup import no_connection, unreadable
 from tests.unit import payloads
+from tests.unit.api.json_web_token import jwt
 from tests.unit.hooks.both_hooks import get_dag_async
 from tests.unit.scripted_target import TOKEN, json_response
 
@@ -149,6 +151,27 @@ def test_assumed_scheme_is_logged_once(
     connect(server.host, conn_type="http", password=TOKEN)
     twice(lambda: connect(server.host, conn_type="http", password="another-token"))
     assert len([line for line in log_lines if "so http is used" in line]) == 1
+
+
+@pytest.mark.parametrize("warns", [True, False])
+def test_token_that_expires_soon_is_warned_of_once(
+    server: ScriptedServer, connect: Callable[..., None], log_lines: list[str], warns: bool
+) -> None:
+    server.on("GET", "dags/d", json_response(payloads.v2.dag()))
+    connect(server.url, password=expiring_token(days=2))
+    with AstroHook() as hook:
+        hook.warns_of_expiry = warns
+        hook.get_dag("d")
+        for days, subject in ((2, "me"), (2, "other"), (3, "me"), (30, "me")):
+            connect(server.url, password=expiring_token(days=days, subject=subject))
+            hook.reload_connection()
+    dates = [line for line in log_lines if line.startswith("The token of connection 'http_conn' expires on ")]
+    assert len(dates) == (2 if warns else 0), "one for each date within a week"
+
+
+def expiring_token(*, days: int, subject: str = "me") -> str:
+    day = datetime.now(timezone.utc).replace(hour=12, minute=0, second=0, microsecond=0)
+    return jwt({"sub": subject, "exp": (day + timedelta(days=days)).timestamp()})
 
 
 def test_missing_connection_is_a_retryable_error() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from astro_provider.airflow_versions import AIRFLOW_VERSION, AirflowTaskTimeout
 from astro_provider.tasks import task_state
+from tests.unit.api.json_web_token import EXPIRING, expiring_token
 from tests.unit.operators.trigger_operators import (
     DATE,
     RUN_ID,
@@ -48,6 +49,20 @@ def kill(operator: Any, clock: FakeClock, task_context: dict[str, Any] | None = 
     clock.at_sleep = signal
     with pytest.raises(SystemExit):
         operator.execute(task_context or context())
+
+
+def test_killed_task_warns_once_of_a_token_that_expires_soon(
+    fake_airflow: FakeAirflowServer,
+    connect: Callable[..., None],
+    clock: FakeClock,
+    task_is: Callable[[str | None], None],
+    log_lines: list[str],
+) -> None:
+    connect(fake_airflow.url, password=expiring_token())
+    task_is("failed")
+    kill(waiting_operator(), clock)
+    assert len([line for line in log_lines if line.startswith(EXPIRING)]) == 1
+    assert CANCELLED in log_lines
 
 
 @pytest.mark.parametrize("state", ["failed", "success", "restarting", "removed", None])

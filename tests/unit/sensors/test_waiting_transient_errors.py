@@ -12,6 +12,7 @@ from astro_provider.airflow_versions import AIRFLOW_VERSION, AirflowFailExceptio
 from astro_provider.api.errors import NotAirflowError
 from astro_provider.waits.transient import MAX_REFUSED_AT_FIRST_SECONDS, MAX_REFUSED_SECONDS
 from tests.airflow_names import TaskDeferred
+from tests.unit.api.json_web_token import EXPIRING, expiring_token
 from tests.unit.scripted_server import HANGUP
 from tests.unit.scripted_target import TOKEN, json_response
 from tests.unit.sensors.factory import deferrable_sensor, every_mode, resume, run_id_sensor
@@ -44,6 +45,26 @@ async def run_until_ended(sensor: AstroBaseSensor) -> None:
         await run_until_ended(run_id_sensor(timeout=DAY_SECONDS, mode="reschedule"))
     except TaskDeferred as deferred:
         await resume(sensor, deferred)
+
+
+@every_mode
+async def test_token_that_expires_soon_is_warned_of_once(
+    any_airflow: FakeAirflowServer,
+    connect: Callable[..., None],
+    mode: dict[str, Any],
+    log_lines: list[str],
+    rescheduled: Callable[[datetime], dict[str, Any]],
+) -> None:
+    connect(any_airflow.url, password=expiring_token())
+    any_airflow.has_run("theirs", "running", "success")
+    sensor = run_id_sensor(timeout=DAY_SECONDS, **mode)
+    try:
+        sensor.execute(context())
+    except AirflowRescheduleException:
+        run_id_sensor(timeout=DAY_SECONDS, **mode).execute(rescheduled(NOW))
+    except TaskDeferred as deferred:
+        await resume(sensor, deferred)
+    assert len([line for line in log_lines if line.startswith(EXPIRING)]) == 1
 
 
 @every_mode

@@ -8,6 +8,7 @@ from astro_provider.api.errors import AccessDeniedError
 from astro_provider.triggers.events import restart_event
 from astro_provider.triggers.shared_wait import UNREADABLE_PAUSE_SECONDS, event_from_watcher
 from astro_provider.waits.transient import MAX_REFUSED_AT_FIRST_SECONDS, MAX_REFUSED_SECONDS
+from tests.unit.api.json_web_token import EXPIRING, expiring_token
 from tests.unit.scripted_target import TOKEN
 
 if TYPE_CHECKING:
@@ -66,3 +67,13 @@ async def test_connection_that_stays_unreadable_is_an_event(clock: FakeClock) ->
     assert (payload["outcome"], sum(clock.sleeps)) == ("retryable_error", MAX_REFUSED_AT_FIRST_SECONDS)
     await event(has_answered=True)
     assert sum(clock.sleeps) == MAX_REFUSED_AT_FIRST_SECONDS + MAX_REFUSED_SECONDS
+
+
+async def test_each_task_that_starts_to_wait_warns_once_of_a_token_that_expires_soon(
+    connect: Callable[..., None], clock: FakeClock
+) -> None:
+    connect("https://target.example.com", password=expiring_token())
+    for _ in range(2):  # of two tasks, which share the watcher
+        (warning,) = (await event())[1]
+        assert warning.startswith(EXPIRING)
+    assert await event(has_answered=True) == (DONE, []), "the log of the task has the warning already"

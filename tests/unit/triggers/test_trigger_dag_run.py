@@ -10,6 +10,7 @@ import pytest
 
 from astro_provider.airflow_versions import AIRFLOW_VERSION
 from astro_provider.tasks.existing_run import ON_EXISTING_RUN
+from tests.unit.api.json_web_token import EXPIRING, expiring_token
 from tests.unit.operators.trigger_operators import CREATED_BEFORE, DATE, RUN_ID, RUN_PATH, add_clashing_run, any_clash
 from tests.unit.operators.trigger_operators import deferrable_operator as operator
 from tests.unit.scripted_server import HANGUP
@@ -19,6 +20,8 @@ from tests.unit.triggers.factory import run_trigger
 from tests.unit.triggers.factory import trigger_dag_run_trigger as started_trigger
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.unit.fake_airflow import FakeAirflowServer
     from tests.unit.task_runner import FakeClock
 
@@ -88,6 +91,20 @@ async def test_one_request_triggers_a_run(fake_airflow: FakeAirflowServer, xcoms
     assert fake_airflow.calls_received == ["POST /api/v2/dags/d/dagRuns"]
     assert list(xcoms) == ["trigger_run_id", "remote_dag_run_url", "return_value"]
     assert xcoms["return_value"]["state"] == "queued"
+
+
+@pytest.mark.parametrize("options", [{}, WAIT])
+async def test_token_that_expires_soon_is_warned_of_once(
+    fake_airflow: FakeAirflowServer,
+    connect: Callable[..., None],
+    clock: FakeClock,
+    xcoms: dict[str, Any],
+    log_lines: list[str],
+    options: dict[str, Any],
+) -> None:
+    connect(fake_airflow.url, password=expiring_token())
+    assert await run_trigger(started_trigger(**options)) == ("success", None)
+    assert len([line for line in log_lines if line.startswith(EXPIRING)]) == 1
 
 
 async def test_restarted_task_that_does_not_wait_finds_its_run_in_the_target(
