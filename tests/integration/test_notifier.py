@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections import defaultdict
+from urllib.parse import unquote
 
 import pytest
 
@@ -25,7 +27,7 @@ EXPECTED = {
 
 @pytest.fixture(scope="module")
 def notified(deployments):
-    """For each connection, the run, the confs of the runs that its callbacks triggered, and that of a success."""
+    """For each connection, the run that fails, the one that succeeds, and the runs that their callbacks triggered."""
     deployments.target_v1.add_connection("http_conn", deployments.target.connection("http"))
     started = {}
     for conn, home in HOMES.items():
@@ -39,15 +41,17 @@ def notified(deployments):
         failing.wait(240)
         succeeding.wait(240)
         deadline = time.monotonic() + 120  # the DAG processor runs the callback of the DAG later
-        while len(confs := _confs(target, failing.run_id, succeeding.run_id)) < number and time.monotonic() < deadline:
+        while len(runs := _triggered(target, failing.run_id, succeeding.run_id)) < number:
+            if time.monotonic() > deadline:
+                break
             time.sleep(1)
-        found[conn] = failing, succeeding, confs
+        found[conn] = failing, succeeding, runs
     return found
 
 
-def _confs(target, *run_ids):
+def _triggered(target, *run_ids):
     listed = target.request("GET", "dags/quick/dagRuns", params={"limit": 100, "order_by": "-id"})["dag_runs"]
-    return [run["conf"] for run in listed if run["conf"].get("triggered_by", {}).get("run_id") in run_ids]
+    return [run for run in listed if run["conf"].get("triggered_by", {}).get("run_id") in run_ids]
 
 
 each_home = pytest.mark.parametrize("conn", HOMES)
@@ -55,10 +59,10 @@ each_home = pytest.mark.parametrize("conn", HOMES)
 
 @each_home
 def test_each_callback_triggers_one_run_with_its_facts(notified, conn):
-    failing, _, confs = notified[conn]
+    failing, _, runs = notified[conn]
 
     by_callback = defaultdict(list)
-    for conf in confs:
+    for conf in (run["conf"] for run in runs):
         if conf["triggered_by"]["dag_id"] == "notify":
             facts = conf["triggered_by"]
             assert facts["run_id"] == conf["rendered_for"] == failing.run_id
@@ -68,21 +72,36 @@ def test_each_callback_triggers_one_run_with_its_facts(notified, conn):
 
 @each_home
 def test_facts_of_a_failure(notified, deployments, conn):
-    failing, _, confs = notified[conn]
+    failing, _, runs = notified[conn]
 
-    (facts,) = (conf["triggered_by"] for conf in confs if conf.get("callback") == "failure")
+    (facts,) = (run["conf"]["triggered_by"] for run in runs if run["conf"].get("callback") == "failure")
     assert (facts["exception"], facts["state"], facts["reason"]) == ("ValueError: no rows", "failed", None)
     assert facts["deployment"] == failing.deployment.url
     assert facts["log_url"].startswith(failing.deployment.url)
-    (facts,) = (conf["triggered_by"] for conf in confs if conf.get("callback") == "dag")
+    (facts,) = (run["conf"]["triggered_by"] for run in runs if run["conf"].get("callback") == "dag")
     assert (facts["reason"], facts["task_id"], facts["exception"]) == ("task_failure", None, None)
 
 
 @each_home
-def test_callback_of_a_dag_that_succeeds(notified, conn):
-    _, succeeding, confs = notified[conn]
+def test_note_links_to_what_the_callback_is_for(notified, conn):
+    failing, _, runs = notified[conn]
 
-    (conf,) = (each for each in confs if each["triggered_by"]["dag_id"] == "notify_success")
+    notes = {run["conf"].get("callback"): (run["note"], run["conf"]["triggered_by"]) for run in runs}
+    for callback, linked in (("failure", "task `fails` of dag `notify`"), ("dag", "dag `notify`")):
+        note, facts = notes[callback]
+        (url,) = re.findall(r"\]\((\S+)\)", note)
+        expected = f"Triggered by a callback: [{linked}]({url}), run `{failing.run_id}`: `failed`."
+        assert (note, facts["dag_id"]) == (expected, "notify")
+        assert url.startswith(f"{failing.deployment.url}/dags/notify/")
+        assert failing.run_id in unquote(url)
+        assert ("fails" in url) is (callback == "failure")
+
+
+@each_home
+def test_callback_of_a_dag_that_succeeds(notified, conn):
+    _, succeeding, runs = notified[conn]
+
+    (conf,) = (run["conf"] for run in runs if run["conf"]["triggered_by"]["dag_id"] == "notify_success")
     assert set(conf) == {"triggered_by"}
     assert (conf["triggered_by"]["run_id"], conf["triggered_by"]["reason"]) == (succeeding.run_id, "success")
 

@@ -23,6 +23,9 @@ def test_operators_pause_and_unpause_a_dag(start_case, conn, target):
     assert (run.xcom("pause")["is_paused"], run.xcom("unpause")["is_paused"]) == (True, False)
     assert (run.xcom("pause")["was_paused"], run.xcom("unpause")["was_paused"]) == (False, True)
     assert target.request("GET", "dags/quick")["is_paused"] is False
+    where = f"in Deployment {target.url} (connection '{conn}')"
+    assert run.log_contains("pause", f"Dag quick is paused {where}; before, it was not paused")
+    assert run.log_contains("unpause", f"Dag quick is not paused {where}; before, it was paused")
 
 
 @both_targets
