@@ -19,6 +19,7 @@ class RestApi(Protocol):
     NAME: ApiVersion
     XCOM_PARAMS: dict[str, JSONInput]
     FINISHED_RUNS: dict[str, JSONInput]
+    WITH_STALE_DAGS: dict[str, JSONInput]
     FILTERS_BY_GROUP: bool
 
     def trigger_body(self, fields: Mapping[str, JSONInput], *, now: str | None = None) -> dict[str, JSONInput]: ...

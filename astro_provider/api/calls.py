@@ -62,18 +62,22 @@ def get_dag(api: RestApi, dag_id: str) -> Call[Dag]:
     return Call(method="GET", path=dag_path(dag_id), read=_read_dag, about=f"dag {dag_id!r}", dag_id=dag_id)
 
 
-def list_dags(api: RestApi, page: Page, filters: Mapping[str, JSONInput]) -> Call[tuple[list[Dag], int]]:
+def list_dags(
+    api: RestApi, page: Page, filters: Mapping[str, JSONInput], *, with_stale: bool = False
+) -> Call[tuple[list[Dag], int]]:
     """
     List dags (``GET dags``).
 
     :param filters: query parameters, e.g. ``tags`` or ``dag_id_pattern``; the same in both API versions
+    :param with_stale: whether to include dags whose file does not exist any more, or is not parsed at the moment
     """
+    stale = api.WITH_STALE_DAGS if with_stale else {}
     return Call(
         method="GET",
         path="dags",
         read=collection_reader("dags", _read_dag),
         about="dags",
-        params={**filters, **page},
+        params={**filters, **stale, **page},
     )
 
 

@@ -84,7 +84,7 @@ def unfinished_runs(client: Client, dag_ids: Sequence[str]) -> Flow[RunPage]:
 
 def paused_dags(client: Client, offset: int) -> Flow[DagPage]:
     """
-    List paused dags (``GET dags``).
+    List paused dags (``GET dags``), also those whose file does not exist any more, because their tasks go on.
 
     :param client: the target
     :param offset: number of paused dags before the first row
@@ -92,7 +92,7 @@ def paused_dags(client: Client, offset: int) -> Flow[DagPage]:
     :raise AstroError: the list failed; Airflow refuses it before 2.6
     """
     page = {"limit": calls.PAGE_SIZE, "offset": offset}
-    return client.call(calls.list_dags, page, {"paused": True, "order_by": "dag_id"})
+    return client.call(calls.list_dags, page, {"paused": True, "order_by": "dag_id"}, with_stale=True)
 
 
 _FIRST_PAGE = {"limit": calls.PAGE_SIZE, "offset": 0}

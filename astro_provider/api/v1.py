@@ -29,6 +29,9 @@ Filter that a list of finished runs has in addition to the filter by end date.
 The end date is enough, because only finished runs have one. A filter by state is refused by Airflow 2.1 and 2.2.
 """
 
+WITH_STALE_DAGS: dict[str, JSONInput] = {"only_active": False}
+"""Filter of a list of dags that includes those whose file does not exist any more."""
+
 FILTERS_BY_GROUP = False
 """Whether a list of task instances has a filter by task group (in some versions of Airflow at least)."""
 

@@ -26,6 +26,9 @@ XCOM_PARAMS: dict[str, JSONInput] = {}
 FINISHED_RUNS: dict[str, JSONInput] = {"states": FINISHED_DAG_RUN_STATES}
 """Filter that a list of finished runs has in addition to the filter by end date."""
 
+WITH_STALE_DAGS: dict[str, JSONInput] = {"exclude_stale": False}
+"""Filter of a list of dags that includes those whose file does not exist any more."""
+
 FILTERS_BY_GROUP = True
 """Whether a list of task instances has a filter by task group: Airflow 3.1.8 and later; earlier ones ignore it."""
 

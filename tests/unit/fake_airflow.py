@@ -42,6 +42,7 @@ class FakeAirflow(ScriptedTarget):
     def __init__(self, api_version: str = "v2", *arguments: Any, **options: Any) -> None:
         super().__init__(api_version, *arguments, **options)
         self.dags: dict[str, bool] = {"d": False}
+        self.stale_dags: set[str] = set()
         self.new_run_states: list[str] = ["queued", "running", "success"]
         self.page_limit = 100
         self.groups: dict[str, list[str]] = {}
@@ -152,7 +153,11 @@ class FakeAirflow(ScriptedTarget):
     def _list_dags(self, received: ReceivedRequest) -> ScriptedResponse:
         part = received.query.get("dag_id_pattern", [""])[0]
         states = {each.lower() == "true" for each in received.query.get("paused", ["true", "false"])}
-        dags = [(d, p) for d, p in sorted(self.dags.items()) if part in d and p in states]
+        lists_stale = "false" in map(
+            str.lower, received.query.get("exclude_stale", received.query.get("only_active", []))
+        )
+        stale = set() if lists_stale else self.stale_dags
+        dags = [(d, p) for d, p in sorted(self.dags.items()) if part in d and p in states and d not in stale]
         return self._page(received, "dags", [self.payloads.dag(d, is_paused=p) for d, p in dags])
 
     def _list_pools(self, received: ReceivedRequest) -> ScriptedResponse:
