@@ -228,6 +228,7 @@ class AstroTriggerDagRunOperator(StartFromTriggerMixin, RunWaitingOperator):
         from astro_provider.hooks.astro import AstroHook
 
         with AstroHook(rendered_id("http_conn_id", self.http_conn_id)) as hook:
+            hook.warns_of_expiry = False  # the task has used the connection before it was resumed
             return hook.run(read_result(hook.client, run, request))
 
     @property

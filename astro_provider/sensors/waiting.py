@@ -49,6 +49,7 @@ class WaitingSensor(StartFromTriggerMixin, PokeIntervalMixin):
     _was_rescheduled = False
     _hook: AstroHook | None = None  # keeps its connection to the target between checks
     _is_restarted = False
+    _is_resumed = False
 
     def _wait(self, context: Context) -> RunWait:
         """Make the wait from the rendered fields."""
@@ -153,7 +154,7 @@ class WaitingSensor(StartFromTriggerMixin, PokeIntervalMixin):
             from astro_provider.hooks.astro import AstroHook
 
             self._hook = AstroHook(rendered_id("http_conn_id", self.http_conn_id))
-            self._hook.warns_of_expiry = not self._was_rescheduled
+            self._hook.warns_of_expiry = not (self._was_rescheduled or self._is_resumed)
         if self._refused:
             self._hook.reload_connection()
         return self._hook
@@ -189,6 +190,7 @@ class WaitingSensor(StartFromTriggerMixin, PokeIntervalMixin):
             self._is_restarted = True
             self.execute(context)
         else:
+            self._is_resumed = True
             self._resume(context, ended)
 
     def _resume(self, context: Context, ended: WaitEvent) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from astro_provider.airflow_versions import AirflowFailException
 from astro_provider.api.errors import DagRunFailedError, TransportError
+from tests.unit.api.json_web_token import EXPIRING, expiring_token
 from tests.unit.operators.trigger_operators import (
     RUN_ID,
     RUN_PATH,
@@ -21,6 +22,8 @@ from tests.unit.scripted_server import HANGUP
 from tests.unit.task_runner import TaskInstance, context
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.unit.fake_airflow import FakeAirflowServer
     from tests.unit.task_runner import FakeClock
 
@@ -55,6 +58,15 @@ def results(airflow: FakeAirflowServer, **options: Any) -> list[Any]:
 def test_value_of_a_task_is_returned(any_airflow: FakeAirflowServer) -> None:
     any_airflow.has_xcom("report", VALUE)
     assert results(any_airflow, result_task_id="report") == [VALUE, VALUE]
+
+
+def test_resumed_task_does_not_warn_again_of_a_token_that_expires_soon(
+    fake_airflow: FakeAirflowServer, connect: Callable[..., None], log_lines: list[str]
+) -> None:
+    connect(fake_airflow.url, password=expiring_token())
+    fake_airflow.has_xcom("report", VALUE)
+    assert resumed(fake_airflow, result_task_id="report") == VALUE
+    assert len([line for line in log_lines if line.startswith(EXPIRING)]) == 1
 
 
 def test_values_of_several_tasks_and_another_key(any_airflow: FakeAirflowServer) -> None:

@@ -57,13 +57,14 @@ async def test_token_that_expires_soon_is_warned_of_once(
 ) -> None:
     connect(any_airflow.url, password=expiring_token())
     any_airflow.has_run("theirs", "running", "success")
-    sensor = run_id_sensor(timeout=DAY_SECONDS, **mode)
+    any_airflow.has_xcom("report", 1)
+    options = {"timeout": DAY_SECONDS, "result_task_id": "report", **mode}
     try:
-        sensor.execute(context())
+        run_id_sensor(**options).execute(context())
     except AirflowRescheduleException:
-        run_id_sensor(timeout=DAY_SECONDS, **mode).execute(rescheduled(NOW))
+        run_id_sensor(**options).execute(rescheduled(NOW))
     except TaskDeferred as deferred:
-        await resume(sensor, deferred)
+        await resume(run_id_sensor(**options), deferred)  # in another process
     assert len([line for line in log_lines if line.startswith(EXPIRING)]) == 1
 
 
