@@ -250,29 +250,24 @@ class Client(Exchange):
         """
         List only the instances of the given tasks of some runs, with one list for each hundred runs.
 
-        The lists are those of ``search_task_instances``. If the target refuses them, because the token cannot list
-        across dags or the target is an early Airflow 2, all task instances of each run are listed, and those of other
-        tasks are left out.
-
-        :param dag_id: the dag
-        :param run_ids: the runs; one that does not exist has no task instances
-        :param task_ids: the tasks
+        If the target refuses such a list, because the token cannot list across dags or the target is an early
+        Airflow 2, all task instances of each run are listed. A run that does not exist has none.
         """
-        instances: list[TaskInstance] = []
+        found: list[TaskInstance] = []
         try:
-            for start in range(0, len(run_ids), calls.PAGE_SIZE):
-                some_ids = run_ids[start : start + calls.PAGE_SIZE]
-                filters = {"dag_ids": [dag_id], "dag_run_ids": some_ids, "task_ids": task_ids}
-                instances += yield from read_list(self.pages(calls.search_task_instances, filters), TASK_INSTANCE_KEYS)
-            return instances
+            for first in range(0, len(run_ids), calls.PAGE_SIZE):
+                ids = run_ids[first : first + calls.PAGE_SIZE]
+                filters = {"dag_ids": [dag_id], "dag_run_ids": ids, "task_ids": task_ids}
+                found += yield from read_list(self.pages(calls.search_task_instances, filters), TASK_INSTANCE_KEYS)
+            return found
         except TargetError as error:
             if isinstance(error, TargetUnavailableError) or error.status == 401:
                 raise
-        instances = []
+        found.clear()
         for run_id in run_ids:
             with suppress(NotFoundError):
-                instances += yield from self.list_task_instances(dag_id, run_id)
-        return [instance for instance in instances if instance["task_id"] in task_ids]
+                found += yield from self.list_task_instances(dag_id, run_id)
+        return [instance for instance in found if instance["task_id"] in task_ids]
 
     def pages(
         self,
