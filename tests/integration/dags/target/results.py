@@ -39,7 +39,6 @@ def results():
     @task
     def pushes(ti=None):
         ti.xcom_push(key="rows/a b", value=[1, 2])
-        ti.xcom_push(key="empty", value=None)
 
     pushes()
 

@@ -24,7 +24,6 @@ RESULTS = {
     "no_part": {"result_task_id": "no_part"},
     "several": {"result_task_id": ["number", "part"]},
     "key": {"result_task_id": "pushes", "result_key": "rows/a b"},
-    "null": {"result_task_id": "pushes", "result_key": "empty"},
     "nothing": {"result_task_id": "nothing"},
     "moment": {"result_task_id": "moment"},
     "pair": {"result_task_id": "pair"},
@@ -50,9 +49,17 @@ for mode, options in MODES.items():
 
         use(trigger.output)
 
+for mode, options in {**MODES, "reschedule": {"mode": "reschedule", "poke_interval": 10}}.items():
     with DAG(f"late_result_{mode}", **COMMON):
-        run = {"http_conn_id": CONN, "result_task_id": "answer", **options, **RETRIED}
-        AstroDagRunSensor(task_id="sensor", external_dag_id="late_result", external_run_id=RUN_ID, timeout=300, **run)
+        AstroDagRunSensor(
+            task_id="sensor",
+            http_conn_id=CONN,
+            external_dag_id="late_result",
+            external_run_id=RUN_ID,
+            result_task_id="answer",
+            timeout=600,
+            **{**RETRIED, **options},
+        )
 
 for mode in ("sync", "deferred"):
     with DAG(f"results_of_run_{mode}", **COMMON):
