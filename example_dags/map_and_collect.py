@@ -29,16 +29,14 @@ def map_and_collect():
         http_conn_id="http_conn",
         trigger_dag_id="remote_report",
         wait_for_completion=True,
+        result_task_id="report",
         max_active_tis_per_dagrun=2,
     ).expand(conf=make_confs())
 
     @task
-    def collect(remote_runs):
-        """Read what the remote task `report` returned in each run."""
-        from astro_provider.hooks.astro import AstroHook
-
-        with AstroHook("http_conn") as hook:
-            return [hook.get_xcom(run["dag_id"], run["dag_run_id"], "report") for run in remote_runs]
+    def collect(reports):
+        """Collect what the remote task `report` returned in each run."""
+        return list(reports)
 
     collect(trigger.output)
 

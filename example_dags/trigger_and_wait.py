@@ -1,7 +1,8 @@
 """
-Trigger a DAG in another Deployment, wait for it, and use what it returned.
+Trigger a DAG in another Deployment, wait for it, and use what its task `report` returned.
 
 Needs the connection `http_conn` to the Deployment that has the DAG `remote_report` (see `target/`). With
+`result_task_id`, the task `trigger` returns the value of that remote task instead of the dag run. With
 `deferrable=True`, the task `trigger` runs in the triggerer and needs no worker (before Airflow 3.3: no worker while it
 waits). A retry continues with the run of the earlier try. If the remote run fails, the error names the tasks that
 failed there.
@@ -25,18 +26,17 @@ def trigger_and_wait():
         trigger_dag_id="remote_report",
         conf={"rows": 12, "triggered_by": "{{ run_id }}"},
         wait_for_completion=True,
+        result_task_id="report",
         deferrable=True,
         retries=2,
         retry_delay=timedelta(seconds=30),
     )
 
     @task
-    def show_result(remote_run):
-        """Read the XCom of the remote task over the same connection."""
-        from astro_provider.hooks.astro import AstroHook
-
-        with AstroHook("http_conn") as hook:
-            return hook.get_xcom(remote_run["dag_id"], remote_run["dag_run_id"], "report")
+    def show_result(report):
+        """Use the value like that of any other task."""
+        print(f"{report['rows']} rows are {report['status']}")
+        return report
 
     show_result(trigger.output)
 
