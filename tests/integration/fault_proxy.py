@@ -57,6 +57,13 @@ class Drop(Fault):
         return drop(request)
 
 
+class Unavailable(Fault):
+    """Responds with 503; the target never receives the request."""
+
+    async def apply(self, request: web.Request, forward: Forward) -> web.Response:
+        return web.Response(status=503, text="no healthy upstream")
+
+
 class LoseResponse(Fault):
     """Lets the target handle the request, then closes the connection without a response."""
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.integration.conftest import CaseRuns, both_targets, every_mode
 from tests.integration.fault_cases import CONN
-from tests.integration.fault_proxy import Drop
+from tests.integration.fault_proxy import Unavailable
 from tests.integration.runs import Run, runs_of, trigger_run
 
 MODES = ("sync", "deferred", "worker")
@@ -88,16 +88,16 @@ def late_results(start_case, deployments):
         run.wait_until(run.task_is("sensor", WAITING[mode]), f"the sensor is {WAITING[mode]}", 240)
     for conn in CONNS:
         deployments.target_of(conn).request("PATCH", "dags/late_result", json={"is_paused": False})
-    return runs
+    return {(mode, conn): (run, remote[conn]) for (mode, conn), run in runs.items()}
 
 
 @both_targets
 @pytest.mark.parametrize("mode", WAITING)
-def test_sensor_returns_what_a_task_of_the_run_returned(late_results, conn, target, mode):
-    run = late_results[mode, conn].wait(400)
+def test_sensor_returns_what_a_task_of_the_run_returned(late_results, conn, mode):
+    run, remote = late_results[mode, conn]
+    run.wait(400)
 
     assert run.state == "success"
-    (remote,) = runs_of(target, "late_result").values()
     assert run.xcom("sensor") == remote.xcom("answer") == {"answer": 42}
     assert bool(run.tasks()["sensor"]["pid"]) == (mode != "deferred")
 
@@ -114,7 +114,7 @@ def unreadable(deployments, proxy):
         run_id, dag_id = f"test-{uuid4().hex[:8]}", f"result_of_new_run_{mode}"
         remote_id = f"localhost:{deployments.triggering.port}~{dag_id}~{run_id}~trigger~1"
         entry = f"GET dags/quick/dagRuns/{remote_id}/taskInstances/answer/xcomEntries/return_value"
-        fault = proxy.add(Drop(entry, times=times))
+        fault = proxy.add(Unavailable(entry, times=times))
         cases[mode] = trigger_run(deployments.triggering, dag_id, run_id=run_id, conf={"conn": CONN}), remote_id, fault
     return cases
 
