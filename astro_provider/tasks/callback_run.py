@@ -15,9 +15,9 @@ from astro_provider.api.api_versions import API_VERSIONS
 from astro_provider.api.errors import ConflictError
 from astro_provider.api.template_values import is_empty
 from astro_provider.run_id import remote_run_id
-from astro_provider.tasks.caller_note import caller_note, trigger_with_note, ui_url
+from astro_provider.tasks.caller_note import caller_note, given_note, trigger_with_note, ui_url
 from astro_provider.tasks.planned_run import this_deployment
-from astro_provider.tasks.rendered import as_text, rendered_id
+from astro_provider.tasks.rendered import rendered_id
 from astro_provider.tasks.run_conf import parsed_conf
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def callback_run(
         dag_id=rendered_id("trigger_dag_id", dag_id),
         run_id=_run_id(facts, context, identity) if is_empty(run_id) else str(run_id),
         conf={FACTS_KEY: facts, **(parsed_conf(conf) or {})},
-        note=None if note is None else as_text(note) or "",
+        note=given_note(note),
         default_note=_note(facts),
     )
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from astro_provider.airflow_versions import UNSET_BASE_URL
 from astro_provider.api.errors import InvalidRequestError
+from astro_provider.api.template_values import is_empty
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -94,6 +95,18 @@ def _code(value: str, room: int) -> str:
     if len(shown) > room:
         shown = f"{shown[:room]}…"
     return f"`{shown}`"
+
+
+def given_note(value: object) -> str | None:
+    """
+    Read the ``note`` of the user, whose template is rendered.
+
+    :param value: what it was rendered to. With native rendering, a template without a value is rendered to ``None``
+    :return: the note; ``""`` for none, ``None`` for the default note
+    """
+    if value is None:
+        return None
+    return "" if is_empty(value) else str(value)
 
 
 def trigger_with_note(client: Client, dag_id: str, *, note: str | None, default: str, **arguments: Any) -> Flow[DagRun]:

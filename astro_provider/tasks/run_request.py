@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 from astro_provider.api.dates import NOW, iso, iso_or_now
 from astro_provider.api.errors import InvalidParameterError
 from astro_provider.api.template_values import is_empty
+from astro_provider.tasks.caller_note import given_note
 from astro_provider.tasks.existing_run import ON_ACTIVE_RUN, ON_EXISTING_RUN
 from astro_provider.tasks.rendered import as_bool, as_choice, as_text, is_template, rendered_id
 from astro_provider.tasks.rendered_result import RESULT_FIELDS, check_result, rendered_result
@@ -135,7 +136,7 @@ def read_request(rendered: object, *, lineage_parent: Any = None) -> RunRequest:
             **{name: iso(name, fields[name]) for name in DATE_FIELDS if name != "logical_date"},
             "logical_date": iso_or_now("logical_date", fields["logical_date"]),
             "conf": run_conf(fields["conf"], lineage_parent),
-            "note": _note(fields["note"]),
+            "note": given_note(fields["note"]),
             "partition_key": as_text(fields["partition_key"]) or None,
         },
         waits=waits,
@@ -144,11 +145,6 @@ def read_request(rendered: object, *, lineage_parent: Any = None) -> RunRequest:
         if_paused=_if_paused("if_paused", fields["if_paused"]),
         result=result,
     )
-
-
-def _note(value: object) -> str | None:
-    """Read the note: a template that is rendered to nothing means none, unless native rendering makes it ``None``."""
-    return None if value is None else as_text(value) or ""
 
 
 def _on_existing_run(name: str, value: object) -> OnExistingRun:

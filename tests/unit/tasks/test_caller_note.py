@@ -13,7 +13,14 @@ from astro_provider.airflow_versions import UNSET_BASE_URL
 from astro_provider.api.api_versions import API_VERSIONS
 from astro_provider.api.errors import InvalidRequestError
 from astro_provider.api.memory import Memory
-from astro_provider.tasks.caller_note import MAX_NOTE_CHARACTERS, caller_note, task_note, trigger_with_note, ui_url
+from astro_provider.tasks.caller_note import (
+    MAX_NOTE_CHARACTERS,
+    caller_note,
+    given_note,
+    task_note,
+    trigger_with_note,
+    ui_url,
+)
 from tests.unit.fake_airflow import FakeAirflow
 from tests.unit.scripted_target import ScriptedTarget, json_response
 from tests.unit.task_runner import TaskInstance
@@ -103,6 +110,13 @@ def test_link_works_in_another_deployment(airflow_url: str | None, deployment: s
     assert ui_url(airflow_url, deployment) == expected
     note = task_note(TaskInstance(log_url=airflow_url), deployment)
     assert shown(note)[1] == ([expected] if expected else [])
+
+
+@pytest.mark.parametrize(
+    ("value", "note"), [(None, None), ("", ""), (" ", ""), ("None", ""), (9, "9"), ("by hand", "by hand")]
+)
+def test_rendered_note_without_a_value_means_none(value: object, note: str | None) -> None:
+    assert given_note(value) == note
 
 
 def trigger(target: ScriptedTarget, note: str | None) -> Any:
