@@ -23,6 +23,7 @@ from astro_provider.api.errors import (
     TargetUnavailableError,
     UnexpectedAnswerError,
 )
+from astro_provider.api.message import INDENT
 from astro_provider.api.responses import UNAVAILABLE_STATUSES, is_html, is_json_object, is_missing_endpoint
 from astro_provider.api.sanitize import plain
 from astro_provider.api.urls import without_query
@@ -53,15 +54,17 @@ def status_error(reply: Reply, about: str, now: float) -> AstroError:
     status, deployment = reply.status, reply.deployment
     detail = reply.detail()
     where = f"{reply.request.method} {without_query(reply.request.url)}"
-    reason = f" It says: {detail.rstrip('.')}." if detail else ""
     if status in (401, 403):
         advice = (
             deployment.credentials.explain_denial(now)
             if deployment.credentials
             else "The connection has no credentials: give it an API token."
         )
-        message = f"{deployment} refused {where} with {status}.{reason} {advice}"
-        return AccessDeniedError(message, status=status, detail=detail)
+        cause = f"Refused with {status}{f': {detail}' if detail else ''}"
+        return AccessDeniedError(
+            f"{cause}\n{INDENT}{where} in {deployment}\n{INDENT}{advice}", status=status, detail=detail
+        )
+    reason = f" It says: {detail.rstrip('.')}." if detail else ""
     if status in (404, 405) and not is_json_object(reply.response):
         return not_airflow(reply)
     kind, text = _ERRORS.get(status, (TargetError, f"answered {where} with {status}."))

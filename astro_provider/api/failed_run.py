@@ -1,4 +1,4 @@
-"""The description of a failed run: its failed tasks, their errors, and the link."""
+"""The description of a failed run: its failed tasks and their errors."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _ERROR_LEVELS = ("error", "critical")
 
 def describe_failure(client: Client, run: DagRun, *, tasks: list[TaskInstance] | None = None) -> Flow[str]:
     """
-    Describe what failed in a dag run: its failed tasks, the last error in the log of each, and the link.
+    Describe what failed in a dag run: its failed tasks, and the last error in the log of each.
 
     The flow raises no ``AstroError``. If a list or a log cannot be read, the text says so.
 
@@ -49,21 +49,20 @@ def describe_failure(client: Client, run: DagRun, *, tasks: list[TaskInstance] |
     :return: several lines of text
     """
     dag_id, run_id = run["dag_id"], run["dag_run_id"]
-    link = f"See {client.run_url(dag_id, run_id)}"
     if tasks is None:
         try:
             instances = yield from client.list_task_instances(dag_id, run_id, state=["failed"])
         except AstroError as error:
-            return f"Its failed tasks could not be read: {error}\n{link}"
+            return f"Its failed tasks could not be read: {error}"
         tasks = [instance for instance in instances if instance["state"] == "failed"]
         if not tasks:
-            return f"None of its tasks failed: it was marked so, or ran into its dagrun_timeout.\n{link}"
+            return "None of its tasks failed: it was marked so, or ran into its dagrun_timeout."
     lines = []
     for instance in sorted(tasks, key=lambda task: task["end_date"] or "~")[:MAX_FAILED_TASKS]:
         lines.append(f"  {_named(instance)}: {(yield from _reason(client, instance))}")
     if len(tasks) > MAX_FAILED_TASKS:
         lines.append(f"  and {len(tasks) - MAX_FAILED_TASKS} more")
-    return "\n".join(["Failed tasks:", *lines, link])
+    return "\n".join(["Failed tasks:", *lines])
 
 
 def _named(instance: TaskInstance) -> str:

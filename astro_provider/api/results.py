@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from astro_provider.api.errors import ResultError, TooLargeAnswerError
+from astro_provider.api.message import outcome_message
 from astro_provider.api.paging import read_start
 from astro_provider.api.parsing import NotJSONError
 from astro_provider.api.sanitize import plain
@@ -141,9 +142,6 @@ class _Reading:
 
     def _error(self, task_id: str, problem: str) -> ResultError:
         dag_id, run_id = self._run["dag_id"], self._run["dag_run_id"]
-        return ResultError(
-            f"No result: dag {dag_id!r} in {self._client.deployment}\n"
-            f"  XCom {self._key!r} of task {task_id!r}: {problem}.\n"
-            f"  Run {run_id!r}\n"
-            f"  {self._client.run_url(dag_id, run_id)}"
-        )
+        details = f"XCom {self._key!r} of task {task_id!r}: {problem}."
+        where, url = self._client.deployment, self._client.run_url(dag_id, run_id)
+        return ResultError(outcome_message("No result", dag_id, where=where, details=details, run_id=run_id, url=url))

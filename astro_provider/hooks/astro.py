@@ -244,8 +244,8 @@ class AstroHook(DeploymentHook):
                 run_id,
                 poke_interval=poke_interval,
                 timeout=timeout,
-                on_change=lambda run: self.log.info("Dag run %s of dag %s is %s", run_id, dag_id, run["state"]),
-                on_tolerated_error=lambda error: self.log.warning("Still waiting: %s", error),
+                log=self.log.info,
+                warn=self.log.warning,
             )
         )
 

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from astro_provider import __version__
 from astro_provider.api.errors import CertificateError, ConnectionConfigError, HostNotFoundError, TransportError
 from astro_provider.api.flow import MAX_END_BYTES
+from astro_provider.api.message import INDENT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -114,16 +115,26 @@ def _causes(error: BaseException | None) -> list[BaseException]:
     return found
 
 
-def transport_error(request: Request, options: HttpOptions, error: BaseException, seconds: float = 0) -> TransportError:
+def transport_error(
+    request: Request, deployment: Deployment, error: BaseException, seconds: float = 0
+) -> TransportError:
     """
     Make an error of this package from an exception of an HTTP library.
 
     :param request: the request that failed
-    :param options: HTTP options of the connection
+    :param deployment: the target
     :param error: the exception
     :param seconds: how long the request took until it failed
-    :return: the error, which says what happened, for which host, and whether the request might have been sent
+    :return: the error, which says what happened, for which host and Deployment, and whether the request might have been
+        sent
     """
+    failed = _failure(request, deployment.http, error, seconds)
+    failed.args = (f"{failed}\n{INDENT}{deployment}",)  # the host can be another one: that of a token URL
+    return failed
+
+
+def _failure(request: Request, options: HttpOptions, error: BaseException, seconds: float) -> TransportError:
+    """Find out what an exception of an HTTP library means."""
     parts = urlsplit(request.url)
     host = parts.netloc.rpartition("@")[2]
     causes = _causes(error)

@@ -83,7 +83,7 @@ class AsyncCarrier:
                         break
                 return Response(response.status, lower_case_names(response.headers), bytes(body), cut=body.cut)
         except (aiohttp.ClientError, asyncio.TimeoutError, OSError, ValueError) as error:
-            raise transport_error(request, self._options, error, time.monotonic() - began) from None
+            raise transport_error(request, self._deployment, error, time.monotonic() - began) from None
 
     async def _open(self) -> aiohttp.ClientSession:
         await asyncio.to_thread(check_files, self._deployment)

@@ -116,6 +116,7 @@ class SyncCarrier:
 
     def __init__(self, deployment: Deployment) -> None:
         check_files(deployment)
+        self._deployment = deployment
         self._options = deployment.http
         self._session = requests.Session()
         self._session.trust_env = deployment.http.trust_env
@@ -162,7 +163,7 @@ class SyncCarrier:
                         break
                 return Response(response.status_code, lower_case_names(response.headers), bytes(body), cut=body.cut)
         except (requests.RequestException, HTTPError, OSError, ValueError) as error:
-            raise transport_error(request, self._options, error, time.monotonic() - began) from None
+            raise transport_error(request, self._deployment, error, time.monotonic() - began) from None
 
     def close(self) -> None:
         """Close the session."""

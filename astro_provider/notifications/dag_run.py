@@ -131,8 +131,8 @@ class AstroTriggerDagRunNotifier(BaseNotifier):
     def _log_failure(self, error: Exception) -> None:
         """Log an error instead of raising it, because it would stand beside the failure that the callback is for."""
         from astro_provider.api.errors import AstroError, InvalidParameterError
+        from astro_provider.api.message import dag_subject, error_message
 
         is_expected = isinstance(error, (AstroError, InvalidParameterError))
-        self.log.error(
-            "Did not trigger dag %r in this callback: %s", self.trigger_dag_id, error, exc_info=not is_expected
-        )
+        message = error_message("Not triggered", dag_subject(self.trigger_dag_id), error)
+        self.log.error("%s", message, exc_info=not is_expected)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from astro_provider.airflow_versions import BaseOperator
 from astro_provider.api.endpoint_request import EndpointRequest, check_request_options
+from astro_provider.api.message import subject_message
 from astro_provider.task_errors import final_errors, parameter_errors
 from astro_provider.tasks.rendered import rendered_id
 from astro_provider.tasks.response_check import check_function
@@ -104,14 +105,15 @@ class AstroApiOperator(BaseOperator):
         """
         from astro_provider.airflow_versions import AirflowException, determine_kwargs
 
-        with final_errors():
+        subject = f"{self.method} {self.endpoint}"
+        with final_errors(subject, self.log.info):
             response = self._request()
         if self.log_response:
             self.log.info("%s", json.dumps(response, indent=2))
         if self.response_check is not None and not self.response_check(
             response, **determine_kwargs(self.response_check, [response], context)
         ):
-            raise AirflowException(f"response_check rejected the response to {self.method} {self.endpoint}")
+            raise AirflowException(subject_message("Failed", subject, details="response_check rejected the response"))
         if self.response_filter is not None:
             return self.response_filter(response, **determine_kwargs(self.response_filter, [response], context))
         return response
@@ -130,5 +132,5 @@ class AstroApiOperator(BaseOperator):
         statuses: list[int] = []
         with AstroHook(rendered_id("http_conn_id", self.http_conn_id)) as hook:
             response = hook.run(request.send(hook.client, statuses.append))
-            self.log.info("%s: %s from %s", request, statuses[-1], hook.deployment)
+            self.log.info("%s", subject_message(f"Answered {statuses[-1]}", str(request), where=hook.deployment))
         return response

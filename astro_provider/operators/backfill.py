@@ -9,6 +9,7 @@ from astro_provider.airflow_versions import BaseOperator
 from astro_provider.airflow_versions import conf as airflow_conf
 from astro_provider.api.durations import poke_interval_seconds
 from astro_provider.api.errors import DagRunFailedError, UnexpectedEventError
+from astro_provider.api.message import dag_subject, first_line, with_details
 from astro_provider.links import XCOM_BACKFILL_ID, XCOM_BACKFILL_URL, RemoteBackfillLink
 from astro_provider.task_errors import final_errors, parameter_errors
 from astro_provider.tasks.backfill_request import BACKFILL_FIELDS, check_backfill_fields, read_backfill_request
@@ -132,10 +133,10 @@ class AstroBackfillOperator(BackfillLineageMixin, BaseOperator):
         from astro_provider.waits.backfill import BackfillWait, backfills_url
 
         self._context = context
-        with final_errors():
+        with final_errors(self._subject, self.log.info):
             request = read_backfill_request(self)
             earlier = earlier_tries(context, retries=self.retries or 0)
-        with final_errors(), AstroHook(request.http_conn_id) as hook:
+        with final_errors(self._subject, self.log.info), AstroHook(request.http_conn_id) as hook:
             flow = ensure_backfill(hook.client, request, earlier, log=self.log.info, warn=self.log.warning)
             backfill = hook.run(flow)
             wait = BackfillWait.of(backfill)
@@ -148,6 +149,10 @@ class AstroBackfillOperator(BackfillLineageMixin, BaseOperator):
             if self.deferrable and backfill["completed_at"] is None:
                 self._defer(wait, request.http_conn_id, context)
             return self._wait(hook, wait)
+
+    @property
+    def _subject(self) -> str:
+        return dag_subject(str(self.external_dag_id))
 
     def _defer(self, wait: BackfillWait, http_conn_id: str, context: Context) -> None:
         from astro_provider.tasks.execution_timeout import deferral_limits
@@ -181,10 +186,10 @@ class AstroBackfillOperator(BackfillLineageMixin, BaseOperator):
         :raise AstroError: another error of the target
         """
         from astro_provider.airflow_versions import AirflowTaskTimeout
-        from astro_provider.tasks.execution_timeout import timeout_message
+        from astro_provider.tasks.execution_timeout import timed_out
         from astro_provider.triggers.events import EventOutcome, read_event
 
-        with final_errors():
+        with final_errors(self._subject, self.log.info):
             ended = read_event(event)
             result: BackfillResult | None = event.get("backfill")
             if result is not None:
@@ -194,8 +199,7 @@ class AstroBackfillOperator(BackfillLineageMixin, BaseOperator):
             if ended.outcome is EventOutcome.FAILED:
                 raise DagRunFailedError(ended.message)
             if ended.outcome is EventOutcome.TIMEOUT:
-                dag_id = str(self.external_dag_id)
-                raise AirflowTaskTimeout(timeout_message(dag_id, self.execution_timeout, ended.message, ended.url))
+                raise AirflowTaskTimeout(timed_out(ended.message, self.execution_timeout, "execution_timeout"))
             if ended.outcome is not EventOutcome.SUCCESS or result is None:
                 raise UnexpectedEventError(f"The task was resumed with an event of another wait: {ended.message}")
         self.log.info("%s", ended.message)
@@ -203,10 +207,10 @@ class AstroBackfillOperator(BackfillLineageMixin, BaseOperator):
 
     def _wait(self, hook: AstroHook, wait: BackfillWait) -> BackfillResult:
         from astro_provider.airflow_versions import AirflowTaskTimeout
-        from astro_provider.tasks.execution_timeout import timeout_message
-        from astro_provider.waits.backfill import backfills_url, watch_backfill
+        from astro_provider.tasks.execution_timeout import timed_out
+        from astro_provider.waits.backfill import watch_backfill
 
-        last = f"{wait}: never seen"
+        last = wait.unseen
 
         def on_change(verdict: BackfillVerdict) -> None:
             nonlocal last
@@ -222,9 +226,8 @@ class AstroBackfillOperator(BackfillLineageMixin, BaseOperator):
         except AirflowTaskTimeout:
             # on_kill, which Airflow calls next, would not cancel the backfill, because the task is still "running".
             self._waiting_for = None
-            last_seen = f"{last}. {self._cancel(wait)}" if self.cancel_on_kill else last
-            url = backfills_url(hook.client, wait.dag_id)
-            raise AirflowTaskTimeout(timeout_message(wait.dag_id, self.execution_timeout, last_seen, url)) from None
+            last_seen = with_details(last, first_line(self._cancel(wait))) if self.cancel_on_kill else last
+            raise AirflowTaskTimeout(timed_out(last_seen, self.execution_timeout, "execution_timeout")) from None
         self._waiting_for = None
         if verdict.result is None or verdict.outcome != "success":
             raise DagRunFailedError(verdict.message)
@@ -240,7 +243,9 @@ class AstroBackfillOperator(BackfillLineageMixin, BaseOperator):
         if ended_by_user(self._context["ti"]):
             self._cancel(wait)
         else:
-            self.log.info("The %s is not cancelled, because no user ended this task", wait)
+            from astro_provider.tasks.cancel_backfill import backfill_not_cancelled
+
+            self.log.info("%s", backfill_not_cancelled(wait, "no user ended this task"))
 
     def _cancel(self, wait: BackfillWait) -> str:
         from astro_provider.tasks.cancel_backfill import cancel_backfill_on_worker

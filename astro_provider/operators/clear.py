@@ -128,10 +128,10 @@ class AstroClearDagRunOperator(RunWaitingOperator):
         def store(run_id: str, cleared: bool) -> None:
             store_cleared_run(context, run_id, cleared=cleared)
 
-        with final_errors():
+        with final_errors(self._subject, self.log.info):
             request = read_clear_request(self)
             tries = earlier_tries(context, retries=self.retries or 0)
-        with final_errors(), AstroHook(request.http_conn_id) as hook:
+        with final_errors(self._subject, self.log.info), AstroHook(request.http_conn_id) as hook:
             repairs = request.waits and "failed" in self.failed_states
             flow = clear_run(hook.client, request, tries, repairs=repairs, store=store, log=self.log.info)
             cleared = hook.run(flow)

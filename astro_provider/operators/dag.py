@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from astro_provider.airflow_versions import BaseOperator
+from astro_provider.api.message import dag_subject, outcome_message
+from astro_provider.api.urls import encoded
 from astro_provider.run_id import first_try_number
 from astro_provider.task_errors import final_errors
 from astro_provider.tasks.rendered import rendered_id
@@ -40,7 +42,8 @@ class _SetPausedOperator(BaseOperator):
         from astro_provider.hooks.astro import AstroHook
         from astro_provider.tasks.was_paused import store_was_paused, stored_was_paused
 
-        with final_errors(), AstroHook(rendered_id("http_conn_id", self.http_conn_id)) as hook:
+        subject = dag_subject(str(self.external_dag_id))
+        with final_errors(subject, self.log.info), AstroHook(rendered_id("http_conn_id", self.http_conn_id)) as hook:
             dag_id = rendered_id("external_dag_id", self.external_dag_id)
             was_paused = stored_was_paused(context, dag_id)
             if was_paused is None:
@@ -49,16 +52,16 @@ class _SetPausedOperator(BaseOperator):
                 self._warn_of_earlier_try(context, was_paused)
             dag = hook.pause_dag(dag_id) if self._paused else hook.unpause_dag(dag_id)
             state, before = ("paused" if each else "not paused" for each in (dag["is_paused"], was_paused))
-            self.log.info("Dag %s is %s in %s; before, it was %s", dag_id, state, hook.deployment, before)
+            facts, url = f", which was {before} before,", f"{hook.deployment.url}/dags/{encoded(dag_id)}"
+            self.log.info("%s", outcome_message(state.capitalize(), dag_id, facts, where=hook.deployment, url=url))
             return {**dag, "was_paused": was_paused}
 
     def _warn_of_earlier_try(self, context: Context, was_paused: bool) -> None:
         ti = context["ti"]
         if ti.try_number > first_try_number(ti.max_tries, self.retries or 0) and was_paused is self._paused:
-            self.log.warning(
-                "An earlier try of this task might have %s the dag already: what it found is not known here.",
-                "paused" if self._paused else "unpaused",
-            )
+            did = "paused" if self._paused else "unpaused"
+            details = f"An earlier try of this task might have {did} the dag already: what it found is not known here"
+            self.log.warning("%s", outcome_message("Not sure", str(self.external_dag_id), details=details))
 
 
 class AstroPauseDagOperator(_SetPausedOperator):

@@ -200,11 +200,11 @@ class AstroTriggerDagRunOperator(StartFromTriggerMixin, RunWaitingOperator):
 
         if self._context is None:  # else the task starts again on a worker, and the trigger has logged why
             self.log_worker_reason(context)
-        with final_errors():
+        with final_errors(self._subject, self.log.info):
             lineage_parent = context["ti"] if self.openlineage_inject_parent_info else None
             request = read_request(self, lineage_parent=lineage_parent)
             planned = plan_run(context, given_run_id=request.run_id, retries=self.retries or 0, warn=self.log.warning)
-        with final_errors(), AstroHook(request.http_conn_id) as hook:
+        with final_errors(self._subject, self.log.info), AstroHook(request.http_conn_id) as hook:
             repairs = "failed" in self.failed_states
             triggered = hook.run(trigger_run(hook.client, request, planned, repairs=repairs, log=self.log.info))
             store_attached(context, triggered.run["dag_run_id"], attached=triggered.attached)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from astro_provider.airflow_versions import CAN_START_FROM_TRIGGER, BaseOperator
 from astro_provider.api.durations import poke_interval_seconds
 from astro_provider.api.errors import DagRunFailedError, InvalidParameterError, UnexpectedEventError
+from astro_provider.api.message import dag_subject, first_line, outcome_message, with_details
 from astro_provider.api.states import DAG_RUN_STATES, checked_states
 from astro_provider.links import XCOM_RUN_ID, XCOM_URL, RemoteDagRunLink
 from astro_provider.task_errors import final_errors, parameter_errors
@@ -71,6 +72,11 @@ class RunWaitingOperator(RunLineageMixin, BaseOperator):
             self.failed_states = checked_states("failed_states", failed_states, DAG_RUN_STATES, default_failed)
             if both := set(self.allowed_states) & set(self.failed_states):
                 raise InvalidParameterError(f"allowed_states and failed_states both have {', '.join(sorted(both))}")
+
+    @property
+    def _subject(self) -> str:
+        """What the task is about, in messages."""
+        return dag_subject(str(self._remote_dag_id))
 
     def _finish(
         self, hook: AstroHook, run: DagRun, context: Context, *, url: str, waits: bool, attached: bool = False
@@ -143,10 +149,10 @@ class RunWaitingOperator(RunLineageMixin, BaseOperator):
         :raise AstroError: another error of the target
         """
         from astro_provider.airflow_versions import AirflowSkipException, AirflowTaskTimeout
-        from astro_provider.tasks.execution_timeout import timeout_message
+        from astro_provider.tasks.execution_timeout import timed_out
         from astro_provider.triggers.events import EventOutcome, read_event
 
-        with final_errors():
+        with final_errors(self._subject, self.log.info):
             ended = read_event(event)
             self._remember_run(ended.run, ended.url)
             if ended.outcome is EventOutcome.RESTART:
@@ -161,9 +167,7 @@ class RunWaitingOperator(RunLineageMixin, BaseOperator):
             if ended.outcome is EventOutcome.SKIPPED:
                 raise AirflowSkipException(ended.message)
             if ended.outcome is EventOutcome.TIMEOUT:
-                raise AirflowTaskTimeout(
-                    timeout_message(str(self._remote_dag_id), self.execution_timeout, ended.message, ended.url)
-                )
+                raise AirflowTaskTimeout(timed_out(ended.message, self.execution_timeout, "execution_timeout"))
             if ended.outcome is not EventOutcome.SUCCESS or ended.run is None:
                 raise UnexpectedEventError(f"The task was resumed with an event of another wait: {ended.message}")
             self.log.info("%s", ended.message)
@@ -177,17 +181,20 @@ class RunWaitingOperator(RunLineageMixin, BaseOperator):
 
     def _wait(self, hook: AstroHook, run: DagRun) -> DagRun:
         from astro_provider.airflow_versions import AirflowTaskTimeout
-        from astro_provider.tasks.execution_timeout import timeout_message
+        from astro_provider.tasks.execution_timeout import timed_out
         from astro_provider.waits.loop import watch
 
         wait = self._run_wait(run)
-        last = f"{wait}: {run['state']}"
+        url = hook.client.run_url(run["dag_id"], run["dag_run_id"])
+        last = outcome_message(
+            run["state"].capitalize(), run["dag_id"], where=hook.deployment, run_id=run["dag_run_id"], url=url
+        )
 
         def on_change(verdict: Verdict) -> None:
             nonlocal last
-            last = verdict.explained
+            last = verdict.message
             self._remember_run(verdict.run)
-            self.log.info("%s", last)
+            self.log.info("%s", verdict.explained)
 
         self._waiting_for = run
         try:
@@ -205,9 +212,8 @@ class RunWaitingOperator(RunLineageMixin, BaseOperator):
             # on_kill, which Airflow calls next, would not cancel the run: it cancels only if a user ended the task, but
             # the state of the task is still "running".
             self._waiting_for = None
-            last_seen = f"{last}. {self._cancel(run)}" if self._cancels else last
-            url = hook.client.run_url(run["dag_id"], run["dag_run_id"])
-            raise AirflowTaskTimeout(timeout_message(run["dag_id"], self.execution_timeout, last_seen, url)) from None
+            last_seen = with_details(last, first_line(self._cancel(run))) if self._cancels else last
+            raise AirflowTaskTimeout(timed_out(last_seen, self.execution_timeout, "execution_timeout")) from None
         self._waiting_for = None
         self._remember_run(verdict.run)
         if verdict.outcome != "success" or verdict.run is None:
@@ -224,7 +230,9 @@ class RunWaitingOperator(RunLineageMixin, BaseOperator):
         if ended_by_user(self._context["ti"]):
             self._cancel(run)
         else:
-            self.log.info("The run of dag %r is not cancelled, because no user ended this task", run["dag_id"])
+            from astro_provider.tasks.cancel import not_cancelled
+
+            self.log.info("%s", not_cancelled(run["dag_id"], run["dag_run_id"], "no user ended this task"))
 
     def _cancel(self, run: DagRun) -> str:
         from astro_provider.tasks.cancel import cancel_on_worker

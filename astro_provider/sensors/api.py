@@ -9,6 +9,7 @@ from astro_provider.airflow_versions import conf as airflow_conf
 from astro_provider.airflow_versions import was_rescheduled
 from astro_provider.api.durations import DEFAULT_POKE_INTERVAL_SECONDS, poke_interval_seconds, timeout_seconds
 from astro_provider.api.endpoint_request import EndpointRequest, check_request_options
+from astro_provider.api.message import subject_message
 from astro_provider.sensors.waiting import DEFAULT_TIMEOUT_SECONDS, WaitingSensor
 from astro_provider.task_errors import parameter_errors
 from astro_provider.tasks.rendered import rendered_id
@@ -136,6 +137,14 @@ class AstroApiSensor(WaitingSensor):
             return "could not be called there"
         return worker_reason(self.response_check, dict(context))
 
+    @property
+    def _subject(self) -> str:
+        return f"{self.method} {self.endpoint}"
+
+    @property
+    def _last_seen(self) -> str:
+        return self._last_message or super()._last_seen
+
     def _request(self) -> EndpointRequest:
         return EndpointRequest(
             endpoint=rendered_id("endpoint", self.endpoint),
@@ -155,9 +164,11 @@ class AstroApiSensor(WaitingSensor):
         response = hook.run(request.send(hook.client))
         if accepts(self.response_check, response, context, request):
             self._response = response
-            verdict = Verdict("success", f"response_check accepts the response to {request} from {hook.deployment}")
+            verdict = Verdict("success", subject_message("Accepted", str(request), where=hook.deployment))
         else:
-            verdict = Verdict("pending", f"{request}: not accepted by response_check: {shortened(response)}")
+            details = f"response_check does not accept {shortened(response)}"
+            message = subject_message("Not accepted", str(request), where=hook.deployment, details=details)
+            verdict = Verdict("pending", message)
         if verdict.message != self._last_message:
             self._last_message = verdict.message
             self._log_verdict(verdict)

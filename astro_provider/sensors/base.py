@@ -10,6 +10,7 @@ from astro_provider.airflow_versions import conf as airflow_conf
 from astro_provider.airflow_versions import given_parameters
 from astro_provider.api.durations import DEFAULT_POKE_INTERVAL_SECONDS, poke_interval_seconds, timeout_seconds
 from astro_provider.api.errors import InvalidParameterError
+from astro_provider.api.message import dag_subject
 from astro_provider.api.states import checked_states
 from astro_provider.links import RemoteDagRunLink
 from astro_provider.sensors.waiting import BACKSTOP, DEFAULT_TIMEOUT_SECONDS, WaitingSensor
@@ -127,6 +128,10 @@ class AstroBaseSensor(WaitingSensor):
             idle=self.idle,
             check_existence=self.check_existence,
         )
+
+    @property
+    def _subject(self) -> str:
+        return dag_subject(str(self.external_dag_id))
 
     def _wait(self, context: Context) -> RunWait:
         function = self.execution_date_fn

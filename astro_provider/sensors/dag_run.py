@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from astro_provider.api.errors import AstroError, InvalidParameterError
 from astro_provider.api.states import DAG_RUN_STATES
 from astro_provider.sensors.base import AstroBaseSensor
-from astro_provider.task_errors import fail_or_skip
+from astro_provider.task_errors import fail_or_skip, final_errors
 from astro_provider.tasks.rendered_result import RESULT_FIELDS, RETURN_VALUE, check_result, rendered_result
 
 if TYPE_CHECKING:
@@ -158,11 +158,12 @@ class AstroDagRunSensor(AstroBaseSensor):
         from astro_provider.airflow_versions import AirflowFailException
 
         try:
-            self._read_result(ended.run)
-        except AstroError as error:
-            if error.retryable and not getattr(self, "never_fail", False):
+            with final_errors(self._subject, self.log.info):
+                self._read_result(ended.run)
+        except (AstroError, AirflowFailException) as error:
+            if isinstance(error, AstroError) and not getattr(self, "never_fail", False):
                 raise
-            fail_or_skip(self, AirflowFailException(str(error)))
+            fail_or_skip(self, AirflowFailException(str(error)), self._subject)
         finally:
             self._open_hook().close()
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import time
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from astro_provider.airflow_versions import conf as airflow_conf
 from astro_provider.api.errors import AstroError, DagRunFailedError, UnexpectedEventError
+from astro_provider.api.message import subject_message
 from astro_provider.links import XCOM_URL
 from astro_provider.sensors.poke_interval import PokeIntervalMixin
-from astro_provider.task_errors import fail_or_skip, final_errors
-from astro_provider.tasks.execution_timeout import wait_timeout_message
+from astro_provider.task_errors import fail_or_skip, final_errors, skip_task
+from astro_provider.tasks.execution_timeout import timed_out
 from astro_provider.tasks.rendered import rendered_id
 from astro_provider.tasks.start_from_trigger import StartFromTriggerMixin
 
@@ -37,7 +38,7 @@ class WaitingSensor(StartFromTriggerMixin, PokeIntervalMixin):
     """
     Base class that waits on a worker, and ends the task as the wait has ended.
 
-    A subclass says what is waited for (``_wait``) and how to defer (``_defer``).
+    A subclass says what is waited for (``_wait``, ``_subject``) and how to defer (``_defer``).
     """
 
     http_conn_id: str
@@ -55,6 +56,17 @@ class WaitingSensor(StartFromTriggerMixin, PokeIntervalMixin):
         """Make the wait from the rendered fields."""
         raise NotImplementedError
 
+    @property
+    def _subject(self) -> str:
+        """What the sensor waits for, in messages."""
+        raise NotImplementedError
+
+    @property
+    def _last_seen(self) -> str:
+        """The message of the last check."""
+        last = self._progress.last if self._progress else None
+        return last.message if last else subject_message("No answer yet", self._subject)
+
     def _defer(self, context: Context) -> None:
         """Defer to the triggerer."""
         raise NotImplementedError
@@ -71,7 +83,12 @@ class WaitingSensor(StartFromTriggerMixin, PokeIntervalMixin):
             (with ``soft_fail``, the sensor skips)
         :raise AirflowFailException: a retry cannot help, because a request was refused or a parameter is invalid
         """
-        from astro_provider.airflow_versions import AirflowFailException, was_rescheduled
+        from astro_provider.airflow_versions import (
+            AirflowSensorTimeout,
+            AirflowSkipException,
+            AirflowTaskTimeout,
+            was_rescheduled,
+        )
         from astro_provider.waits.transient import Tolerance
 
         if not self._is_restarted:
@@ -83,8 +100,13 @@ class WaitingSensor(StartFromTriggerMixin, PokeIntervalMixin):
                 super().execute(context)
             elif not self.poke(context):  # a wait that is over needs no deferral
                 self._defer(context)
-        except AirflowFailException as error:  # by poke() above; super().execute() applies soft_fail itself
-            fail_or_skip(self, error)
+        except AirflowSkipException as skip:
+            if not skip.args:  # the log has the reason
+                raise
+            # Airflow skips instead of failing: because of the cause, or without one, because of the timeout.
+            self._end(skip.__cause__ or AirflowSensorTimeout())
+        except (AirflowSensorTimeout, AirflowTaskTimeout) as error:
+            self._end(error)
         finally:
             if self._hook is not None:
                 self._hook.close()
@@ -101,12 +123,17 @@ class WaitingSensor(StartFromTriggerMixin, PokeIntervalMixin):
         :return: whether the wait is over, successfully
         :raise Exception: see :meth:`execute`
         """
+        from astro_provider.airflow_versions import AirflowFailException
+
         gives_up_at = time.time() + self.timeout
-        with final_errors():
-            while (verdict := self._check(context)) is None:
-                if not self._refused or not (self.reschedule or self.deferrable) or time.time() >= gives_up_at:
-                    return False
-                time.sleep(REFUSED_PAUSE_SECONDS)
+        try:
+            with final_errors(self._subject, self.log.info):
+                while (verdict := self._check(context)) is None:
+                    if not self._refused or not (self.reschedule or self.deferrable) or time.time() >= gives_up_at:
+                        return False
+                    time.sleep(REFUSED_PAUSE_SECONDS)
+        except AirflowFailException as error:
+            fail_or_skip(self, error, self._subject)
         if verdict.url and verdict.url != self._url:
             self._url = verdict.url
             context["ti"].xcom_push(key=XCOM_URL, value=verdict.url)
@@ -124,7 +151,8 @@ class WaitingSensor(StartFromTriggerMixin, PokeIntervalMixin):
                 raise
             self._refused = is_refusal(error)
             return None
-        tolerance.note_answer()
+        if tolerance.note_answer():
+            self._log_answer()
         self._refused = False
         return verdict
 
@@ -142,12 +170,18 @@ class WaitingSensor(StartFromTriggerMixin, PokeIntervalMixin):
         return hook.run(self._progress.check(hook.client, wait))
 
     def _log_verdict(self, verdict: Verdict) -> None:
-        self.log.info("%s", verdict.explained)
+        if verdict.outcome in ("pending", "success"):  # any other is the message of the task's exception
+            self.log.info("%s", verdict.explained)
 
     def _log_tolerated_error(self, error: AstroError) -> None:
         from astro_provider.waits.loop import still_waiting
 
-        self.log.warning("%s", still_waiting(error))
+        self.log.warning("%s", still_waiting(self._subject, error))
+
+    def _log_answer(self) -> None:
+        from astro_provider.waits.loop import answers_again
+
+        self.log.warning("%s", answers_again(self._subject, self._open_hook().deployment))
 
     def _open_hook(self) -> AstroHook:
         if self._hook is None:
@@ -184,8 +218,9 @@ class WaitingSensor(StartFromTriggerMixin, PokeIntervalMixin):
         try:
             ended = read_event(event)
         except UnexpectedEventError as error:
-            fail_or_skip(self, AirflowFailException(str(error)))
-        self.log.info("%s", ended.message)
+            fail_or_skip(self, AirflowFailException(str(error)), self._subject)
+        if ended.outcome in (EventOutcome.RESTART, EventOutcome.SUCCESS):
+            self.log.info("%s", ended.message)
         if ended.outcome is EventOutcome.RESTART:
             self._is_restarted = True
             self.execute(context)
@@ -198,17 +233,32 @@ class WaitingSensor(StartFromTriggerMixin, PokeIntervalMixin):
         from astro_provider.triggers.events import EventOutcome
 
         if ended.outcome is EventOutcome.TIMEOUT:
-            if self.execution_timeout and self._execution_timeout_is_shorter:
-                message = wait_timeout_message(self.execution_timeout, "execution_timeout", ended.message)
-                fail_or_skip(self, AirflowTaskTimeout(message))
-            fail_or_skip(self, AirflowSensorTimeout(wait_timeout_message(self.timeout, "timeout", ended.message)))
+            error = AirflowTaskTimeout() if self._execution_timeout_is_shorter else AirflowSensorTimeout()
+            self._end(error, ended.message)
         if ended.error is not None and ended.error.retryable and not getattr(self, "never_fail", False):
-            raise ended.error  # soft_fail does not apply to an error that a retry may resolve
+            with final_errors(self._subject, self.log.info):
+                raise ended.error  # soft_fail does not apply to an error that a retry may resolve
         if ended.error is not None:
-            fail_or_skip(self, AirflowFailException(ended.message))
+            fail_or_skip(self, AirflowFailException(ended.message), self._subject)
         if ended.url:
             context["ti"].xcom_push(key=XCOM_URL, value=ended.url)
         self._conclude(ended.outcome.value, ended.message)
+
+    def _end(self, error: BaseException, last_seen: str | None = None) -> NoReturn:
+        """
+        End the sensor with an error.
+
+        :param error: the error; a timeout gets its message here
+        :param last_seen: the message of the last check, by default of the last one on this worker
+        """
+        from astro_provider.airflow_versions import AirflowSensorTimeout, AirflowTaskTimeout
+
+        seen = last_seen or self._last_seen
+        if isinstance(error, AirflowTaskTimeout):
+            error.args = (timed_out(seen, self.execution_timeout, "execution_timeout"),)
+        elif isinstance(error, AirflowSensorTimeout):
+            error.args = (timed_out(seen, self.timeout, "timeout"),)
+        fail_or_skip(self, error, self._subject)
 
     @property
     def _execution_timeout_is_shorter(self) -> bool:
@@ -217,9 +267,7 @@ class WaitingSensor(StartFromTriggerMixin, PokeIntervalMixin):
     def _conclude(self, outcome: str, message: str) -> bool:
         """Return whether the wait is over successfully; raise the exception of any other outcome that ends it."""
         if outcome == "failed":
-            fail_or_skip(self, DagRunFailedError(message))
+            fail_or_skip(self, DagRunFailedError(message), self._subject)
         if outcome == "skipped":
-            from astro_provider.airflow_versions import AirflowSkipException
-
-            raise AirflowSkipException(message)
+            skip_task(message, self.log.info)
         return outcome == "success"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from astro_provider.api.calls import PAGE_SIZE
 from astro_provider.api.dates import parse_date
 from astro_provider.api.errors import NotTriggeredError
+from astro_provider.api.message import outcome_message
 from astro_provider.api.states import DAG_RUN_STATES, FINISHED_DAG_RUN_STATES
 from astro_provider.tasks.create_run import find_existing_run
 from astro_provider.tasks.existing_run import ActiveDecision, active_decision
@@ -82,16 +84,22 @@ def _is_planned(run: DagRun, request: RunRequest, planned: PlannedRun) -> bool:
 
 def _report(client: Client, run: DagRun, decided: ActiveDecision, log: Callable[[str], None]) -> None:
     """Log that the task attaches to a run, or raise the error that ends it."""
-    dag, has = f"dag {run['dag_id']!r}", f"already has a {run['state']} run"
-    url = client.run_url(run["dag_id"], run["dag_run_id"])
-    which = f"Dag run {run['dag_run_id']!r} in {client.deployment}. See {url}"
+    message = partial(
+        outcome_message,
+        dag_id=run["dag_id"],
+        facts=f" already has a {run['state']} run",
+        where=client.deployment,
+        run_id=run["dag_run_id"],
+        url=client.run_url(run["dag_id"], run["dag_run_id"]),
+    )
     if decided is ActiveDecision.SKIP:
         from astro_provider.airflow_versions import AirflowSkipException
 
-        raise AirflowSkipException(f"Skipped: {dag} {has}, and on_active_run is 'skip'. {which}")
+        raise AirflowSkipException(message("Skipped", details="on_active_run is 'skip'"))
     if decided is ActiveDecision.FAIL:
-        raise NotTriggeredError(
-            f"Not triggered: {dag} {has}, and on_active_run is 'fail'. Choose what to do with on_active_run: 'fail' "
-            f"(as now), 'trigger' another run, 'attach' to this one, or 'skip' this task. {which}"
+        details = (
+            "Choose what to do with on_active_run: 'fail' (as now), 'trigger' another run, 'attach' to this one, or "
+            "'skip' this task"
         )
-    log(f"Attached to a {run['state']} run of {dag}, which keeps its conf, note and dates. {which}")
+        raise NotTriggeredError(message("Not triggered", details=details))
+    log(message("Attached", details="The run keeps its conf, note and dates"))

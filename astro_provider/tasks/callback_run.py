@@ -13,6 +13,7 @@ from astro_provider.airflow_versions import OWN_API_VERSION
 from astro_provider.api import calls
 from astro_provider.api.api_versions import API_VERSIONS
 from astro_provider.api.errors import ConflictError
+from astro_provider.api.message import outcome_message
 from astro_provider.api.template_values import is_empty
 from astro_provider.run_id import remote_run_id
 from astro_provider.tasks.caller_note import caller_note, given_note, trigger_with_note, ui_url
@@ -75,8 +76,10 @@ class CallbackRun:
         except ConflictError:
             if (yield from client.find(calls.get_dag_run, self.dag_id, self.run_id)) is None:
                 raise
-            return f"Dag {self.dag_id!r} has the run of this callback already: {self.run_id!r}. See {url}"
-        return f"Triggered dag {self.dag_id!r} in {client.deployment}: run {self.run_id!r}. See {url}"
+            outcome, facts = "Already triggered", ", by an earlier call of this callback,"
+        else:
+            outcome, facts = "Triggered", ""
+        return outcome_message(outcome, self.dag_id, facts, where=client.deployment, run_id=self.run_id, url=url)
 
 
 def callback_run(

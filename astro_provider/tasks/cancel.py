@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from astro_provider.api.errors import AstroError
+from astro_provider.api.message import dag_subject, error_message, outcome_message
 from astro_provider.api.states import FINISHED_DAG_RUN_STATES
 
 if TYPE_CHECKING:
@@ -32,14 +33,28 @@ def cancel_run(client: Client, dag_id: str, run_id: str, *, end_states: Sequence
     :param dag_id: the dag in the target
     :param run_id: the run
     :param end_states: further states in which the run is not cancelled, because they have ended the wait for it
-    :return: what was done, as a sentence
+    :return: the message of what was done
     :raise AstroError: the run could not be cancelled
     """
     state = (yield from client.get_dag_run(dag_id, run_id))["state"]
     if state in (*FINISHED_DAG_RUN_STATES, *end_states):
-        return f"The run of dag {dag_id!r} is not cancelled, because it is already {state}: {run_id}"
+        return not_cancelled(dag_id, run_id, f"it is already {state}")
     yield from client.cancel_dag_run(dag_id, run_id)
-    return f"Cancelled the run of dag {dag_id!r}, which was {state}: {run_id}"
+    url = client.run_url(dag_id, run_id)
+    return outcome_message(
+        "Cancelled", dag_id, f", its run was {state}", where=client.deployment, run_id=run_id, url=url
+    )
+
+
+def not_cancelled(dag_id: str, run_id: str, reason: str) -> str:
+    """
+    Write the message for a run that is not cancelled.
+
+    :param dag_id: the dag in the target
+    :param run_id: the run
+    :param reason: why, as a clause
+    """
+    return outcome_message("Not cancelled", dag_id, f": {reason}", run_id=run_id)
 
 
 def cancel_on_worker(http_conn_id: str, dag_id: str, run_id: str, log: Any, *, end_states: Sequence[str] = ()) -> str:
@@ -51,10 +66,10 @@ def cancel_on_worker(http_conn_id: str, dag_id: str, run_id: str, log: Any, *, e
     :param run_id: the run
     :param log: the logger of the task
     :param end_states: see :func:`cancel_run`
-    :return: what was done, as a sentence
+    :return: the message of what was done
     """
     flow = partial(cancel_run, dag_id=dag_id, run_id=run_id, end_states=end_states)
-    return run_on_worker(http_conn_id, flow, f"The run of dag {dag_id!r}", log, end=f" (run {run_id})")
+    return run_on_worker(http_conn_id, flow, dag_id, log, run_id=run_id)
 
 
 async def cancel_in_triggerer(
@@ -62,21 +77,21 @@ async def cancel_in_triggerer(
 ) -> str:
     """Do the same as :func:`cancel_on_worker` on an event loop, within ``MAX_CANCEL_SECONDS``."""
     flow = partial(cancel_run, dag_id=dag_id, run_id=run_id, end_states=end_states)
-    return await run_in_triggerer(http_conn_id, flow, f"The run of dag {dag_id!r}", log, end=f" (run {run_id})")
+    return await run_in_triggerer(http_conn_id, flow, dag_id, log, run_id=run_id)
 
 
 def run_on_worker(
-    http_conn_id: str, make_flow: Callable[[Client], Flow[str]], name: str, log: Any, *, end: str = ""
+    http_conn_id: str, make_flow: Callable[[Client], Flow[str]], dag_id: str, log: Any, *, run_id: str | None = None
 ) -> str:
     """
     Run a flow that cancels something, and log the result. Errors of the target are logged, not raised.
 
     :param http_conn_id: id of the Airflow connection to the target
-    :param make_flow: makes the flow, which returns what was done, as a sentence
-    :param name: what is cancelled, for the message if it could not be cancelled
+    :param make_flow: makes the flow, which returns the message of what was done
+    :param dag_id: the dag in the target
     :param log: the logger of the task
-    :param end: the end of that message
-    :return: what was done, as a sentence
+    :param run_id: the run, for the message if it could not be cancelled; ``None`` for a backfill
+    :return: the message of what was done
     """
     from astro_provider.hooks.astro import AstroHook
 
@@ -85,13 +100,13 @@ def run_on_worker(
             hook.warns_of_expiry = False  # the task has used the connection before
             done = hook.run(make_flow(hook.client))
     except AstroError as error:
-        return _log_failure(log, name, error, end)
+        return _log_failure(log, dag_id, error, run_id)
     log.info("%s", done)
     return done
 
 
 async def run_in_triggerer(
-    http_conn_id: str, make_flow: Callable[[Client], Flow[str]], name: str, log: Any, *, end: str = ""
+    http_conn_id: str, make_flow: Callable[[Client], Flow[str]], dag_id: str, log: Any, *, run_id: str | None = None
 ) -> str:
     """Do the same as :func:`run_on_worker` on an event loop, within ``MAX_CANCEL_SECONDS``."""
     from astro_provider.hooks.astro_async import AsyncAstroHook
@@ -103,15 +118,15 @@ async def run_in_triggerer(
     try:
         done = await asyncio.wait_for(cancel(), MAX_CANCEL_SECONDS)
     except AstroError as error:
-        return _log_failure(log, name, error, end)
+        return _log_failure(log, dag_id, error, run_id)
     except asyncio.TimeoutError:
-        return _log_failure(log, name, f"it took longer than {MAX_CANCEL_SECONDS:g} s.", end)
+        return _log_failure(log, dag_id, f"it took longer than {MAX_CANCEL_SECONDS:g} s", run_id)
     log.info("%s", done)
     return done
 
 
-def _log_failure(log: Any, name: str, error: AstroError | str, end: str) -> str:
-    message = f"{name} could not be cancelled: {error}{end}"
+def _log_failure(log: Any, dag_id: str, error: AstroError | str, run_id: str | None) -> str:
+    message = error_message("Could not be cancelled", dag_subject(dag_id), error, run_id=run_id)
     log.warning("%s", message)
     return message
 

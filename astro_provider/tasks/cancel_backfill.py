@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from astro_provider.api import backfill_calls
 from astro_provider.api.errors import ConflictError, NotFoundError
+from astro_provider.api.message import outcome_message
 from astro_provider.tasks.cancel import run_in_triggerer, run_on_worker
-from astro_provider.waits.backfill import list_own_runs
+from astro_provider.waits.backfill import backfills_url, list_own_runs
 
 if TYPE_CHECKING:
     from astro_provider.api.client import Client
@@ -25,13 +26,13 @@ def cancel_backfill(client: Client, wait: BackfillWait) -> Flow[str]:
 
     :param client: the target
     :param wait: the wait for the backfill
-    :return: what was done, as a sentence
+    :return: the message of what was done
     :raise AstroError: the backfill or one of its runs could not be cancelled
     """
     try:
         yield from client.call(backfill_calls.cancel_backfill, wait.backfill_id)
     except ConflictError:
-        return f"The {wait} is not cancelled, because it is already over"
+        return backfill_not_cancelled(wait, "it is already over")
     running = [run for run in (yield from list_own_runs(client, wait)) if run["state"] == "running"]
     cancelled = 0
     for run in running:
@@ -40,7 +41,19 @@ def cancel_backfill(client: Client, wait: BackfillWait) -> Flow[str]:
         except NotFoundError:  # deleted since it was listed
             continue
         cancelled += 1
-    return f"Cancelled {wait}, and {cancelled} runs that were running"
+    facts = f"{wait.facts}, and {cancelled} runs that were running"
+    url = backfills_url(client, wait.dag_id)
+    return outcome_message("Cancelled", wait.dag_id, facts, where=client.deployment, url=url)
+
+
+def backfill_not_cancelled(wait: BackfillWait, reason: str) -> str:
+    """
+    Write the message for a backfill that is not cancelled.
+
+    :param wait: the wait for the backfill
+    :param reason: why, as a clause
+    """
+    return outcome_message("Not cancelled", wait.dag_id, f"{wait.facts}: {reason}")
 
 
 def cancel_backfill_on_worker(http_conn_id: str, wait: BackfillWait, log: Any) -> str:
@@ -50,11 +63,11 @@ def cancel_backfill_on_worker(http_conn_id: str, wait: BackfillWait, log: Any) -
     :param http_conn_id: id of the Airflow connection to the target
     :param wait: the wait for the backfill
     :param log: the logger of the task
-    :return: what was done, as a sentence
+    :return: the message of what was done
     """
-    return run_on_worker(http_conn_id, partial(cancel_backfill, wait=wait), f"The {wait}", log)
+    return run_on_worker(http_conn_id, partial(cancel_backfill, wait=wait), wait.dag_id, log)
 
 
 async def cancel_backfill_in_triggerer(http_conn_id: str, wait: BackfillWait, log: Any) -> str:
     """Do the same as :func:`cancel_backfill_on_worker` on an event loop, within ``MAX_CANCEL_SECONDS``."""
-    return await run_in_triggerer(http_conn_id, partial(cancel_backfill, wait=wait), f"The {wait}", log)
+    return await run_in_triggerer(http_conn_id, partial(cancel_backfill, wait=wait), wait.dag_id, log)

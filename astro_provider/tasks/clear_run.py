@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from astro_provider.api import calls
@@ -17,9 +18,11 @@ from astro_provider.api.errors import (
     TransportError,
     UnexpectedAnswerError,
 )
+from astro_provider.api.message import outcome_message
 from astro_provider.api.repair import repair_dag_run
 from astro_provider.api.states import FINISHED_DAG_RUN_STATES
 from astro_provider.api.urls import encoded
+from astro_provider.tasks.create_run import CLEARING
 from astro_provider.tasks.existing_run import when_created
 from astro_provider.waits.hints import explain_absence
 
@@ -79,26 +82,34 @@ def clear_run(
     :raise AstroError: another error of the target
     """
     run = yield from _find_run(client, request, tries)
-    run_id, dag = run["dag_run_id"], f"dag {run['dag_id']!r}"
+    run_id = run["dag_run_id"]
     url = client.run_url(run["dag_id"], run_id)
-    which = f"Run {run_id!r} was {run['state']} in {client.deployment}. See {url}"
+    message = partial(
+        outcome_message,
+        dag_id=run["dag_id"],
+        facts=f", whose run was {run['state']},",
+        where=client.deployment,
+        run_id=run_id,
+        url=url,
+    )
+    nothing = message("Nothing to clear", details="None of its tasks in question has failed")
     is_ours, is_done = _done_before(client, run, tries)
     store(run_id, is_ours)
     if is_done:
-        log(f"Continuing with a run of {dag}, which an earlier try cleared. {which}")
+        log(message("Continuing", details="An earlier try cleared the run"))
         if repairs and run["state"] == "failed":
-            log(f"Repairing the run of {dag}: clearing the tasks that failed or were cut off when the run ended")
+            log(message("Repairing", details=CLEARING))
             run = yield from repair_dag_run(client, run)
         return ClearedRun(run, url, attached=not is_ours)
     instances = yield from _instances_to_clear(client, request, run)
     if request.only_failed and not instances and (run["state"] != "failed" or request.task_ids):
-        log(f"Nothing to clear in a run of {dag}: none of its tasks in question has failed. {which}")
+        log(nothing)
         return ClearedRun(run, url, attached=True)
     if request.task_ids:
         what = f"{', '.join(request.task_ids)}{' and downstream' if request.include_downstream else ''}"
         run = yield from _clear_once(client, run, _tasks_call(request, run_id))
         if request.only_failed and run["state"] in FINISHED_DAG_RUN_STATES:  # those that have failed are not downstream
-            log(f"Nothing to clear in a run of {dag}: none of its tasks in question has failed. {which}")
+            log(nothing)
             return ClearedRun(run, url, attached=True)
     elif not request.only_failed:
         what = "all tasks"
@@ -111,7 +122,7 @@ def clear_run(
         run = yield from client.clear_dag_run(run["dag_id"], run_id, only_failed=True)
     store(run_id, True)
     failed = "failed among " if request.only_failed and request.task_ids else ""
-    log(f"Cleared a run of {dag}: {failed}{what}. {which}")
+    log(message("Cleared", details=f"{failed}{what}"))
     return ClearedRun(run, url, attached=False)
 
 
@@ -133,11 +144,12 @@ def _find_run(client: Client, request: ClearRequest, tries: EarlierTries) -> Flo
             run = listed[0] if listed else None
     if run is not None:
         return run
-    named = f"run {run_id!r}" if run_id is not None else f"run with logical date {date}" if date else "run"
+    named = "such run" if run_id is not None else f"run with logical date {date}" if date else "run"
     hint = yield from explain_absence(client, dag_id, [date] if date else [])
+    url = f"{client.deployment.url}/dags/{encoded(dag_id)}"
+    facts, where = f" has no {named}", client.deployment
     raise NotClearedError(
-        f"Not cleared: dag {dag_id!r} has no {named} in {client.deployment}. {hint} "
-        f"See its runs at {client.deployment.url}/dags/{encoded(dag_id)}"
+        outcome_message("Not cleared", dag_id, facts, where=where, details=hint, run_id=run_id, url=url)
     )
 
 
@@ -173,9 +185,15 @@ def _instances_to_clear(client: Client, request: ClearRequest, run: DagRun) -> F
         if task_id not in existing:
             similar = similar_ids(task_id, existing) or existing[:MAX_NAMED_TASKS]
             raise NotClearedError(
-                f"Not cleared: dag {run['dag_id']!r} has no task {task_id!r} in this run. "
-                f"It has {', '.join(map(repr, similar)) or 'no tasks'}. Run {run['dag_run_id']!r} in "
-                f"{client.deployment}: {client.run_url(run['dag_id'], run['dag_run_id'])}"
+                outcome_message(
+                    "Not cleared",
+                    run["dag_id"],
+                    f" has no task {task_id!r} in this run",
+                    where=client.deployment,
+                    details=f"It has {', '.join(map(repr, similar)) or 'no tasks'}",
+                    run_id=run["dag_run_id"],
+                    url=client.run_url(run["dag_id"], run["dag_run_id"]),
+                )
             )
     if request.only_failed:
         # Which tasks are downstream of a task only the target knows, so that all failed ones are kept.

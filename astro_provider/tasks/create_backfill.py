@@ -19,6 +19,7 @@ from astro_provider.api.errors import (
     UnexpectedAnswerError,
 )
 from astro_provider.api.flow import Pause
+from astro_provider.api.message import outcome_message
 from astro_provider.api.paging import read_list
 from astro_provider.api.states import FINISHED_DAG_RUN_STATES
 from astro_provider.tasks.planned_run import plan_run
@@ -106,24 +107,20 @@ def ensure_backfill(
         is_over = earlier["completed_at"] is not None and states <= set(FINISHED_DAG_RUN_STATES)
         is_done = earlier_tries.is_retry and ("failed" not in states or not request.waits)
         if not is_over or is_done:
-            log(f"Continuing with {_described(client, earlier)}, which an earlier try of this task created")
+            log(_message(client, earlier, "Continuing", "An earlier try of this task created it"))
             return earlier
         if "failed" in states and (earlier_tries.is_retry or behavior == "none"):
             behavior = "failed"
-            log(
-                f"Creating another backfill of dag {request.dag_id!r}, which runs only the failed runs again: runs of "
-                f"backfill {earlier['id']} have failed, which an earlier try of this task created"
-            )
+            why = "An earlier try of this task created it, and runs of it have failed: only these run again"
+            log(_message(client, earlier, "Repeating", why))
     backfill = yield from _create(client, request, behavior, after=earlier["id"] if earlier else 0)
-    log(f"Created {_described(client, backfill)}")
+    log(_message(client, backfill, "Created"))
     if behavior == "none":
         yield from _warn_of_failed_runs(client, backfill, warn)
     dag = yield from client.call(calls.get_dag, request.dag_id)
     if dag["is_paused"]:
-        warn(
-            f"Dag {request.dag_id!r} is paused in {client.deployment}: its backfill starts no run until somebody "
-            "unpauses the dag"
-        )
+        details = "The backfill starts no run until the dag is unpaused"
+        warn(outcome_message("Paused", request.dag_id, where=client.deployment, details=details))
     return backfill
 
 
@@ -140,9 +137,9 @@ def _create(client: Client, request: BackfillRequest, behavior: ReprocessBehavio
         running = [each for each in (yield from _list(client, request.dag_id)) if each["completed_at"] is None]
         if not running:
             raise
+        why = "This backfill is running, and Airflow runs only one of a dag at a time"
         raise NotTriggeredError(
-            f"Not created: dag {request.dag_id!r} has a backfill that is running, and Airflow runs only one at a time: "
-            f"{_described(client, running[0])}. Wait until it is over, or cancel it there"
+            _message(client, running[0], "Not created", f"{why}: wait until it is over, or cancel it there")
         ) from conflict
     except (TransportError, TargetUnavailableError, UnexpectedAnswerError) as error:
         # The request might have created the backfill in spite of the error.
@@ -198,14 +195,12 @@ def _warn_of_failed_runs(client: Client, backfill: Backfill, warn: Callable[[str
     created = parse_date(backfill["created_at"])
     failed = [run for run in runs if run["queued_at"] and parse_date(run["queued_at"]) < created]
     if failed:
-        warn(
-            f"The backfill of dag {backfill['dag_id']!r} leaves {len(failed)} failed runs of these dates as they are, "
-            f"such as {failed[0]['dag_run_id']}. reprocess_behavior='failed' runs them again"
-        )
+        why = "reprocess_behavior='failed' runs them again"
+        details = f"{len(failed)} failed runs of these dates, such as {failed[0]['dag_run_id']}: {why}"
+        warn(_message(client, backfill, "Left as they are", details))
 
 
-def _described(client: Client, backfill: Backfill) -> str:
-    return (
-        f"backfill {backfill['id']} of dag {backfill['dag_id']!r} in {client.deployment}, from {backfill['from_date']} "
-        f"to {backfill['to_date']}. See {backfills_url(client, backfill['dag_id'])}"
-    )
+def _message(client: Client, backfill: Backfill, outcome: str, details: str = "") -> str:
+    dag_id, dates = backfill["dag_id"], f"from {backfill['from_date']} to {backfill['to_date']}"
+    facts, url = f", backfill {backfill['id']} {dates}", backfills_url(client, dag_id)
+    return outcome_message(outcome, dag_id, facts, where=client.deployment, details=details, url=url)

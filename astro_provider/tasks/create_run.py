@@ -17,6 +17,7 @@ from astro_provider.api.errors import (
     TransportError,
     UnexpectedAnswerError,
 )
+from astro_provider.api.message import outcome_message
 from astro_provider.api.repair import repair_dag_run
 from astro_provider.tasks.caller_note import trigger_with_note
 from astro_provider.tasks.existing_run import Decision, Origin, RunFacts, decision, origin, when_created
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from astro_provider.tasks.planned_run import PlannedRun
     from astro_provider.tasks.run_request import RunRequest
 
+
+CLEARING = "Clearing the tasks that failed or were cut off when the run ended"
 
 MAX_UNREPORTED_DELAY_SECONDS = 3.0
 """A shorter delay of a run is not logged: the target reports its time in whole seconds, and needs time to respond."""
@@ -76,6 +79,7 @@ def create_run(
         )
         if request.arguments["logical_date"] == NOW:
             _report_delay(client, run, log)
+        log(_message(client, run, "Triggered", f", {run['state']},"))
         return CreatedRun(run, attached=False)
     except ConflictError as conflict:
         if (found := (yield from find(resent=conflict.resent, existing=conflict.existing))) is None:
@@ -103,9 +107,19 @@ def _report_delay(client: Client, run: DagRun, log: Callable[[str], None]) -> No
     delay = (parse_date(run["logical_date"]) - parse_date(client.at_target(time.time()))).total_seconds()
     if delay > MAX_UNREPORTED_DELAY_SECONDS:
         log(
-            f"The tasks of the new run of dag {run['dag_id']!r} start in {delay:.0f} s: the clock of "
-            f"{client.deployment} is behind the one here, and has not yet reached the logical date"
+            _message(
+                client,
+                run,
+                f"Tasks start in {delay:.0f} s",
+                details="The clock there is behind the one here, and has not yet reached the logical date",
+            )
         )
+
+
+def _message(client: Client, run: DagRun, outcome: str, facts: str = "", details: str = "") -> str:
+    run_id, url = run["dag_run_id"], client.run_url(run["dag_id"], run["dag_run_id"])
+    where = client.deployment
+    return outcome_message(outcome, run["dag_id"], facts, where=where, details=details, run_id=run_id, url=url)
 
 
 @dataclass(frozen=True)
@@ -175,10 +189,10 @@ def _use_existing(
     log: Callable[[str], None],
 ) -> Flow[CreatedRun]:
     """Do what is decided about a run that exists already; see :func:`create_run`."""
-    run, dag = found.run, f"dag {found.run['dag_id']!r}"
+    run, message = found.run, partial(_message, client, found.run)
     same = "run id" if found.same_run_id else "logical date"
-    url = client.run_url(run["dag_id"], run["dag_run_id"])
-    which = f"Dag run {run['dag_run_id']!r} is {run['state']} in {client.deployment}. See {url}"
+    has_same = f" already has a run with the same {same}"
+    keeps = f"The run is {run['state']}. It keeps its conf, note and dates"
     might_be_attached = _might_be_attached(found, request, planned)
     decided = decision(
         found.origin,
@@ -187,41 +201,36 @@ def _use_existing(
         may_repair=repair_failed and not (might_be_attached and request.on_existing_run == "attach"),
     )
     if decided is Decision.FAIL:
-        raise NotTriggeredError(
-            f"Not triggered: {dag} already has a run with the same {same}, and it was not created by a try of this "
-            f"task since it was last cleared{_deleted_run_hint(found, planned)}. Choose what to do with "
-            "on_existing_run: 'fail' (as now), 'attach' to it, 'reset' it (clear it and let it run again), 'resume' it "
-            f"(the same with its failed tasks only), or 'skip' this task. {which}"
+        details = (
+            f"The run is {run['state']}. It was not created by a try of this task since it was last cleared"
+            f"{_deleted_run_hint(found, planned)}\n"
+            "Choose what to do with on_existing_run: 'fail' (as now), 'attach' to it, 'reset' it (clear it and let it "
+            "run again), 'resume' it (the same with its failed tasks only), or 'skip' this task"
         )
+        raise NotTriggeredError(message("Not triggered", has_same, details))
     if decided is Decision.SKIP:
         from astro_provider.airflow_versions import AirflowSkipException
 
-        raise AirflowSkipException(
-            f"Skipped: {dag} already has a run with the same {same}, and on_existing_run is 'skip'. {which}"
-        )
+        details = f"The run is {run['state']}, and on_existing_run is 'skip'"
+        raise AirflowSkipException(message("Skipped", has_same, details))
     if decided is Decision.ATTACH:
-        log(f"Attached to a run of {dag} with the same {same}, which keeps its conf, note and dates. {which}")
+        log(message("Attached", has_same, keeps))
         return CreatedRun(run, attached=True)
     if decided is Decision.RESET:
         if found.origin is Origin.BEFORE_CLEAR:
-            log(
-                f"Resetting the run of {dag} that this task created before it was cleared, because a dag can have only "
-                f"one run per logical date. The run keeps its conf, note and dates. {which}"
-            )
+            why = "This task created it before it was cleared, and a dag can have only one run per logical date"
+            log(message("Resetting", has_same, f"{why}\n{keeps}"))
         else:
-            log(f"Resetting the run of {dag} with the same {same}, which keeps its conf, note and dates. {which}")
+            log(message("Resetting", has_same, keeps))
         reset = yield from client.clear_dag_run(run["dag_id"], run["dag_run_id"], only_failed=False)
         return CreatedRun(reset, attached=False)
     if decided is Decision.RESUME:
-        log(
-            f"Resuming the failed run of {dag} with the same {same}: clearing the tasks that failed or were cut off "
-            f"when the run ended. The run keeps its conf, note and dates. {which}"
-        )
+        log(message("Resuming", has_same, f"{CLEARING}\n{keeps}"))
         return CreatedRun((yield from repair_dag_run(client, run)), attached=False)
     did = "created or attached to" if might_be_attached else "created or reset"
-    log(f"Continuing with the run of {dag} that {found.origin.value} {did}. {which}")
+    log(message("Continuing", f", {run['state']},", f"With the run that {found.origin.value} {did}"))
     if decided is Decision.REPAIR:
-        log(f"Repairing the run of {dag}: clearing the tasks that failed or were cut off when the run ended")
+        log(message("Repairing", details=CLEARING))
         return CreatedRun((yield from repair_dag_run(client, run)), attached=False)
     return CreatedRun(run, might_be_attached)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta, timezone
 
 from astro_provider.airflow_versions import EXECUTION_TIMEOUT_SPANS_DEFERRAL
+from astro_provider.api.message import restated
 
 MAX_END_SECONDS = 30.0
 """
@@ -55,26 +56,14 @@ def _seconds_to_end(execution_timeout: float) -> float:
     return min(MAX_END_SECONDS, max(execution_timeout / 10, min(5.0, execution_timeout / 5)))
 
 
-def timeout_message(dag_id: str, execution_timeout: timedelta | None, happened: str, url: str | None) -> str:
+def timed_out(last_seen: str, limit: float | timedelta | None, option: str) -> str:
     """
-    Write the message of a task that exceeded its ``execution_timeout``.
+    Write the message of a wait that took too long.
 
-    :param dag_id: the dag in the target
-    :param execution_timeout: the limit
-    :param happened: what the task waited for, the last known state, and whether the run was cancelled
-    :param url: URL of the run in the target's UI, if known
-    """
-    see = f" See {url}" if url else ""
-    return f"Timed out: dag {dag_id!r} did not finish within execution_timeout ({execution_timeout}). {happened}.{see}"
-
-
-def wait_timeout_message(limit: float | timedelta, option: str, last_seen: str) -> str:
-    """
-    Make the message for a sensor that timed out.
-
-    :param limit: the timeout; a number is in seconds
-    :param option: the option of the sensor that set it
-    :param last_seen: what the last check found
+    :param last_seen: the message of the last check
+    :param limit: the limit; a number is in seconds
+    :param option: the option of the task that set it
     """
     seconds = limit.total_seconds() if isinstance(limit, timedelta) else limit
-    return f"Not over after {seconds:g} seconds ({option}). Last seen: {last_seen}"
+    after = "" if seconds is None else f" after {seconds:g} s"
+    return restated(last_seen, f"Timed out{after}", f"Limit: {option}. Last seen: {{}}")

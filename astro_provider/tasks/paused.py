@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from astro_provider.api.errors import NotTriggeredError
+from astro_provider.api.message import outcome_message
 from astro_provider.tasks.create_run import find_existing_run
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def check_pause(client: Client, request: RunRequest, planned: PlannedRun) -> Flo
     elif request.if_paused == "fail" and (yield from client.get_dag(dag_id))["is_paused"]:
         if (planned.retry or planned.restarted) and (yield from find_existing_run(client, request, planned)):
             return  # the run was created, reset or attached to before the dag was paused
+        details = "if_paused is 'fail': unpause the dag there, or use if_paused='unpause' or 'trigger'"
         raise NotTriggeredError(
-            f"Dag {dag_id!r} is paused in {client.deployment}, and if_paused is 'fail': "
-            "unpause it there, or use if_paused='unpause' or 'trigger'."
+            outcome_message("Not triggered", dag_id, " is paused", where=client.deployment, details=details)
         )

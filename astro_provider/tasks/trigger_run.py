@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from astro_provider.api.message import outcome_message
 from astro_provider.tasks.active_run import find_active_run
 from astro_provider.tasks.create_run import create_run
 from astro_provider.tasks.paused import check_pause
@@ -58,7 +59,7 @@ def trigger_run(
         created = yield from create_run(client, request, planned, repair_failed=request.waits and repairs, log=log)
         run, attached = created.run, created.attached
     url = client.run_url(run["dag_id"], run["dag_run_id"])
-    log(f"Dag run {run['dag_run_id']} of dag {run['dag_id']} is {run['state']}: {url}")
     if not request.waits and run["state"] == "queued":
-        log("Not waiting for the run. If the dag is paused there, the run starts when unpaused.")
+        details = "If the dag is paused there, the run starts when the dag is unpaused"
+        log(outcome_message("Not waiting", run["dag_id"], where=client.deployment, details=details))
     return TriggeredRun(run, url, attached)

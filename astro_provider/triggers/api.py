@@ -11,6 +11,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from astro_provider.airflow_versions import AirflowException, call_supervisor
 from astro_provider.api.durations import DEFAULT_POKE_INTERVAL_SECONDS, poke_interval_seconds
 from astro_provider.api.endpoint_request import EndpointRequest
+from astro_provider.api.message import subject_message
 from astro_provider.tasks.response_check import accepts_copy, load_function, shortened
 from astro_provider.triggers.events import response_event, restart_event, timeout_event
 from astro_provider.triggers.shared_wait import event_from_watcher, leave_time_for_deferral
@@ -55,7 +56,7 @@ class AstroApiTrigger(BaseTrigger):
         stored = self.request
         self._request = stored if isinstance(stored, EndpointRequest) else EndpointRequest.deserialize(stored)
         self.poke_interval = poke_interval_seconds(self.poke_interval)
-        self._last_seen = f"{self._request}: no response yet"
+        self._last_seen = subject_message("No answer yet", str(self._request))
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """
@@ -87,9 +88,13 @@ class AstroApiTrigger(BaseTrigger):
         async def wait(watcher: Watcher) -> EventPayload:
             return await self._wait(watcher, function, started_at)
 
-        yield TriggerEvent(await event_from_watcher(self.http_conn_id, wait, warn=self.log.warning, has_answered=True))
+        subject, warn = str(self._request), self.log.warning
+        payload = await event_from_watcher(self.http_conn_id, wait, subject=subject, warn=warn, has_answered=True)
+        yield TriggerEvent(payload)
 
     async def _wait(self, watcher: Watcher, function: Callable[..., Any], started_at: float) -> EventPayload:
+        where = await watcher.deployment()
+
         async def judge(response: JSON) -> EventPayload | None:
             try:
                 is_accepted = await call_supervisor(accepts_copy, function, response, self._request)
@@ -97,8 +102,9 @@ class AstroApiTrigger(BaseTrigger):
                 kind = type(error).__name__
                 return restart_event(f"response_check {self.response_check!r} raised {kind}: {error}")
             if is_accepted:
-                return response_event(f"response_check accepts the response to {self._request}", response)
-            self._last_seen = f"{self._request}: not accepted by response_check: {shortened(response)}"
+                return response_event(subject_message("Accepted", str(self._request), where=where), response)
+            details = f"response_check does not accept {shortened(response)}"
+            self._last_seen = subject_message("Not accepted", str(self._request), where=where, details=details)
             return None
 
         ended = await watcher.shared_checks.check_until(
@@ -107,6 +113,7 @@ class AstroApiTrigger(BaseTrigger):
             judge,
             poke_interval=self.poke_interval,
             deadline=self.deadline,
+            subject=str(self._request),
             warn=self.log.warning,
             has_answered=True,  # because a worker has checked
             started_at=started_at,

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from astro_provider.airflow_versions import triggers_have_on_kill
+from astro_provider.api.message import dag_subject, first_line, with_details
 from astro_provider.links import XCOM_BACKFILL_ID
 from astro_provider.tasks.cancel import run_to_completion
-from astro_provider.tasks.cancel_backfill import cancel_backfill_in_triggerer
+from astro_provider.tasks.cancel_backfill import backfill_not_cancelled, cancel_backfill_in_triggerer
 from astro_provider.tasks.task_state import deferral_ended
 from astro_provider.triggers.events import EventOutcome, EventPayload
 from astro_provider.triggers.shared_wait import event_from_watcher, leave_time_for_deferral
@@ -64,7 +65,7 @@ class AstroBackfillTrigger(BaseTrigger):
     def __post_init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Airflow's has no types
         self.backfill_wait = self.wait if isinstance(self.wait, BackfillWait) else BackfillWait(**self.wait)
-        self._last_message = f"{self.backfill_wait}: never seen"
+        self._last_message = self.backfill_wait.unseen
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """
@@ -87,6 +88,7 @@ class AstroBackfillTrigger(BaseTrigger):
             event = await event_from_watcher(
                 self.http_conn_id,
                 self._wait,
+                subject=dag_subject(self.backfill_wait.dag_id),
                 warn=self.log.warning,
                 has_answered=True,  # because a worker has created or found the backfill
             )
@@ -96,8 +98,7 @@ class AstroBackfillTrigger(BaseTrigger):
             raise
         if event["outcome"] == EventOutcome.TIMEOUT.value and self.cancel_on_kill:
             # Airflow 2 can end the task before a worker has resumed it, so the trigger cancels the backfill.
-            self.log.warning("Timed out: %s", event["message"])
-            event["message"] += f". {await run_to_completion(self._cancel())}"
+            event["message"] = with_details(event["message"], first_line(await run_to_completion(self._cancel())))
         yield TriggerEvent(event)
 
     async def _wait(self, watcher: Watcher) -> EventPayload:
@@ -107,6 +108,7 @@ class AstroBackfillTrigger(BaseTrigger):
             self._judge,
             poke_interval=self.poke_interval,
             deadline=self.deadline,
+            subject=dag_subject(self.backfill_wait.dag_id),
             warn=self.log.warning,
             has_answered=True,
             started_at=self.started_at,
@@ -138,7 +140,7 @@ class AstroBackfillTrigger(BaseTrigger):
         if await deferral_ended(self.task_instance, wait.backfill_id, xcom_key=XCOM_BACKFILL_ID):
             await self._cancel()
         else:
-            self.log.info("The %s goes on, as the task still waits for it", wait)
+            self.log.info("%s", backfill_not_cancelled(wait, "the task still waits for it"))
 
     async def _cancel(self) -> str:
         return await cancel_backfill_in_triggerer(self.http_conn_id, self.backfill_wait, self.log)

@@ -11,7 +11,8 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from astro_provider.airflow_versions import triggers_have_on_kill
 from astro_provider.api.durations import DEFAULT_POKE_INTERVAL_SECONDS, poke_interval_seconds
-from astro_provider.tasks.cancel import cancel_in_triggerer, run_to_completion
+from astro_provider.api.message import dag_subject, first_line, with_details
+from astro_provider.tasks.cancel import cancel_in_triggerer, not_cancelled, run_to_completion
 from astro_provider.tasks.task_state import deferral_ended
 from astro_provider.triggers.events import EventOutcome, verdict_event
 from astro_provider.triggers.shared_wait import event_from_watcher, leave_time_for_deferral
@@ -96,9 +97,9 @@ class AstroDagRunTrigger(BaseTrigger):
                 await self.on_kill()
             raise
         if event["outcome"] == EventOutcome.TIMEOUT.value and self._run_to_cancel:
-            # Airflow 2 can end the task before a worker has resumed it, so the trigger cancels the run and logs it.
-            self.log.warning("Timed out: %s", event["message"])
-            event["message"] += f". {await run_to_completion(self._cancel(self._run_to_cancel))}"
+            # Airflow 2 can end the task before a worker has resumed it, so the trigger cancels the run.
+            done = await run_to_completion(self._cancel(self._run_to_cancel))
+            event["message"] = with_details(event["message"], first_line(done))
         yield TriggerEvent(event)
 
     def _log_verdict(self, verdict: Verdict) -> None:
@@ -122,7 +123,7 @@ class AstroDagRunTrigger(BaseTrigger):
         if await deferral_ended(self.task_instance, run_id):
             await self._cancel(run_id)
         else:
-            self.log.info("The run of dag %r goes on, as the task still waits for it", self.run_wait.dag_id)
+            self.log.info("%s", not_cancelled(self.run_wait.dag_id, run_id, "the task still waits for it"))
 
     async def _cancel(self, run_id: str) -> str:
         wait = self.run_wait
@@ -175,7 +176,13 @@ async def wait_for_event(
         )
         return verdict_event(verdict)
 
-    return await event_from_watcher(http_conn_id, watch, warn=warn, has_answered=has_answered or wait.must_exist)
+    return await event_from_watcher(
+        http_conn_id,
+        watch,
+        subject=dag_subject(wait.dag_id),
+        warn=warn,
+        has_answered=has_answered or wait.must_exist,
+    )
 
 
 def read_wait(wait: RunWait | Mapping[str, Any]) -> RunWait:

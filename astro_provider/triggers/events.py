@@ -8,6 +8,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from astro_provider.api.errors import AstroError, UnexpectedEventError, error_named
+from astro_provider.api.message import outcome_message
 
 if TYPE_CHECKING:
     from astro_provider.api.types import JSON, DagRun
@@ -106,7 +107,8 @@ def success_event(run: DagRun) -> EventPayload:
 
     :param run: the run
     """
-    return _payload(EventOutcome.SUCCESS, f"Triggered run {run['dag_run_id']!r} of dag {run['dag_id']!r}", run=run)
+    message = outcome_message("Success", run["dag_id"], ", its run is triggered", run_id=run["dag_run_id"])
+    return _payload(EventOutcome.SUCCESS, message, run=run)
 
 
 def response_event(message: str, response: JSON) -> ResponsePayload:

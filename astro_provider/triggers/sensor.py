@@ -9,10 +9,11 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from astro_provider.api.message import dag_subject
 from astro_provider.api.results import read_result
 from astro_provider.links import XCOM_URL
 from astro_provider.task_errors import skip_message
-from astro_provider.tasks.execution_timeout import wait_timeout_message
+from astro_provider.tasks.execution_timeout import deadline_in_triggerer, timed_out
 from astro_provider.tasks.rendered import rendered_id
 from astro_provider.tasks.rendered_result import RETURN_VALUE, rendered_result
 from astro_provider.tasks.rendered_wait import TASK_FIELDS, own_run_date, rendered_wait
@@ -123,12 +124,22 @@ class AstroSensorTrigger(TaskTrigger):
             self.task_wait,
             rendered_id("http_conn_id", self.http_conn_id),
             poke_interval=self.poke_interval,
-            deadline=self._started_at + self.timeout,
+            deadline=self._deadline,
             on_change=self._report_change,
             warn=self.log.warning,
             started_at=self._started_at,
             has_answered=time.time() - self._started_at > RESTARTED_TRIGGERER_SECONDS,
         )
+
+    @property
+    def _execution_timeout(self) -> float | None:
+        """The limit of the task in seconds, if it is shorter than that of the sensor."""
+        return self.airflow_timeout if self.airflow_timeout <= self.timeout else None
+
+    @property
+    def _deadline(self) -> float:
+        """When to give up, in seconds since the epoch: before Airflow ends the task without a message."""
+        return deadline_in_triggerer(self.timeout_after, self._execution_timeout) or self._started_at + self.timeout
 
     @property
     def _started_at(self) -> float:
@@ -154,10 +165,17 @@ class AstroSensorTrigger(TaskTrigger):
         async with shared_watcher(rendered_id("http_conn_id", self.http_conn_id)) as watcher:
             return await watcher.run(lambda client: read_result(client, run, request))
 
+    @property
+    def _subject(self) -> str:
+        return dag_subject(self.external_dag_id)
+
     def _message(self, payload: EventPayload, end: str) -> str:
         message = payload["message"]
         if payload["outcome"] == EventOutcome.TIMEOUT.value:
-            message = wait_timeout_message(self.timeout, "timeout", message)
+            limit, option = self._execution_timeout, "execution_timeout"
+            if limit is None:
+                limit, option = self.timeout, "timeout"
+            message = timed_out(message, limit, option)
         if end == "skipped" and payload["outcome"] != EventOutcome.SKIPPED.value:
             message = skip_message("soft_fail", message)
         return message

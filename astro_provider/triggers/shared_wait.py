@@ -39,6 +39,7 @@ async def event_from_watcher(
     http_conn_id: str,
     wait: Callable[[Watcher], Awaitable[EventPayload]],
     *,
+    subject: str,
     warn: Callable[[str], None],
     has_answered: bool,
 ) -> EventPayload:
@@ -47,6 +48,7 @@ async def event_from_watcher(
 
     :param http_conn_id: id of an Airflow connection of type ``astro`` or ``http``
     :param wait: waits with the watcher, and returns the payload; called again if the connection could not be read
+    :param subject: what the wait is about, for messages
     :param warn: called with a message when a connection that cannot be read begins to be tolerated and, unless the
         target has answered this task before, if the token of the connection expires soon
     :param has_answered: whether the target is known to have answered this task before
@@ -55,7 +57,7 @@ async def event_from_watcher(
     tolerance = Tolerance(has_answered=has_answered)
 
     def warn_of_error(error: AstroError) -> None:
-        warn(still_waiting(error))
+        warn(still_waiting(subject, error))
 
     while True:
         try:

@@ -13,6 +13,7 @@ from airflow.triggers.base import BaseTrigger, TaskFailedEvent, TaskSkippedEvent
 from astro_provider.airflow_versions import XCom, task_instance_key
 from astro_provider.api.durations import poke_interval_seconds
 from astro_provider.api.errors import InvalidParameterError
+from astro_provider.api.message import error_message
 from astro_provider.tasks.triggerer_templates import renderable_context
 from astro_provider.triggers.events import EventOutcome, restart_event
 
@@ -103,6 +104,8 @@ class TaskTrigger(BaseTrigger):
         An error of the target is an event, too, because a trigger that raises an exception gives its task no message.
         """
         payload = await self._rendered_work()
+        if payload["error"] is not None:
+            payload["message"] = error_message("Failed", self._subject, payload["message"])
         if payload["outcome"] == EventOutcome.RESTART.value:
             self.log.info("%s The task starts again on a worker.", payload["message"])
         event = await self._store_xcoms(payload, self._end_task(payload))
@@ -130,6 +133,11 @@ class TaskTrigger(BaseTrigger):
     @abstractmethod
     async def _store_xcoms(self, payload: EventPayload, event: TriggerEvent) -> TriggerEvent:
         """Store the XComs of the task at its end, after its last log line; return the event to yield."""
+
+    @property
+    @abstractmethod
+    def _subject(self) -> str:
+        """What the task is about, in messages."""
 
     @abstractmethod
     def _message(self, payload: EventPayload, end: str) -> str:

@@ -6,16 +6,16 @@ import asyncio
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from astro_provider.airflow_versions import AirflowSkipException, XCom, call_supervisor, task_instance_key
 from astro_provider.api.errors import AstroError, InvalidParameterError
+from astro_provider.api.message import dag_subject, first_line, with_details
 from astro_provider.api.results import read_result
 from astro_provider.links import XCOM_RUN_ID, XCOM_URL
-from astro_provider.tasks.cancel import cancel_in_triggerer, run_to_completion
-from astro_provider.tasks.execution_timeout import deadline_in_triggerer, timeout_message
+from astro_provider.tasks.cancel import cancel_in_triggerer, not_cancelled, run_to_completion
+from astro_provider.tasks.execution_timeout import deadline_in_triggerer, timed_out
 from astro_provider.tasks.planned_run import STORE_KEY, fields_of_first_try, plan_first_try
 from astro_provider.tasks.rendered_result import RETURN_VALUE
 from astro_provider.tasks.run_request import read_request
@@ -190,7 +190,8 @@ class AstroTriggerDagRunTrigger(TaskTrigger):
             run=remote.run,
         )
         if payload["outcome"] == EventOutcome.TIMEOUT.value and self._cancels(remote):
-            payload["message"] += f". {await run_to_completion(self._cancel(request, remote))}"
+            done = await run_to_completion(self._cancel(request, remote))
+            payload["message"] = with_details(payload["message"], first_line(done))
         return payload
 
     def _waiting_since(self, remote: RemoteRun) -> float | None:
@@ -221,7 +222,7 @@ class AstroTriggerDagRunTrigger(TaskTrigger):
         if await deferral_ended(self._ti, remote.run_id):
             await self._cancel(request, remote)
         else:
-            self.log.info("The run of dag %r goes on, as the task still waits for it", request.dag_id)
+            self.log.info("%s", not_cancelled(request.dag_id, remote.run_id, "the task still waits for it"))
 
     def _cancels(self, remote: RemoteRun) -> bool:
         return self.cancel_on_kill and not remote.attached
@@ -274,11 +275,13 @@ class AstroTriggerDagRunTrigger(TaskTrigger):
             return await watcher.run(lambda client: read_result(client, run, result))
 
     def _message(self, payload: EventPayload, end: str) -> str:
-        if payload["outcome"] != EventOutcome.TIMEOUT.value:
-            return payload["message"]
-        assert self._request is not None
-        limit = None if self.execution_timeout is None else timedelta(seconds=self.execution_timeout)
-        return timeout_message(self._request.dag_id, limit, payload["message"], payload["url"])
+        if payload["outcome"] == EventOutcome.TIMEOUT.value:
+            return timed_out(payload["message"], self.execution_timeout, "execution_timeout")
+        return payload["message"]
+
+    @property
+    def _subject(self) -> str:
+        return dag_subject(self.trigger_dag_id)
 
 
 def _needs_record(request: RunRequest) -> bool:

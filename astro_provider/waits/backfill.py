@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal
 from astro_provider.api import backfill_calls
 from astro_provider.api.dates import parse_date
 from astro_provider.api.failed_run import describe_failure
+from astro_provider.api.message import dag_subject, outcome_message
 from astro_provider.api.states import FINISHED_DAG_RUN_STATES
 from astro_provider.api.urls import encoded
-from astro_provider.waits.loop import check_until, still_waiting
+from astro_provider.waits.loop import answers_again, check_until, still_waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -47,8 +48,15 @@ class BackfillWait:
         """Convert the wait into a dict that a trigger can store; its items are the arguments of this class."""
         return asdict(self)
 
-    def __str__(self) -> str:
-        return f"backfill {self.backfill_id} of dag {self.dag_id!r}"
+    @property
+    def facts(self) -> str:
+        """What follows the dag in a message."""
+        return f", backfill {self.backfill_id}"
+
+    @property
+    def unseen(self) -> str:
+        """The message of a wait whose checks have all failed."""
+        return outcome_message("No answer yet", self.dag_id, self.facts)
 
 
 @dataclass(frozen=True)
@@ -98,12 +106,13 @@ def check_backfill(client: Client, wait: BackfillWait) -> Flow[BackfillVerdict]:
     """
     runs = yield from list_own_runs(client, wait)
     url = backfills_url(client, wait.dag_id)
-    message = f"{wait} in {client.deployment}: {describe_progress(runs)}"
+    progress = describe_progress(runs)
     if any(run["state"] not in FINISHED_DAG_RUN_STATES for run in runs):
-        return BackfillVerdict("pending", message, url)
+        return BackfillVerdict("pending", _message("Running", client, wait, progress, url), url)
     backfill = yield from client.call(backfill_calls.get_backfill, wait.backfill_id)
     if backfill["completed_at"] is None:
-        return BackfillVerdict("pending", f"{message}. Airflow has not marked it as completed yet", url)
+        progress += ". Airflow has not marked it as completed yet"
+        return BackfillVerdict("pending", _message("Running", client, wait, progress, url), url)
     failed = [run for run in runs if run["state"] == "failed"]
     result: BackfillResult = {
         **backfill,
@@ -113,8 +122,9 @@ def check_backfill(client: Client, wait: BackfillWait) -> Flow[BackfillVerdict]:
     }
     if failed:
         described = yield from _describe_failure(client, failed)
-        return BackfillVerdict("failed", _failure(client, wait, result, described, url), url, result)
-    return BackfillVerdict("success", f"{_success(client, wait, runs)}. See {url}", url, result)
+        message = _message("Failed", client, wait, f"{_failure(result)}\n{described}", url)
+        return BackfillVerdict("failed", message, url, result)
+    return BackfillVerdict("success", _message("Success", client, wait, _success(runs), url), url, result)
 
 
 def watch_backfill(
@@ -132,7 +142,7 @@ def watch_backfill(
     :param wait: the wait
     :param poke_interval: the longest interval between two checks in seconds
     :param on_change: called with each verdict whose message differs from the one before
-    :param warn: called with a message when the wait begins to tolerate errors
+    :param warn: called with a message when the wait begins to tolerate errors, and when the target answers again
     :return: the verdict
     :raise AstroError: an error that is not tolerated
     """
@@ -141,9 +151,8 @@ def watch_backfill(
     def check() -> Flow[BackfillVerdict | None]:
         nonlocal last
         verdict = yield from check_backfill(client, wait)
-        if (
-            verdict.message != last and verdict.outcome != "failed"
-        ):  # the error of the task has the message of a failure
+        # The exception of the task has the message of a failure.
+        if verdict.message != last and verdict.outcome != "failed":
             on_change(verdict)
         last = verdict.message
         return None if verdict.outcome == "pending" else verdict
@@ -153,29 +162,29 @@ def watch_backfill(
         clock=client.clock,
         poke_interval=poke_interval,
         deadline=None,
-        on_tolerated_error=lambda error: warn(still_waiting(error)),
+        on_tolerated_error=lambda error: warn(still_waiting(dag_subject(wait.dag_id), error)),
+        on_answer=lambda: warn(answers_again(dag_subject(wait.dag_id), client.deployment)),
         has_answered=True,
     )
     assert found is not None  # without a deadline, there is always a result
     return found
 
 
-def _success(client: Client, wait: BackfillWait, runs: Sequence[DagRun]) -> str:
-    if not runs:
-        return (
-            f"Backfill {wait.backfill_id} of dag {wait.dag_id!r} had nothing to run in {client.deployment}: each of "
-            "its dates has a run already that reprocess_behavior leaves as it is"
-        )
-    return f"Backfill {wait.backfill_id} of dag {wait.dag_id!r} succeeded in {client.deployment}, with {len(runs)} runs"
+def _message(outcome: str, client: Client, wait: BackfillWait, details: str, url: str) -> str:
+    where = client.deployment
+    return outcome_message(outcome, wait.dag_id, wait.facts, where=where, details=details, url=url)
 
 
-def _failure(client: Client, wait: BackfillWait, result: BackfillResult, described: str, url: str) -> str:
-    cancelled = " It was cancelled or paused." if result["is_paused"] else ""
-    return (
-        f"Backfill {wait.backfill_id} of dag {wait.dag_id!r} failed in {client.deployment}: of {result['total_runs']} "
-        f"runs, {result['succeeded_runs']} succeeded and {len(result['failed_runs'])} failed.{cancelled} "
-        f"{described}\nAll backfills of the dag: {url}"
-    )
+def _success(runs: Sequence[DagRun]) -> str:
+    if runs:
+        return f"{len(runs)} runs"
+    return "Nothing to run: each of its dates has a run already that reprocess_behavior leaves as it is"
+
+
+def _failure(result: BackfillResult) -> str:
+    cancelled = ". It was cancelled or paused" if result["is_paused"] else ""
+    total, succeeded, failed = result["total_runs"], result["succeeded_runs"], len(result["failed_runs"])
+    return f"Of {total} runs, {succeeded} succeeded and {failed} failed{cancelled}"
 
 
 def _describe_failure(client: Client, failed: Sequence[DagRun]) -> Flow[str]:
@@ -183,8 +192,10 @@ def _describe_failure(client: Client, failed: Sequence[DagRun]) -> Flow[str]:
     lines = [f"  {run['logical_date'] or run['partition_key']}: {run['dag_run_id']}" for run in failed[:MAX_NAMED_RUNS]]
     if len(failed) > MAX_NAMED_RUNS:
         lines.append(f"  and {len(failed) - MAX_NAMED_RUNS} more")
-    first = yield from describe_failure(client, failed[0])
-    return "\n".join(["Failed runs:", *lines, f"In {failed[0]['dag_run_id']}: {first}"])
+    first = failed[0]
+    described = yield from describe_failure(client, first)
+    url = client.run_url(first["dag_id"], first["dag_run_id"])
+    return "\n".join(["Failed runs:", *lines, f"In {first['dag_run_id']}: {described}", url])
 
 
 def describe_progress(runs: Sequence[DagRun]) -> str:

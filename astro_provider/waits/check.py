@@ -8,12 +8,13 @@ from astro_provider.api import calls
 from astro_provider.api.dates import parse_date
 from astro_provider.api.errors import NotAirflowError, NotFoundError
 from astro_provider.api.failed_run import describe_failure
+from astro_provider.api.message import outcome_message
 from astro_provider.api.states import FINISHED_DAG_RUN_STATES
 from astro_provider.api.task_groups import members
 from astro_provider.waits.find_runs import check_partitions, find_runs
 from astro_provider.waits.hints import Hints, airflow_version
 from astro_provider.waits.idle import check_idle
-from astro_provider.waits.wait import Verdict, first_dates, format_task_states
+from astro_provider.waits.wait import Verdict, first_dates, format_task_states, outcome_words
 
 if TYPE_CHECKING:
     from astro_provider.api.client import Client
@@ -102,7 +103,10 @@ class Check:
         return self._make_verdict("pending", run, self._describe_states(runs, run))
 
     def _not_there_yet(self, hint: str = "") -> Verdict:
-        return Verdict("pending", f"{self._wait} in {self._client.deployment}: not there yet", hint=hint)
+        wait = self._wait
+        where = self._client.deployment
+        message = outcome_message("Not there yet", wait.dag_id, wait.absence, where=where, run_id=wait.run_id)
+        return Verdict("pending", message, hint=hint)
 
     def _check_existence(self) -> Flow[None]:
         client, wait = self._client, self._wait
@@ -117,22 +121,20 @@ class Check:
             version = yield from airflow_version(client)
         except NotAirflowError as error:
             return error
-        return NotFoundError(
-            f"{client.deployment} (Airflow {version}) has no {wait} any more: it was deleted.", status=404
-        )
+        where = f"{client.deployment} (Airflow {version})"
+        message = outcome_message("Deleted", wait.dag_id, ", its run is gone", where=where, run_id=wait.run_id)
+        return NotFoundError(message, status=404)
 
     def _judge_runs(self, runs: list[DagRun]) -> Flow[Verdict]:
         wait = self._wait
-        outcome = wait.end_states.outcome((run["state"] for run in runs), self._expected_runs)
+        outcome, details = wait.end_states.outcome((run["state"] for run in runs), self._expected_runs), ""
         # A finished run keeps its state unless somebody clears it.
         ended_otherwise = wait.must_exist and outcome == "pending" and runs[-1]["state"] in FINISHED_DAG_RUN_STATES
         if ended_otherwise:
             outcome = "failed"
+            details = f"This state is none of allowed_states ({', '.join(wait.end_states.allowed)})"
         run = self._decisive_run(runs)
-        state = self._describe_states(runs, run)
-        if ended_otherwise:
-            state += f", which is none of allowed_states ({', '.join(wait.end_states.allowed)})"
-        return (yield from self._verdict(outcome, run, state, None))
+        return (yield from self._verdict(outcome, run, self._describe_states(runs, run), None, details))
 
     def _decisive_run(self, runs: list[DagRun]) -> DagRun:
         """Choose the run that a verdict is about: a failed one, else a skipped one, else one in another state."""
@@ -180,18 +182,19 @@ class Check:
         if outcome == "success" and is_incomplete:
             outcome = "pending"
         failed = [task for task in instances if task["state"] in wait.end_states.failed]
-        states = format_task_states(task["state"] for task in instances) or "not there yet"
+        states, details = format_task_states(task["state"] for task in instances), ""
         if outcome == "pending" and stuck:
             outcome = "failed"
-            states = (
-                f"its run is over, and {stuck[0]['task_id']!r} is {stuck[0]['state']}. "
+            details = (
+                f"Its run is over, and {stuck[0]['task_id']!r} is {stuck[0]['state']}. "
                 f"List {stuck[0]['state']!r} in allowed_states or skipped_states to end the wait otherwise"
             )
         run = runs[-1]
         if outcome == "failed":
             run_id = (failed or stuck)[0]["dag_run_id"]
             run = next(run for run in runs if run["dag_run_id"] == run_id)
-        return (yield from self._verdict(outcome, run, states + self._describe_missing_runs(runs), failed))
+        states = (states or "not there yet") + self._describe_missing_runs(runs)
+        return (yield from self._verdict(outcome, run, states, failed, details))
 
     def _list_instances(self, runs: list[DagRun]) -> Flow[dict[str, list[TaskInstance]]]:
         """List the instances of the tasks or the group by run id. A run that was deleted meanwhile has none."""
@@ -208,21 +211,32 @@ class Check:
                 found[task["dag_run_id"]].append(task)
         return found
 
-    def _verdict(self, outcome: Outcome, run: DagRun, state: str, tasks: list[TaskInstance] | None) -> Flow[Verdict]:
+    def _verdict(
+        self, outcome: Outcome, run: DagRun, state: str, tasks: list[TaskInstance] | None, details: str
+    ) -> Flow[Verdict]:
         """
         Make the verdict, and describe a failure of the run or of its tasks.
 
         :param tasks: the failed task instances of a wait for tasks; ``None`` for a wait for runs
+        :param details: further lines of the message, unless there is more to describe
         """
-        details = ""
         if outcome == "failed" and (tasks or (tasks is None and run["state"] == "failed")):
-            details = "\n" + (yield from describe_failure(self._client, run, tasks=tasks))
+            details = yield from describe_failure(self._client, run, tasks=tasks)
         elif outcome == "pending" and tasks is not None and run["state"] in FINISHED_DAG_RUN_STATES:
-            details = f" (its run is over: {run['state']})"
+            details = f"Its run is over: {run['state']}"
         return self._make_verdict(outcome, run, state, details)
 
     def _make_verdict(self, outcome: Outcome, run: DagRun, state: str, details: str = "") -> Verdict:
-        client = self._client
-        message = f"{self._wait} in {client.deployment}: {state}{details}"
+        client, wait = self._client, self._wait
+        said, remark = outcome_words(outcome, state)
         url = client.run_url(run["dag_id"], run["dag_run_id"])
+        message = outcome_message(
+            said,
+            wait.dag_id,
+            wait.facts,
+            where=client.deployment,
+            details="\n".join(each for each in (remark, details) if each),
+            run_id=run["dag_run_id"],
+            url=url,
+        )
         return Verdict(outcome, message, run, url, state=state, run_count=self._run_count)

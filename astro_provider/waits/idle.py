@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from astro_provider.api.errors import NotFoundError
 from astro_provider.api.idle_lists import active_tasks_of_dag, unfinished_runs_of_dag
+from astro_provider.api.message import outcome_message
 from astro_provider.waits.wait import Verdict
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def check_idle(client: Client, dag_id: str, hints: Hints | None = None) -> Flow[
         return (yield from _check_existing(client, dag_id))
     except NotFoundError:
         hint = (yield from hints.give(client, dag_id, ())) if hints else ""
-        return Verdict("pending", f"Dag {dag_id!r} is not there yet in {client.deployment}", hint=hint)
+        return Verdict("pending", outcome_message("Not there yet", dag_id, where=client.deployment), hint=hint)
 
 
 def _check_existing(client: Client, dag_id: str) -> Flow[Verdict]:
@@ -46,17 +47,19 @@ def _check_existing(client: Client, dag_id: str) -> Flow[Verdict]:
         # Only what was listed after the pause counts: the scheduler might have queued a task between the first list
         # and the pause.
         busy = yield from _describe_tasks(client, dag_id)
-        why = "it is paused, and none of its tasks runs"
+        why = "It is paused, and none of its tasks runs"
     else:
         busy = yield from _describe_runs(client, dag_id)
-        why = "nothing of it is queued or running"
+        why = "Nothing of it is queued or running"
     if busy:
         return _pending(client, dag_id, busy)
-    return Verdict("success", f"Dag {dag_id!r} is idle in {client.deployment}: {why}", state="idle")
+    message = outcome_message("Idle", dag_id, where=client.deployment, details=why)
+    return Verdict("success", message, state="idle")
 
 
 def _pending(client: Client, dag_id: str, busy: str) -> Verdict:
-    return Verdict("pending", f"Dag {dag_id!r} is not idle in {client.deployment}: {busy}", state="not idle")
+    message = outcome_message("Not idle", dag_id, where=client.deployment, details=busy)
+    return Verdict("pending", message, state="not idle")
 
 
 def _describe_tasks(client: Client, dag_id: str) -> Flow[str]:

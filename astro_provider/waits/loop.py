@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from astro_provider.api.durations import check_interval, poke_interval_seconds, timeout_seconds
 from astro_provider.api.errors import AstroError, WaitTimeoutError
 from astro_provider.api.flow import Pause, ReloadConnection
+from astro_provider.api.message import dag_subject, error_message, outcome_message, subject_message
 from astro_provider.api.states import FINISHED_DAG_RUN_STATES
 from astro_provider.waits.check import Check
 from astro_provider.waits.hints import Hints
@@ -104,6 +106,7 @@ def check_until(
     poke_interval: float,
     deadline: float | None,
     on_tolerated_error: Callable[[AstroError], None],
+    on_answer: Callable[[], None] = lambda: None,
     has_answered: bool = False,
 ) -> Flow[T | None]:
     """
@@ -118,6 +121,7 @@ def check_until(
     :param poke_interval: the longest interval between two checks in seconds
     :param deadline: when to give up, in seconds since the epoch; ``None`` for never
     :param on_tolerated_error: called with the first error that is tolerated since the target last answered
+    :param on_answer: called when the target answers again after such an error; by default, nothing is called
     :param has_answered: whether the target is known to have answered before
     :return: the result; ``None`` if there was none before the deadline
     :raise AstroError: an error that is not tolerated, see :class:`~astro_provider.waits.transient.Tolerance`
@@ -133,7 +137,8 @@ def check_until(
                 raise
             outdated = isinstance(error, OUTDATED)
         else:
-            tolerance.note_answer()
+            if tolerance.note_answer():
+                on_answer()
             if result is not None:
                 return result
         now = clock()
@@ -161,13 +166,18 @@ def watch(
     :param wait: the wait
     :param poke_interval: the longest interval between two checks in seconds
     :param deadline: when to give up, in seconds since the epoch; ``None`` for never
-    :param on_change: see :class:`Progress`
-    :param warn: called with a message when the wait begins to tolerate errors, and if the run stays queued because its
-        dag is paused
+    :param on_change: see :class:`Progress`; not called with a verdict that fails or skips the task
+    :param warn: called with a message when the wait begins to tolerate errors, when the target answers again, and if
+        the run stays queued because its dag is paused
     :return: the verdict; its outcome is ``pending`` if the deadline came first
     :raise AstroError: an error that is not tolerated
     """
-    progress = Progress(on_change, Hints())
+
+    def report(verdict: Verdict) -> None:
+        if verdict.outcome in ("pending", "success"):  # any other is the message of the task's exception
+            on_change(verdict)
+
+    progress = Progress(report, Hints())
     warns_at: float | None = client.clock() + QUEUED_SECONDS
 
     def check() -> Flow[Verdict | None]:
@@ -184,19 +194,31 @@ def watch(
         clock=client.clock,
         poke_interval=poke_interval,
         deadline=deadline,
-        on_tolerated_error=lambda error: warn(still_waiting(error)),
+        on_tolerated_error=lambda error: warn(still_waiting(dag_subject(wait.dag_id), error)),
+        on_answer=lambda: warn(answers_again(dag_subject(wait.dag_id), client.deployment)),
         has_answered=wait.must_exist,
     )
     return found or progress.last or Verdict.never_answered(wait)
 
 
-def still_waiting(error: Exception) -> str:
+def still_waiting(subject: str, error: Exception) -> str:
     """
     Say that a wait continues in spite of an error.
 
+    :param subject: what it is about, see :func:`~astro_provider.api.message.dag_subject`
     :param error: the error
     """
-    return f"Still waiting: {error}"
+    return error_message("Still waiting", subject, error)
+
+
+def answers_again(subject: str, where: object) -> str:
+    """
+    Say that the target answers again after an error that :func:`still_waiting` has reported.
+
+    :param subject: what the wait is about
+    :param where: the target
+    """
+    return subject_message("Target answers again", subject, where=where)
 
 
 def wait_for_dag_run(
@@ -206,8 +228,8 @@ def wait_for_dag_run(
     *,
     poke_interval: float,
     timeout: float | None,
-    on_change: Callable[[DagRun], None],
-    on_tolerated_error: Callable[[AstroError], None],
+    log: Callable[[str], None],
+    warn: Callable[[str], None],
 ) -> Flow[DagRun]:
     """
     Wait until a dag run has finished, in whatever state.
@@ -217,8 +239,8 @@ def wait_for_dag_run(
     :param run_id: the run
     :param poke_interval: the longest interval between two checks in seconds
     :param timeout: maximum number of seconds to wait; ``None`` for no limit
-    :param on_change: called with the run at the first check and whenever its state has changed
-    :param on_tolerated_error: called with the first error that is tolerated since the target last answered
+    :param log: called with a message at the first check, and whenever the state of the run has changed
+    :param warn: called with a message when the wait begins to tolerate errors, and when the target answers again
     :return: the finished run
     :raise WaitTimeoutError: the run did not finish in time
     :raise ValueError: ``poke_interval`` or ``timeout`` is negative, NaN, infinite or not a number
@@ -227,22 +249,28 @@ def wait_for_dag_run(
     interval = poke_interval_seconds(poke_interval)
     timeout = None if timeout is None else timeout_seconds(timeout)
     state = None
+    message = partial(
+        outcome_message, dag_id=dag_id, where=client.deployment, run_id=run_id, url=client.run_url(dag_id, run_id)
+    )
 
     def check() -> Flow[DagRun | None]:
         nonlocal state
         run = yield from client.get_dag_run(dag_id, run_id)
         if run["state"] != state:
             state = run["state"]
-            on_change(run)
+            log(message(state.capitalize()))
         return run if state in FINISHED_DAG_RUN_STATES else None
 
     deadline = None if timeout is None else client.clock() + timeout
     run = yield from check_until(
-        check, clock=client.clock, poke_interval=interval, deadline=deadline, on_tolerated_error=on_tolerated_error
+        check,
+        clock=client.clock,
+        poke_interval=interval,
+        deadline=deadline,
+        on_tolerated_error=lambda error: warn(still_waiting(dag_subject(dag_id), error)),
+        on_answer=lambda: warn(answers_again(dag_subject(dag_id), client.deployment)),
     )
     if run is None:
-        raise WaitTimeoutError(
-            f"Dag run {run_id!r} of dag {dag_id!r} in {client.deployment} is {state or 'of unknown state'} "
-            f"after {timeout:g} seconds of waiting. See {client.run_url(dag_id, run_id)}"
-        )
+        seen = (state or "no answer").capitalize()
+        raise WaitTimeoutError(message(f"Timed out after {timeout:g} s", details=f"Last seen: {seen}"))
     return run

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from astro_provider.api import calls
+from astro_provider.api.message import outcome_message
 
 if TYPE_CHECKING:
     from astro_provider.api.client import Client
@@ -37,4 +38,5 @@ def paused_warning(client: Client, dag_id: str) -> Flow[str]:
     dag = yield from client.find(calls.get_dag, dag_id)
     if not dag or not dag["is_paused"]:
         return ""
-    return f"Dag {dag_id!r} is paused in {client.deployment}: the run stays queued until it is unpaused."
+    details = "The run stays queued until the dag is unpaused"
+    return outcome_message("Paused", dag_id, where=client.deployment, details=details)

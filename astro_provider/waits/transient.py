@@ -71,12 +71,18 @@ class Tolerance:
         self._was_not_found = False
         self.is_tolerating = False
 
-    def note_answer(self) -> None:
-        """Note that the target has answered."""
+    def note_answer(self) -> bool:
+        """
+        Note that the target has answered.
+
+        :return: whether an error was tolerated since it last answered
+        """
+        was_tolerating = self.is_tolerating
         self._has_answered = True
         self._refused_since = None
         self._was_not_found = False
         self.is_tolerating = False
+        return was_tolerating
 
     def tolerates(self, error: AstroError, on_first: Callable[[AstroError], None]) -> bool:
         """

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from astro_provider.api.states import FINISHED_TASK_STATES
+from astro_provider.api.message import outcome_message, with_details
+from astro_provider.api.states import DAG_RUN_STATES, FINISHED_DAG_RUN_STATES, FINISHED_TASK_STATES, TASK_STATES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 Outcome: TypeAlias = Literal["pending", "success", "failed", "skipped"]
 """Whether a wait is over, and how it ended."""
+
+_UNFINISHED = ({*DAG_RUN_STATES, *TASK_STATES} - {*FINISHED_DAG_RUN_STATES, *FINISHED_TASK_STATES}) - {"none"}
 
 MAX_NAMED_DATES = 5
 """How many of several logical dates a message names."""
@@ -94,12 +97,12 @@ class Verdict:
 
         :param wait: the wait
         """
-        return cls("pending", f"{wait}: never seen")
+        return cls("pending", outcome_message("No answer yet", wait.dag_id, wait.facts, run_id=wait.run_id))
 
     @property
     def explained(self) -> str:
-        """The message, followed by the hint if there is one."""
-        return f"{self.message}. {self.hint}" if self.hint else self.message
+        """The message with the hint, if there is one."""
+        return with_details(self.message, self.hint)
 
 
 @dataclass(frozen=True)
@@ -181,27 +184,36 @@ class RunWait:
         return bool(self.run_id) or len(self.logical_dates) == 1
 
     @property
+    def facts(self) -> str:
+        """What follows the dag in a message about runs that exist."""
+        return f"{self._tasks}{f', {self._runs}' if self._runs else ''}"
+
+    @property
+    def absence(self) -> str:
+        """What follows the dag in a message about runs that do not exist."""
+        return f"{self._tasks}: no {self._runs.removeprefix('newest ') or 'such run'}"
+
+    @property
+    def _tasks(self) -> str:
+        if self.group_id:
+            return f", task group {self.group_id!r}"
+        if not self.task_ids:
+            return ""
+        return f", task{'s' if len(self.task_ids) > 1 else ''} {', '.join(map(repr, self.task_ids))}"
+
+    @property
     def _runs(self) -> str:
-        dag = f"dag {self.dag_id!r}"
-        if self.run_id:
-            return f"run {self.run_id!r} of {dag}"
+        """Which runs; empty if their id says it."""
+        if self.run_id or self.idle:
+            return ""
         if self.latest:
-            return f"the newest run of {dag}" + (f" since {self.since}" if self.since else "")
+            return "newest run" + (f" since {self.since}" if self.since else "")
         if self.partition_key is not None:
-            return f"the run of {dag} for partition {self.partition_key!r}"
+            return f"run for partition {self.partition_key!r}"
         if self.logical_date_range:
             start, end = self.logical_date_range
-            return f"the runs of {dag} with logical dates from {start} until before {end}"
-        return f"the run with logical date {first_dates(self.logical_dates)} of {dag}"
-
-    def __str__(self) -> str:
-        if self.idle:
-            return f"idle dag {self.dag_id!r}"
-        if self.group_id:
-            return f"task group {self.group_id!r} in {self._runs}"
-        if self.task_ids:
-            return f"task {', '.join(map(repr, self.task_ids))} in {self._runs}"
-        return self._runs
+            return f"runs with logical dates from {start} until before {end}"
+        return f"run{'s' if len(self.logical_dates) > 1 else ''} with logical date {first_dates(self.logical_dates)}"
 
 
 def first_dates(dates: Sequence[str]) -> str:
@@ -224,3 +236,17 @@ def format_task_states(states: Iterable[str | None]) -> str:
     :return: each state once, in alphabetical order; empty if there are no task instances
     """
     return ", ".join(sorted({state or "none" for state in states}))
+
+
+def outcome_words(outcome: Outcome, state: str) -> tuple[str, str]:
+    """
+    Say in few words how a wait ended or, if it goes on, what it waits for.
+
+    :param outcome: the outcome of the wait
+    :param state: the state of the run, or the states of the runs or tasks
+    :return: the words, and the states if they are not said by them
+    """
+    if state == outcome or (outcome == "pending" and state in {*_UNFINISHED, "not there yet"}):
+        return state.capitalize().replace("_", " "), ""
+    word = "Waiting" if outcome == "pending" else outcome.capitalize()
+    return word, f"State: {state}"

@@ -82,6 +82,22 @@ class Run:
         )
         return True
 
+    def tells_once(self, task_id: str, outcome: str, dag_id: str, try_number: int | None = None) -> bool:
+        """Wait until the log of a task tells an outcome of a dag, and check that one message begins with it."""
+        beginning = f"{outcome}: dag '{dag_id}'"
+        self.log_contains(task_id, beginning, try_number)
+        number = try_number or self.tasks()[task_id]["try_number"]
+        path = f"{self.path}/taskInstances/{task_id}/logs/{number}"
+        params = {"full_content": "true"}
+        entries = self.deployment.request("GET", path, params=params, headers={"Accept": "application/json"})["content"]
+        messages = [entry["event"] for entry in entries]
+        # Airflow shows the class and the message of an exception beside its own "Task failed with exception".
+        messages += [str(error["exc_value"]) for entry in entries for error in entry.get("error_detail") or ()]
+        told = [message for message in messages if f"{dag_id!r}" in message and message.startswith(outcome)]
+        assert len(told) == 1, messages
+        assert told[0][:60].startswith(beginning)
+        return True
+
 
 def trigger_run(deployment: Deployment, dag_id: str, *, run_id: str | None = None, **body: Any) -> Run:
     """Trigger a dag run with a plain REST API request."""

@@ -60,7 +60,7 @@ def test_sensor_fails_as_its_parameters_say(runs, conn):
     states = run.states()
     assert (states["missing"], states["timeout"], states["soft"]) == ("failed", "failed", "skipped")
     assert "has no variable 'never_there'" in run.log("missing")
-    assert "Not over after 15 seconds (timeout). Last seen: GET variables/never_there" in run.log("timeout")
+    assert "Timed out after 15 s: GET variables/never_there" in run.log("timeout")
 
 
 @both_targets

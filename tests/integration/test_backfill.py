@@ -71,8 +71,8 @@ def test_retry_continues_with_the_backfill_of_the_try_before(batch, deployments,
     assert run.state == "success", run.log("backfill")
     assert last_try > 1
     assert len(backfills_of(deployments.target, f"backfilled_continued_{mode}")) == 1
-    assert "Timed out: dag" in run.log("backfill", 1)
-    assert "Continuing with backfill" in run.log("backfill", last_try)
+    assert "Timed out after 20 s: dag" in run.log("backfill", 1)
+    assert "Continuing: dag" in run.log("backfill", last_try)
 
 
 @both_modes
@@ -91,7 +91,7 @@ def test_user_who_ends_the_task_cancels_the_backfill(batch, start_case, deployme
     (backfill,) = backfills_of(deployments.target, dag_id)
     assert backfill["completed_at"]
     assert backfill["is_paused"]
-    assert run.log_contains("backfill", f"Cancelled backfill {backfill['id']}")
+    assert run.log_contains("backfill", f", backfill {backfill['id']}, and ")
 
 
 def test_backfill_that_is_running_is_named(batch, start_case, deployments):

@@ -97,7 +97,7 @@ def test_missing_task_fails_without_clearing_anything(batch, conn):
     run, remote = batch("missing_task", conn)
 
     assert run.state == "failed"
-    assert run.log_contains("clear", "Not cleared: dag 'cleared' has no task 'frist' in this run. It has 'first'")
+    assert run.log_contains("clear", "Not cleared: dag 'cleared' has no task 'frist' in this run")
     assert (remote.state, tries(remote)) == ("failed", FIRST_TRIES)
 
 
@@ -107,7 +107,7 @@ def test_retry_does_not_clear_the_run_again(batch, conn):
 
     assert (run.state, run.tasks()["clear"]["try_number"]) == ("success", 2)
     assert tries(remote) == {"first": 2, "flaky": 2, "last": 1, "mapped[0]": 2, "mapped[1]": 2}
-    assert run.log_contains("clear", "Continuing with a run of dag 'cleared', which an earlier try cleared")
+    assert run.log_contains("clear", "Continuing: dag 'cleared', whose run was ")
 
 
 @both_targets

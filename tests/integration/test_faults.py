@@ -51,7 +51,7 @@ def test_killed_process_of_a_worker_creates_one_run(killed, moment, wait):
     assert case.try_number == 2, "the first process was killed"
     remote = case.remote_run()
     assert case.run.xcom(TASK, "trigger_run_id") == remote.run_id
-    assert ("Continuing with the run" in case.run.log(TASK)) == (moment in ("during", "after", "waiting"))
+    assert ("Continuing: dag " in case.run.log(TASK)) == (moment in ("during", "after", "waiting"))
     if wait:
         assert case.run.xcom(TASK)["state"] == remote.state == "success"
 
@@ -108,4 +108,4 @@ def test_lost_worker_creates_one_run(lost_workers, moment):
     assert case.try_number == 2
     assert case.run.xcom(TASK, "trigger_run_id") == case.remote_run().run_id
     assert not case.proxy.count(f"PATCH {case.remote_run().path}")
-    assert "Continuing with the run" in case.run.log(TASK)
+    assert "Continuing: dag " in case.run.log(TASK)

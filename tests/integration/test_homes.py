@@ -84,10 +84,14 @@ def test_errors_are_those_of_a_worker(homes, conn, target):
     run = homes[conn].wait()
 
     assert run.log_contains("broken", "load (try 1): ValueError: the file has no rows")
+    assert run.tells_once("broken", "Failed", "broken")
     assert run.log_contains("missing", "has no dag 'quik'")
     assert run.tasks()["fail"]["try_number"] == 1
     assert run.log_contains("fail", "Not triggered: dag 'quick' already has a run with the same run id")
+    assert run.tells_once("fail", "Not triggered", "quick")
     assert run.log_contains("skip", "Skipped: dag 'quick' already has a run with the same run id")
-    assert run.log_contains("attach", "Attached to a run of dag 'quick' with the same run id")
-    assert run.log_contains("limited", "Timed out: dag 'slow' did not finish within execution_timeout (0:00:40)")
-    assert run.log_contains("retried", "Continuing with the run of dag 'broken' that an earlier try created", 2)
+    assert run.tells_once("skip", "Skipped", "quick")
+    assert "Skipping task." not in run.log("skip"), "the reason comes first"
+    assert run.log_contains("attach", "Attached: dag 'quick' already has a run with the same run id")
+    assert run.tells_once("limited", "Timed out after 40 s", "slow")
+    assert run.log_contains("retried", "Continuing: dag 'broken', ", 2)

@@ -72,7 +72,7 @@ def test_wait_for_a_paused_dag_ends_with_its_task_although_the_run_goes_on(
     run, theirs = until_stepping_is_idle[conn], remote["stepping", conn]
     for mode in MODES:
         run.wait_until(run.task_is(mode, "running", "deferred"), f"{mode} has started", 120)
-        assert run.log_contains(mode, f"(connection '{conn}'): 1 task not finished (work in run {theirs.run_id})")
+        assert run.log_contains(mode, f"1 task not finished (work in run {theirs.run_id})")
     assert set(run.states().values()) <= {"running", "deferred"}
 
     end_of_work[conn].touch()
@@ -85,7 +85,7 @@ def test_wait_for_a_paused_dag_ends_with_its_task_although_the_run_goes_on(
     ended_at = date(theirs.tasks()["work"], "end_date")
     for mode, task in run.tasks().items():
         assert ended_at < date(task, "end_date"), mode
-        assert run.log_contains(mode, f"(connection '{conn}'): it is paused, and none of its tasks runs")
+        assert run.log_contains(mode, "It is paused, and none of its tasks runs")
     assert run.tasks()["deferred"]["pid"] is None
 
     set_paused(theirs.deployment, "stepping", False)
@@ -109,7 +109,7 @@ def test_wait_goes_on_while_a_run_is_queued_and_ends_with_the_last_run(until_poo
     ended_at = date(second.get(), "end_date")
     for mode, task in run.tasks().items():
         assert ended_at < date(task, "end_date"), mode
-        assert run.log_contains(mode, f"(connection '{conn}'): nothing of it is queued or running")
+        assert run.log_contains(mode, "Nothing of it is queued or running")
 
 
 @both_targets

@@ -112,6 +112,6 @@ def test_error_of_the_target_does_not_hide_the_failure(notified, conn):
 
     log = failing.log("nowhere").replace("\\'", "'")  # in Airflow 2, the log is the text of a Python list
     assert "the failure itself" in log
-    assert "Did not trigger dag 'no_such_dag' in this callback: " in log
+    assert "Not triggered: dag 'no_such_dag': " in log
     assert "has no dag 'no_such_dag'" in log
     assert failing.states()["nowhere"] == "failed"

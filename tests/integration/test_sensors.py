@@ -55,7 +55,7 @@ def test_sensors_succeed_with_the_run_and_the_task(batch, remote, conn, mode):
 
     assert run.states() == {"run": "success", "task": "success", "soft": "success"}
     assert remote["quick", conn].state == "success"
-    assert run.log_contains("run", f"(connection '{conn}'): success")
+    assert run.log_contains("run", "Success: dag 'quick' in Deployment ")
     assert run.xcom("run", "remote_dag_run_url").startswith(f"{remote['quick', conn].deployment.url}/dags/quick/")
 
 
@@ -69,6 +69,9 @@ def test_failed_run_fails_the_sensor_and_the_log_gives_the_reason(batch, remote,
     assert run.log_contains("run", "load (try 1): ValueError: the file has no rows")
     assert run.log_contains("task", "publish (try 0): upstream_failed")
     assert run.log_contains("soft", "the file has no rows")
+    assert run.tells_once("run", "Failed", "broken")
+    assert run.tells_once("task", "Failed", "broken")
+    assert run.tells_once("soft", "Skipped", "broken")
 
 
 @both_targets
@@ -77,6 +80,7 @@ def test_reschedule_mode_succeeds_and_fails_with_the_run(batch, conn):
     failed = batch.finished(f"broken_reschedule_{conn}", conn)
     assert failed.states() == {"run": "failed"}
     assert failed.log_contains("run", "the file has no rows")
+    assert failed.tells_once("run", "Failed", "broken")
 
 
 @both_targets
@@ -86,8 +90,9 @@ def test_sensor_waits_for_a_missing_run_until_its_timeout(batch, conn, mode):
 
     assert (run.states()["hard"], run.states()["soft"]) == ("failed", "skipped")
     assert run.tasks()["hard"]["try_number"] == 1, "a timeout fails a sensor without retries"
-    assert run.log_contains("hard", "not there yet")
-    assert run.log_contains("hard", "Not over after 20 seconds (timeout)" if mode != "sync" else "timed out")
+    assert run.log_contains("hard", "Not there yet: dag ")
+    assert run.tells_once("hard", "Timed out after 20 s", "quick")
+    assert run.tells_once("soft", "Skipped", "quick")
 
 
 @both_targets
@@ -125,7 +130,7 @@ def test_skipped_task_ends_the_wait_when_its_run_has_finished(batch, remote, con
 def test_missing_dag_is_logged_with_similar_ids_while_the_sensor_waits(batch, conn, mode):
     run = batch.finished(f"nothing_{mode}_{conn}", conn)
 
-    assert run.log_contains("misspelt", "not there yet")
+    assert run.log_contains("misspelt", "Not there yet: dag ")
     assert run.log_contains("misspelt", "has no dag 'quik'")
     assert run.log_contains("misspelt", "'quick'")
 
@@ -160,7 +165,7 @@ async def test_sensor_waits_for_a_target_that_is_down_at_the_first_check(deploym
     assert run.states() == {"sync": "success", "deferred": "success"}
     assert proxy.requests
     for mode in ("sync", "deferred"):
-        assert run.log_contains(mode, f"(connection '{late}'): success")
+        assert run.log_contains(mode, "Success: dag '")
         assert run.log(mode).count("Still waiting") == 1
 
 

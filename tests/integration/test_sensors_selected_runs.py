@@ -50,7 +50,7 @@ def batch(start_case, deployments):
     for name in cases:
         waiting = runs.started(name, name.partition("_")[2])
         assert waiting.log_contains("range", "1 of 3 are success")
-        assert waiting.log_contains("since", "not there yet")
+        assert waiting.log_contains("since", "Not there yet: dag ")
         waiting.wait_until(waiting.task_is("failed", "failed"), "a failed run fails the sensor", timeout=120)
     for conn, target in targets.items():
         end(queued[conn], "success")

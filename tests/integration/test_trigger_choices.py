@@ -162,7 +162,11 @@ def test_active_run_is_attached_to_and_also_by_a_retry(meeting, active_runs, con
     runs = {mode: meeting["attach", mode, conn] for mode in MODES}
     remote = active_runs[conn]
     for mode, run in runs.items():
-        run.wait_until(lambda run=run: "Attached to a queued run" in attached_log(run), f"attached: {mode}", 240)
+        run.wait_until(
+            lambda run=run: "Attached: dag 'busy' already has a queued run" in attached_log(run),
+            f"attached: {mode}",
+            240,
+        )
     for choice, mode, of in meeting:
         if of == conn and choice != "attach":
             meeting[choice, mode, of].wait(timeout=240)
@@ -171,7 +175,7 @@ def test_active_run_is_attached_to_and_also_by_a_retry(meeting, active_runs, con
         assert run.wait(timeout=240).state == "failed"
         assert run.tasks()["trigger"]["try_number"] == 2
         assert run.xcom("trigger", "trigger_run_id") == remote.run_id
-        assert run.log_contains("trigger", "Attached to a failed run of dag 'busy'", 2)
+        assert run.log_contains("trigger", "Attached: dag 'busy' already has a failed run", 2)
     assert remote.state == "failed"
     others = [
         each for each in runs_of(target, "busy").values() if any(run.run_id in each.run_id for run in runs.values())

@@ -98,7 +98,7 @@ def test_failure_names_the_failed_remote_tasks(batch, conn, target, mode):
     assert "load (try 1): ValueError: the file has no rows" in log
     assert "part[1] (try 1): RuntimeError: part 1 is lost" in log
     assert f"{target.url}/dags/broken/" in log
-    assert "publish" not in log.split("Failed tasks:")[1].split("See ")[0]
+    assert "publish" not in log.split("Failed tasks:")[1].split("Run: ")[0]
 
 
 @both_targets

@@ -8,6 +8,7 @@ import atexit
 import json
 import logging
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -191,6 +192,10 @@ def any_airflow(
     yield from _remote(request.param, connect)
 
 
+OUTCOME_FIRST = re.compile(r"[A-Z][^:\n]{0,32}: dag '")
+"""How each line begins that names a dag, see ``astro_provider.api.message``."""
+
+
 @pytest.fixture
 def active_openlineage(monkeypatch: pytest.MonkeyPatch) -> None:
     """The OpenLineage provider with a transport. In tests, that provider does not cache its settings."""
@@ -215,6 +220,7 @@ def log_lines() -> Iterator[list[str]]:
         logger.setLevel(logging.INFO)
     with _structlog_into(logged):
         yield logged
+    assert [line for line in logged if "dag '" in line and not OUTCOME_FIRST.match(line)] == []
     for logger, level in zip(loggers, levels, strict=True):
         logger.removeHandler(handler)
         logger.setLevel(level)

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from astro_provider.airflow_versions import AirflowFailException, AirflowSkipException
+from astro_provider.airflow_versions import AirflowException, AirflowFailException, AirflowSkipException
 from astro_provider.api import errors
 from astro_provider.api.errors import AstroError, InvalidParameterError
+from astro_provider.api.message import outcome_message
 from astro_provider.task_errors import final_errors, parameter_errors
 
 
@@ -24,10 +25,13 @@ def _every_error() -> Iterator[AstroError]:
 def test_error_fails_the_task_for_good_unless_it_is_retryable(error: AstroError) -> None:
     with (
         pytest.raises(type(error) if error.retryable else AirflowFailException, match="what happened") as caught,
-        final_errors(),
+        final_errors("dag 'd'", print),
     ):
         raise error
-    assert error.retryable or caught.value.__cause__ is error
+    assert str(caught.value).startswith("Failed: dag 'd': ")
+    # Airflow would log the message of the cause, too.
+    assert caught.value.__cause__ is None
+    assert error.retryable or caught.value.__suppress_context__
 
 
 @pytest.mark.parametrize(
@@ -52,14 +56,34 @@ def test_errors_that_might_pass_are_retryable(name: str, retryable: bool) -> Non
 
 
 def test_invalid_parameter_fails_the_task_for_good() -> None:
-    with pytest.raises(AirflowFailException, match=r"^conf is wrong$"), final_errors():
+    with pytest.raises(AirflowFailException, match=r"^Failed: dag 'd': conf is wrong$"), final_errors("dag 'd'", print):
         raise InvalidParameterError("conf is wrong")
 
 
-@pytest.mark.parametrize("error", [ValueError("a bug"), KeyError("x"), AirflowSkipException("x")])
+@pytest.mark.parametrize("error", [ValueError("a bug"), KeyError("x"), AirflowException("x")])
 def test_other_errors_are_raised_as_they_are(error: Exception) -> None:
-    with pytest.raises(type(error)), final_errors():
+    with pytest.raises(type(error)) as caught, final_errors("dag 'd'", print):
         raise error
+    assert caught.value is error
+
+
+def test_error_that_tells_an_outcome_keeps_its_message() -> None:
+    message = outcome_message("Not triggered", "d", " is paused", details="Unpause it")
+    with pytest.raises(AirflowFailException) as caught, final_errors("dag 'd'", print):
+        raise errors.NotTriggeredError(message)
+    assert str(caught.value) == message
+
+
+def test_skip_is_logged_once_however_many_blocks_it_leaves() -> None:
+    logged: list[str] = []
+    with (
+        pytest.raises(AirflowSkipException, match=r"^why$") as caught,
+        final_errors("dag 'd'", logged.append),
+        final_errors("dag 'd'", logged.append),
+    ):
+        raise AirflowSkipException("why")
+    assert logged == ["why"]
+    assert caught.value.args == (), "Airflow would log the reason again"
 
 
 def test_invalid_parameter_at_parse_time_is_a_value_error_and_final_for_a_mapped_task() -> None:

@@ -108,11 +108,11 @@ def test_execution_timeout_of_the_task_cancels_the_remote_run(
     assert run.state == "failed"
     remote = Run(target, "slow", run.xcom("trigger", "trigger_run_id"))
     assert remote.state == "failed"
-    assert run.log_contains("trigger", "Timed out: ")
-    message = run.log("trigger").partition("Timed out: ")[2]
+    assert run.log_contains("trigger", "Timed out after ")
+    message = run.log("trigger").partition("Timed out after ")[2]
     assert remote.run_id in message
     assert target.url in message
-    assert "which was running: " in message
+    assert "its run was running" in message
 
 
 def test_wait_continues_after_a_restart_of_the_triggerer(

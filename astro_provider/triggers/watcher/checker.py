@@ -83,7 +83,7 @@ class Checker:
         feed.note_check(subscription)
         subscription.note_answer()
         if not feed.availability.lists_fail:
-            subscription.is_warned_of_outage = False
+            subscription.note_end_of_outage(await self._target.name())
         return verdict
 
     def note_run(self, feed: PolledWaits, subscription: Subscription, client: Client, run: DagRun) -> bool:

@@ -94,9 +94,10 @@ class BasePoller(ABC):
             self._note_failed_list(error, tolerated=True)
         else:
             if was_failing:
-                # The outage is over: each wait may warn of the next one, unless its own checks still fail.
+                # The outage is over: each wait may warn of the next one.
+                deployment = await self._target.name()
                 for subscription in waits.subscriptions:
-                    subscription.is_warned_of_outage = subscription.tolerance.is_tolerating
+                    subscription.note_end_of_outage(deployment)
             wake_all(waits.checks.take_postponed(is_outage_over=was_failing))
 
     def _warn_of_lists(self, deployment: str) -> None:

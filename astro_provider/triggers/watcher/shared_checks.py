@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from astro_provider.api.durations import check_interval
 from astro_provider.api.errors import AstroError
 from astro_provider.triggers.watcher.checker import MAX_SECONDS_PAST_DEADLINE
-from astro_provider.waits.loop import still_waiting
+from astro_provider.waits.loop import answers_again, still_waiting
 from astro_provider.waits.transient import Tolerance
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ class SharedChecks:
         *,
         poke_interval: float,
         deadline: float | None,
+        subject: str,
         warn: Callable[[str], None],
         has_answered: bool = False,
         started_at: float | None = None,
@@ -73,7 +74,8 @@ class SharedChecks:
             this method returns, or ``None`` if the wait goes on
         :param poke_interval: the longest interval between two flows in seconds
         :param deadline: when to give up, in seconds since the epoch; ``None`` for never
-        :param warn: called with a message when the wait begins to tolerate errors
+        :param subject: what the wait is about, for messages
+        :param warn: called with a message when the wait begins to tolerate errors, and when the target answers again
         :param has_answered: whether the target is known to have answered this wait before (see ``Tolerance``)
         :param started_at: when the wait began, in seconds since the epoch; by default now
         :return: what ``judge`` has returned; ``None`` if the deadline came first
@@ -87,12 +89,13 @@ class SharedChecks:
         try:
             while (outcome := await check.next_outcome(waiter)) is not None:
                 if isinstance(outcome.error, AstroError):
-                    if not tolerance.tolerates(outcome.error, lambda error: warn(still_waiting(error))):
+                    if not tolerance.tolerates(outcome.error, lambda error: warn(still_waiting(subject, error))):
                         raise outcome.error
                 elif outcome.error is not None:
                     raise outcome.error
                 else:
-                    tolerance.note_answer()
+                    if tolerance.note_answer():
+                        warn(answers_again(subject, await self._target.name()))
                     if (verdict := await judge(outcome.result)) is not None:
                         return verdict
                 if waiter.deadline is not None and self._clock() >= waiter.deadline:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 from astro_provider.api.dates import parse_date
 from astro_provider.api.durations import check_interval
 from astro_provider.api.errors import UnexpectedAnswerError
+from astro_provider.api.message import dag_subject
 from astro_provider.api.states import FINISHED_DAG_RUN_STATES, FINISHED_TASK_STATES
 from astro_provider.waits.hints import Hints
-from astro_provider.waits.loop import Progress, still_waiting
+from astro_provider.waits.loop import Progress, answers_again, still_waiting
 from astro_provider.waits.transient import Tolerance
 
 if TYPE_CHECKING:
@@ -151,7 +152,17 @@ class Subscription:
         """
         if not self.is_warned_of_outage:
             self.is_warned_of_outage = True
-            self.warn(still_waiting(error))
+            self.warn(still_waiting(dag_subject(self.wait.dag_id), error))
+
+    def note_end_of_outage(self, deployment: str) -> None:
+        """
+        Log that the target answers again if the wait has warned of an outage, unless its own checks still fail.
+
+        :param deployment: the target
+        """
+        if self.is_warned_of_outage and not self.tolerance.is_tolerating:
+            self.is_warned_of_outage = False
+            self.warn(answers_again(dag_subject(self.wait.dag_id), deployment))
 
     def note_run(self, client: Client, run: DagRun) -> Verdict | None:
         """

@@ -157,6 +157,10 @@ class Watcher:
         """
         return await self._target.run(make_flow, self._slots)
 
+    async def deployment(self) -> str:
+        """Return the name of the target, for messages."""
+        return await self._target.name()
+
     async def close(self) -> None:
         """End the polls, and close the session."""
         await self._poll_loop.close()

@@ -41,8 +41,18 @@ def error_of(target: ScriptedTarget, method: str, path: str, answer: ScriptedRes
     ("status", "kind", "message", "retryable"),
     [
         (400, InvalidRequestError, "does not accept endpoint 'x': the reason", False),
-        (401, AccessDeniedError, "refused POST https://target.example.com/dz3uu847/api/v2/x with 401.", False),
-        (403, AccessDeniedError, "refused POST https://target.example.com/dz3uu847/api/v2/x with 403.", False),
+        (
+            401,
+            AccessDeniedError,
+            "Refused with 401: the reason\n  POST https://target.example.com/",
+            False,
+        ),
+        (
+            403,
+            AccessDeniedError,
+            "Refused with 403: the reason\n  POST https://target.example.com/",
+            False,
+        ),
         (404, NotFoundError, "has no endpoint 'x'. It says: the reason.", True),
         (405, TargetError, "has no such endpoint for ", False),
         (408, TargetUnavailableError, "cannot answer now: POST https://target", True),
@@ -66,7 +76,8 @@ def test_each_status_becomes_an_error_with_url_and_reason(
     assert type(error) is kind
     assert isinstance(error, TargetError)
     text = str(error).replace("/api/v1/", "/api/v2/")
-    assert text.startswith(WHERE)
+    assert text.startswith(message if kind is AccessDeniedError else WHERE)
+    assert WHERE in text
     assert message in text
     assert "the reason" in text
     assert (error.status, error.detail, error.retryable) == (status, "the reason", retryable)
@@ -112,7 +123,7 @@ def test_error_page_of_a_proxy_is_named_by_its_title(
 ) -> None:
     error = error_of(target, "POST", "x", html_response("502 Bad Gateway", status))
     assert isinstance(error, kind)
-    assert "It says: 502 Bad Gateway." in str(error)
+    assert "502 Bad Gateway" in str(error).splitlines()[0]
 
 
 def test_html_page_without_a_title_is_not_airflow(target: ScriptedTarget) -> None:
@@ -133,7 +144,7 @@ def test_error_cannot_forge_a_log_line(target: ScriptedTarget, status: int) -> N
         error = error_of(target, "POST", "x", answer)
         first, *further = str(error).split("\n")
         assert all(line.isprintable() for line in (first, *further))
-        assert all(line.startswith("    ") for line in further)
+        assert all(line.startswith("  ") for line in further)
 
 
 def test_query_of_a_request_is_not_shown(target: ScriptedTarget) -> None:

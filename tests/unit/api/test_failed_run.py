@@ -32,8 +32,7 @@ def describe(target: ScriptedTarget, *tasks: dict[str, Any] | ScriptedResponse, 
         target.on("GET", TASKS, json_response(target.payloads.collection("task_instances", *tasks)))
     client = target.client(api_version=target.api_version, **fields)
     text = target.run(describe_failure(client, target.payloads.dag_run("r", "failed")))
-    assert text.endswith(f"\nSee {client.run_url('d', 'r')}")
-    return text.splitlines()[:-1]
+    return text.splitlines()
 
 
 def test_the_failed_tasks_are_named_with_their_last_error(any_target: ScriptedTarget) -> None:
@@ -175,7 +174,7 @@ def test_task_id_and_state_cannot_forge_a_log_line(any_target: ScriptedTarget) -
     text = any_target.run(
         describe_failure(client_of(any_target), any_target.payloads.dag_run("r", "failed"), tasks=[task])
     )
-    assert text.splitlines()[1:-1] == ["  a", "    b (try 1): failed", "    c"]
+    assert text.splitlines()[1:] == ["  a", "    b (try 1): failed", "    c"]
 
 
 def test_error_of_a_log_is_shortened(target: ScriptedTarget) -> None:

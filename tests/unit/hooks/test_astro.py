@@ -179,13 +179,13 @@ def test_wait_for_dag_run(any_server: ScriptedServer, hook: AstroHook, clock: Fa
     any_server.on("GET", RUN, *(json_response(any_server.payloads.dag_run("r", state)) for state in states))
     run = hook.wait_for_dag_run("d", "r", poke_interval=60)
     assert (run["state"], clock.sleeps) == ("failed", [1, 1, 1])
-    logged = [line for line in log_lines if "Dag run" in line]
-    assert logged == [f"Dag run r of dag d is {state}" for state in ("queued", "running", "failed")]
+    logged = [line.partition(": ")[0] for line in log_lines if ": dag 'd' in " in line]
+    assert logged == ["Queued", "Running", "Failed"]
 
 
 def test_wait_for_dag_run_ends_at_its_timeout(server: ScriptedServer, hook: AstroHook, clock: FakeClock) -> None:
     server.on("GET", RUN, json_response(payloads.v2.dag_run("r", "running")))
-    with pytest.raises(WaitTimeoutError, match="is running after 12 seconds of waiting"):
+    with pytest.raises(WaitTimeoutError, match=r"^Timed out after 12 s: dag 'd' in .*\n  Last seen: Running\n"):
         hook.wait_for_dag_run("d", "r", timeout=12)
     assert sum(clock.sleeps) == 12
 
@@ -197,7 +197,8 @@ def test_wait_for_dag_run_tolerates_transient_errors_and_warns_once(
     server.on("GET", RUN, running, *[json_response({}, 503)] * 5, *[html_response("Being deployed")] * 2, done)
     assert hook.wait_for_dag_run("d", "r")["state"] == "success"
     [warning] = [line for line in log_lines if "Still waiting" in line]
-    assert warning.startswith(f"Still waiting: Deployment {server.url} (connection 'http_conn') cannot answer now")
+    expected = f"Still waiting: dag 'd': Deployment {server.url} (connection 'http_conn') cannot answer now"
+    assert warning.startswith(expected)
 
 
 # --- what goes wrong
@@ -234,8 +235,8 @@ def test_refused_token_is_an_error_that_names_the_deployment(server: ScriptedSer
     with pytest.raises(AccessDeniedError) as caught:
         AstroHook().get_dag("d")
     for part in (
-        f"Deployment {server.url} (connection 'http_conn') refused",
-        str(status),
+        f"Refused with {status}: Nope\n",
+        f" in Deployment {server.url} (connection 'http_conn')\n",
         "expired",
         "another Workspace",
     ):
@@ -314,7 +315,7 @@ def test_connection_test_returns_what_is_wrong_with_the_token(server: ScriptedSe
     server.on("GET", "dags", json_response({"detail": "Invalid JWT token"}, 401))
     works, words = hook.test_connection()
     assert not works
-    assert "refused" in words
+    assert words.startswith("Refused with 401: Invalid JWT token\n")
     assert "put an API token of this Deployment into the connection" in words
 
 

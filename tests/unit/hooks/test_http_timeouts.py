@@ -83,7 +83,7 @@ def test_slow_target_exceeds_the_time_for_a_whole_request(
         with pytest.raises(TransportError) as caught:
             run_flow(trigger)
     assert 1 < time.monotonic() - began < 10
-    assert str(caught.value) == f"{host} did not finish its answer to POST within 1.1 seconds."
+    assert str(caught.value).splitlines()[0] == f"{host} did not finish its answer to POST within 1.1 seconds."
     assert caught.value.sent
 
 

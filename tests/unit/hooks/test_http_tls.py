@@ -10,7 +10,7 @@ import pytest
 import requests.adapters
 import requests.utils
 
-from astro_provider.api.deployment import HttpOptions
+from astro_provider.api.deployment import Deployment
 from astro_provider.api.errors import CertificateError, TransportError
 from astro_provider.api.flow import Request
 from astro_provider.hooks.http import transport_error
@@ -152,7 +152,9 @@ def test_client_certificate_is_sent(run_flow: RunFlow[Any], certificate: Path, c
 def test_refused_client_certificate_is_a_certificate_error(reason: str, kind: type[TransportError]) -> None:
     alert = ssl.SSLError(1, reason)
     alert.reason = reason
-    error = transport_error(Request("GET", "https://x.example.com", {}), HttpOptions(), alert)
+    error = transport_error(
+        Request("GET", "https://x.example.com", {}), Deployment("http_conn", "https://x.example.com"), alert
+    )
     assert type(error) is kind
     assert f"TLS to x.example.com failed: {reason}" in str(error)
 

@@ -46,7 +46,7 @@ def test_callback_triggers_a_run_with_the_facts(any_airflow: FakeAirflowServer, 
         "trigger",
         "ValueError: no rows",
     )
-    assert any(line.startswith("Triggered dag 'page' in Deployment") for line in log_lines)
+    assert any(line.startswith("Triggered: dag 'page' in Deployment") for line in log_lines)
 
 
 def test_notifier_can_be_called_for_several_tasks(any_airflow: FakeAirflowServer, clock: FakeClock) -> None:
@@ -85,7 +85,7 @@ def test_error_is_logged_and_not_raised(
     any_airflow: FakeAirflowServer, options: dict[str, Any], message: str, log_lines: list[str]
 ) -> None:
     call(AstroTriggerDagRunNotifier(**{"trigger_dag_id": "page", **options}))
-    (line,) = [line for line in log_lines if line.startswith("Did not trigger dag ")]
+    (line,) = [line for line in log_lines if line.startswith("Not triggered: dag ")]
     assert message in line
     assert confs(any_airflow) == []
 
@@ -95,7 +95,7 @@ def test_bug_is_logged_and_not_raised(
 ) -> None:
     monkeypatch.setattr("astro_provider.tasks.callback_run.CallbackRun.trigger", lambda *_: {}["defect"])
     call(AstroTriggerDagRunNotifier("page"))
-    assert any("Did not trigger dag 'page' in this callback: 'defect'" in line for line in log_lines)
+    assert any("Not triggered: dag 'page': 'defect'" in line for line in log_lines)
 
 
 def test_invalid_conf_is_refused_at_parse_time() -> None:
@@ -113,7 +113,7 @@ async def test_deadline_triggers_a_run(any_airflow: FakeAirflowServer) -> None:
 
 async def test_error_of_a_deadline_is_logged(any_airflow: FakeAirflowServer, log_lines: list[str]) -> None:
     await AstroTriggerDagRunNotifier("nowhere").async_notify({"dag_run": {}})  # type: ignore[typeddict-item]
-    assert any(line.startswith("Did not trigger dag 'nowhere'") for line in log_lines)
+    assert any(line.startswith("Not triggered: dag 'nowhere': ") for line in log_lines)
 
 
 @pytest.mark.skipif(AIRFLOW_VERSION < (3, 1), reason="Airflow has no deadlines")

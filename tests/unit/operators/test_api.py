@@ -95,7 +95,7 @@ def test_response_check_decides_whether_the_task_fails(fake_airflow: FakeAirflow
     if passes:
         assert operator.execute(context())["total_entries"] == 2
     else:
-        with pytest.raises(AirflowException, match="response_check rejected the response to GET pools"):
+        with pytest.raises(AirflowException, match=r"^Failed: GET pools\n  response_check rejected the response$"):
             operator.execute(context())
     assert received == [2, "2026-02-01"]
 
@@ -221,7 +221,7 @@ def test_invalid_allowed_status_is_refused_at_parse_time() -> None:
 
 def test_success_is_one_log_line(any_airflow: FakeAirflowServer, log_lines: list[str]) -> None:
     api_operator("pools").execute(context())
-    assert log_lines[-1] == f"GET pools: 200 from Deployment {any_airflow.url} (connection 'http_conn')"
+    assert log_lines[-1] == f"Answered 200: GET pools in Deployment {any_airflow.url} (connection 'http_conn')"
     any_airflow.on("DELETE", "variables/x", json_response(any_airflow.payloads.error(404, "was not found"), 404))
     api_operator("variables/x", method="delete", allowed_statuses=(404,)).execute(context())
-    assert log_lines[-1].startswith("DELETE variables/x: 404 from Deployment ")
+    assert log_lines[-1].startswith("Answered 404: DELETE variables/x in Deployment ")

@@ -36,12 +36,12 @@ def test_operator_waits_for_all_runs(fake_backfills: FakeBackfillServer, log_lin
     result = waiting_operator().execute(try_context())
     counts = {"total_runs": 3, "succeeded_runs": 3, "failed_runs": []}
     assert result == {**fake_backfills.backfills[0], **counts}
-    assert log_lines[-1].startswith("Backfill 1 of dag 'd' succeeded")
+    assert log_lines[-1].startswith("Success: dag 'd', backfill 1 ")
 
 
 def test_failed_run_fails_the_task_with_retries(fake_backfills: FakeBackfillServer) -> None:
     fake_backfills.states_by_date = FAILING
-    with pytest.raises(DagRunFailedError, match=r"Backfill 1 of dag 'd' failed(.|\n)*2026-01-03"):
+    with pytest.raises(DagRunFailedError, match=r"Failed: dag 'd', backfill 1 (.|\n)*2026-01-03"):
         waiting_operator().execute(try_context())
     fake_backfills.clock_lead, fake_backfills.states_by_date = 60, {}
     result: Any = waiting_operator(retries=2).execute(try_context(2))
@@ -56,7 +56,7 @@ def test_airflow_2_target_fails_the_task_for_good(fake_airflow_v1: FakeAirflowSe
 
 def test_running_backfill_fails_the_task_for_good(fake_backfills: FakeBackfillServer) -> None:
     fake_backfills.has_backfill(max_active_runs=1)
-    with pytest.raises(AirflowFailException, match="Not created: dag 'd' has a backfill that is running"):
+    with pytest.raises(AirflowFailException, match=r"Not created: dag 'd', backfill 1 .*\n  This backfill is running"):
         waiting_operator().execute(try_context())
 
 
@@ -172,9 +172,11 @@ def test_execution_timeout_cancels_the_backfill(
     fake_backfills.new_run_states = ["running"]
     clock.at_sleep = time_out
     operator = waiting_operator(cancel_on_kill=cancels, execution_timeout=timedelta(seconds=1))
-    with pytest.raises(AirflowTaskTimeout, match=r"Timed out: dag 'd'.*0 of 3 runs are over") as error:
+    with pytest.raises(
+        AirflowTaskTimeout, match=r"Timed out after 1 s: dag 'd', backfill 1 (.|\n)*0 of 3 runs are over"
+    ) as error:
         operator.execute(try_context())
-    assert ("Cancelled backfill 1" in str(error.value)) is cancels
+    assert ("\n  Cancelled: dag 'd', backfill 1, " in str(error.value)) is cancels
     assert set(fake_backfills.states().values()) == {"failed" if cancels else "running"}
 
 

@@ -254,7 +254,7 @@ def test_wait_logs_once_that_the_dag_is_paused(
     fake_airflow.dags["d"] = True
     clock.at_sleep = lambda: fake_airflow.dags.update(d=len(clock.sleeps) < 8)
     trigger_operator(wait_for_completion=True).execute(context())
-    assert len([line for line in log_lines if "is paused in" in line]) == 1
+    assert len([line for line in log_lines if line.startswith("Paused: dag 'd' in ")]) == 1
 
 
 def test_paused_dag_is_unpaused_first_with_unpause(any_airflow: FakeAirflowServer) -> None:
@@ -269,7 +269,7 @@ def test_paused_dag_is_unpaused_first_with_unpause(any_airflow: FakeAirflowServe
 
 def test_paused_dag_fails_for_good_with_fail(any_airflow: FakeAirflowServer) -> None:
     any_airflow.dags["d"] = True
-    with pytest.raises(AirflowFailException, match=r"is paused in .*if_paused='unpause' or 'trigger'"):
+    with pytest.raises(AirflowFailException, match=r"is paused in .*\n.*if_paused='unpause' or 'trigger'"):
         trigger_operator(if_paused="fail").execute(context())
     assert any_airflow.runs == {}
 

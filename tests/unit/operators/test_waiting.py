@@ -28,8 +28,8 @@ def test_operator_waits_for_the_end_of_the_run(any_airflow: FakeAirflowServer, c
 def test_log_has_each_change_of_state_once(any_airflow: FakeAirflowServer, log_lines: list[str]) -> None:
     any_airflow.new_run_states = ["queued"] * 4 + ["running"] * 5 + ["success"]
     waiting_operator().execute(context())
-    states = [line.rpartition(": ")[2] for line in log_lines if line.startswith(f"run '{RUN_ID}'")]
-    assert states == ["queued", "running", "success"]
+    states = [line.partition(": ")[0] for line in log_lines if ": dag 'd' in " in line]
+    assert states == ["Queued", "Running", "Success"]
 
 
 def test_allowed_states_end_the_wait(any_airflow: FakeAirflowServer) -> None:
@@ -43,13 +43,14 @@ def test_wait_tolerates_that_the_target_is_down(
     down = [json_response({"detail": "down"}, 503)] * 9  # three checks, of which each sends three requests
     fake_airflow.on("GET", RUN_PATH, fake_airflow.stored_response, *down, fake_airflow.stored_response)
     assert waiting_operator().execute(context())["state"] == "success"
-    assert len([line for line in log_lines if line.startswith("Still waiting")]) == 1
+    assert len([line for line in log_lines if line.startswith("Still waiting: dag 'd': ")]) == 1
+    assert len([line for line in log_lines if line.startswith("Target answers again: dag 'd' in ")]) == 1
 
 
 def test_deleted_run_ends_the_wait(fake_airflow: FakeAirflowServer, clock: FakeClock) -> None:
     fake_airflow.new_run_states = ["running"]
     clock.at_sleep = lambda: fake_airflow.delete_run(RUN_ID) if RUN_ID in fake_airflow.runs else None
-    with pytest.raises(Exception, match="it was deleted"):
+    with pytest.raises(Exception, match=r"^Deleted: dag 'd', its run is gone in "):
         waiting_operator().execute(context())
 
 
@@ -74,13 +75,20 @@ def test_failure_names_tasks_errors_and_link(airflow_with_failing_run: FakeAirfl
     airflow_with_failing_run.has_task("extract", "failed", run_id=RUN_ID, log=log, end_date="2026-02-01T06:01:00Z")
     airflow_with_failing_run.has_task("clean", "failed", run_id=RUN_ID, log=log, map_index=2, try_number=3)
     assert failure_message(waiting_operator()).splitlines()[1:] == [
-        "Failed tasks:",
-        "  clean[2] (try 3): ValueError: no rows",
-        "  extract (try 1): ValueError: no rows",
-        f"See {airflow_with_failing_run.url}/dags/d/"
+        "  Failed tasks:",
+        "    clean[2] (try 3): ValueError: no rows",
+        "    extract (try 1): ValueError: no rows",
+        f"Run: {RUN_ID}",
+        f"{airflow_with_failing_run.url}/dags/d/"
         + ("runs/" if airflow_with_failing_run.api_version == "v2" else "grid?dag_run_id=")
         + RUN_ID.replace(":", "%3A").replace("+", "%2B"),
     ]
+
+
+def test_failure_is_only_in_the_exception(airflow_with_failing_run: FakeAirflowServer, log_lines: list[str]) -> None:
+    """Airflow logs the exception."""
+    assert failure_message(waiting_operator()).startswith("Failed: dag 'd' in ")
+    assert not [line for line in log_lines if line.startswith("Failed")]
 
 
 def test_failure_names_at_most_five_tasks(airflow_with_failing_run: FakeAirflowServer) -> None:
@@ -105,7 +113,7 @@ def test_unreadable_tasks_do_not_hide_the_failure(airflow_with_failing_run: Fake
     )
     text = failure_message(waiting_operator())
     assert "failed tasks could not be read" in text
-    assert f"See {airflow_with_failing_run.url}/dags/d/" in text
+    assert f"\n{airflow_with_failing_run.url}/dags/d/" in text
 
 
 def test_failure_says_that_the_run_was_marked_failed(airflow_with_failing_run: FakeAirflowServer) -> None:
@@ -158,13 +166,13 @@ def test_operator_does_not_defer_for_a_finished_run(fake_airflow: FakeAirflowSer
 
 
 def event(outcome: str, **more: Any) -> dict[str, Any]:
-    return {"outcome": outcome, "message": "what happened", "run": None, "url": None, **more}
+    return {"outcome": outcome, "message": "Failed: dag 'd': what happened", "run": None, "url": None, **more}
 
 
 def test_resumed_task_returns_the_run(log_lines: list[str]) -> None:
     run = {"dag_run_id": RUN_ID, "state": "success"}
     assert waiting_operator().execute_complete(context(), event("success", run=run)) == run
-    assert "what happened" in log_lines
+    assert "Failed: dag 'd': what happened" in log_lines
 
 
 @pytest.mark.parametrize(
@@ -176,7 +184,7 @@ def test_resumed_task_returns_the_run(log_lines: list[str]) -> None:
     ],
 )
 def test_resumed_task_raises_the_error(happened: dict[str, Any], error: type[Exception]) -> None:
-    with pytest.raises(error, match=r"^what happened$") as caught:
+    with pytest.raises(error, match=r"^Failed: dag 'd': what happened$") as caught:
         waiting_operator().execute_complete(context(), happened)
     assert type(caught.value) is error
 
@@ -188,12 +196,12 @@ def test_unknown_event_fails_for_good(unknown: Any) -> None:
 
 
 def test_success_without_a_run_fails_for_good() -> None:
-    with pytest.raises(AirflowFailException, match="resumed with an event of another wait: what happened"):
+    with pytest.raises(AirflowFailException, match="an event of another wait: Failed: dag 'd': what happened"):
         waiting_operator().execute_complete(context(), event("success"))
 
 
 def test_event_of_a_run_that_exists_already_skips() -> None:
-    with pytest.raises(AirflowSkipException, match=r"^what happened$"):
+    with pytest.raises(AirflowSkipException, match=r"^Failed: dag 'd': what happened$"):
         waiting_operator().execute_complete(context(), event("skipped"))
 
 
@@ -202,5 +210,5 @@ def test_event_of_a_trigger_that_cannot_do_the_work_starts_the_task_on_the_worke
 ) -> None:
     run = trigger_operator().execute_complete(context(), event("restart"))
     assert (run["dag_run_id"], fake_airflow.calls_received) == (RUN_ID, ["POST /api/v2/dags/d/dagRuns"])
-    assert "what happened" in log_lines
+    assert "Failed: dag 'd': what happened" in log_lines
     assert not any("starts on a worker" in line for line in log_lines)

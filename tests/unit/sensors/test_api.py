@@ -65,8 +65,10 @@ async def test_response_that_is_accepted_later_is_returned(
 ) -> None:
     any_airflow.on("GET", "things", *ready(0, 0, 0, 2))
     assert await execute(api_sensor(**mode)) == {"ready": 2}
-    assert log_lines.count("GET things: not accepted by response_check: {'ready': 0}") == 1
-    assert any("response_check accepts the response to GET things" in line for line in log_lines)
+    refused = [line for line in log_lines if line.startswith("Not accepted: GET things in Deployment ")]
+    assert len(refused) == 1
+    assert refused[0].endswith("\n  response_check does not accept {'ready': 0}")
+    assert any(line.startswith("Accepted: GET things in Deployment ") for line in log_lines)
 
 
 def test_sensor_in_reschedule_mode_is_rescheduled(fake_airflow: FakeAirflowServer) -> None:
@@ -93,8 +95,16 @@ def test_timeout(fake_airflow: FakeAirflowServer, mode: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({}, AirflowSensorTimeout, r"Not over after 60 seconds \(timeout\). Last seen: GET things: not accepted"),
-        ({"soft_fail": True}, AirflowSkipException, "Skipped, as soft_fail is set: Not over after 60 seconds"),
+        (
+            {},
+            AirflowSensorTimeout,
+            r"^Timed out after 60 s: GET things in .*\n  Limit: timeout. Last seen: Not accepted\n",
+        ),
+        (
+            {"soft_fail": True},
+            AirflowSkipException,
+            r"^Skipped: GET things in .*\n  Timed out after 60 s, but soft_fail is set\n",
+        ),
     ],
 )
 async def test_timeout_in_the_triggerer(
@@ -196,7 +206,7 @@ async def test_outage_is_tolerated(fake_airflow: FakeAirflowServer, mode: dict[s
 @every_mode
 async def test_lasting_refusal_fails_the_task_for_good(fake_airflow: FakeAirflowServer, mode: dict[str, Any]) -> None:
     fake_airflow.on("GET", "things", json_response({"detail": "no"}, 403))
-    with pytest.raises(AirflowFailException, match="refused"):
+    with pytest.raises(AirflowFailException, match=r"^Failed: GET things: Refused with 40\d"):
         await execute(api_sensor(**mode, timeout=3600))
 
 

@@ -22,7 +22,7 @@ def test_sensor_succeeds_at_once_if_nothing_of_the_dag_runs(
 ) -> None:
     any_airflow.has_run("theirs", "failed")
     dag_run_sensor(idle=True, **options).execute(context())
-    assert [line.partition(" in Deployment")[0] for line in log_lines if "idle" in line] == ["Dag 'd' is idle"]
+    assert [line.partition(" in Deployment")[0] for line in log_lines if "dle" in line] == ["Idle: dag 'd'"]
 
 
 def test_sensor_waits_while_something_runs(any_airflow: FakeAirflowServer) -> None:

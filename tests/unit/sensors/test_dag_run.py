@@ -132,7 +132,7 @@ def test_sensor_waits_for_a_run_that_does_not_exist_yet(
     any_airflow: FakeAirflowServer, way: dict[str, Any], log_lines: list[str]
 ) -> None:
     assert not dag_run_sensor(**way).poke(context())
-    assert any("not there yet" in line for line in log_lines)
+    assert any(line.startswith("Not there yet: dag 'd'") for line in log_lines)
 
 
 @pytest.mark.parametrize("way", [{"external_run_id": "theirs"}, {}, {"latest": True}])
@@ -157,7 +157,7 @@ def test_message_counts_several_runs_and_names_the_first_missing_ones(
     dates = hourly_dates(any_airflow, *["success"] * 22)
     assert not dag_run_sensor(execution_date_fn=lambda date: dates).poke(context())
     assert "22 of 24 are success (22 of 24 runs are there; not there yet: " in log_lines[-1]
-    assert log_lines[-1].endswith(f"{dates[22]} and {dates[23]})")
+    assert f"{dates[22]} and {dates[23]})\n" in log_lines[-1]
     assert log_lines[-1].count("2026-02-0") == 5 + 2  # not all 24
 
 

@@ -40,11 +40,19 @@ def test_finished_run_needs_no_wait(any_airflow: FakeAirflowServer, clock: FakeC
     ids=str,
 )
 def test_failed_run_fails_or_skips_the_task(
-    any_airflow: FakeAirflowServer, mode: dict[str, Any], options: dict[str, Any], error: type[Exception]
+    any_airflow: FakeAirflowServer,
+    log_lines: list[str],
+    mode: dict[str, Any],
+    options: dict[str, Any],
+    error: type[Exception],
 ) -> None:
     any_airflow.has_run("theirs", "failed")
-    with pytest.raises(error, match="run 'theirs' of dag 'd'"):
+    with pytest.raises(error, match=r"^(Failed|Skipped): dag 'd' in .*\n[\s\S]*Run: theirs\n") as caught:
         run_id_sensor(**mode, **options).execute(context())
+    # Airflow logs the exception that fails a task, and one that skips it only if it has arguments.
+    skips = error is AirflowSkipException
+    assert [line for line in log_lines if "Run: theirs" in line] == ([str(caught.value)] if skips else [])
+    assert bool(caught.value.args) is not skips
 
 
 @pytest.mark.parametrize(
@@ -61,7 +69,7 @@ async def test_run_that_fails_during_a_deferral_fails_or_skips_the_task(
     any_airflow: FakeAirflowServer, options: dict[str, Any], error: type[Exception]
 ) -> None:
     any_airflow.has_run("theirs", "running", "running", "failed")
-    with pytest.raises(error, match="run 'theirs' of dag 'd'"):
+    with pytest.raises(error, match=r"^(Failed|Skipped): dag 'd' in .*\n[\s\S]*Run: theirs\n"):
         await execute_deferred(run_id_sensor(deferrable=True, **options))
 
 
@@ -73,7 +81,7 @@ async def test_run_that_succeeds_during_a_deferral_ends_the_task(
     await execute_deferred(run_id_sensor(deferrable=True), ti)
     end = "runs/theirs" if any_airflow.api_version == "v2" else "grid?dag_run_id=theirs"
     assert ti.xcoms == {"remote_dag_run_url": f"{any_airflow.url}/dags/d/{end}"}
-    assert any(line.endswith("success") for line in log_lines)
+    assert any(line.startswith("Success: dag 'd' in ") for line in log_lines)
 
 
 @every_mode
@@ -89,5 +97,5 @@ def test_refusal_skips_the_task_with_soft_fail(
 @every_mode
 def test_refusal_fails_the_task_for_good(fake_airflow: FakeAirflowServer, mode: dict[str, Any]) -> None:
     fake_airflow.on("GET", RUN, REFUSED)
-    with pytest.raises(AirflowFailException, match="refused"):
+    with pytest.raises(AirflowFailException, match=r"^Failed: dag 'd': Refused with 40\d"):
         run_id_sensor(**mode).execute(context())

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def test_unknown_dag_is_named_with_similar_ones(any_airflow: FakeAirflowServer, log_lines: list[str]) -> None:
     any_airflow.dags = {"quick": False}
     assert not run_id_sensor(external_dag_id="quik").poke(context())
-    assert "not there yet" in log_lines[-1]
+    assert log_lines[-1].startswith("Not there yet: dag 'quik'")
     assert "has no dag 'quik'" in log_lines[-1]
     assert "'quick'" in log_lines[-1]
 
@@ -41,7 +41,8 @@ def test_nearest_earlier_run_is_named(any_airflow: FakeAirflowServer, log_lines:
 
 def test_dag_without_runs_is_logged(any_airflow: FakeAirflowServer, log_lines: list[str]) -> None:
     assert not run_id_sensor().poke(context())
-    assert log_lines[-1].endswith("not there yet. The dag has no runs.")
+    assert log_lines[-1].startswith("Not there yet: dag 'd'")
+    assert "\n  The dag has no runs." in log_lines[-1]
 
 
 @pytest.mark.parametrize("paused", [True, False])
@@ -49,8 +50,8 @@ def test_paused_dag_is_logged(any_airflow: FakeAirflowServer, log_lines: list[st
     any_airflow.dags = {"d": paused}
     any_airflow.has_run("another", "queued")
     assert not run_id_sensor().poke(context())
-    assert ("not there yet. The dag is paused there. Its newest run is 'another'" in log_lines[-1]) is paused
-    assert ("not there yet. Its newest run is 'another'" in log_lines[-1]) is not paused
+    assert ("\n  The dag is paused there. Its newest run is 'another'" in log_lines[-1]) is paused
+    assert ("\n  Its newest run is 'another'" in log_lines[-1]) is not paused
 
 
 @pytest.mark.parametrize("deferred", [False, True])
@@ -84,7 +85,9 @@ def test_hint_is_logged_at_the_first_check_that_is_answered(
     sensor = run_id_sensor()
     assert not sensor.poke(context())
     assert not sensor.poke(context())
-    assert log_lines[-1].endswith("not there yet. The dag has no runs.")
+    assert log_lines[-2].startswith("Not there yet: dag 'd'")
+    assert "\n  The dag has no runs." in log_lines[-2]
+    assert log_lines[-1].startswith("Target answers again: dag 'd' in ")
 
 
 def test_hint_is_requested_and_logged_once(any_airflow: FakeAirflowServer, log_lines: list[str]) -> None:
@@ -106,10 +109,14 @@ def test_rescheduled_sensor_logs_no_hint(
 
     with pytest.raises(AirflowRescheduleException):
         run_id_sensor(mode="reschedule").execute(rescheduled(NOW))
-    assert log_lines[-1].endswith("not there yet")
+    assert log_lines[-1].startswith("Not there yet: dag 'd': no such run in ")
+    assert log_lines[-1].endswith("\nRun: theirs")
+    assert len(log_lines[-1].splitlines()) == 2, "no hint"
 
 
 def test_error_of_a_hint_does_not_end_the_wait(fake_airflow: FakeAirflowServer, log_lines: list[str]) -> None:
     fake_airflow.on("GET", "dags/d", json_response({"detail": "no"}, 403))
     assert not run_id_sensor().poke(context())
-    assert log_lines[-1].endswith("not there yet")
+    assert log_lines[-1].startswith("Not there yet: dag 'd': no such run in ")
+    assert log_lines[-1].endswith("\nRun: theirs")
+    assert len(log_lines[-1].splitlines()) == 2, "no hint"

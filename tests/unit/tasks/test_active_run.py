@@ -66,15 +66,17 @@ def test_active_run_is_handled_as_the_user_chose(any_airflow: FakeAirflowServer,
     url = f"{any_airflow.url}/dags/d/"
     with pytest.raises(
         NotTriggeredError,
-        match=f"^Not triggered: dag 'd' already has a {state} run, .*'fail' .as now., 'trigger' another run, 'attach' "
-        f"to this one, or 'skip' this task. Dag run 'theirs' in .*See {url}",
+        match=f"(?s)^Not triggered: dag 'd' already has a {state} run in D.*\n  .*'fail' .as now., 'trigger' another "
+        f"run, 'attach' to this one, or 'skip' this task\nRun: theirs\n{url}",
     ):
         find("fail")
-    with pytest.raises(AirflowSkipException, match=f"^Skipped: dag 'd' already has a {state} run, .*'theirs' .*{url}"):
+    with pytest.raises(
+        AirflowSkipException, match=f"(?s)^Skipped: dag 'd' already has a {state} run in .*: theirs\n{url}"
+    ):
         find("skip")
     log: list[str] = []
     assert find("attach", log=log) == "theirs"
-    assert log[0].startswith(f"Attached to a {state} run of dag 'd', which keeps its conf")
+    assert log[0].startswith(f"Attached: dag 'd' already has a {state} run in D")
     assert any_airflow.trigger_bodies() == []
 
 

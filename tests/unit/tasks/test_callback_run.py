@@ -149,8 +149,11 @@ def test_second_call_triggers_nothing(api_version: str) -> None:
     target.dags = {"page": False}
     run = run_for(task_context(), run_id="once")
     first, second = (target.run(run.trigger(target.client())) for _ in range(2))
-    assert first.startswith("Triggered dag 'page' in Deployment https://")
-    assert second.startswith("Dag 'page' has the run of this callback already: 'once'. See https://")
+    assert first.startswith("Triggered: dag 'page' in Deployment https://")
+    assert second.startswith(
+        "Already triggered: dag 'page', by an earlier call of this callback, in Deployment https://"
+    )
+    assert all("\nRun: once\nhttps://" in message for message in (first, second))
     assert list(target.runs) == ["once"]
     assert target.runs["once"]["conf"][FACTS_KEY]["task_id"] == "load"
 

@@ -36,10 +36,11 @@ async def test_only_an_unfinished_run_is_cancelled(
         else:
             done = await cancel_in_triggerer("http_conn", "d", cancel_in, LOG, end_states=end_states)
         assert any_airflow.runs[cancel_in]["state"] == state_after
-        assert done == (
-            f"Cancelled the run of dag 'd', which was {state}: {cancel_in}"
+        assert f"\nRun: {cancel_in}" in done
+        assert done.startswith(
+            f"Cancelled: dag 'd', its run was {state} in Deployment "
             if state_after == "failed"
-            else f"The run of dag 'd' is not cancelled, because it is already {state}: {cancel_in}"
+            else f"Not cancelled: dag 'd': it is already {state}"
         )
 
 
@@ -47,8 +48,8 @@ def test_error_of_the_target_is_logged_and_not_raised(any_airflow: FakeAirflowSe
     any_airflow.has_run("theirs", "running")
     any_airflow.on("PATCH", "dags/d/dagRuns/theirs", json_response({"detail": "no"}, 403))
     message = cancel_on_worker("http_conn", "d", "theirs", LOG)
-    assert message.startswith("The run of dag 'd' could not be cancelled: ")
-    assert message.endswith("(run theirs)")
+    assert message.startswith("Could not be cancelled: dag 'd': ")
+    assert message.endswith("\nRun: theirs")
     assert message in log_lines
 
 

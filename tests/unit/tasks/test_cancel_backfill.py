@@ -32,7 +32,8 @@ def test_queued_and_running_runs_are_cancelled() -> None:
     done = airflow.run(cancel_backfill(airflow.client(), wait))
     assert airflow.states() == {"2026-01-02": "success", "2026-01-03": "failed", "2026-01-04": "failed"}
     assert airflow.backfills[0]["completed_at"]
-    assert done == "Cancelled backfill 1 of dag 'd', and 1 runs that were running"
+    assert done.startswith("Cancelled: dag 'd', backfill 1, and 1 runs that were running in Deployment ")
+    assert done.endswith("/dags/d/backfills")
 
 
 def test_backfill_that_is_over_is_not_cancelled() -> None:
@@ -40,7 +41,7 @@ def test_backfill_that_is_over_is_not_cancelled() -> None:
     wait = create(airflow)
     airflow.backfills[0]["completed_at"] = airflow.now()
     done = airflow.run(cancel_backfill(airflow.client(), wait))
-    assert done == "The backfill 1 of dag 'd' is not cancelled, because it is already over"
+    assert done == "Not cancelled: dag 'd', backfill 1: it is already over"
     assert airflow.states()["2026-01-03"] == "running"
 
 
@@ -62,5 +63,5 @@ def test_backfill_that_cannot_be_cancelled_is_warned_about(
     fake_backfills.on("PUT", "backfills/1/cancel", json_response({"detail": "no"}, 403))
     log: Any = logging.getLogger("airflow.task")
     done = cancel_backfill_on_worker("http_conn", BackfillWait("d", 1, fake_backfills.now()), log)
-    assert done.startswith("The backfill 1 of dag 'd' could not be cancelled: ")
+    assert done.startswith("Could not be cancelled: dag 'd': ")
     assert done in log_lines

@@ -67,8 +67,8 @@ def test_whole_run_is_cleared_once(airflow: FakeAirflowServer) -> None:
     assert airflow.cleared == [("r", False)]
     assert (cleared.result.run["state"], cleared.result.attached) == ("queued", False)
     assert cleared.stored == [("r", False), ("r", True)]
-    assert cleared.log[0].startswith("Cleared a run of dag 'd': all tasks. Run 'r' was failed in Deployment")
-    assert cleared.log[0].endswith(f"See {cleared.result.url}")
+    assert cleared.log[0].startswith("Cleared: dag 'd', whose run was failed, in Deployment")
+    assert cleared.log[0].endswith(f"\n  all tasks\nRun: r\n{cleared.result.url}")
 
 
 @pytest.mark.parametrize("options", [{}, {"include_downstream": True}, {"only_failed": True}])
@@ -136,7 +136,7 @@ def test_nothing_is_cleared_if_nothing_has_failed(
     cleared = Cleared(**RUN, only_failed=True, task_ids=task_ids)
     assert clear_bodies(any_airflow) == []
     assert (cleared.result.run["state"], cleared.result.attached) == (state, True)
-    assert cleared.log[0].startswith("Nothing to clear in a run of dag 'd'")
+    assert cleared.log[0].startswith("Nothing to clear: dag 'd'")
 
 
 def test_nothing_is_cleared_if_the_failed_tasks_are_not_downstream(airflow: FakeAirflowServer) -> None:
@@ -144,7 +144,7 @@ def test_nothing_is_cleared_if_the_failed_tasks_are_not_downstream(airflow: Fake
     airflow.on("POST", "dags/d/clearTaskInstances", json_response(airflow.payloads.collection("task_instances")))
     cleared = Cleared(**RUN, only_failed=True, task_ids=["extract"], include_downstream=True)
     assert (cleared.result.run["state"], cleared.result.attached) == ("failed", True)
-    assert cleared.log[0].startswith("Nothing to clear in a run of dag 'd'")
+    assert cleared.log[0].startswith("Nothing to clear: dag 'd'")
     assert cleared.stored == [("r", False)]
 
 
@@ -154,7 +154,7 @@ def test_nothing_is_cleared_if_the_failed_tasks_are_not_downstream(airflow: Fake
 @pytest.mark.parametrize(
     ("name", "named"),
     [
-        ({"external_run_id": "none"}, "has no run 'none' in"),
+        ({"external_run_id": "none"}, "has no such run in"),
         ({"logical_date": "2020-01-01"}, "has no run with logical date 2020-01-01T00:00:00+00:00 in"),
     ],
 )
@@ -164,7 +164,7 @@ def test_missing_run_is_named_with_a_link_to_the_runs(
     with pytest.raises(NotClearedError) as caught:
         Cleared(**name)
     assert str(caught.value).startswith(f"Not cleared: dag 'd' {named}")
-    assert str(caught.value).endswith(f"See its runs at {airflow.url}/dags/d")
+    assert str(caught.value).endswith(f"\n{airflow.url}/dags/d")
     assert caught.value.retryable is False
 
 
@@ -175,11 +175,12 @@ def test_missing_dag_is_named_with_similar_ids(airflow: FakeAirflowServer) -> No
             Cleared(external_dag_id="sale", **name)
 
 
-@pytest.mark.parametrize(("wrong", "named"), [("laod", "It has 'load'."), ("xyz", "It has 'extract', 'load'.")])
+@pytest.mark.parametrize(("wrong", "named"), [("laod", "It has 'load'"), ("xyz", "It has 'extract', 'load'")])
 def test_missing_task_is_an_error_that_names_tasks(airflow: FakeAirflowServer, wrong: str, named: str) -> None:
     with pytest.raises(NotClearedError) as caught:
         Cleared(**RUN, task_ids=["extract", wrong])
-    assert str(caught.value).startswith(f"Not cleared: dag 'd' has no task '{wrong}' in this run. {named}")
+    assert str(caught.value).startswith(f"Not cleared: dag 'd' has no task '{wrong}' in this run in Deployment")
+    assert f"\n  {named}\nRun: r\n" in str(caught.value)
     assert clear_bodies(airflow) == []
 
 
@@ -192,7 +193,8 @@ def test_retry_continues_with_the_run_that_an_earlier_try_cleared(airflow: FakeA
     again = Cleared(RETRY, **RUN)
     assert airflow.cleared == [("r", False)]
     assert (again.result.run["state"], again.result.attached) == ("success", False)
-    assert again.log[0].startswith("Continuing with a run of dag 'd', which an earlier try cleared")
+    assert again.log[0].startswith("Continuing: dag 'd', whose run was success, in ")
+    assert "\n  An earlier try cleared the run\n" in again.log[0]
 
 
 def test_retry_clears_a_run_that_no_try_has_cleared(airflow: FakeAirflowServer) -> None:

@@ -52,7 +52,7 @@ def test_first_try_creates_a_backfill(airflow: HasBackfills) -> None:
         "dag_id": "d",
         **{k: v for k, v in request(run_backwards=True).body("none").items() if v is not None},
     }
-    assert lines[0].startswith("Created backfill 1 of dag 'd' in Deployment ")
+    assert lines[0].startswith("Created: dag 'd', backfill 1 from 2026-01-0")
     assert len(lines) == 1
 
 
@@ -63,7 +63,7 @@ def test_retry_continues_with_the_backfill_that_is_running(airflow: HasBackfills
         airflow.end_run(FAILED_RUN, "failed")
     lines: list[str] = []
     assert ensure(airflow, RETRY, lines) == first
-    assert lines[0].startswith("Continuing with backfill 1 of dag 'd'")
+    assert lines[0].startswith("Continuing: dag 'd', backfill 1 ")
     assert len(airflow.created_bodies()) == 1
 
 
@@ -83,7 +83,7 @@ def test_retry_after_a_failed_run_runs_only_failed_runs_again(airflow: HasBackfi
     assert second["id"] == 2
     assert second["reprocess_behavior"] == "failed"
     assert airflow.states()["2026-01-03"] == "queued"
-    assert lines[0].startswith("Creating another backfill of dag 'd'")
+    assert lines[0].startswith("Repeating: dag 'd', backfill 1 ")
     # The try after that finds the second one.
     assert ensure(airflow, RETRY, reprocess_behavior=behavior)["id"] == 2
 
@@ -156,10 +156,9 @@ def test_try_after_a_clear_continues_with_a_backfill_that_is_not_cancelled(airfl
 
 def test_running_backfill_of_somebody_else_is_named(airflow: HasBackfills) -> None:
     airflow.has_backfill(from_date="2025-12-01T00:00:00Z")
-    with pytest.raises(NotTriggeredError, match="Not created: dag 'd' has a backfill that is running") as error:
+    with pytest.raises(NotTriggeredError, match="Not created: dag 'd', backfill 1 from 2025-12-01") as error:
         ensure(airflow, FIRST)
-    assert "backfill 1 of dag 'd'" in str(error.value)
-    assert "2025-12-01" in str(error.value)
+    assert "\n  This backfill is running" in str(error.value)
     assert "https://target.example.com/dz3uu847/dags/d/backfills" in str(error.value)
 
 
@@ -200,7 +199,7 @@ def test_paused_dag_is_warned_of(airflow: HasBackfills) -> None:
     airflow.dags["d"] = True
     lines: list[str] = []
     ensure(airflow, FIRST, lines)
-    assert lines[-1].startswith("Dag 'd' is paused in ")
+    assert lines[-1].startswith("Paused: dag 'd' in ")
 
 
 def test_failed_runs_that_stay_as_they_are_are_warned_of(airflow: HasBackfills) -> None:
@@ -209,7 +208,8 @@ def test_failed_runs_that_stay_as_they_are_are_warned_of(airflow: HasBackfills) 
     finish(airflow, failed=True)
     lines: list[str] = []
     ensure(airflow, FIRST, lines)
-    assert "leaves 1 failed runs of these dates as they are, such as " + FAILED_RUN in lines[-1]
+    assert lines[-1].startswith("Left as they are: dag 'd', backfill 2 ")
+    assert "\n  1 failed runs of these dates, such as " + FAILED_RUN in lines[-1]
 
 
 def test_first_try_has_no_earlier_tries() -> None:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from astro_provider.airflow_versions import EXECUTION_TIMEOUT_SPANS_DEFERRAL
-from astro_provider.tasks.execution_timeout import deferral_limits, timeout_message
+from astro_provider.api.message import outcome_message
+from astro_provider.tasks.execution_timeout import deferral_limits, timed_out
 from tests.unit.task_runner import NOW
 
 if TYPE_CHECKING:
@@ -37,10 +38,17 @@ def test_limit_counts_from_now_if_the_start_is_unknown(clock: FakeClock) -> None
     assert deferral_limits(timedelta(minutes=5), None) == deferral_limits(timedelta(minutes=5), NOW)
 
 
-@pytest.mark.parametrize(("url", "end"), [("https://x/dags/d", " See https://x/dags/d"), (None, "")])
-def test_message_has_the_limit_and_the_link(url: str | None, end: str) -> None:
-    message = timeout_message("d", timedelta(minutes=5), "it was running", url)
-    assert message == f"Timed out: dag 'd' did not finish within execution_timeout (0:05:00). it was running.{end}"
+@pytest.mark.parametrize(
+    ("limit", "after"), [(timedelta(minutes=5), " after 300 s"), (0.5, " after 0.5 s"), (None, "")]
+)
+def test_message_has_the_limit_and_what_was_last_seen(limit: timedelta | float | None, after: str) -> None:
+    seen = outcome_message("Running", "d", where="D", run_id="r", url="https://x/dags/d")
+    assert timed_out(seen, limit, "execution_timeout").split("\n") == [
+        f"Timed out{after}: dag 'd' in D",
+        "  Limit: execution_timeout. Last seen: Running",
+        "Run: r",
+        "https://x/dags/d",
+    ]
 
 
 def test_start_is_compared_in_utc(clock: FakeClock) -> None:

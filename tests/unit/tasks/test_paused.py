@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tests.unit.fake_airflow import FakeAirflowServer
 
 DATE = "2026-01-31T06:00:00+00:00"
-REFUSED = r"Dag 'd' is paused in Deployment http.*\(connection 'http_conn'\), and if_paused is 'fail': unpause it"
+REFUSED = r"^Not triggered: dag 'd' is paused in Deployment http.*\(connection 'http_conn'\)\n  if_paused is 'fail'"
 
 
 def planned_run(*, retry: bool) -> PlannedRun:

@@ -36,9 +36,10 @@ def test_run_is_triggered(any_airflow: FakeAirflowServer) -> None:
     triggered = trigger(log)
     assert (triggered.run["dag_run_id"], triggered.attached) == ("mine", False)
     assert triggered.url.startswith(f"{any_airflow.url}/dags/d/")
+    where = f"Deployment {any_airflow.url} (connection 'http_conn')"
     assert log == [
-        f"Dag run mine of dag d is queued: {triggered.url}",
-        "Not waiting for the run. If the dag is paused there, the run starts when unpaused.",
+        f"Triggered: dag 'd', queued, in {where}\nRun: mine\n{triggered.url}",
+        f"Not waiting: dag 'd' in {where}\n  If the dag is paused there, the run starts when the dag is unpaused",
     ]
 
 

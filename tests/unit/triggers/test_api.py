@@ -59,13 +59,14 @@ async def test_deadline_is_a_timeout_with_the_last_response(fake_airflow: FakeAi
     fake_airflow.on("GET", "things", *ready(0))
     payload = await payload_of(api_trigger(deadline=NOW.timestamp() + 30))
     assert payload["outcome"] == "timeout"
-    assert payload["message"] == "GET things: not accepted by response_check: {'ready': 0, 'day': 'today'}"
+    assert payload["message"].startswith("Not accepted: GET things in Deployment ")
+    assert payload["message"].endswith("\n  response_check does not accept {'ready': 0, 'day': 'today'}")
 
 
 async def test_deadline_without_a_response_is_a_timeout(fake_airflow: FakeAirflowServer) -> None:
     fake_airflow.on("GET", "things", json_response({"detail": "down"}, 503))
     payload = await payload_of(api_trigger(deadline=NOW.timestamp() + 30))
-    assert (payload["outcome"], payload["message"]) == ("timeout", "GET things: no response yet")
+    assert (payload["outcome"], payload["message"]) == ("timeout", "No answer yet: GET things")
 
 
 async def test_error_of_the_function_is_an_event(fake_airflow: FakeAirflowServer) -> None:

@@ -109,7 +109,7 @@ async def test_deadline_yields_timeout_with_the_last_state(any_airflow: FakeAirf
     trigger = dag_run_trigger(poke_interval=25, deadline=NOW.timestamp() + 60, started_at=NOW.timestamp() - 3600)
     payload = await only_payload(trigger)
     assert (payload["outcome"], sum(clock.sleeps), clock.sleeps[-1]) == ("timeout", 60, 25)
-    assert payload["message"].endswith("running")
+    assert payload["message"].startswith("Running: dag 'd' in ")
 
 
 async def test_deadline_yields_timeout_for_a_run_that_does_not_exist(any_airflow: FakeAirflowServer) -> None:
@@ -122,14 +122,14 @@ async def test_deleted_run_that_must_exist_yields_an_error(any_airflow: FakeAirf
     clock.at_sleep = lambda: any_airflow.delete_run("theirs") if any_airflow.runs else None
     payload = await only_payload(dag_run_trigger(must_exist=True))
     assert payload["outcome"] == "retryable_error"
-    assert "it was deleted" in payload["message"]
+    assert "Deleted: dag 'd', its run is gone in " in payload["message"]
 
 
 async def test_state_is_logged_only_when_it_changes(any_airflow: FakeAirflowServer, log_lines: list[str]) -> None:
     any_airflow.has_run("theirs", "queued", "queued", "running", "running", "success")
     await only_payload(dag_run_trigger())
-    payload = [line.rpartition(": ")[2] for line in log_lines if line.startswith("run 'theirs'")]
-    assert payload == ["queued", "running"]  # the task logs how the run ended
+    states = [line.partition(": ")[0] for line in log_lines if ": dag 'd' in " in line]
+    assert states == ["Queued", "Running"]  # the task logs how the run ended
 
 
 # Errors are events, too, because a trigger that raises an exception gives its task no message.
@@ -138,7 +138,7 @@ async def test_state_is_logged_only_when_it_changes(any_airflow: FakeAirflowServ
 @pytest.mark.parametrize(
     ("response", "outcome", "message"),
     [
-        (json_response({"detail": "no"}, 403), "error", "refused"),
+        (json_response({"detail": "no"}, 403), "error", "Refused with 403: no"),
         (html_response("Sign in"), "retryable_error", "no Airflow REST API"),
     ],
     ids=["403", "page"],

@@ -37,7 +37,7 @@ async def test_successful_run_ends_the_task(
     any_airflow.has_run("theirs", "running", "success")
     assert await run_trigger(sensor_trigger(**THEIRS)) == ("success", None)
     assert xcoms[LINK].startswith(f"{any_airflow.url}/dags/d/")
-    assert [line.rpartition(": ")[2] for line in log_lines if line.startswith("run 'theirs'")] == ["running", "success"]
+    assert [line.partition(": ")[0] for line in log_lines if ": dag 'd' in " in line] == ["Running", "Success"]
 
 
 async def test_link_is_pushed_during_the_wait(
@@ -65,7 +65,7 @@ async def test_first_check_is_immediate(fake_airflow: FakeAirflowServer, clock: 
     ("options", "final_state", "logged"),
     [
         ({}, "failed", "Failed tasks:"),
-        ({"soft_fail": True}, "skipped", "Skipped, as soft_fail is set: run 'theirs'"),
+        ({"soft_fail": True}, "skipped", "\n  Failed, but soft_fail is set\n"),
         ({"failed_states": [], "skipped_states": ["failed"]}, "skipped", "failed"),
     ],
 )
@@ -76,6 +76,18 @@ async def test_failed_run_fails_or_skips_the_task(
     any_airflow.has_task("extract", "failed", run_id="theirs", log=any_airflow.payloads.log())
     assert await run_trigger(sensor_trigger(**THEIRS, **options)) == (final_state, None)
     assert any(logged in line for line in log_lines)
+    assert len([line for line in log_lines if "Run: theirs" in line]) == 1
+
+
+async def test_execution_timeout_ends_the_wait_before_airflow_ends_the_task(
+    fake_airflow: FakeAirflowServer, clock: FakeClock, log_lines: list[str]
+) -> None:
+    fake_airflow.has_run("theirs", "running")
+    limits = {"timeout": 3600, "execution_timeout": timedelta(seconds=60), "retries": 0}
+    assert await run_trigger(sensor_trigger(**THEIRS, **limits)) == ("failed", None)
+    assert 50 <= (datetime.now(timezone.utc) - NOW).total_seconds() < 60
+    assert log_lines[-1].startswith("Timed out after 60 s: dag 'd' in Deployment ")
+    assert "\n  Limit: execution_timeout. Last seen: Running\n" in log_lines[-1]
 
 
 @pytest.mark.parametrize(
@@ -89,7 +101,9 @@ async def test_timeout_fails_or_skips_the_task(
     assert ended_in == final_state
     assert (datetime.now(timezone.utc) - NOW).total_seconds() == pytest.approx(60, abs=0.01)
     if payload is None:
-        assert "Not over after 60 seconds (timeout). Last seen: run 'theirs'" in log_lines[-1]
+        outcome = "Skipped" if final_state == "skipped" else "Timed out after 60 s"
+        assert log_lines[-1].startswith(f"{outcome}: dag 'd' in Deployment ")
+        assert "\n  Limit: timeout. Last seen: Running\n" in log_lines[-1]
     else:
         assert payload["outcome"] == "timeout"
 
@@ -110,6 +124,7 @@ async def test_outage_at_the_first_check_is_tolerated(
     fake_airflow.on("GET", RUN, *[HANGUP] * 12, fake_airflow.stored_response)
     assert await run_trigger(sensor_trigger(**THEIRS, timeout=3600)) == ("success", None)
     assert sum(line.startswith("Still waiting: ") for line in log_lines) == 1
+    assert sum(line.startswith("Target answers again: dag 'd' in ") for line in log_lines) == 1
 
 
 @pytest.mark.parametrize(("age", "limit"), [(0, MAX_REFUSED_AT_FIRST_SECONDS), (300, MAX_REFUSED_SECONDS)])
@@ -159,7 +174,7 @@ async def test_refusal_fails_the_task_for_good(
     fake_airflow.on("GET", RUN, json_response({"detail": "no"}, 403))
     ended_in, payload = await run_trigger(sensor_trigger(**THEIRS, retries=retries))
     assert ended_in == final_state
-    assert "refused" in (payload["message"] if payload else log_lines[-1])
+    assert "Refused with 40" in (payload["message"] if payload else log_lines[-1])
 
 
 async def test_second_try_ends_on_a_worker(fake_airflow: FakeAirflowServer) -> None:

@@ -41,6 +41,6 @@ async def test_wait_goes_on_until_nothing_of_the_dag_runs(
     assert await run_trigger(sensor_trigger(idle=True, poke_interval=1, **options)) == ("success", None)
     assert len(clock.sleeps) > 5
     assert xcoms == {}
-    outcomes = [line.partition(" in Deployment")[0] for line in log_lines if line.startswith("Dag 'd'")]
-    assert outcomes == ["Dag 'd' is not idle", "Dag 'd' is idle"]
+    outcomes = [line.partition(" in Deployment")[0] for line in log_lines if "dle: " in line]
+    assert outcomes == ["Not idle: dag 'd'", "Idle: dag 'd'"]
     assert any_airflow.runs["theirs"]["state"] == "running"

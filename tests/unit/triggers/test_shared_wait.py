@@ -29,7 +29,9 @@ async def done(watcher: Watcher) -> EventPayload:
 
 async def event(wait: Callable[[Watcher], Any] = done, *, has_answered: bool = False) -> tuple[EventPayload, list[str]]:
     warnings: list[str] = []
-    payload = await event_from_watcher("http_conn", wait, warn=warnings.append, has_answered=has_answered)
+    payload = await event_from_watcher(
+        "http_conn", wait, subject="dag 'd'", warn=warnings.append, has_answered=has_answered
+    )
     return payload, warnings
 
 

@@ -43,6 +43,10 @@ class WorkTrigger(TaskTrigger):
     async def _store_xcoms(self, payload: EventPayload, event: TriggerEvent) -> TriggerEvent:
         return event
 
+    @property
+    def _subject(self) -> str:
+        return "dag 'd'"
+
     def _message(self, payload: EventPayload, end: str) -> str:
         return f"{end}: {payload['message']}"
 

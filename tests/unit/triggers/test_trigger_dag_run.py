@@ -123,7 +123,7 @@ async def test_wait_ends_with_the_run(
 ) -> None:
     assert await run_trigger(started_trigger(**WAIT)) == ("success", None)
     assert xcoms["return_value"]["state"] == "success"
-    assert log_lines[-1].endswith("of dag 'd' in " + f"Deployment {any_airflow.url} (connection 'http_conn'): success")
+    assert log_lines[-1].startswith(f"Success: dag 'd' in Deployment {any_airflow.url} (connection 'http_conn')\nRun: ")
 
 
 async def test_xcoms_are_stored_before_the_wait(
@@ -139,7 +139,7 @@ async def test_failed_run_fails_the_task(any_airflow: FakeAirflowServer, log_lin
     any_airflow.new_run_states = ["queued", "failed"]
     any_airflow.has_task("extract", "failed", run_id=RUN_ID, log=any_airflow.payloads.log())
     assert await run_trigger(started_trigger(**WAIT)) == ("failed", None)
-    assert "Failed tasks:\n  extract" in log_lines[-1]
+    assert "Failed tasks:\n    extract" in log_lines[-1]
     assert list(xcoms) == ["trigger_run_id", "remote_dag_run_url"]
 
 
@@ -240,9 +240,9 @@ async def test_lost_response_does_not_create_a_second_run(
     [
         ("fail", "failed", "Not triggered: dag 'd' already has a run with the same"),
         ("skip", "skipped", "Skipped: dag 'd' already has a run with the same"),
-        ("attach", "success", "Attached to a run of dag 'd' with the same"),
-        ("reset", "success", "Resetting the run of dag 'd' with the same"),
-        ("resume", "success", "Attached to a run of dag 'd' with the same"),
+        ("attach", "success", "Attached: dag 'd' already has a run with the same"),
+        ("reset", "success", "Resetting: dag 'd' already has a run with the same"),
+        ("resume", "success", "Attached: dag 'd' already has a run with the same"),
     ],
 )
 async def test_existing_run_is_handled_as_the_user_chose(
@@ -267,8 +267,8 @@ async def test_failed_run_is_resumed(any_airflow: FakeAirflowServer, xcoms: dict
 @pytest.mark.parametrize(
     ("choice", "ended_in", "runs", "logged"),
     [
-        ("trigger", "success", ["theirs", RUN_ID], "Dag run here.example.com"),
-        ("attach", "success", ["theirs"], "Attached to a running run of dag 'd'"),
+        ("trigger", "success", ["theirs", RUN_ID], "Triggered: dag 'd', queued, in "),
+        ("attach", "success", ["theirs"], "Attached: dag 'd' already has a running run"),
         ("skip", "skipped", ["theirs"], "Skipped: dag 'd' already has a running run"),
         ("fail", "failed", ["theirs"], "Not triggered: dag 'd' already has a running run"),
     ],
@@ -445,10 +445,12 @@ async def test_execution_timeout_ends_the_task_and_cancels_the_run(
     assert await run_trigger(started_trigger(**options)) == ("failed", None)
     assert any_airflow.runs[RUN_ID]["state"] == "failed"
     assert timedelta(seconds=85) < datetime.now(timezone.utc) - NOW < timedelta(seconds=91)
+    where = f"Deployment {any_airflow.url} (connection 'http_conn')"
     assert log_lines[-1].startswith(
-        "Timed out: dag 'd' did not finish within execution_timeout (0:01:40). "
-        f"run '{RUN_ID}' of dag 'd' in Deployment {any_airflow.url} (connection 'http_conn'): running. "
-        f"Cancelled the run of dag 'd', which was running: {RUN_ID}. See {any_airflow.url}/dags/d/"
+        f"Timed out after 100 s: dag 'd' in {where}\n"
+        "  Limit: execution_timeout. Last seen: Running\n"
+        f"  Cancelled: dag 'd', its run was running in {where}\n"
+        f"Run: {RUN_ID}\n{any_airflow.url}/dags/d/"
     )
 
 

@@ -46,10 +46,9 @@ def test_backfill_succeeds_if_all_runs_do(airflow: HasBackfills) -> None:
     assert verdict.outcome == "success"
     assert verdict.result == {**airflow.backfills[0], "total_runs": 3, "succeeded_runs": 3, "failed_runs": []}
     assert verdict.message == (
-        f"Backfill 1 of dag 'd' succeeded {WHERE}, with 3 runs. "
-        "See https://target.example.com/dz3uu847/dags/d/backfills"
+        f"Success: dag 'd', backfill 1 {WHERE}\n  3 runs\nhttps://target.example.com/dz3uu847/dags/d/backfills"
     )
-    assert lines[0] == f"backfill 1 of dag 'd' {WHERE}: 0 of 3 runs are over, 0 failed"
+    assert lines[0].startswith(f"Running: dag 'd', backfill 1 {WHERE}\n  0 of 3 runs are over, 0 failed\n")
     assert lines[-1] == verdict.message
 
 
@@ -62,7 +61,7 @@ def test_progress_is_reported_when_it_changes(airflow: HasBackfills) -> None:
     }
     lines: list[str] = []
     watch(airflow, create(airflow), lines)
-    counts = [line.partition(": ")[2].rpartition(": ")[2] for line in lines]
+    counts = [line.splitlines()[1].strip() for line in lines]
     assert counts == ["1 of 3 runs are over, 0 failed", "2 of 3 runs are over, 1 failed"]
 
 
@@ -73,7 +72,7 @@ def test_backfill_is_over_when_the_target_has_completed_it(airflow: HasBackfills
     airflow.run(check_backfill(airflow.client(), wait))
     verdict = airflow.run(check_backfill(airflow.client(), wait))
     assert (verdict.outcome, verdict.result) == ("pending", None)
-    assert verdict.message.endswith("3 of 3 runs are over, 0 failed. Airflow has not marked it as completed yet")
+    assert "\n  3 of 3 runs are over, 0 failed. Airflow has not marked it as completed yet\n" in verdict.message
     airflow.completes = True
     assert airflow.run(check_backfill(airflow.client(), wait)).outcome == "success"
 
@@ -86,13 +85,15 @@ def test_failed_runs_and_the_tasks_of_the_first_are_named(airflow: HasBackfills)
     assert verdict.outcome == "failed"
     assert verdict.result is not None
     assert verdict.result["failed_runs"] == [FAILED_RUN]
-    first, run, in_run, task, link, last = verdict.message.splitlines()
-    assert first == f"Backfill 1 of dag 'd' failed {WHERE}: of 3 runs, 2 succeeded and 1 failed. Failed runs:"
-    assert run == f"  2026-01-03T00:00:00+00:00: {FAILED_RUN}"
-    assert in_run == f"In {FAILED_RUN}: Failed tasks:"
-    assert task.startswith("  load (try 1): ValueError")
-    assert link.startswith("See https://target.example.com/dz3uu847/dags/d/runs/")
-    assert last == "All backfills of the dag: https://target.example.com/dz3uu847/dags/d/backfills"
+    first, counts, runs, run, in_run, task, link, last = verdict.message.splitlines()
+    assert first == f"Failed: dag 'd', backfill 1 {WHERE}"
+    assert counts == "  Of 3 runs, 2 succeeded and 1 failed"
+    assert runs == "  Failed runs:"
+    assert run == f"    2026-01-03T00:00:00+00:00: {FAILED_RUN}"
+    assert in_run == f"  In {FAILED_RUN}: Failed tasks:"
+    assert task.startswith("    load (try 1): ValueError")
+    assert link.startswith("  https://target.example.com/dz3uu847/dags/d/runs/")
+    assert last == "https://target.example.com/dz3uu847/dags/d/backfills"
 
 
 def test_at_most_five_failed_runs_are_named(airflow: HasBackfills) -> None:
@@ -100,7 +101,7 @@ def test_at_most_five_failed_runs_are_named(airflow: HasBackfills) -> None:
     for day in range(10, 17):
         airflow._new("d", f"backfill__{day}", logical_date=f"2026-01-{day}T00:00:00+00:00", run_type="backfill")
     verdict = watch(airflow, BackfillWait.of(airflow.has_backfill(created_at="2026-01-01T00:00:00Z")))  # type: ignore[arg-type]
-    assert "  2026-01-14T00:00:00+00:00: backfill__14\n  and 2 more" in verdict.message
+    assert "  2026-01-14T00:00:00+00:00: backfill__14\n    and 2 more" in verdict.message
 
 
 def test_backfill_that_was_cancelled_is_said_to_be(airflow: HasBackfills) -> None:
@@ -108,7 +109,7 @@ def test_backfill_that_was_cancelled_is_said_to_be(airflow: HasBackfills) -> Non
     wait = create(airflow)
     airflow._cancel_backfill(None, "1")  # type: ignore[arg-type]
     verdict = watch(airflow, wait)
-    assert "0 succeeded and 3 failed. It was cancelled or paused." in verdict.message
+    assert "0 succeeded and 3 failed. It was cancelled or paused\n" in verdict.message
 
 
 def test_backfill_without_runs_succeeds_and_says_so(airflow: HasBackfills) -> None:
@@ -117,7 +118,8 @@ def test_backfill_without_runs_succeeds_and_says_so(airflow: HasBackfills) -> No
     airflow.clock_lead = 60
     verdict = watch(airflow, create(airflow))
     assert verdict.outcome == "success"
-    assert verdict.message.startswith("Backfill 2 of dag 'd' had nothing to run")
+    assert verdict.message.startswith("Success: dag 'd', backfill 2 ")
+    assert "\n  Nothing to run: " in verdict.message
     assert verdict.result is not None
     assert verdict.result["total_runs"] == 0
 

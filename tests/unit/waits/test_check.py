@@ -10,13 +10,14 @@ import time_machine
 
 from astro_provider.api.errors import NotFoundError
 from astro_provider.waits.check import Check
-from astro_provider.waits.wait import EndStates, RunWait, Verdict
+from astro_provider.waits.wait import EndStates, RunWait, Verdict, outcome_words
 from tests.unit import payloads
 from tests.unit.scripted_target import ScriptedTarget, json_response
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from astro_provider.waits.wait import Outcome
     from tests.unit.scripted_target import ReceivedRequest, ScriptedResponse
 
 END_STATES = EndStates(["success"], ["failed", "upstream_failed"], ["skipped"])
@@ -56,36 +57,38 @@ def test_run_id_names_the_run(any_target: ScriptedTarget, state: str, outcome: s
     verdict = check(any_target, RunWait("d", END_STATES, run_id="r"))
     assert (verdict.outcome, verdict.run and verdict.run["dag_run_id"]) == (outcome, "r")
     assert verdict.message.startswith(
-        f"run 'r' of dag 'd' in Deployment {any_target.url} (connection 'http_conn'): {state}"
+        f"{state.capitalize()}: dag 'd' in Deployment {any_target.url} (connection 'http_conn')\n"
     )
+    assert verdict.message.endswith(f"\nRun: r\n{verdict.url}")
     page_of_run = "grid?dag_run_id=r" if any_target.api_version == "v1" else "runs/r"
     assert verdict.url == f"{any_target.url}/dags/d/{page_of_run}"
 
 
 @pytest.mark.parametrize(
-    "wait",
+    ("wait", "absence"),
     [
-        RunWait("d", END_STATES, run_id="r"),
-        RunWait("d", END_STATES, logical_dates=[payloads.DATE]),
-        RunWait("d", END_STATES, latest=True),
+        (RunWait("d", END_STATES, run_id="r"), ": no such run"),
+        (RunWait("d", END_STATES, logical_dates=[payloads.DATE]), f": no run with logical date {payloads.DATE}"),
+        (RunWait("d", END_STATES, latest=True), ": no run"),
     ],
-    ids=str,
 )
 @pytest.mark.parametrize("dag_exists", [False, True])
 def test_wait_for_a_run_that_does_not_exist_is_pending(
-    any_target: ScriptedTarget, wait: RunWait, dag_exists: bool
+    any_target: ScriptedTarget, wait: RunWait, absence: str, dag_exists: bool
 ) -> None:
     any_target.on("GET", "version", json_response(any_target.payloads.version()))
     if dag_exists:
         any_target.on("GET", RUNS, runs(any_target))
     verdict = check(any_target, wait)
     assert (verdict.outcome, verdict.run, verdict.url) == ("pending", None, None)
-    assert verdict.message == f"{wait} in Deployment {any_target.url} (connection 'http_conn'): not there yet"
+    first, *run = verdict.message.splitlines()
+    assert first == f"Not there yet: dag 'd'{absence} in Deployment {any_target.url} (connection 'http_conn')"
+    assert run == (["Run: r"] if wait.run_id else [])
 
 
 def test_deleted_run_that_must_exist_is_an_error(any_target: ScriptedTarget) -> None:
     any_target.on("GET", "version", json_response(any_target.payloads.version()))
-    with pytest.raises(NotFoundError, match="has no run 'r' of dag 'd' any more: it was deleted"):
+    with pytest.raises(NotFoundError, match=r"^Deleted: dag 'd', its run is gone in .*\nRun: r$"):
         check(any_target, RunWait("d", END_STATES, run_id="r", must_exist=True))
 
 
@@ -93,7 +96,8 @@ def test_finished_run_in_a_state_that_is_not_allowed_fails_the_wait(any_target: 
     any_target.on("GET", RUN, json_response(any_target.payloads.dag_run("r", "success")))
     verdict = check(any_target, RunWait("d", EndStates(["failed"]), run_id="r", must_exist=True))
     assert verdict.outcome == "failed"
-    assert verdict.message.endswith(": success, which is none of allowed_states (failed)")
+    assert verdict.message.startswith("Failed: dag 'd' in ")
+    assert "\n  State: success\n  This state is none of allowed_states (failed)\n" in verdict.message
 
 
 @pytest.mark.parametrize(("api_version", "name"), [("v1", "execution_date"), ("v2", "logical_date")])
@@ -149,8 +153,8 @@ def test_message_of_a_failed_run_names_the_failed_tasks(any_target: ScriptedTarg
     any_target.on("GET", f"{TASKS}/load/logs/1", json_response(any_target.payloads.log()))
     verdict = check(any_target, RunWait("d", END_STATES, run_id="r"))
     first, *rest = verdict.message.splitlines()
-    assert first.endswith(": failed")
-    assert rest == ["Failed tasks:", "  load (try 1): ValueError: no rows", f"See {verdict.url}"]
+    assert first.startswith("Failed: dag 'd' in ")
+    assert rest == ["  Failed tasks:", "    load (try 1): ValueError: no rows", "Run: r", verdict.url]
 
 
 def test_message_of_a_successful_run_in_failed_states_names_no_tasks(any_target: ScriptedTarget) -> None:
@@ -206,12 +210,15 @@ GROUP = replace(TASK, task_ids=[], group_id="g")
     ],
 )
 def test_states_of_tasks_determine_the_outcome(
-    any_target: ScriptedTarget, wait: RunWait, found: list[tuple[str, str | None]], outcome: str, states: str
+    any_target: ScriptedTarget, wait: RunWait, found: list[tuple[str, str | None]], outcome: Outcome, states: str
 ) -> None:
     has_tasks(any_target, *(any_target.payloads.task_instance(task_id, state) for task_id, state in found))
     verdict = check(any_target, wait)
     assert verdict.outcome == outcome
-    assert verdict.message.splitlines()[0].endswith(f": {states}")
+    words, remark = outcome_words(outcome, states)
+    first, second, *_ = verdict.message.splitlines()
+    assert first.startswith(f"{words}: dag 'd', task")
+    assert second == f"  {remark}" or not remark
 
 
 def test_all_instances_of_a_mapped_task_must_succeed(any_target: ScriptedTarget) -> None:
@@ -258,7 +265,7 @@ def test_removed_task_of_a_finished_run_fails_the_wait(any_target: ScriptedTarge
     has_tasks(any_target, any_target.payloads.task_instance("a", "removed"), run_state="success")
     verdict = check(any_target, TASK)
     assert verdict.outcome == "failed"
-    assert "its run is over, and 'a' is removed. List 'removed' in allowed_states or skipped_states" in verdict.message
+    assert "Its run is over, and 'a' is removed. List 'removed' in allowed_states or skipped_states" in verdict.message
 
 
 def test_tasks_of_all_runs_are_checked(target: ScriptedTarget) -> None:

@@ -41,7 +41,7 @@ def test_active_task_keeps_the_dag_busy_and_costs_one_request(airflow: FakeAirfl
     airflow.has_task("extract", state, run_id="r")
     verdict = check(airflow)
     assert verdict.outcome == "pending"
-    assert verdict.message.startswith(f"Dag 'd' is not idle in Deployment {airflow.url}")
+    assert verdict.message.startswith(f"Not idle: dag 'd' in Deployment {airflow.url}")
     named = "extract in run r" + ("" if state == "running" else f" is {state}")
     assert verdict.message.endswith(f"1 task not finished ({named})")
     assert requested(airflow) == [TASKS]
@@ -57,8 +57,8 @@ def test_paused_dag_is_idle_when_its_tasks_wait_for_the_scheduler(
     airflow.has_task("extract", state, run_id="r")
     verdict = check(airflow)
     assert (verdict.outcome, verdict.state) == ("success", "idle")
-    assert verdict.message.startswith("Dag 'd' is idle in ")
-    assert verdict.message.endswith("it is paused, and none of its tasks runs")
+    assert verdict.message.startswith("Idle: dag 'd' in ")
+    assert verdict.message.endswith("It is paused, and none of its tasks runs")
     assert requested(airflow) == [TASKS, "dags/d", TASKS]
 
 
@@ -69,7 +69,7 @@ def test_unfinished_run_keeps_a_dag_busy_that_is_not_paused(airflow: FakeAirflow
     airflow.has_task("extract", "up_for_retry", run_id="r")
     verdict = check(airflow)
     assert verdict.outcome == "pending"
-    assert verdict.message.endswith(f": 1 run not finished (r is {run_state})")
+    assert verdict.message.endswith(f"\n  1 run not finished (r is {run_state})")
     assert requested(airflow) == [TASKS, "dags/d", "dags/d/dagRuns"]
 
 
@@ -118,7 +118,7 @@ def test_dag_that_does_not_exist_is_waited_for(airflow: FakeAirflow) -> None:
     airflow.dags = {"sales_report": False}
     verdict = check(airflow, "sales_raport", hints=Hints())
     assert verdict.outcome == "pending"
-    assert verdict.message.startswith("Dag 'sales_raport' is not there yet in ")
+    assert verdict.message.startswith("Not there yet: dag 'sales_raport' in ")
     assert "'sales_report'" in verdict.hint
     assert not check(airflow, "sales_raport").hint
 

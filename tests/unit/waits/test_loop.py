@@ -58,7 +58,7 @@ def test_watch_reports_only_changes(any_target: ScriptedTarget) -> None:
     watched = Watch(any_target)
     script_checks(any_target, "queued", "queued", "running", "running", "running", "success")
     assert watched.run(WAIT, poke_interval=7).outcome == "success"
-    assert [line.rpartition(": ")[2] for line in watched.changes] == ["queued", "running", "success"]
+    assert [line.partition(": ")[0] for line in watched.changes] == ["Queued", "Running", "Success"]
     assert (any_target.pauses, watched.warnings) == ([1] * 5, [])
 
 
@@ -94,8 +94,9 @@ def test_watch_tolerates_transient_errors_with_one_warning(target: ScriptedTarge
         script_checks(target, "running", *outage, *outage, "running", "success")
         watched.warnings.clear()
         assert watched.run(WAIT).outcome == "success"
-        assert len(watched.warnings) == 1
-        assert watched.warnings[0].startswith("Still waiting: ")
+        error, answer = watched.warnings
+        assert error.startswith("Still waiting: dag 'd': ")
+        assert answer.startswith("Target answers again: dag 'd' in Deployment ")
 
 
 @pytest.mark.parametrize("refusal", [json_response({}, 401), html_response("Sign in")])
@@ -114,7 +115,7 @@ def test_watch_that_begins_during_an_outage_continues(target: ScriptedTarget, er
     watched = Watch(target)
     script_checks(target, *[error] * 500, "success")
     assert watched.run(WAIT, poke_interval=60).outcome == "success"
-    assert len(watched.warnings) == 1
+    assert len(watched.warnings) == 2, "the error, and the answer"
 
 
 @pytest.mark.parametrize(
@@ -125,7 +126,7 @@ def test_watch_of_a_run_that_must_exist_tolerates_refusals_at_its_beginning(targ
     watched = Watch(target)
     script_checks(target, *[error] * 5, "success")
     assert watched.run(replace(WAIT, must_exist=True)).outcome == "success"
-    assert len(watched.warnings) == 1
+    assert len(watched.warnings) == 2, "the error, and the answer"
 
 
 def test_refusals_are_tolerated_for_ten_minutes(target: ScriptedTarget) -> None:
@@ -140,7 +141,7 @@ def test_refusals_are_tolerated_for_ten_minutes(target: ScriptedTarget) -> None:
 
 def test_watch_that_ends_during_an_outage_has_the_last_verdict(target: ScriptedTarget) -> None:
     script_checks(target, "running", BROKEN)
-    assert Watch(target).run(WAIT, timeout=30).message.endswith(": running")
+    assert Watch(target).run(WAIT, timeout=30).message.startswith("Running: dag 'd' in ")
 
 
 @pytest.mark.parametrize("paused", [True, False])
@@ -149,8 +150,8 @@ def test_run_that_stays_queued_in_a_paused_dag_is_warned_of_once(any_target: Scr
     script_checks(any_target, *["queued"] * 20, "success")
     any_target.on("GET", "dags/d", json_response(any_target.payloads.dag(is_paused=paused)))
     assert watched.run(replace(WAIT, must_exist=True)).outcome == "success"
-    expected = f"Dag 'd' is paused in Deployment {any_target.url} (connection 'http_conn'): "
-    assert watched.warnings == ([expected + "the run stays queued until it is unpaused."] if paused else [])
+    expected = f"Paused: dag 'd' in Deployment {any_target.url} (connection 'http_conn')"
+    assert [line.splitlines()[0] for line in watched.warnings] == ([expected] if paused else [])
     assert any_target.calls_received.count(f"GET {any_target.api('dags/d')}") == 1
 
 

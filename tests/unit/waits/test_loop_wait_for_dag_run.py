@@ -27,30 +27,33 @@ def wait(target: ScriptedTarget, *states: Any, timeout: float | None = None, pok
     responses = [json_response(target.payloads.dag_run("r", s)) if isinstance(s, str) else s for s in states]
     target.on("GET", RUN, *responses)
     changes: list[str] = []
-    tolerated: list[AstroError] = []
+    warnings: list[str] = []
     flow = wait_for_dag_run(
         client_of(target),
         "d",
         "r",
         poke_interval=poke_interval,
         timeout=timeout,
-        on_change=lambda run: changes.append(run["state"]),
-        on_tolerated_error=tolerated.append,
+        log=lambda line: changes.append(line.partition(": dag 'd' in ")[0].lower()),
+        warn=warnings.append,
     )
-    return target.run(flow), changes, tolerated
+    return target.run(flow), changes, warnings
 
 
 @pytest.mark.parametrize("end", ["success", "failed"])
 def test_wait_ends_with_success_and_failure(any_target: ScriptedTarget, end: str) -> None:
-    run, changes, tolerated = wait(any_target, "queued", "running", "running", end)
-    assert (run["state"], changes, tolerated) == (end, ["queued", "running", end], [])
+    run, changes, warnings = wait(any_target, "queued", "running", "running", end)
+    assert (run["state"], changes, warnings) == (end, ["queued", "running", end], [])
     assert any_target.pauses == [1, 1, 1]
 
 
 def test_wait_tolerates_transient_errors(target: ScriptedTarget) -> None:
     broken = TransportError("broken off")
-    run, changes, tolerated = wait(target, "running", *[broken] * 7, "success")
-    assert (run["state"], changes, tolerated) == ("success", ["running", "success"], [broken])
+    run, changes, warnings = wait(target, "running", *[broken] * 7, "success")
+    assert (run["state"], changes) == ("success", ["running", "success"])
+    error, answer = warnings
+    assert error == "Still waiting: dag 'd': broken off"
+    assert answer.startswith("Target answers again: dag 'd' in ")
 
 
 @pytest.mark.parametrize(
@@ -67,8 +70,8 @@ def test_wait_ends_with_a_permanent_error(target: ScriptedTarget, states: list[A
 
 def test_wait_ends_with_an_error_at_its_timeout(any_target: ScriptedTarget) -> None:
     with pytest.raises(
-        WaitTimeoutError, match=r"^Dag run 'r' of dag 'd' in .* is running after 12 seconds of waiting"
+        WaitTimeoutError, match=r"^Timed out after 12 s: dag 'd' in .*\n  Last seen: Running\n"
     ) as caught:
         wait(any_target, "queued", "running", timeout=12)
     assert sum(any_target.pauses) == 12
-    assert str(caught.value).endswith(f"See {client_of(any_target).run_url('d', 'r')}")
+    assert str(caught.value).endswith(f"\nRun: r\n{client_of(any_target).run_url('d', 'r')}")

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 @pytest.mark.parametrize("paused", [True, False])
 def test_warning_names_the_dag_if_it_is_paused(any_target: ScriptedTarget, paused: bool) -> None:
     any_target.on("GET", "dags/d", json_response(any_target.payloads.dag(is_paused=paused)))
-    expected = f"Dag 'd' is paused in Deployment {any_target.url} (connection 'http_conn'): "
-    expected += "the run stays queued until it is unpaused."
+    expected = f"Paused: dag 'd' in Deployment {any_target.url} (connection 'http_conn')"
+    expected += "\n  The run stays queued until the dag is unpaused"
     assert any_target.run(paused_warning(any_target.client(), "d")) == (expected if paused else "")
 
 

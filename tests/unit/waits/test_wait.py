@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from astro_provider.waits.wait import MAX_NAMED_DATES, EndStates, RunWait, Verdict, first_dates
+from astro_provider.waits.wait import MAX_NAMED_DATES, EndStates, Outcome, RunWait, Verdict, first_dates, outcome_words
 
 END_STATES = EndStates(["success"], ["failed", "upstream_failed"], ["skipped"])
 
@@ -129,19 +129,42 @@ TASK = RunWait("d", END_STATES, run_id="r", task_ids=["a"])
 
 
 @pytest.mark.parametrize(
-    ("wait", "text"),
+    ("wait", "facts", "absence"),
     [
-        (RunWait("d", END_STATES, run_id="r"), "run 'r' of dag 'd'"),
-        (RunWait("d", END_STATES, latest=True), "the newest run of dag 'd'"),
-        (RunWait("d", END_STATES, logical_dates=["A", "B"]), "the run with logical date A and B of dag 'd'"),
-        (TASK, "task 'a' in run 'r' of dag 'd'"),
-        (replace(TASK, task_ids=["a", "b"]), "task 'a', 'b' in run 'r' of dag 'd'"),
-        (replace(TASK, task_ids=[], group_id="g"), "task group 'g' in run 'r' of dag 'd'"),
+        (RunWait("d", END_STATES, run_id="r"), "", ": no such run"),
+        (RunWait("d", END_STATES, latest=True), ", newest run", ": no run"),
+        (RunWait("d", END_STATES, logical_dates=["A"]), ", run with logical date A", ": no run with logical date A"),
+        (RunWait("d", END_STATES, partition_key="p"), ", run for partition 'p'", ": no run for partition 'p'"),
+        (
+            RunWait("d", END_STATES, logical_date_range=["A", "B"]),
+            ", runs with logical dates from A until before B",
+            ": no runs with logical dates from A until before B",
+        ),
+        (TASK, ", task 'a'", ", task 'a': no such run"),
+        (replace(TASK, task_ids=["a", "b"]), ", tasks 'a', 'b'", ", tasks 'a', 'b': no such run"),
+        (replace(TASK, task_ids=[], group_id="g"), ", task group 'g'", ", task group 'g': no such run"),
     ],
 )
-def test_text_of_a_wait_names_the_run_and_the_tasks(wait: RunWait, text: str) -> None:
-    assert str(wait) == text
-    assert wait.waits_for_tasks is ("task" in text)
+def test_facts_of_a_wait_name_the_run_and_the_tasks(wait: RunWait, facts: str, absence: str) -> None:
+    assert (wait.facts, wait.absence) == (facts, absence)
+    assert wait.waits_for_tasks is ("task" in facts)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "state", "words"),
+    [
+        ("success", "success", ("Success", "")),
+        ("failed", "upstream_failed", ("Failed", "State: upstream_failed")),
+        ("skipped", "failed", ("Skipped", "State: failed")),
+        ("pending", "queued", ("Queued", "")),
+        ("pending", "up_for_retry", ("Up for retry", "")),
+        ("pending", "not there yet", ("Not there yet", "")),
+        ("pending", "success", ("Waiting", "State: success")),
+        ("pending", "running, success", ("Waiting", "State: running, success")),
+    ],
+)
+def test_words_say_the_outcome_or_what_is_waited_for(outcome: Outcome, state: str, words: tuple[str, str]) -> None:
+    assert outcome_words(outcome, state) == words
 
 
 def test_text_names_only_the_first_of_many_dates() -> None:
@@ -155,11 +178,10 @@ def test_text_names_only_the_first_of_many_dates() -> None:
 
 def test_explained_verdict_has_the_hint() -> None:
     assert Verdict("pending", "not there yet").explained == "not there yet"
-    assert Verdict("pending", "not there yet", hint="The dag has no runs.").explained == (
-        "not there yet. The dag has no runs."
-    )
+    explained = Verdict("pending", "Not there yet: dag 'd'\nRun: r", hint="The dag has no runs.").explained
+    assert explained == "Not there yet: dag 'd'\n  The dag has no runs.\nRun: r"
 
 
 def test_verdict_of_a_wait_that_was_never_answered_is_pending() -> None:
     verdict = Verdict.never_answered(TASK)
-    assert (verdict.outcome, verdict.message) == ("pending", "task 'a' in run 'r' of dag 'd': never seen")
+    assert (verdict.outcome, verdict.message) == ("pending", "No answer yet: dag 'd', task 'a'\nRun: r")

@@ -36,7 +36,7 @@ async def test_wait_ends_when_nothing_of_the_dag_runs(busy: WatchedAirflow, cloc
     await clock.sleep_async(INTERVAL + 1)
     assert waiting.outcome == "success"
     assert ["load in run r" in message for message in waiting.changes] == [True]
-    assert "Dag 'd' is idle" in waiting.task.result().message
+    assert "Idle: dag 'd'" in waiting.task.result().message
 
 
 async def test_wait_for_a_paused_dag_ends_with_its_tasks(busy: WatchedAirflow, clock: FakeClock, waits: Waits) -> None:
@@ -170,7 +170,7 @@ async def test_missing_dag_is_waited_for_unless_it_must_exist(
     strict = waits(None, idle=True, dag_id="later", check_existence=True)
     await clock.sleep_async(4 * INTERVAL)
     assert waiting.outcome is None
-    assert "'later' is not there yet" in waiting.changes[0]
+    assert "Not there yet: dag 'later'" in waiting.changes[0]
     with pytest.raises(NotFoundError, match="has no dag 'later'"):
         strict.task.result()
     any_airflow.dags["later"] = False

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def states(waiting: Any) -> list[str]:
-    return [change.rpartition(" ")[2] for change in waiting.changes]
+    return [change.partition(": ")[0].lower() for change in waiting.changes]
 
 
 @pytest.mark.parametrize("state", ["queued", "running"])
@@ -110,7 +110,7 @@ async def test_waits_by_logical_date_are_answered(any_airflow: WatchedAirflow, c
     ]
     assert any_airflow.batch_count() == 1
     assert len(requests_for_dates) == 3  # the first wait, and the one without a run, whose absence is explained
-    assert "not there yet" in waiting[8].changes[0]
+    assert "Not there yet: " in waiting[8].changes[0]
 
 
 @pytest.mark.parametrize(

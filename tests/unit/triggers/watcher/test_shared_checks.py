@@ -37,6 +37,7 @@ class Checking:
     task: asyncio.Task[int | None]
     seen: list[int] = field(default_factory=list)
     warnings: list[tuple[str | None, str]] = field(default_factory=list)
+    answers: list[tuple[str | None, str]] = field(default_factory=list)
 
 
 class Checks:
@@ -59,6 +60,10 @@ class Checks:
             checking.seen.append(result["number"])
             return result["number"] if result["number"] >= at_least else None
 
+        def warn(message: str) -> None:
+            answers = message.startswith("Target answers again: ")
+            (checking.answers if answers else checking.warnings).append((LOG.get(), message))
+
         async def wait() -> int | None:
             LOG.set(f"log {number}")
             async with shared_watcher("http_conn") as watcher:
@@ -70,7 +75,8 @@ class Checks:
                     deadline=deadline,
                     started_at=started_at,
                     has_answered=has_answered,
-                    warn=lambda message: checking.warnings.append((LOG.get(), message)),
+                    subject=path,
+                    warn=warn,
                 )
 
         number = len(self.started)
@@ -222,7 +228,9 @@ async def test_outage_is_tolerated_and_each_wait_warns_once_in_its_log(
         await clock.sleep_async(INTERVAL)
     assert [each.task.result() for each in waiting] == [1] * 3
     assert [log for each in waiting for log, _ in each.warnings] == [f"log {number // 2}" for number in range(6)]
-    assert waiting[0].warnings[0][1].startswith("Still waiting: ")
+    assert [log for each in waiting for log, _ in each.answers] == [f"log {number // 2}" for number in range(6)]
+    assert waiting[0].warnings[0][1].startswith("Still waiting: number: ")
+    assert waiting[0].answers[0][1].startswith("Target answers again: number in Deployment ")
 
 
 async def test_refusal_fails_a_wait_after_a_time(

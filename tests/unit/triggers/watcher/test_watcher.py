@@ -170,7 +170,8 @@ async def test_run_that_is_cleared_and_finishes_again_wakes_its_wait_again(
     await clock.sleep_async(INTERVAL)
     any_airflow.end_run("theirs")
     await clock.sleep_async(INTERVAL)
-    assert [each.rpartition(" ")[2] for each in waiting.changes] == ["running", "failed"]
+    assert [each.partition(": ")[0] for each in waiting.changes] == ["Running", "Waiting"]
+    assert "\n  State: failed\n" in waiting.changes[-1]
     assert waiting.outcome == "success"
 
 

@@ -87,7 +87,7 @@ async def test_gateway_that_answers_404_ends_no_wait(
     await clock.sleep_async(20 * INTERVAL)
     assert [each.outcome for each in waiting[1:]] == ["success"] * 29
     await clock.sleep_async(ROUND_SECONDS)
-    with pytest.raises(NotFoundError, match="was deleted"):
+    with pytest.raises(NotFoundError, match=r"^Deleted: dag 'd', its run is gone in "):
         waiting[0].task.result()
 
 

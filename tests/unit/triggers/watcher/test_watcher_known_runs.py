@@ -23,7 +23,7 @@ async def test_wait_for_a_run_that_was_just_created_sends_no_request_of_its_own(
     waiting = waits(run=any_airflow.seen("theirs"), must_exist=True)
     await clock.sleep_async(INTERVAL / 2)
     assert any_airflow.received == []
-    assert [change.rpartition(" ")[2] for change in waiting.changes] == ["queued"]
+    assert [change.partition(": ")[0].lower() for change in waiting.changes] == ["queued"]
     any_airflow.end_run("theirs")
     await clock.sleep_async(INTERVAL)
     assert waiting.outcome == "success"
@@ -36,7 +36,9 @@ async def test_known_run_is_reported_as_a_check_reports_it(
     any_airflow.has_run("theirs", "running", end_date=None)
     checked, known = waits(), waits(run=any_airflow.seen("theirs"))
     await clock.sleep_async(INTERVAL / 2)
-    assert checked.changes == known.changes != []
+    # Without a request, the API version of the link is not known yet.
+    first_lines = [[change.splitlines()[0] for change in each.changes] for each in (checked, known)]
+    assert first_lines[0] == first_lines[1] != []
     assert any_airflow.check_count() == 1
 
 

@@ -88,14 +88,14 @@ async def test_refused_list_across_dags_is_logged_by_each_wait(
 async def test_paused_dag_is_logged_by_each_wait(target: WatchedAirflow, clock: FakeClock, logs: Logs) -> None:
     target.dags["d"] = True
     await clock.sleep_async(10 * INTERVAL)
-    assert logs.with_text("is paused") == OWN_LOG
+    assert logs.with_text("Paused: dag 'd'") == OWN_LOG
 
 
 async def test_change_is_logged_by_each_wait(target: WatchedAirflow, clock: FakeClock, logs: Logs) -> None:
     for run_id in ("one", "two", "three"):
         target.end_run(run_id, "running")
     await clock.sleep_async(10 * INTERVAL)
-    assert logs.with_text(": running") == OWN_LOG
+    assert logs.with_text("Running: dag 'd'") == OWN_LOG
 
 
 async def test_poll_logs_in_the_log_of_no_wait(

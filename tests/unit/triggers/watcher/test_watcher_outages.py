@@ -30,7 +30,7 @@ async def test_deleted_run_fails_only_its_waits(any_airflow: WatchedAirflow, clo
     await clock.sleep_async(1)
     any_airflow.delete_run("theirs")
     await clock.sleep_async(2 * POLLS_PER_CHECK * INTERVAL)
-    with pytest.raises(NotFoundError, match="was deleted"):
+    with pytest.raises(NotFoundError, match=r"^Deleted: dag 'd', its run is gone in "):
         waiting.task.result()
     assert (other.outcome, other.warnings) == (None, [])
 
@@ -60,7 +60,9 @@ async def test_outage_is_tolerated_and_each_wait_warns_once(
         target._scripts.clear()
         if outage == 1:
             await clock.sleep_async(10 * INTERVAL)
-    assert waiting[0].warnings[0].startswith("Still waiting: ")
+            assert [len(each.answers) for each in waiting] == [1] * 3
+    assert waiting[0].warnings[0].startswith("Still waiting: dag 'd': ")
+    assert waiting[0].answers[0].startswith("Target answers again: dag 'd' in Deployment ")
     # The first list that succeeds shows what finished during the outage.
     for name in names:
         target.end_run(name)

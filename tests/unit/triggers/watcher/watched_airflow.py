@@ -147,7 +147,9 @@ class Waiting:
     changes: list[str]
     """Messages of the verdicts that were reported."""
     warnings: list[str]
-    """Messages that were logged as warnings."""
+    """Messages that were logged as warnings, without ``answers``."""
+    answers: list[str]
+    """Messages that the target answers again."""
     hints: list[str]
     """Hints of the verdicts that were reported."""
 
@@ -178,11 +180,15 @@ class Waits:
     ) -> Waiting:
         changes: list[str] = []
         warnings: list[str] = []
+        answers: list[str] = []
         hints: list[str] = []
 
         def on_change(verdict: Verdict) -> None:
             changes.append(verdict.message)
             hints.append(verdict.hint)
+
+        def warn(message: str) -> None:
+            (answers if message.startswith("Target answers again: ") else warnings).append(message)
 
         async def wait() -> Verdict:
             async with shared_watcher(conn_id) as watcher:
@@ -191,12 +197,12 @@ class Waits:
                     poke_interval=poke_interval,
                     deadline=deadline,
                     on_change=on_change,
-                    warn=warnings.append,
+                    warn=warn,
                     started_at=started_at,
                     run=run,
                 )
 
-        self.started.append(Waiting(asyncio.create_task(wait()), changes, warnings, hints))
+        self.started.append(Waiting(asyncio.create_task(wait()), changes, warnings, answers, hints))
         return self.started[-1]
 
     async def cancel(self) -> None:
