@@ -9,7 +9,7 @@ measured := $(pytest) --cov=astro_provider --cov-append --cov-report=
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test lint format unit contract integration faults packaging versions bench lock clean triggering target target-v1 compose lowest
+.PHONY: help demo pictures test lint format unit contract integration faults packaging versions bench lock clean triggering target target-v1 compose lowest
 
 help: ## show this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1|\2/p' Makefile | column -ts '|'
@@ -65,6 +65,10 @@ triggering target target-v1 compose lowest:
 
 triggering-%: # the package with an Airflow release and packages published by then, such as triggering-3.0.6
 	@$(environment) $@
+
+pictures: triggering target ## take the pictures in docs/pictures from the UI of two deployments; needs chromium
+	@$(environment) pictures
+	@.build/env/pictures/bin/python -m dev.pictures
 
 lock: ## write dev/requirements/*.txt again, with the newest versions
 	@$(environment) --lock

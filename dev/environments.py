@@ -120,6 +120,7 @@ ENVIRONMENTS = {
         Environment("target", "Airflow 3.3.2", AIRFLOW_3_PYTHONS, "3.3.2"),
         Environment("target-v1", "Airflow 2.11.2", AIRFLOW_2_PYTHONS, "2.11.2", with_package=True),
         Environment("compose", "docker-compose 1.29.2", AIRFLOW_3_PYTHONS),
+        Environment("pictures", "playwright 1.65.2", AIRFLOW_3_PYTHONS),
         Environment("lowest", "Airflow 2.11.0", AIRFLOW_2_PYTHONS, "2.11.0", True, RELEASES["2.11.0"], lowest=True),
         *(_release(version, date) for version, date in RELEASES.items()),
     )
