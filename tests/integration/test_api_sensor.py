@@ -75,8 +75,8 @@ def test_resource_is_deleted_if_it_is_there(runs, conn, target):
         "failed",
     ]
     assert run.xcom("second")["detail" if conn == "v2_conn" else "status"]
-    assert f"DELETE variables/gone-{key}: 204 from Deployment " in run.log("first")
-    assert f"DELETE variables/gone-{key}: 404 from Deployment " in run.log("second")
+    assert f"Answered 204: DELETE variables/gone-{key} in Deployment " in run.log("first")
+    assert f"Answered 404: DELETE variables/gone-{key} in Deployment " in run.log("second")
     assert f"has no variable 'gone-{key}'" in run.log("third")
     assert "has no such endpoint" in run.log("misspelt")
     listed = target.request("GET", "variables", params={"limit": 100})["variables"]

@@ -53,7 +53,7 @@ def test_failed_run_is_named_and_run_again_by_a_retry(batch, deployments, mode):
 
     assert run.state == "success", run.log("backfill")
     log = run.log("backfill", 1)
-    assert "of 3 runs, 2 succeeded and 1 failed" in log
+    assert "Of 3 runs, 2 succeeded and 1 failed" in log
     assert "backfill__2026-01-03T00:00:00+00:00" in log
     assert "the file has no rows" in log
     first, second = backfills_of(deployments.target, dag_id)
@@ -104,7 +104,7 @@ def test_backfill_that_is_running_is_named(batch, start_case, deployments):
 
     assert run.state == "failed"
     assert run.tasks()["backfill"]["try_number"] == 1
-    assert f"backfill {theirs['id']} of dag '{dag_id}'" in run.log("backfill")
+    assert f"Not created: dag '{dag_id}', backfill {theirs['id']} " in run.log("backfill")
     assert [backfill["id"] for backfill in backfills_of(target, dag_id)] == [theirs["id"]]
 
 

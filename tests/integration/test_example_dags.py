@@ -122,7 +122,7 @@ def test_any_endpoint_lists_and_deletes(examples, deployments, home):
 @in_both
 @pytest.mark.parametrize("task_id", ["finished", "extracted"])
 def test_wait_for_upstream_finds_the_run(examples, home, task_id):
-    assert "success" in examples[home, "wait_for_upstream"].log(task_id)
+    assert "Success: dag " in examples[home, "wait_for_upstream"].log(task_id)
 
 
 @in_both

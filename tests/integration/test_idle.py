@@ -119,4 +119,4 @@ def test_retry_of_a_pause_returns_what_the_first_try_has_found(start_case, remot
     assert run.tasks()["pause"]["try_number"] == 2
     assert target.request("GET", "dags/pausable")["is_paused"] is True
     assert (run.xcom("pause")["is_paused"], run.xcom("pause")["was_paused"]) == (True, False)
-    assert run.log_contains("pause", "before, it was not paused")
+    assert run.log_contains("pause", "which was not paused before")

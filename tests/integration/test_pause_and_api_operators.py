@@ -24,8 +24,8 @@ def test_operators_pause_and_unpause_a_dag(start_case, conn, target):
     assert (run.xcom("pause")["was_paused"], run.xcom("unpause")["was_paused"]) == (False, True)
     assert target.request("GET", "dags/quick")["is_paused"] is False
     where = f"in Deployment {target.url} (connection '{conn}')"
-    assert run.log_contains("pause", f"Dag quick is paused {where}; before, it was not paused")
-    assert run.log_contains("unpause", f"Dag quick is not paused {where}; before, it was paused")
+    assert run.log_contains("pause", f"Paused: dag 'quick', which was not paused before, {where}")
+    assert run.log_contains("unpause", f"Not paused: dag 'quick', which was paused before, {where}")
 
 
 @both_targets

@@ -54,7 +54,9 @@ def test_retry_runs_failed_tasks_again_but_no_skipped_branch(batch, conn, target
 def test_retry_runs_tasks_again_that_the_end_of_the_run_skipped(start_case, conn, target):
     """The branch was chosen just before, so the other branch is cleared too, and Airflow skips it again."""
     run = start_case("trigger_branches_sync", conn=conn, remote_conf={"hangs": True})
-    run.wait_until(lambda: run.task_is("trigger", "running")() and "is queued" in run.log("trigger"), "the task waits")
+    run.wait_until(
+        lambda: run.task_is("trigger", "running")() and "Triggered: dag " in run.log("trigger"), "the task waits"
+    )
     remote = remote_run(run, target, "branches")
     remote.wait_until(remote.task_is("work", "running"), "the remote task runs")
 
@@ -114,4 +116,4 @@ def test_clear_resets_the_remote_run_when_its_logical_date_is_taken(start_case, 
     assert run.state == "success"
     assert remote_run(run, target, "quick") == remote
     assert tries(remote)["answer"] == 2
-    assert run.log_contains("trigger", "that this task created before it was cleared")
+    assert run.log_contains("trigger", "This task created it before it was cleared")

@@ -121,7 +121,7 @@ def test_skipped_task_ends_the_wait_when_its_run_has_finished(batch, remote, con
 
     assert remote["grouped", conn].states()["skipped"] == "skipped"
     assert run.log_contains(
-        "skipped", "its run is over, and 'skipped' is skipped. List 'skipped' in allowed_states or skipped"
+        "skipped", "Its run is over, and 'skipped' is skipped. List 'skipped' in allowed_states or skipped"
     )
 
 

@@ -133,7 +133,7 @@ def test_failed_run_of_another_creator_is_resumed(resuming, failed_runs, conn, m
     assert run.xcom("trigger", "trigger_run_id") == remote.run_id
     assert remote.state == "success"
     assert {task: instance["try_number"] for task, instance in remote.tasks().items()} == {"first": 1, "flaky": 2}
-    assert run.log_contains("trigger", "Resuming the failed run of dag 'fails_once' with the same")
+    assert run.log_contains("trigger", "Resuming: dag 'fails_once' already has a run with the same")
 
 
 @pytest.mark.parametrize(("mode", "conn"), [("sync", "v2_conn"), ("deferred", "v1_conn")])

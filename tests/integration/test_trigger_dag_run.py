@@ -147,7 +147,7 @@ def test_execution_timeout_cancels_the_remote_run(batch, mode, conn, target):
     assert run.state == "failed"
     remote = remote_run(run, target, "slow")
     assert remote.state == "failed"
-    message = run.log("trigger").partition("did not finish within execution_timeout (0:00:20)")[2]
+    message = run.log("trigger").partition("Timed out after 20 s: dag 'slow'")[2]
     assert remote.run_id in message
     assert target.url in message
 
@@ -187,7 +187,7 @@ def test_refused_credentials_fail_without_retries(batch, conn, deployments):
     assert run.state == "failed"
     assert run.tasks()["trigger"]["try_number"] == 1
     log = run.log("trigger")
-    assert "refused" in log
+    assert "Refused with 40" in log
     assert deployments.target_of(conn).url in log
     assert "of another Workspace or Deployment" in log
     assert "wrong.token" not in log
@@ -287,7 +287,7 @@ class TestPausedDag:
     def test_trigger_creates_a_queued_run_and_logs_that_the_dag_is_paused(self, start_case, conn, target, mode):
         run = start_case(f"trigger_sleeping_{mode}", conn=conn)
         run.wait_until(
-            lambda: "'sleeping' is paused" in run.log("trigger") if run.states().get("trigger") else False,
+            lambda: "Paused: dag 'sleeping'" in run.log("trigger") if run.states().get("trigger") else False,
             "the log says that the dag is paused",
         )
         remote = remote_run(run, target, "sleeping")
@@ -310,7 +310,7 @@ class TestPausedDag:
 
         assert run.state == "failed"
         assert run.tasks()["trigger"]["try_number"] == 1
-        assert "'sleeping' is paused" in run.log("trigger")
+        assert "Paused: dag 'sleeping'" in run.log("trigger")
         assert set(runs_of(target, "sleeping")) == before
 
 
@@ -333,8 +333,8 @@ class TestKilledTask:
         run = start_case(f"trigger_slow_{mode}", conn=conn)
         # Until a triggerer runs its trigger, a deferred task that is ended cannot cancel the remote run.
         state, sign = {
-            "sync": ("running", "is queued"),
-            "deferred": ("deferred", "is queued"),
+            "sync": ("running", "Triggered: dag "),
+            "deferred": ("deferred", "Triggered: dag "),
             "worker": ("deferred", "starting"),
         }[mode]
         run.wait_until(lambda: run.states().get("trigger") == state and sign in run.log("trigger"), "the task waits")

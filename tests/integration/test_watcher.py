@@ -72,8 +72,8 @@ class LiveWait:
 
     @property
     def outages(self) -> list[str]:
-        """The warnings other than that the dag is paused."""
-        return [warning for warning in self.warnings if "is paused" not in warning]
+        """The warnings that the target does not answer."""
+        return [warning for warning in self.warnings if warning.startswith("Still waiting: ")]
 
 
 @dataclass
