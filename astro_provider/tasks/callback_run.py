@@ -62,7 +62,6 @@ class CallbackRun:
         :return: what happened, for the log
         :raise AstroError: the run was not triggered
         """
-        url = client.run_url(self.dag_id, self.run_id)
         try:
             yield from trigger_with_note(
                 client,
@@ -79,6 +78,7 @@ class CallbackRun:
             outcome, facts = "Already triggered", ", by an earlier call of this callback,"
         else:
             outcome, facts = "Triggered", ""
+        url = client.run_url(self.dag_id, self.run_id)  # after the request, which finds out the API version
         return outcome_message(outcome, self.dag_id, facts, where=client.deployment, run_id=self.run_id, url=url)
 
 

@@ -47,6 +47,8 @@ def test_callback_triggers_a_run_with_the_facts(any_airflow: FakeAirflowServer, 
         "ValueError: no rows",
     )
     assert any(line.startswith("Triggered: dag 'page' in Deployment") for line in log_lines)
+    (line,) = [each for each in log_lines if "/dags/page/" in each]
+    assert ("/dags/page/runs/" if any_airflow.api_version == "v2" else "/dags/page/grid?dag_run_id=") in line
 
 
 def test_notifier_can_be_called_for_several_tasks(any_airflow: FakeAirflowServer, clock: FakeClock) -> None:
