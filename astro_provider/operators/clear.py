@@ -24,8 +24,9 @@ class AstroClearDagRunOperator(RunWaitingOperator):
 
     The whole run is cleared with ``POST dags/{dag_id}/dagRuns/{dag_run_id}/clear``, tasks with
     ``POST dags/{dag_id}/clearTaskInstances`` (Airflow 2 and 3). A run that has finished is queued again and keeps its
-    conf, note and dates. In a run that is queued or running, the tasks that run are ended and start again (on
-    Airflow 2, after their retry delay); the run itself stays as it is.
+    conf, note and dates. In a run that is queued or running, the tasks that run are ended and start again; the run
+    itself stays as it is. On Airflow 2, they start again after their retry delay, and one that ends by itself within a
+    few seconds does not.
 
     Returns the remote dag run as it was last seen. Pushes the XComs ``trigger_run_id`` and ``remote_dag_run_url``; the
     second is the target of the extra link "Remote dag run".

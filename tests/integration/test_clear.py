@@ -112,7 +112,7 @@ def test_retry_does_not_clear_the_run_again(batch, conn):
 
 @both_targets
 def test_task_of_a_running_run_is_ended_and_starts_again(start_case, conn, target):
-    remote = trigger_run(target, "slow", run_id=f"cleared-{uuid4().hex[:8]}", conf={"seconds": 8})
+    remote = trigger_run(target, "slow", run_id=f"cleared-{uuid4().hex[:8]}", conf={"seconds": 30})
     remote.wait_until(remote.task_is("wait", "running"), "the remote task runs")
     run = start_case("clear_by_id_sync", conn=conn, dag="slow", run_id=remote.run_id).wait(240)
 

@@ -16,7 +16,7 @@ MODES = {
 }
 
 for mode, options in MODES.items():
-    common = {"http_conn_id": "{{ dag_run.conf['conn'] }}", "poke_interval": 1, "timeout": 180, **options}
+    common = {"http_conn_id": "{{ dag_run.conf['conn'] }}", "poke_interval": 1, "timeout": 600, **options}
     # A busy machine can fail a task while it starts. The sensor that fails on purpose has no retries.
     retried = {**common, "retries": 2, "retry_delay": timedelta(seconds=1)}
     dates = ("{{ dag_run.conf['start'] }}", "{{ dag_run.conf['end'] }}")
