@@ -163,6 +163,17 @@ def test_get_xcom_of_a_mapped_task(any_server: ScriptedServer, hook: AstroHook) 
     assert any_server.received[0].query["map_index"] == ["3"]
 
 
+def test_get_xcom_of_all_instances_of_a_mapped_task(any_server: ScriptedServer, hook: AstroHook) -> None:
+    answers = any_server.payloads
+    entries = [answers.xcom_entry(map_index=index) for index in (1, 0)]
+    any_server.on("GET", f"{TASK}/xcomEntries", json_response(answers.collection("xcom_entries", *entries)))
+    missing = json_response(answers.error(404, "no XCom"), 404)
+    values = [json_response(answers.xcom(value)) for value in ("first", "second")]
+    any_server.on("GET", f"{TASK}/xcomEntries/return_value", missing, *values)
+    assert hook.get_xcom("d", "r", "t") == ["first", "second"]
+    assert [received.query.get("map_index") for received in any_server.received] == [None, None, ["0"], ["1"]]
+
+
 def test_list_pools(any_server: ScriptedServer, hook: AstroHook) -> None:
     pools = [any_server.payloads.pool("a"), any_server.payloads.pool("b")]
     any_server.on(
