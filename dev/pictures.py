@@ -36,6 +36,8 @@ DAGS = DEV / "picture_dags"
 # The dag whose task fails because the remote run fails, its task, and the dag that this task triggers.
 FAILING_DAG, FAILING_TASK, FAILING_TARGET_DAG = "morning_reports", "load_sales", "nightly_sales"
 
+# On a busy machine, the first task needs longer than Airflow's 5 seconds.
+PATIENT = {"AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "100"}
 WIDTH, HEIGHT = 1400, 700  # pixels of the browser's window
 MAX_BYTES = 150_000  # of a picture
 COLORS = 64
@@ -68,8 +70,10 @@ def take_pictures() -> None:
 
     :raises PictureError: a run does not end as expected, or there is no browser
     """
-    triggering = replace(TRIGGERING, dags=[EXAMPLES / f"{TRIGGERING_DAG}.py", DAGS / "triggering.py"])
-    target = replace(TARGET, dags=[EXAMPLES / "target" / f"{TARGET_DAG}.py", DAGS / "target.py"])
+    triggering_dags = [EXAMPLES / f"{TRIGGERING_DAG}.py", DAGS / "triggering.py"]
+    target_dags = [EXAMPLES / "target" / f"{TARGET_DAG}.py", DAGS / "target.py"]
+    triggering = replace(TRIGGERING, dags=triggering_dags, env=PATIENT)
+    target = replace(TARGET, dags=target_dags, env=PATIENT)
     with browser() as chromium, running(triggering, target):
         triggering.add_connection("http_conn", target.connection("login"))  # its token does not expire soon
         target.wait_for_dags(TARGET_DAG, FAILING_TARGET_DAG)
