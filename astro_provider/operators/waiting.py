@@ -215,6 +215,7 @@ class RunWaitingOperator(RunLineageMixin, BaseOperator):
             last_seen = with_details(last, first_line(self._cancel(run))) if self._cancels else last
             raise AirflowTaskTimeout(timed_out(last_seen, self.execution_timeout, "execution_timeout")) from None
         self._waiting_for = None
+        self._remember_run(verdict.run)
         if verdict.outcome != "success" or verdict.run is None:
             raise DagRunFailedError(verdict.message)
         return verdict.run
