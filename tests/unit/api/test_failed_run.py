@@ -69,8 +69,10 @@ def test_unreadable_log_does_not_hide_the_failure(target: ScriptedTarget, log: A
 
 
 def test_unreadable_list_of_tasks_does_not_hide_the_failure(any_target: ScriptedTarget) -> None:
-    [line] = describe(any_target, json_response({}, 403))
-    assert line.startswith("Its failed tasks could not be read: Deployment https://target.example.com/dz3uu847 (conn")
+    first, *others = describe(any_target, json_response({}, 403))
+    assert first == "Its failed tasks could not be read: Refused with 403"
+    assert others[0].startswith("  GET ")
+    assert " in Deployment https://target.example.com/dz3uu847 (connection " in others[0]
 
 
 def test_failed_run_without_failed_tasks_is_explained(any_target: ScriptedTarget) -> None:

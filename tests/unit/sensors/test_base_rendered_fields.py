@@ -47,7 +47,7 @@ def test_template_rendered_to_nothing_does_not_select_another_run(
 
 @pytest.mark.parametrize("parameter", ["external_run_id", "logical_date"])
 def test_xcom_that_is_none_does_not_select_another_run(fake_airflow: FakeAirflowServer, parameter: str) -> None:
-    sensor = dag_run_sensor(**{parameter: "placeholder"})
+    sensor = dag_run_sensor(**{parameter: "{{ the XComArg }}"})
     setattr(sensor, parameter, None)  # what Airflow does with the XComArg of a task that returned None
     with pytest.raises(AirflowFailException, match=f"{parameter} was rendered to None"):
         sensor.execute(context())
