@@ -51,6 +51,7 @@ def batch(start_case, deployments):
         waiting = runs.started(name, name.partition("_")[2])
         assert waiting.log_contains("range", "1 of 3 are success")
         assert waiting.log_contains("since", "Not there yet: dag ")
+        assert waiting.log_contains("tasks", "(at least 3 expected, 2 there)")
         waiting.wait_until(waiting.task_is("failed", "failed"), "a failed run fails the sensor", timeout=120)
     for conn, target in targets.items():
         end(queued[conn], "success")
@@ -69,6 +70,16 @@ def test_all_runs_in_a_range_must_succeed_also_one_that_comes_late(batch, conn, 
     assert (states["range"], states["failed"], states["since"]) == ("success", "failed", "success")
     assert run.log_contains("range", "3 of 3 are success (at least 3 expected, 3 there)")
     assert run.log_contains("failed", "is failed; 0 of 2 are success (at least 1 expected, 2 there)")
+
+
+@both_targets
+@every_mode
+def test_a_task_of_all_runs_in_a_range_must_succeed(batch, conn, mode):
+    run = batch.finished(f"{mode}_{conn}", conn)
+
+    assert run.states()["tasks"] == "success"
+    assert run.tells_once("tasks", "Success", "held")
+    assert run.log_contains("tasks", "(at least 3 expected, 3 there)")
 
 
 @both_targets
