@@ -214,7 +214,7 @@ FLOWS: dict[str, Callable[[Client, str], Flow[Any]]] = {
     "xcoms of no instance": lambda client, run: client.get_xcom(DAG, run, "no part", key=KEY),
     "result": lambda client, run: read_result(client, _ended(run), ResultRequest(["extract", "load.ż"], KEY)),
     "wait": lambda client, run: wait_for_dag_run(
-        client, DAG, run, poke_interval=5, timeout=60, on_change=print, on_tolerated_error=print
+        client, DAG, run, poke_interval=5, timeout=60, log=print, warn=print
     ),
     "describe a failure": lambda client, run: describe_failure(
         client,
