@@ -213,9 +213,7 @@ FLOWS: dict[str, Callable[[Client, str], Flow[Any]]] = {
     "xcoms of all instances": lambda client, run: client.get_xcom(DAG, run, "load.ż", key=KEY),
     "xcoms of no instance": lambda client, run: client.get_xcom(DAG, run, "no part", key=KEY),
     "result": lambda client, run: read_result(client, _ended(run), ResultRequest(["extract", "load.ż"], KEY)),
-    "wait": lambda client, run: wait_for_dag_run(
-        client, DAG, run, poke_interval=5, timeout=60, log=print, warn=print
-    ),
+    "wait": lambda client, run: wait_for_dag_run(client, DAG, run, poke_interval=5, timeout=60, log=print, warn=print),
     "describe a failure": lambda client, run: describe_failure(
         client,
         {"dag_id": DAG, "dag_run_id": run},  # type: ignore[typeddict-item]
