@@ -56,7 +56,7 @@ def test_results_have_the_types_of_a_worker(homes, conn, target):
     existing = run.get()["conf"]["run_id"]
     by = "operators_in_triggerer.plain"
     conf = {"from": [run.run_id, {"of": existing, "rows": 3, "by": by}], "none": None}
-    assert run.xcom("use_plain") == ["dict", conf, "NoneType", "success"]
+    assert run.xcom("use_plain") == ["dict", conf, "str", "success"]
     assert run.xcom("use_only")[:1] == ["dict"]
     assert run.xcom("plain", "trigger_run_id") == run.xcom("plain")["dag_run_id"]
     assert run.xcom("plain", "remote_dag_run_url").startswith(f"{target.url}/dags/quick/")
