@@ -13,6 +13,7 @@ from astro_provider.api.message import dag_subject, first_line, with_details
 from astro_provider.links import XCOM_BACKFILL_ID, XCOM_BACKFILL_URL, RemoteBackfillLink
 from astro_provider.task_errors import final_errors, parameter_errors
 from astro_provider.tasks.backfill_request import BACKFILL_FIELDS, check_backfill_fields, read_backfill_request
+from astro_provider.tasks.deferral_timeout import DeferralTimeoutMixin
 from astro_provider.tasks.lineage import BackfillLineageMixin
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ DEFAULT_POKE_INTERVAL_SECONDS = 30.0
 """A check takes a request for each hundred runs, and Airflow completes a backfill only every 30 seconds."""
 
 
-class AstroBackfillOperator(BackfillLineageMixin, BaseOperator):
+class AstroBackfillOperator(DeferralTimeoutMixin, BackfillLineageMixin, BaseOperator):
     """
     Creates a backfill in another Deployment (``POST backfills``, Airflow 3.0 and later) and, on request, waits for it.
 

@@ -12,6 +12,7 @@ from astro_provider.api.message import dag_subject, first_line, outcome_message,
 from astro_provider.api.states import DAG_RUN_STATES, checked_states
 from astro_provider.links import XCOM_RUN_ID, XCOM_URL, RemoteDagRunLink
 from astro_provider.task_errors import final_errors, parameter_errors
+from astro_provider.tasks.deferral_timeout import DeferralTimeoutMixin
 from astro_provider.tasks.lineage import RunLineageMixin
 from astro_provider.tasks.rendered import rendered_id
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from astro_provider.waits.wait import RunWait, Verdict
 
 
-class RunWaitingOperator(RunLineageMixin, BaseOperator):
+class RunWaitingOperator(DeferralTimeoutMixin, RunLineageMixin, BaseOperator):
     """
     Base of the operators that end with the outcome of a dag run in another Deployment.
 

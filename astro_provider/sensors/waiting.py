@@ -12,6 +12,7 @@ from astro_provider.api.message import subject_message
 from astro_provider.links import XCOM_URL
 from astro_provider.sensors.poke_interval import PokeIntervalMixin
 from astro_provider.task_errors import fail_or_skip, final_errors, skip_task
+from astro_provider.tasks.deferral_timeout import DeferralTimeoutMixin
 from astro_provider.tasks.execution_timeout import timed_out
 from astro_provider.tasks.rendered import rendered_id
 from astro_provider.tasks.start_from_trigger import StartFromTriggerMixin
@@ -34,7 +35,7 @@ REFUSED_PAUSE_SECONDS = 10.0
 """Seconds before a sensor whose last check was refused checks again on its worker."""
 
 
-class WaitingSensor(StartFromTriggerMixin, PokeIntervalMixin):
+class WaitingSensor(DeferralTimeoutMixin, StartFromTriggerMixin, PokeIntervalMixin):
     """
     Base class that waits on a worker, and ends the task as the wait has ended.
 

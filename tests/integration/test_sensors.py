@@ -211,12 +211,17 @@ def test_sensor_uses_a_worker_when_it_needs_one(deployments, batch, remote, conn
 
     tasks, states = run.tasks(), run.states()
     good = ["outlets", "success_callback", "mapped[0]", "xcom", "which", "group.inside[0]", "group.inside[1]"]
-    bad = ["retried", "failure_callback", "undefined", "limited"]
+    bad = ["retried", "failure_callback", "undefined", "limited", "hurried"]
     assert states == {**dict.fromkeys(good, "success"), **dict.fromkeys(bad, "failed")}
-    assert sorted(name for name, task in tasks.items() if not task["pid"]) == [
+    assert sorted(name for name, task in tasks.items() if not task["pid"] and name != "hurried") == [
         "group.inside[0]",
         "group.inside[1]",
+        "limited",
     ]
+    assert run.tells_once("limited", "Timed out after 40 s", "none")
+    hurried = "Timed out: dag 'none'" if tasks["hurried"]["pid"] else "Timed out after 1 s: dag 'none'"
+    assert run.log_contains("hurried", hurried)
+    assert run.log_contains("limited", "Limit: execution_timeout. Last seen: Not there yet")
     assert tasks["retried"]["try_number"] == 2
     assert run.log_contains("retried", "the file has no rows", 1)
     assert run.log_contains("retried", "the file has no rows", 2)

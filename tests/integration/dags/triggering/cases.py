@@ -142,7 +142,9 @@ def in_triggerer():
         task_id="failure_callback", external_dag_id="broken", on_failure_callback=print_exception, **common
     )
     AstroDagRunSensor(task_id="undefined", external_dag_id="quick", **{**common, "external_run_id": "{{ params.x }}"})
-    AstroDagRunSensor(task_id="limited", external_dag_id="none", execution_timeout=timedelta(seconds=5), **common)
+    AstroDagRunSensor(task_id="limited", external_dag_id="none", execution_timeout=timedelta(seconds=40), **common)
+    # Airflow or the trigger ends this one, whichever is sooner.
+    AstroDagRunSensor(task_id="hurried", external_dag_id="none", execution_timeout=timedelta(seconds=1), **common)
     mapped = {key: value for key, value in common.items() if key != "external_run_id"}
     AstroDagRunSensor.partial(task_id="mapped", external_dag_id="quick", **mapped).expand(external_run_id=[RUN_ID])
 
