@@ -310,7 +310,7 @@ class TestPausedDag:
 
         assert run.state == "failed"
         assert run.tasks()["trigger"]["try_number"] == 1
-        assert "Paused: dag 'sleeping'" in run.log("trigger")
+        assert "Not triggered: dag 'sleeping' is paused" in run.log("trigger")
         assert set(runs_of(target, "sleeping")) == before
 
 

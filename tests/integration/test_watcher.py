@@ -209,7 +209,7 @@ async def test_waits_that_join_together_cost_a_handful_of_requests(target, proxy
     polls = (time.monotonic() - began) + 1
     # A request for a token, the check of the first wait, and a few pages of unfinished runs.
     assert len(proxy.requests) <= 2 + MAX_JOIN_LISTS + polls
-    assert [each.changes[0].rpartition(" ")[2] for each in waiting] == ["queued"] * 300
+    assert [each.changes[0].partition(":")[0] for each in waiting] == ["Queued"] * 300
     assert waiting[-1].changes == waiting[len(runs) - 1].changes
 
     # The dag is paused, and each wait says so. The first wait was checked a little earlier than the others.
