@@ -36,7 +36,9 @@ def batch(start_case, deployments):
     targets = {conn: deployments.target_of(conn) for conn in ("v2_conn", "v1_conn")}
     cases, queued = {}, {}
     for conn, target in targets.items():
-        target.wait_for_dags("held", "nightly", "partitioned")
+        target.wait_for_dags("held", "instant", "nightly", "partitioned")
+        run_at(target, "instant", START)
+        run_at(target, "instant", START + timedelta(hours=1))
         run_at(target, "held", START, "success")
         queued[conn] = run_at(target, "held", START + timedelta(hours=1))
         run_at(target, "held", END + timedelta(hours=1), "failed")
@@ -56,6 +58,7 @@ def batch(start_case, deployments):
     for conn, target in targets.items():
         end(queued[conn], "success")
         run_at(target, "held", START + timedelta(hours=2), "success")
+        run_at(target, "instant", START + timedelta(hours=2))
         run_at(target, "nightly", SINCE + timedelta(minutes=30), "success")
     end(trigger_run(deployments.target, "partitioned", partition_key=PARTITION), "success")
     return runs
@@ -78,7 +81,7 @@ def test_a_task_of_all_runs_in_a_range_must_succeed(batch, conn, mode):
     run = batch.finished(f"{mode}_{conn}", conn)
 
     assert run.states()["tasks"] == "success"
-    assert run.tells_once("tasks", "Success", "held")
+    assert run.tells_once("tasks", "Success", "instant")
     assert run.log_contains("tasks", "(at least 3 expected, 3 there)")
 
 

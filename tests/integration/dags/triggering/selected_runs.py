@@ -27,14 +27,12 @@ for mode, options in MODES.items():
         AstroDagRunSensor(
             task_id="range", external_dag_id="held", logical_date_range=dates, expected_runs=expected, **retried
         )
-        # Airflow 3 skips the tasks of a run that is marked successful before they have started.
         AstroTaskSensor(
             task_id="tasks",
-            external_dag_id="held",
+            external_dag_id="instant",
             external_task_id="nothing",
             logical_date_range=dates,
             expected_runs=expected,
-            allowed_states=["success", "skipped"],
             **retried,
         )
         AstroDagRunSensor(task_id="failed", external_dag_id="held", logical_date_range=failed_dates, **common)
