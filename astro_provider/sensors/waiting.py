@@ -58,11 +58,6 @@ class WaitingSensor(DeferralTimeoutMixin, StartFromTriggerMixin, PokeIntervalMix
         raise NotImplementedError
 
     @property
-    def _subject(self) -> str:
-        """What the sensor waits for, in messages."""
-        raise NotImplementedError
-
-    @property
     def _last_seen(self) -> str:
         """The message of the last check."""
         last = self._progress.last if self._progress else None

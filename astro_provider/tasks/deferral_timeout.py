@@ -9,7 +9,6 @@ from astro_provider.api.message import subject_message
 if TYPE_CHECKING:
     from astro_provider.airflow_versions import BaseOperator, Context
 
-if TYPE_CHECKING:
     _Base = BaseOperator
 else:
     _Base = object
@@ -17,7 +16,7 @@ else:
 
 class DeferralTimeoutMixin(_Base):
     """
-    Mixin for operators and sensors, whose ``_subject`` says what a task is about.
+    Mixin for operators and sensors; ``_subject`` says what their task is about.
 
     The triggers end a wait before its ``timeout`` or ``execution_timeout``. If no triggerer runs, or if it is too busy,
     Airflow ends the deferral itself.
